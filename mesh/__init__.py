@@ -1,0 +1,1 @@
+"""One stack file in, a private WireGuard network out: settings -> plan -> render -> program -> host."""
