@@ -1,0 +1,64 @@
+# `make help` lists the targets. ENGINE=pulumi runs them on Pulumi's own engine, where it is installed.
+SHELL := /bin/sh
+ENGINE ?= lab
+STACK ?= lab
+export ENGINE
+export WGMESH_PULUMI = $(LAB) run
+
+PYTHON := .venv/bin/python
+LAB := $(PYTHON) -m lab --stack $(STACK)
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CONFIG_PASSPHRASE,WGMESH_SHARED,CI)
+PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev up preview down ssh reach output check test test-long lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: ## install what `make up` needs (Debian packages, .venv); quick when all is there
+	@tools/setup.sh lab
+
+setup-dev:
+	@tools/setup.sh dev
+
+up: setup ## rehearse: cloud, hosts and mesh on this machine; ends with a table of who reaches whom
+	@$(LAB) start
+	@$(LAB) run up --yes --skip-preview
+	@$(MAKE) --no-print-directory reach
+
+preview: setup ## show what `make up` would change, line by line
+	@$(LAB) start
+	@$(LAB) run preview --diff
+
+reach: ## ping every node from every node through the tunnel
+	@$(PYTHON) -m mesh reach --via '$(SUDO) $(PYTHON) -m lab.hosts enter --state .lab/cloud $(STACK)-{node} --'
+
+output: ## print the stack's outputs
+	@$(LAB) run stack output
+
+ssh: ## a shell on a node: make ssh NODE=web-1
+	@test -n "$(NODE)" || { echo "which node? make ssh NODE=web-1" >&2; exit 2; }
+	@$(PYTHON) -m mesh ssh $(NODE)
+
+down: setup ## destroy the stack, stop cloud and hosts; leaves no trace outside .lab
+	@$(LAB) down
+
+check: setup-dev ## lint, types, unit tests
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m mypy
+	@$(PYTHON) -m pytest -q -p no:cacheprovider -n 2 -m "not hosts and not long" tests/unit
+
+test: setup-dev ## run every test but the long enumerations
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m mypy
+	@$(PYTEST) -m "not long"
+
+test-long: setup-dev ## run the long enumerations too
+	@$(PYTEST)
+
+lock: setup-dev ## pin requirements/*.in again, with hashes
+	@for name in mesh lab dev; do \
+		$(PYTHON) -m piptools compile -q --generate-hashes --strip-extras --allow-unsafe \
+			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+			-o requirements/$$name.txt requirements/$$name.in; done

@@ -1,0 +1,56 @@
+"""`python -m lab`: start and stop the rehearsal, and run an engine on it with Pulumi's own words."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.rehearsal import ENGINES, Rehearsal, RehearsalError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    stack: Annotated[str, typer.Option(help="The stack: stacks/Pulumi.<stack>.yaml.")] = "lab",
+    engine: Annotated[str, typer.Option(envvar="ENGINE", help=f"One of {', '.join(ENGINES)}.")] = "lab",
+    project: Annotated[Path, typer.Option(help="The folder with Pulumi.yaml.")] = Path(),
+) -> None:
+    """Take what holds for every command."""
+    if engine not in ENGINES:
+        raise RehearsalError(f"ENGINE is {engine!r}; it may be {' or '.join(ENGINES)}")
+    context.obj = Rehearsal(project=project.resolve(), stack=stack, engine=engine)
+
+
+@app.command()
+def start(context: typer.Context) -> None:
+    """Build the host image if need be, and start the cloud."""
+    context.obj.start()
+
+
+@app.command()
+def down(context: typer.Context) -> None:
+    """Destroy the stack, stop the cloud and every host; leave nothing outside the state folder."""
+    raise typer.Exit(context.obj.down())
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(context: typer.Context) -> None:
+    """Run the engine: `python -m lab run up --yes`, `python -m lab run preview --diff`..."""
+    raise typer.Exit(context.obj.run(context.args))
+
+
+def main() -> None:
+    """Run the command line; a rehearsal that cannot go on is one line on stderr, exit code 1."""
+    try:
+        app()
+    except RehearsalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

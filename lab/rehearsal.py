@@ -1,0 +1,166 @@
+"""A rehearsal on this machine: the lab's cloud beside an engine, for the stack in `stacks/`.
+
+Where the cloud listens and which token it takes is what the stack file says, so that the program
+runs as it would against the real one.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import yaml
+
+__all__ = ["ENGINES", "Rehearsal", "RehearsalError"]
+
+ENGINES = ("lab", "pulumi")
+_PASSPHRASE = "rehearsal"  # noqa: S105 - what it protects lives and dies with the lab
+
+
+class RehearsalError(Exception):
+    """The rehearsal cannot go on; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsal:
+    """One project's rehearsal: `project` is its folder, `stack` the stack, `engine` one of `ENGINES`."""
+
+    project: Path
+    stack: str
+    engine: str
+
+    @property
+    def state(self) -> Path:
+        """The folder that holds everything the lab keeps: image, cloud, hosts, engine state."""
+        return self.project / ".lab"
+
+    def endpoint(self) -> tuple[int, str]:
+        """Return the port and the token of the stack's cloud. Raises `RehearsalError`."""
+        project = yaml.safe_load((self.project / "Pulumi.yaml").read_text())
+        path = self.project / project.get("stackConfigDir", ".") / f"Pulumi.{self.stack}.yaml"
+        if not path.exists():
+            raise RehearsalError(f"{path}: there is no such stack file")
+        config = yaml.safe_load(path.read_text()).get("config") or {}
+        url, token = config.get("hcloud:endpoint"), config.get("hcloud:token")
+        if not isinstance(url, str) or urlsplit(url).hostname not in {"127.0.0.1", "localhost"}:
+            raise RehearsalError(
+                f"{path}: hcloud:endpoint is {url!r}; a rehearsal needs a port on this machine, "
+                "such as http://127.0.0.1:8470/v1. For a real cloud use pulumi itself (README.md)."
+            )
+        if not isinstance(token, str):
+            raise RehearsalError(f"{path}: hcloud:token must be 64 characters of plain text for a rehearsal")
+        return urlsplit(url).port or 80, token
+
+    def start(self) -> None:
+        """Build the host image if need be and start the cloud; does nothing when it runs."""
+        port, token = self.endpoint()
+        self.state.mkdir(mode=0o755, exist_ok=True)
+        _run_as_root([sys.executable, "-m", "lab.hosts", "image", "--state", str(self.state)])
+        _run_as_root(
+            [
+                *(sys.executable, "-m", "lab.cloud", "start"),
+                *("--state", str(self.state / "cloud"), "--port", str(port), "--token", token),
+                *("--image", str(self.state / "image")),
+            ]
+        )
+
+    def stop(self) -> None:
+        """Stop the cloud and every host; nothing is left outside the state folder."""
+        state = str(self.state / "cloud")
+        _run_as_root([sys.executable, "-m", "lab.cloud", "stop", "--state", state])
+        _run_as_root([sys.executable, "-m", "lab.hosts", "down", "--state", state])
+
+    def down(self) -> int:
+        """Destroy the stack through its engine, then stop everything; returns an exit code.
+
+        What cannot be destroyed in order is still stopped: no host outlives this call.
+        """
+        code = 0
+        if self._owner() is not None:
+            try:
+                self.start()
+                code = self.run(["destroy", "--yes", "--skip-preview"])
+            finally:
+                self.stop()
+        else:
+            self.stop()
+        if code == 0:
+            (self.state / "owner").unlink(missing_ok=True)
+        else:
+            print(
+                "error: the stack was not destroyed in order (see above); its hosts are stopped anyhow, "
+                "and the next `make up` makes whole what is left in the state",
+                file=sys.stderr,
+            )
+        return code
+
+    def run(self, words: Sequence[str]) -> int:
+        """Run the engine with Pulumi's `words` on the stack; returns its exit code."""
+        self._own_state()
+        command = [sys.executable, "-m", "lab.engine"] if self.engine == "lab" else [_pulumi()]
+        environment = self.environment()
+        self._select(command, environment)
+        return subprocess.run(
+            [*command, *words, "--stack", self.stack], cwd=self.project, env=environment, check=False
+        ).returncode
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the environment either engine runs in: own backend, own home, a known passphrase."""
+        backend = self.state / self.engine
+        backend.mkdir(parents=True, exist_ok=True)
+        mine = {
+            "PULUMI_BACKEND_URL": f"file://{backend}",
+            "PULUMI_CONTINUE_ON_ERROR": "true",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+        }
+        if self.engine == "pulumi":
+            mine["PULUMI_HOME"] = str(self.state / "pulumi-home")
+        if not os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+            mine["PULUMI_CONFIG_PASSPHRASE"] = os.environ.get("PULUMI_CONFIG_PASSPHRASE") or _PASSPHRASE
+        return {**os.environ, **mine}
+
+    def _select(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Create the stack in the backend when it is not there yet."""
+        made = self.state / self.engine / f".{self.stack}-created"
+        if made.exists():
+            return
+        result = subprocess.run(
+            [*command, "stack", "init", self.stack],
+            cwd=self.project, env=environment, check=False, capture_output=True, text=True,
+        )  # fmt: skip
+        if result.returncode != 0 and "already exists" not in result.stderr:
+            raise RehearsalError(f"could not create the stack {self.stack}: {result.stderr.strip()}")
+        made.touch()
+
+    def _own_state(self) -> None:
+        """Remember which engine keeps this lab's state, and refuse the other one."""
+        self.state.mkdir(exist_ok=True)
+        owner = self._owner()
+        if owner not in {None, self.engine}:
+            raise RehearsalError(
+                f"this lab's state belongs to the engine {owner!r}, not to {self.engine!r}: run "
+                f"`make down ENGINE={owner}` first, or carry the state over with "
+                "`stack export` and `stack import` (docs/lab.md)"
+            )
+        (self.state / "owner").write_text(f"{self.engine}\n")
+
+    def _owner(self) -> str | None:
+        marker = self.state / "owner"
+        return marker.read_text().strip() if marker.exists() else None
+
+
+def _pulumi() -> str:
+    found = shutil.which("pulumi")
+    if found is None:
+        raise RehearsalError("ENGINE=pulumi needs `pulumi` on PATH: see https://www.pulumi.com/docs/install/")
+    return found
+
+
+def _run_as_root(command: Sequence[str]) -> None:
+    prefix = [] if os.geteuid() == 0 else ["sudo", "--"]
+    if subprocess.run([*prefix, *command], check=False).returncode != 0:
+        raise RehearsalError(f"`{' '.join(command[1:4])}` failed; its message is above")

@@ -1,0 +1,1 @@
+"""Day two: what one does with a mesh that exists. `python -m mesh --help`."""

@@ -1,0 +1,72 @@
+"""A stack's outputs, as the commands of day two need them."""
+
+import json
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["CliError", "MeshOutputs", "NodeOutputs", "read_outputs"]
+
+
+class CliError(Exception):
+    """A command cannot go on; the message says where, what was found and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeOutputs:
+    """One node: overlay address, public IP address, WireGuard public key, SSH host key."""
+
+    name: str
+    address: str
+    public_ip: str
+    public_key: str
+    host_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshOutputs:
+    """All nodes, and the SSH private key (OpenSSH format) that opens them."""
+
+    nodes: Mapping[str, NodeOutputs]
+    ssh_private_key: str
+
+    def node(self, name: str) -> NodeOutputs:
+        """Return one node. Raises `CliError` that lists the nodes there are."""
+        if name not in self.nodes:
+            raise CliError(f"{name!r} is no node of this stack; it has {', '.join(self.nodes)}")
+        return self.nodes[name]
+
+
+def read_outputs(pulumi: str, stack: str | None) -> MeshOutputs:
+    """Ask the engine for the stack's outputs.
+
+    `pulumi` is the engine's command line as a shell would read it, `stack` the stack's name; None
+    for the one that is selected. Raises `CliError`.
+    """
+    words = [*shlex.split(pulumi), "stack", "output", "--json", "--show-secrets"]
+    if stack is not None:
+        words += ["--stack", stack]
+    try:
+        result = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True)
+    except FileNotFoundError:
+        raise CliError(f"`{words[0]}` is not on PATH; name the engine with --pulumi") from None
+    if result.returncode != 0:
+        raise CliError("the engine did not give the stack's outputs; its message is above")
+    return _parse(json.loads(result.stdout))
+
+
+def _parse(outputs: Mapping[str, Any]) -> MeshOutputs:
+    nodes = outputs.get("nodes")
+    key = outputs.get("ssh_private_key")
+    if not isinstance(nodes, dict) or not isinstance(key, str):
+        raise CliError("the stack has no mesh yet: bring it up first (`up`)")
+    incomplete = [
+        name for name, facts in nodes.items() if not all(facts.get(k) for k in ("public_ip", "host_key"))
+    ]
+    if incomplete:
+        raise CliError(f"{', '.join(incomplete)}: not made yet or failed; run `up` again")
+    return MeshOutputs(
+        nodes={name: NodeOutputs(name=name, **facts) for name, facts in nodes.items()}, ssh_private_key=key
+    )

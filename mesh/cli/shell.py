@@ -1,0 +1,38 @@
+"""An SSH connection to a node, pinned to the host key the stack knows."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from mesh.cli.outputs import MeshOutputs
+
+__all__ = ["ssh"]
+
+
+def ssh(mesh: MeshOutputs, name: str, command: Sequence[str]) -> int:
+    """Open a shell on a node, or run `command` there; returns ssh's exit code.
+
+    The key lies in a file only its owner can read, for as long as ssh runs.
+    """
+    node = mesh.node(name)
+    with tempfile.TemporaryDirectory(prefix="wgmesh-ssh-", dir=_memory()) as folder:
+        key, known_hosts = Path(folder, "key"), Path(folder, "known_hosts")
+        key.touch(mode=0o600)
+        key.write_text(mesh.ssh_private_key)
+        known_hosts.write_text(f"{node.public_ip} {node.host_key}\n")
+        words = [
+            *("ssh", "-i", str(key), "-o", "IdentitiesOnly=yes"),
+            *("-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"),
+            *("-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"),
+            f"root@{node.public_ip}",
+            *command,
+        ]
+        return subprocess.run(words, check=False).returncode
+
+
+def _memory() -> str | None:
+    """A folder in memory where there is one, so that the key never reaches a disk."""
+    shm = "/dev/shm"  # noqa: S108 - the folder made in it is private
+    return shm if os.access(shm, os.W_OK) else None

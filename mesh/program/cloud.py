@@ -1,0 +1,160 @@
+"""What a mesh needs from the cloud: SSH key, firewalls, placement groups, addresses, servers.
+
+Every name starts with the stack's name, so that two stacks can share a project and a resource whose
+creation was interrupted can be found again; every resource carries the labels `wireguard-mesh/stack`
+and, where it belongs to one node, `wireguard-mesh/node`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pulumi
+import pulumi_hcloud as hcloud
+
+from mesh.plan import NodePlan
+from mesh.settings import PublicPort
+
+__all__ = ["Cloud", "labels"]
+
+_ANYWHERE: Final = ["0.0.0.0/0", "::/0"]
+
+
+def labels(node: str | None = None) -> dict[str, str]:
+    """Return the labels of a resource of this stack, or of one of its nodes."""
+    own = {"wireguard-mesh/stack": pulumi.get_stack()}
+    return own if node is None else {**own, "wireguard-mesh/node": node}
+
+
+def _numeric(resource: pulumi.CustomResource) -> pulumi.Output[int]:
+    """The cloud's ids are numbers, Pulumi's are text."""
+    return resource.id.apply(int)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """The resources all nodes of a mesh share, and how each node's own are made.
+
+    `hooks` explains a name that is already taken.
+    """
+
+    parent: pulumi.Resource
+    hooks: pulumi.ResourceHookBinding
+    ssh_key: hcloud.SshKey
+    firewalls: Mapping[str, hcloud.Firewall]
+    placement_groups: Mapping[int, hcloud.PlacementGroup]
+
+    @staticmethod
+    def declare(
+        *,
+        parent: pulumi.Resource,
+        hooks: pulumi.ResourceHookBinding,
+        management_key: pulumi.Input[str],
+        firewalls: Mapping[str, tuple[PublicPort, ...]],
+        placement_groups: tuple[int, ...],
+        port: int,
+    ) -> "Cloud":
+        """Declare the shared resources.
+
+        `firewalls` maps a name to the public ports behind it; `port` is WireGuard's UDP port.
+        """
+        stack = pulumi.get_stack()
+        opts = pulumi.ResourceOptions(parent=parent, hooks=hooks)
+        return Cloud(
+            parent=parent,
+            hooks=hooks,
+            ssh_key=hcloud.SshKey(
+                "management",
+                name=f"{stack}-management",
+                public_key=management_key,
+                labels=labels(),
+                opts=opts,
+            ),
+            firewalls={
+                name: hcloud.Firewall(
+                    f"firewall-{name}",
+                    name=f"{stack}-{name}",
+                    rules=_firewall_rules(ports, port),
+                    labels=labels(),
+                    opts=opts,
+                )
+                for name, ports in firewalls.items()
+            },
+            placement_groups={
+                index: hcloud.PlacementGroup(
+                    f"spread-{index}",
+                    name=f"{stack}-spread-{index}",
+                    type="spread",
+                    labels=labels(),
+                    opts=opts,
+                )
+                for index in placement_groups
+            },
+        )
+
+    def primary_ip(self, node: NodePlan, *, parent: pulumi.Resource) -> hcloud.PrimaryIp:
+        """Declare the node's public IPv4 address, which outlives its servers."""
+        return hcloud.PrimaryIp(
+            f"{node.name}-ip",
+            name=f"{pulumi.get_stack()}-{node.name}",
+            type="ipv4",
+            assignee_type="server",
+            auto_delete=False,
+            location=node.location,
+            labels=labels(node.name),
+            opts=pulumi.ResourceOptions(parent=parent, hooks=self.hooks),
+        )
+
+    def server(
+        self,
+        node: NodePlan,
+        *,
+        address: hcloud.PrimaryIp,
+        user_data: pulumi.Input[str],
+        parent: pulumi.Resource,
+    ) -> hcloud.Server:
+        """Declare the node's server.
+
+        User data, SSH keys and image matter when a server is made and never replace one; because
+        it takes its address along, a server is deleted before its successor is made.
+        """
+        return hcloud.Server(
+            f"{node.name}-server",
+            name=f"{pulumi.get_stack()}-{node.name}",
+            server_type=node.type,
+            image=node.image,
+            location=node.location,
+            ssh_keys=[self.ssh_key.id],
+            user_data=user_data,
+            firewall_ids=[_numeric(self.firewalls[node.firewall])],
+            placement_group_id=_numeric(self.placement_groups[node.placement_group]),
+            public_nets=[
+                hcloud.ServerPublicNetArgs(ipv4_enabled=True, ipv4=_numeric(address), ipv6_enabled=False)
+            ],
+            labels=labels(node.name),
+            opts=pulumi.ResourceOptions(
+                parent=parent,
+                hooks=self.hooks,
+                ignore_changes=["userData", "sshKeys", "image"],
+                delete_before_replace=True,
+            ),
+        )
+
+
+def _firewall_rules(ports: tuple[PublicPort, ...], wireguard_port: int) -> list[hcloud.FirewallRuleArgs]:
+    """Let in what a node may ever need; the node's own firewall, under trial, narrows it down.
+
+    SSH is open to every source here: a wrong limit at this place could not be undone by any node.
+    """
+
+    def allow(protocol: str, description: str, port: str | None = None) -> hcloud.FirewallRuleArgs:
+        return hcloud.FirewallRuleArgs(
+            direction="in", protocol=protocol, port=port, source_ips=_ANYWHERE, description=description
+        )
+
+    return [
+        allow("icmp", "ICMP"),
+        allow("tcp", "SSH", "22"),
+        allow("udp", "WireGuard", str(wireguard_port)),
+        *(allow(port.protocol, "public", port.range_text) for port in ports),
+    ]

@@ -1,0 +1,140 @@
+"""The remote commands of a node, in their order: bootstrap, copy, agent, keys, apply."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import pulumi
+from pulumi_command import remote
+
+from mesh.program.agent import AgentFile
+from mesh.program.first_contact import BOOTSTRAP
+
+__all__ = ["Commands", "Target"]
+
+INCOMING: Final = "/usr/local/lib/wgmesh/incoming.pyz"
+AGENT: Final = "/usr/local/lib/wgmesh/wgmesh.pyz"
+
+# A server answers pings before sshd listens: 40 refusals pass in about 2.5 minutes.
+_FIRST_CONTACT_DIALS: Final = 40
+# Enough for an sshd that is being reloaded (10 refusals: about 11 s), short for a host that is down.
+_DIALS: Final = 10
+_DIAL_SECONDS: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """Where a node's commands run and what holds for each of them.
+
+    `server` is the resource they live and die with; `hooks` answers a failed command.
+    """
+
+    node: str
+    address: pulumi.Input[str]
+    private_key: pulumi.Input[str]
+    host_key: pulumi.Input[str]
+    server: pulumi.CustomResource
+    hooks: pulumi.ResourceHookBinding
+    parent: pulumi.Resource
+    dials: int = _DIALS
+
+    def first_contact(self, host_key: pulumi.Input[str]) -> "Target":
+        """Return the same target as it is before it has its permanent host key."""
+        return replace(self, host_key=host_key, dials=_FIRST_CONTACT_DIALS)
+
+    def connection(self) -> remote.ConnectionArgs:
+        """Return the SSH connection, pinned to the host key."""
+        return remote.ConnectionArgs(
+            host=self.address,
+            user="root",
+            private_key=self.private_key,
+            host_key=self.host_key,
+            dial_error_limit=self.dials,
+            per_dial_timeout=_DIAL_SECONDS,
+        )
+
+    def options(
+        self,
+        *,
+        after: list[pulumi.Resource],
+        ignore_changes: list[str] | None = None,
+    ) -> pulumi.ResourceOptions:
+        """Return the options every command of this node has."""
+        return pulumi.ResourceOptions(
+            parent=self.parent,
+            depends_on=after,
+            deleted_with=self.server,
+            ignore_changes=ignore_changes,
+            hooks=self.hooks,
+        )
+
+    def command(
+        self,
+        step: str,
+        *,
+        create: str,
+        stdin: pulumi.Input[str],
+        after: list[pulumi.Resource],
+        ignore_changes: list[str] | None = None,
+    ) -> remote.Command:
+        """Declare one command: payload on stdin, nothing logged, run again on a new server."""
+        return remote.Command(
+            f"{self.node}-{step}",
+            connection=self.connection(),
+            create=create,
+            stdin=stdin,
+            triggers=[self.server.id],
+            logging=remote.Logging.NONE,
+            add_previous_output_in_env=False,
+            opts=self.options(after=after, ignore_changes=ignore_changes),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commands:
+    """What turns a bare server into a node of the mesh; `apply` is done when the node has committed."""
+
+    bootstrap: remote.Command
+    copy: remote.CopyToRemote
+    agent: remote.Command
+    keys: remote.Command
+    apply: remote.Command
+
+    @staticmethod
+    def declare(
+        target: Target,
+        *,
+        first_contact_key: pulumi.Input[str],
+        host_private_key: pulumi.Input[str],
+        agent_file: AgentFile,
+        keys: pulumi.Input[str],
+        document: pulumi.Input[str],
+    ) -> "Commands":
+        """Declare the five steps of one node.
+
+        `first_contact_key` is the public throw-away host key, `keys` the secret bundle of
+        WireGuard keys and `document` the node's files as plain text.
+        """
+        bootstrap = target.first_contact(first_contact_key).command(
+            "bootstrap",
+            create=BOOTSTRAP,
+            stdin=host_private_key,
+            after=[target.server],
+            # Done once per server: only another server (the trigger) runs it again.
+            ignore_changes=["connection", "create", "stdin", "environment"],
+        )
+        copy = remote.CopyToRemote(
+            f"{target.node}-agent-file",
+            connection=target.connection(),
+            source=pulumi.FileAsset(agent_file.path),
+            remote_path=INCOMING,
+            triggers=[target.server.id],
+            opts=target.options(after=[bootstrap]),
+        )
+        agent = target.command(
+            "agent", create=f"exec python3 {INCOMING} install", stdin=agent_file.sha256, after=[copy]
+        )
+        stored = target.command("keys", create=f"exec python3 {AGENT} keys", stdin=keys, after=[agent])
+        applied = target.command(
+            "apply", create=f"exec python3 {AGENT} apply", stdin=document, after=[agent, stored]
+        )
+        return Commands(bootstrap=bootstrap, copy=copy, agent=agent, keys=stored, apply=applied)

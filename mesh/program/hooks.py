@@ -1,0 +1,61 @@
+"""What the program answers when a step fails: dial again, or say what the user can do."""
+
+import re
+from typing import Final
+
+import pulumi
+
+__all__ = ["NAME_TAKEN", "RECONNECT", "already_exists", "wants_reconnect"]
+
+RECONNECT: Final = "wireguard-mesh-reconnect"
+NAME_TAKEN: Final = "wireguard-mesh-name-taken"
+
+# The agent ends its first connection with this status and this last line (docs/protocol.md).
+_RECONNECT_ERROR = re.compile(r"exited with status 75\b.*^RECONNECT [0-9a-f]+\s*\Z", re.DOTALL | re.MULTILINE)
+# A connection that broke under a command; what was asked is idempotent, so asking again is safe.
+_LOST_CONNECTION = re.compile(
+    r"wait: remote command exited without exit status|\bEOF\b|connection reset by peer|broken pipe"
+    r"|connection lost",
+    re.IGNORECASE,
+)
+_LOST_CONNECTION_TRIES = 3
+_RECONNECT_TRIES = 12
+
+
+def wants_reconnect(args: pulumi.ErrorHookArgs) -> bool:
+    """Tell whether the failed command asks for a new connection, or lost the one it had.
+
+    `args.errors` has the newest error first.
+    """
+    newest = args.errors[0]
+    if _RECONNECT_ERROR.search(newest.rstrip("\n")):
+        return len(args.errors) <= _RECONNECT_TRIES
+    if _LOST_CONNECTION.search(newest):
+        return sum(1 for error in args.errors if _LOST_CONNECTION.search(error)) <= _LOST_CONNECTION_TRIES
+    return False
+
+
+_CLOUD_COMMANDS = {
+    "hcloud:index/server:Server": "server",
+    "hcloud:index/primaryIp:PrimaryIp": "primary-ip",
+    "hcloud:index/sshKey:SshKey": "ssh-key",
+    "hcloud:index/firewall:Firewall": "firewall",
+    "hcloud:index/placementGroup:PlacementGroup": "placement-group",
+}
+
+
+def already_exists(args: pulumi.ErrorHookArgs) -> bool:
+    """Explain a name that the cloud already knows; never retries.
+
+    A run that was killed while the cloud worked leaves a resource that the state does not know.
+    """
+    if "uniqueness_error" in args.errors[0]:
+        name = (args.new_inputs or {}).get("name", args.name)
+        kind = _CLOUD_COMMANDS.get(args.type, "resource")
+        pulumi.log.error(
+            f"{name}: the cloud already has a {kind} of this name, but this stack's state does not: most "
+            f"likely a run was stopped while it was being made. If nothing else uses it, remove it with "
+            f"`hcloud {kind} delete {name}` and run up again; or take it over with "
+            f"`pulumi import {args.type} {args.name} <id>`, the id from `hcloud {kind} describe {name}`."
+        )
+    return False

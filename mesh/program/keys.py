@@ -1,0 +1,146 @@
+"""Every secret of a mesh: made once, kept in the state, and what may be shown of it.
+
+A key is made by the program, kept by a `pulumi.Stash` and stays what it is until its generation
+changes. Private halves are secret outputs throughout. The functions below that return a plain
+`Output` hold public halves and fingerprints only: this module is the one place that takes the secret
+mark off anything (`Output.unsecret`).
+"""
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import pulumi
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from nacl.public import PrivateKey
+from nacl.utils import random as random_bytes
+
+from mesh.plan import fingerprint, preshared_key
+
+__all__ = [
+    "FIRST_GENERATION",
+    "first_contact_key",
+    "key_bundle",
+    "key_fingerprint",
+    "node_identity",
+    "preshared_fingerprints",
+    "preshared_root",
+    "ssh_key",
+    "ssh_public_key",
+    "stored",
+    "wireguard_public_key",
+]
+
+FIRST_GENERATION: Final = 1
+"""The generation every key starts with; a key is replaced when its generation changes."""
+
+_KEY_BYTES = 32  # Curve25519 private keys and WireGuard pre-shared keys
+
+
+def stored(
+    name: str, make: Callable[[], str], *, parent: pulumi.Resource, generation: int = FIRST_GENERATION
+) -> pulumi.Output[str]:
+    """Keep one secret in the state under `name` and return it as a secret output.
+
+    `make` is called on every run, but only what it returned when the stash was created (or last
+    replaced by another `generation`) counts. A preview passes an unknown instead, so that a key
+    that does not exist yet is shown as unknown and not as a value that will never be.
+    """
+    fresh: Any = pulumi.output.UNKNOWN if pulumi.runtime.is_dry_run() else make()
+    stash = pulumi.Stash(
+        name,
+        input=pulumi.Output.secret(fresh),
+        opts=pulumi.ResourceOptions(parent=parent, ignore_changes=["input"], replacement_trigger=generation),
+    )
+    return pulumi.Output.secret(stash.output)
+
+
+def node_identity() -> str:
+    """Make a WireGuard private key: base64 of 32 bytes."""
+    return base64.b64encode(bytes(PrivateKey.generate())).decode()
+
+
+def preshared_root() -> str:
+    """Make the root every pre-shared key of the mesh is derived from: base64 of 32 bytes."""
+    return base64.b64encode(random_bytes(_KEY_BYTES)).decode()
+
+
+def ssh_key() -> str:
+    """Make an ed25519 SSH key (management or host key) in OpenSSH's format."""
+    return _openssh(ed25519.Ed25519PrivateKey.generate())
+
+
+def first_contact_key() -> str:
+    """Make the throw-away ECDSA P-256 host key that a new server shows until it has its own."""
+    return _openssh(ec.generate_private_key(ec.SECP256R1()))
+
+
+def _openssh(key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def ssh_public_key(private: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return the public half of an SSH key as a line of authorized_keys, without a comment."""
+    return pulumi.Output.unsecret(private.apply(_ssh_public))
+
+
+def _ssh_public(private: str) -> str:
+    key = serialization.load_ssh_private_key(private.encode(), password=None)
+    return (
+        key.public_key()
+        .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+        .decode()
+    )
+
+
+def wireguard_public_key(identity: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return a node's WireGuard public key: base64 of 32 bytes."""
+    return pulumi.Output.unsecret(
+        identity.apply(
+            lambda key: base64.b64encode(bytes(PrivateKey(base64.b64decode(key)).public_key)).decode()
+        )
+    )
+
+
+def key_fingerprint(identity: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return the name under which a node stores its private key: 16 hex digits."""
+    return pulumi.Output.unsecret(identity.apply(lambda key: fingerprint(base64.b64decode(key))))
+
+
+def preshared_fingerprints(
+    root: pulumi.Output[str], *, node: str, peers: Sequence[str], epoch: int
+) -> pulumi.Output[dict[str, str]]:
+    """Return the names under which `node` stores its pre-shared keys: peer -> 16 hex digits."""
+    names = tuple(peers)
+
+    def derive(text: str) -> dict[str, str]:
+        secret = base64.b64decode(text)
+        return {peer: fingerprint(preshared_key(secret, node, peer, epoch)) for peer in names}
+
+    return pulumi.Output.unsecret(root.apply(derive))
+
+
+def key_bundle(
+    identity: pulumi.Output[str],
+    root: pulumi.Output[str],
+    *,
+    node: str,
+    peers: Sequence[str],
+    epoch: int,
+) -> pulumi.Output[str]:
+    """Return what the agent's `keys` command reads, as a secret: the node's own key and one per peer."""
+    names = tuple(peers)
+
+    def bundle(secrets: Sequence[str]) -> str:
+        own, root_text = secrets
+        secret = base64.b64decode(root_text)
+        shared = [base64.b64encode(preshared_key(secret, node, peer, epoch)).decode() for peer in names]
+        return json.dumps({"format": 1, "keys": [own, *shared]})
+
+    return pulumi.Output.secret(pulumi.Output.all(identity, root).apply(bundle))
