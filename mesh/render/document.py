@@ -1,0 +1,85 @@
+"""The one text that carries all files of a node; docs/protocol.md describes the format."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from mesh.plan import KeyNames, NodePlan
+from mesh.render.firewall import firewall_view
+
+__all__ = ["UNKNOWN_TEXT", "RenderError", "render_document"]
+
+UNKNOWN_TEXT: Final = "<known after up>"
+"""What a preview shows where a value is not known before `up`."""
+
+_FORMAT: Final = "wgmesh-files 1"
+_HEADER: Final = "==> "
+_FILES: Final = (
+    ("/etc/wireguard/wg0.conf", "wg0.conf"),
+    ("/etc/wgmesh/firewall.nft", "firewall.nft"),
+    ("/etc/sysctl.d/90-wgmesh.conf", "sysctl.conf"),
+    ("/etc/hosts", "hosts"),
+    ("/root/.ssh/authorized_keys", "authorized_keys"),
+)
+
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("mesh.render"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # noqa: S701 - configuration files, not HTML
+)
+
+
+class RenderError(Exception):
+    """A file cannot be rendered; the message names the node, the file and the line."""
+
+
+def render_document(
+    node: NodePlan,
+    directory: Mapping[str, Mapping[str, str]],
+    keys: KeyNames,
+    *,
+    management_key: str,
+) -> str:
+    """Return everything a node needs to know, as one text.
+
+    `directory` has for every node `address`, `public_key` (base64) and `endpoint` (`ip:port`);
+    `management_key` is the public SSH key of the mesh. Any of them may be `UNKNOWN_TEXT` in a preview.
+    The same arguments give the same bytes. Raises `RenderError`.
+    """
+    missing = [name for name in (node.name, *node.peers) if name not in directory]
+    if missing:
+        raise RenderError(f"{node.name}: the directory does not know {', '.join(missing)}")
+    view: dict[str, Any] = {
+        "node": node,
+        "keys": keys,
+        "peers": [{"name": peer, **directory[peer]} for peer in node.peers],
+        "everyone": sorted(
+            ((facts["address"], name) for name, facts in directory.items()),
+            key=lambda pair: _address_key(pair[0]),
+        ),
+        "firewall": firewall_view(node, directory, UNKNOWN_TEXT),
+        "management_key": management_key,
+    }
+    parts = [f"{_FORMAT}\n"]
+    for path, template in _FILES:
+        content = _TEMPLATES.get_template(f"{template}.j2").render(view)
+        parts.append(f"{_HEADER}{path} <==\n{_checked(node.name, path, content)}")
+    parts.append(f"{_HEADER}end <==\n")
+    return "".join(parts)
+
+
+def _address_key(address: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in address.split("."))
+
+
+def _checked(node: str, path: str, content: str) -> str:
+    for number, line in enumerate(content.splitlines(), start=1):
+        if line.startswith(_HEADER):
+            raise RenderError(f"{node}: {path} line {number} starts with {_HEADER!r}, which separates files")
+    if not content.endswith("\n"):
+        raise RenderError(f"{node}: {path} does not end with a newline")
+    return content
