@@ -59,7 +59,7 @@ class Rehearsal:
         """Build the host image if need be and start the cloud; does nothing when it runs."""
         port, token = self.endpoint()
         self.state.mkdir(mode=0o755, exist_ok=True)
-        _run_as_root([sys.executable, "-m", "lab.hosts", "image", "--state", str(self.state)])
+        _run_as_root([sys.executable, "-m", "lab.hosts", "image", "--directory", str(self.state / "image")])
         _run_as_root(
             [
                 *(sys.executable, "-m", "lab.cloud", "start"),

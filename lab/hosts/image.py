@@ -1,0 +1,143 @@
+"""The root file system every host starts from: built once, kept, shared read-only."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from lab.hosts.errors import HostError
+
+__all__ = ["RELEASES", "build_image", "image_path"]
+
+RELEASES: Final = {"debian-12": "bookworm", "debian-13": "trixie"}
+"""The cloud's image names and the Debian releases behind them."""
+
+_PACKAGES: Final = (
+    *("systemd", "systemd-sysv", "dbus", "kmod", "procps", "ca-certificates"),
+    *("openssh-server", "cloud-init", "python3", "netcat-openbsd"),
+    *("iproute2", "iputils-ping", "nftables", "wireguard-tools", "wireguard-go"),
+)
+# What a server in a data centre runs and a rehearsal does not need: background jobs and consoles.
+_MASKED: Final = (
+    *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer"),
+    *("e2scrub_reap.service", "fstrim.timer", "getty@.service", "console-getty.service"),
+    *("systemd-resolved.service", "systemd-timesyncd.service", "systemd-network-generator.service"),
+    *("systemd-networkd-wait-online.service", "nftables.service"),
+)
+# Only modules that cost time here and do nothing on such a host are left out.
+_CLOUD_CONFIG: Final = {
+    "datasource_list": ["NoCloud"],
+    "network": {"config": "disabled"},
+    "locale": False,
+    "disable_root": False,
+    "ssh_pwauth": False,
+    "users": [],
+    "cloud_init_modules": [
+        *("seed_random", "bootcmd", "write_files", "set_hostname", "update_hostname", "update_etc_hosts"),
+        *("users_groups", "ssh"),
+    ],
+    "cloud_config_modules": ["set_passwords", "runcmd"],
+    "cloud_final_modules": [
+        *("package_update_upgrade_install", "write_files_deferred", "scripts_per_once"),
+        *("scripts_per_boot", "scripts_per_instance", "scripts_user", "final_message"),
+    ],
+}
+
+
+def _recipe(release: str) -> str:
+    """What the image is made from; another recipe gives another image."""
+    recipe = [release, _PACKAGES, _MASKED, _CLOUD_CONFIG, Path(__file__).read_text()]
+    return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
+
+
+def image_path(folder: Path, image: str) -> Path:
+    """Return where the image of this name is, or will be. Raises `HostError` for a name there is none of."""
+    if image not in RELEASES:
+        raise HostError(f"image {image!r}: the lab has {', '.join(RELEASES)}")
+    release = RELEASES[image]
+    return folder / f"{release}-{_recipe(release)}"
+
+
+def build_image(folder: Path, image: str, say: Callable[[str], None]) -> Path:
+    """Build an image unless it is there; `say` gets a line for every step.
+
+    An interrupted build leaves nothing that looks like an image; older images of the same release
+    are removed.
+    """
+    target = image_path(folder, image)
+    if target.exists():
+        return target
+    folder.mkdir(parents=True, exist_ok=True)
+    release = RELEASES[image]
+    for stale in folder.glob(f"{release}-*"):
+        shutil.rmtree(stale)
+    say(f"building the host image {image} ({release}), once; about a minute")
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as scratch:
+        root = Path(scratch, "root")
+        _bootstrap(release, root, say)
+        say("configuring the image")
+        _configure(root)
+        root.chmod(0o755)
+        root.rename(target)
+    say(f"the host image is ready: {_size(target) >> 20} MB")
+    return target
+
+
+def _bootstrap(release: str, root: Path, say: Callable[[str], None]) -> None:
+    command = [
+        *("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(_PACKAGES)}"),
+        *('--aptopt=APT::Install-Recommends "false"', "--dpkgopt=path-exclude=/usr/share/doc/*"),
+        *("--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"),
+        *(release, str(root)),
+    ]  # fmt: skip
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+    except FileNotFoundError:
+        raise HostError("mmdebstrap is not installed; run tools/setup.sh lab") from None
+    assert process.stderr is not None
+    last: list[str] = []
+    for line in process.stderr:
+        last = [*last[-8:], line.rstrip()]
+        if line.startswith("I: ") and not line.startswith("I: automatically"):
+            say(line[3:].rstrip())
+    if process.wait() != 0:
+        raise HostError(f"mmdebstrap could not build {release}: " + "\n".join(last))
+
+
+def _configure(root: Path) -> None:
+    for key in root.glob("etc/ssh/ssh_host_*"):
+        key.unlink()
+    (root / "etc/machine-id").write_text("")
+    (root / "etc/hostname").write_text("localhost\n")
+    (root / "etc/resolv.conf").unlink(missing_ok=True)
+    (root / "etc/resolv.conf").write_text("")
+    # no probing for other clouds
+    (root / "etc/cloud/ds-identify.cfg").write_text("policy: enabled\n")
+    (root / "etc/cloud/cloud.cfg.d/90-lab.cfg").write_text(json.dumps(_CLOUD_CONFIG, indent=1) + "\n")
+    units = root / "etc/systemd/system"
+    for unit in _MASKED:
+        (units / unit).unlink(missing_ok=True)
+        (units / unit).symlink_to("/dev/null")
+    wants = units / "multi-user.target.wants"
+    wants.mkdir(parents=True, exist_ok=True)
+    link = wants / "systemd-networkd.service"
+    if not link.is_symlink():
+        link.symlink_to("/lib/systemd/system/systemd-networkd.service")
+    journal = root / "etc/systemd/journald.conf.d"
+    journal.mkdir(parents=True, exist_ok=True)
+    (journal / "lab.conf").write_text("[Journal]\nStorage=persistent\nSystemMaxUse=32M\n")
+
+
+def _size(folder: Path) -> int:
+    return sum(
+        os.lstat(os.path.join(parent, name)).st_size  # noqa: PTH118 - hundred thousand Paths are slow
+        for parent, _, names in os.walk(folder)
+        for name in names
+    )

@@ -1,0 +1,235 @@
+"""All hosts of one state folder, and the network between them."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from lab.hosts.errors import HostError
+from lab.hosts.image import RELEASES, image_path
+from lab.hosts.machine import HostSpec, Machine
+from lab.hosts.processes import children, end, is_alive, start_time
+from lab.hosts.router import Router, Rule
+from lab.hosts.supervisor import remove_stale_cgroups
+
+__all__ = ["Lab"]
+
+_BOOT_SECONDS: Final = 30  # until the first process runs; it takes a tenth of a second
+_SHUTDOWN_SECONDS: Final = 20  # as long as a cloud waits for an orderly shutdown before it cuts the power
+
+_CLEAN_UP_SECONDS: Final = 5  # for a supervisor to remove a link and a cgroup
+
+State = Literal["running", "off"]
+
+
+class Lab:
+    """The hosts under `state_dir`; `image_dir` holds the images. Nothing happens until `up`.
+
+    Every method may be called from several threads and processes at once.
+    """
+
+    def __init__(self, state_dir: Path, image_dir: Path) -> None:
+        self._state = state_dir.resolve()
+        self._images = image_dir.resolve()
+        self._hosts = self._state / "hosts"
+        self._router = Router(self._state)
+
+    @property
+    def pool(self) -> IPv4Network:
+        """The /24 of public addresses; the first two usable ones belong to this machine."""
+        return self._router.pool
+
+    def up(self) -> None:
+        """Make the network; clean up what a run that was killed left of it."""
+        for machine in self.machines():
+            if self._running(machine) is None:
+                remove_stale_cgroups(f"{self._router.id}-{machine.key}")
+        self._router.up()
+        self._enforce()
+
+    def down(self) -> None:
+        """Stop every host at once and remove the network; hosts keep their disks."""
+        for machine in self.machines():
+            with self._locked(machine):
+                self._kill(machine)
+        self._kill_orphans()
+        remove_stale_cgroups(f"{self._router.id}-*")
+        self._router.down()
+
+    def machines(self) -> list[Machine]:
+        """Return every host there is, in the order of their keys."""
+        if not self._hosts.exists():
+            return []
+        found = (
+            Machine(self._hosts, folder.name) for folder in sorted(self._hosts.iterdir()) if folder.is_dir()
+        )
+        return [machine for machine in found if machine.folder.exists()]
+
+    def create(self, spec: HostSpec) -> None:
+        """Make a host's disk and seed; does not boot it."""
+        if spec.image not in RELEASES or not image_path(self._images, spec.image).exists():
+            raise HostError(
+                f"{spec.hostname}: image {spec.image!r} is not built; `python -m lab.hosts image`"
+            )
+        machine = Machine(self._hosts, spec.key)
+        self._hosts.mkdir(parents=True, exist_ok=True)
+        with self._locked(machine):
+            if machine.exists:
+                raise HostError(f"{spec.hostname}: there is a host with the key {spec.key} already")
+            machine.create(spec)
+
+    def start(self, key: str) -> None:
+        """Boot a host; returns when its first process runs. A host that runs is left alone."""
+        machine = self._machine(key)
+        with self._locked(machine):
+            if self._running(machine):
+                return
+            machine.running.unlink(missing_ok=True)
+            image = image_path(self._images, machine.spec()["image"])
+            with machine.log.open("ab") as log:
+                process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-m", "lab.hosts", "supervise"),
+                        *("--state", str(self._state), "--root", str(image), key),
+                    ],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                    cwd=Path(__file__).parents[2],
+                )  # fmt: skip
+            self._await_boot(machine, process)
+
+    def _await_boot(self, machine: Machine, process: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + _BOOT_SECONDS
+        while time.monotonic() < deadline:
+            if machine.running.exists():
+                return
+            if process.poll() is not None:
+                break
+            time.sleep(0.02)
+        tail = machine.log.read_text(errors="replace").strip()[-400:]
+        raise HostError(f"host {machine.key} does not boot; its console says: {tail}")
+
+    def stop(self, key: str, *, graceful: bool = True) -> None:
+        """Shut a host down, or cut its power. It is off when this returns."""
+        machine = self._machine(key)
+        with self._locked(machine):
+            running = self._running(machine)
+            if running and graceful:
+                end(running["pid"], running["started"], number=signal.SIGTERM, wait=_SHUTDOWN_SECONDS)
+            self._kill(machine)
+
+    def destroy(self, key: str) -> None:
+        """Cut a host's power and remove all of it; a host that is not there is fine."""
+        machine = Machine(self._hosts, key)
+        if machine.folder.exists():
+            with self._locked(machine):
+                self._kill(machine)
+                machine.destroy()
+        (self._hosts / f".{key}.lock").unlink(missing_ok=True)
+        if self._router.namespace_path.exists():
+            self._enforce()
+
+    def states(self) -> dict[str, State]:
+        """Return what every host really does."""
+        return {m.key: "running" if self._running(m) else "off" for m in self.machines() if m.exists}
+
+    def readdress(self, key: str, address: str | None) -> None:
+        """Give a host that is off another public address."""
+        machine = self._machine(key)
+        with self._locked(machine):
+            if self._running(machine):
+                raise HostError(f"host {key} runs; its address can change only while it is off")
+            machine.set_address(address)
+
+    def set_firewall(self, key: str, rules: Sequence[Rule] | None) -> None:
+        """Enforce a cloud firewall on the way to and from a host; None removes it."""
+        self._machine(key).set_rules(rules)
+        self._enforce()
+
+    def _enforce(self) -> None:
+        firewalls = {m.link: m.rules() for m in self.machines() if m.exists}
+        self._router.set_firewalls({link: rules for link, rules in firewalls.items() if rules is not None})
+
+    def enter(self, key: str, argv: Sequence[str]) -> list[str]:
+        """Return the command line that runs `argv` inside a running host, as root."""
+        machine = self._machine(key)
+        running = self._running(machine)
+        if running is None or not is_alive(running["leader"], running["leader_started"]):
+            raise HostError(f"host {key} is off")
+        return [
+            *("nsenter", "--target", str(running["leader"])),
+            *("--mount", "--uts", "--ipc", "--net", "--pid", "--root"),
+            *(
+                "env",
+                "-i",
+                "-C",
+                "/",
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "HOME=/root",
+            ),
+            *argv,
+        ]
+
+    def find(self, name: str) -> str:
+        """Return the key of the host with this key or first host name. Raises `HostError`."""
+        for machine in self.machines():
+            if machine.exists and name in {machine.key, machine.spec()["hostname"]}:
+                return machine.key
+        raise HostError(f"there is no host {name!r}")
+
+    def _machine(self, key: str) -> Machine:
+        machine = Machine(self._hosts, key)
+        if not machine.exists:
+            raise HostError(f"there is no host {key!r}")
+        return machine
+
+    @contextmanager
+    def _locked(self, machine: Machine) -> Iterator[None]:
+        with (self._hosts / f".{machine.key}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _running(self, machine: Machine) -> dict[str, Any] | None:
+        """Return the record of a running supervisor; None when the host is off."""
+        try:
+            record: dict[str, Any] = json.loads(machine.running.read_text())
+        except FileNotFoundError:
+            return None
+        return record if is_alive(record["pid"], record["started"]) else None
+
+    def _kill(self, machine: Machine) -> None:
+        """Cut the power; the supervisor cleans up behind its host, or is ended when it does not."""
+        record = self._running(machine)
+        if record is not None:
+            below = [(pid, start_time(pid)) for pid in children(record["pid"])]
+            for pid, started in (*below, (record["leader"], record["leader_started"])):
+                if started is not None:
+                    end(pid, started)
+            end(record["pid"], record["started"], number=0, wait=_CLEAN_UP_SECONDS)
+            end(record["pid"], record["started"])
+        machine.running.unlink(missing_ok=True)
+        if self._router.namespace_path.exists():
+            self._router.detach(machine.link)
+        remove_stale_cgroups(f"{self._router.id}-{machine.key}")
+
+    def _kill_orphans(self) -> None:
+        """End what is left of hosts whose supervisor was killed before it could write its record."""
+        mine = f"--machine={self._router.id}-".encode()
+        state = str(self._state).encode()
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            ours = any(word.startswith(mine) for word in words) or (b"supervise" in words and state in words)
+            pid = int(folder.name)
+            started = start_time(pid)
+            if ours and pid != os.getpid() and started is not None:
+                end(pid, started)

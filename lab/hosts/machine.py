@@ -1,0 +1,153 @@
+"""One host: its folder, its disk, what cloud-init will read, and what runs of it."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from lab.hosts.errors import HostError
+from lab.hosts.router import GATEWAY, Rule
+
+__all__ = ["HostSpec", "Machine"]
+
+_KEY_LENGTH: Final = 8  # `h<key>` is the name of a link, 15 characters at most
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostSpec:
+    """What a host is made from.
+
+    `key` names it in this lab (letters and digits, at most 8), `hostname` is its first host name,
+    `address` its public IPv4 address or None, `image` the cloud's name of the image.
+    """
+
+    key: str
+    hostname: str
+    address: str | None
+    user_data: str
+    public_keys: Sequence[str]
+    instance_id: str
+    image: str = "debian-12"
+
+
+class Machine:
+    """The folder of one host under the lab's state; knows files, starts nothing."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        if not key.isalnum() or len(key) > _KEY_LENGTH:
+            raise HostError(f"host key {key!r}: letters and digits, at most {_KEY_LENGTH}")
+        self.key = key
+        self.folder = folder / key
+        self.link = f"h{key}"
+        """The host's link in the router."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether the host was made completely."""
+        return (self.folder / "spec.json").exists()
+
+    @property
+    def disk(self) -> Path:
+        """What the host has written over its image."""
+        return self.folder / "disk"
+
+    @property
+    def work(self) -> Path:
+        """Overlayfs's own folder."""
+        return self.folder / "work"
+
+    @property
+    def root(self) -> Path:
+        """Where the root file system is mounted, in the host's own mount namespace only."""
+        return self.folder / "root"
+
+    @property
+    def running(self) -> Path:
+        """Present while a supervisor runs: its pid and start time, and the host's first process."""
+        return self.folder / "running.json"
+
+    @property
+    def log(self) -> Path:
+        """The console."""
+        return self.folder / "console.log"
+
+    def spec(self) -> dict[str, Any]:
+        """Return the host's specification as it was written."""
+        value: dict[str, Any] = json.loads((self.folder / "spec.json").read_text())
+        return value
+
+    def rules(self) -> list[Rule] | None:
+        """Return the cloud firewall's rules; None when there is no firewall."""
+        path = self.folder / "firewall.json"
+        if not path.exists():
+            return None
+        return [
+            Rule(**{**rule, "networks": tuple(rule["networks"])}) for rule in json.loads(path.read_text())
+        ]
+
+    def set_rules(self, rules: Sequence[Rule] | None) -> None:
+        """Remember the cloud firewall's rules."""
+        path = self.folder / "firewall.json"
+        if rules is None:
+            path.unlink(missing_ok=True)
+        else:
+            _write(path, json.dumps([asdict(rule) for rule in rules]))
+
+    def create(self, spec: HostSpec) -> None:
+        """Write disk and seed. The specification comes last: with it the host exists."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.disk, self.work, self.root):
+            folder.mkdir(parents=True)
+        self.folder.chmod(0o700)
+        self.disk.chmod(0o755)
+        etc = self.disk / "etc"
+        etc.mkdir()
+        _write(etc / "machine-id", secrets.token_hex(16) + "\n")
+        _write(etc / "hostname", spec.hostname + "\n")
+        _write(
+            etc / "hosts", f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n::1 localhost ip6-localhost\n"
+        )
+        self._write_seed(spec)
+        self.set_address(spec.address)
+        _write(self.folder / "spec.json", json.dumps(asdict(spec)))
+
+    def _write_seed(self, spec: HostSpec) -> None:
+        seed = self.disk / "var/lib/cloud/seed/nocloud"
+        seed.mkdir(parents=True)
+        for folder in (self.disk / "var", self.disk / "var/lib", self.disk / "var/lib/cloud"):
+            folder.chmod(0o755)
+        metadata = {
+            "instance-id": spec.instance_id,
+            "local-hostname": spec.hostname,
+            "public-keys": list(spec.public_keys),
+        }
+        _write(seed / "meta-data", json.dumps(metadata, indent=1) + "\n", mode=0o600)
+        _write(seed / "user-data", spec.user_data or "#cloud-config\n{}\n", mode=0o600)
+
+    def set_address(self, address: str | None) -> None:
+        """Tell networkd the public address; it counts from the next boot."""
+        networks = self.disk / "etc/systemd/network"
+        networks.mkdir(parents=True, exist_ok=True)
+        lines = ["[Match]", "Name=eth0", "[Network]", "LinkLocalAddressing=no", "IPv6AcceptRA=no"]
+        if address is not None:
+            lines += [f"Address={address}/32", "[Route]", f"Gateway={GATEWAY}", "GatewayOnLink=yes"]
+        _write(networks / "10-eth0.network", "\n".join(lines) + "\n")
+        if self.exists:
+            _write(self.folder / "spec.json", json.dumps({**self.spec(), "address": address}))
+
+    def destroy(self) -> None:
+        """Remove everything; the host must not run."""
+        (self.folder / "spec.json").unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file whole or not at all."""
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.touch(mode=mode)
+    fresh.write_text(text)
+    fresh.chmod(mode)
+    fresh.rename(path)
