@@ -6,11 +6,14 @@ which `UNKNOWN` stands for what a preview cannot know and `Asset` for a file's c
 never reach a provider: the engine takes them off before a call and puts them back by property name.
 """
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final, final
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Self, final
 
 Values = Mapping[str, Any]
 
@@ -27,17 +30,38 @@ UNKNOWN: Final = Unknown()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asset:
-    """A file or text given as a resource property.
+class _Content:
+    """What assets and archives have in common.
 
-    `sha256` is the hex digest of the content and alone decides whether two assets are equal.
-    Exactly one of `path` (relative to the project folder) and `text` is set, except for an asset
-    read back from the state, which may have neither.
+    `sha256` is the hex digest of the content and alone decides whether two are equal. At most one of
+    `path` (relative to the project folder), `text` and `uri` is set.
     """
 
     sha256: str
     path: str | None = None
     text: str | None = None
+    uri: str | None = None
+
+    @classmethod
+    def of(
+        cls, *, sha256: str, path: str | None = None, text: str | None = None, uri: str | None = None
+    ) -> Self:
+        """Return it with the digest of its content, where none is given yet and the content is at hand."""
+        if not sha256 and text is not None:
+            sha256 = hashlib.sha256(text.encode()).hexdigest()
+        elif not sha256 and path is not None and Path(path).is_file():
+            sha256 = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return cls(sha256=sha256, path=path, text=text, uri=uri)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset(_Content):
+    """A file or text given as a resource property."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Archive(_Content):
+    """A folder or an archive file given as a resource property."""
 
 
 class ProviderError(Exception):
@@ -125,6 +149,12 @@ class Resource:
 
 class Provider(ABC):
     """One package's resources. Every method may raise `ProviderError`."""
+
+    accepts_secrets: bool = False
+    """Whether values keep their secret marks; only the engine's own provider looks at them."""
+
+    config_defaults: Mapping[str, Any] = MappingProxyType({"__internal": {}})
+    """What the inputs of a provider resource of this package have beside its configuration."""
 
     @abstractmethod
     async def configure(self, config: Values) -> None:

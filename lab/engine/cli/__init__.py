@@ -1,0 +1,1 @@
+"""The command line; each module is a group of commands."""

@@ -1,0 +1,140 @@
+"""What every command needs: the project, the backend, the stack, its secrets."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lab.engine.project import Config, Project, StackFile
+from lab.engine.state.backend import Backend
+from lab.engine.state.checkpoint import Checkpoint
+from lab.engine.state.model import Snapshot, StateError
+from lab.engine.state.secrets import Crypter
+
+__all__ = ["CommandError", "Session", "Stack"]
+
+
+class CommandError(Exception):
+    """A command cannot be done; printed as `error: ...`, exit code 1 unless another is given."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """One call of the command line."""
+
+    cwd: Path
+    stack_option: str | None
+
+    @cached_property
+    def project(self) -> Project:
+        """The project in the current folder or above it."""
+        return Project.find(self.cwd)
+
+    @cached_property
+    def backend(self) -> Backend:
+        """Where PULUMI_BACKEND_URL says; without it `.lab/engine` of the project."""
+        default = self.project.folder / ".lab" / "engine"
+        return Backend(os.environ.get("PULUMI_BACKEND_URL") or f"file://{default}")
+
+    @property
+    def _selected_file(self) -> Path:
+        return Path(self.backend.url.removeprefix("file://"), ".pulumi", f"selected-{self.project.name}")
+
+    def select(self, name: str) -> None:
+        """Remember a stack for commands that do not name one."""
+        self._selected_file.parent.mkdir(parents=True, exist_ok=True)
+        self._selected_file.write_text(name)
+
+    def stack_name(self) -> str:
+        """Return the stack this call is about. Raises `CommandError`."""
+        name = self.stack_option or os.environ.get("PULUMI_STACK")
+        if not name and self._selected_file.exists():
+            name = self._selected_file.read_text().strip()
+        if not name:
+            raise CommandError("no stack selected; name one with --stack, or `stack select` it")
+        # a full name is organization/project/stack
+        return name.rpartition("/")[2]
+
+    def stack(self) -> "Stack":
+        """Return an existing stack. Raises `CommandError`."""
+        name = self.stack_name()
+        if not self.backend.exists(self.project.name, name):
+            raise CommandError(f"no stack named '{name}' found")
+        return Stack(session=self, name=name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """One stack of the project."""
+
+    session: Session
+    name: str
+
+    @cached_property
+    def file(self) -> StackFile:
+        """The stack's configuration file."""
+        return self.session.project.stack_file(self.name)
+
+    @cached_property
+    def crypter(self) -> Crypter:
+        """The stack's secrets; the salt is written to the stack file when there is none. Raises `StateError`."""
+        passphrase = read_passphrase()
+        salt = self.file.salt
+        if salt is None:
+            crypter = Crypter.create(passphrase)
+            self.file.set_salt(crypter.salt)
+            return crypter
+        return Crypter.open(passphrase, salt)
+
+    def config(self) -> Config:
+        """Return the decrypted configuration. Raises `CommandError`."""
+        try:
+            crypter = self.crypter
+        except StateError as error:
+            reason = str(error).partition(":")[0]
+            raise CommandError(f"getting stack configuration: get stack secrets manager: {reason}") from None
+        return Config.read(self.session.project, self.file, crypter)
+
+    def deployment(self) -> dict[str, Any]:
+        """Return the state as JSON, secrets encrypted."""
+        return self.session.backend.read(self.session.project.name, self.name)
+
+    def state_checkpoint(self, deployment: Mapping[str, Any]) -> Checkpoint:
+        """Return what reads this deployment: its own salt counts, with the same passphrase."""
+        provider = deployment.get("secrets_providers") or {}
+        salt = (provider.get("state") or {}).get("salt")
+        if provider and provider.get("type") != "passphrase":
+            raise CommandError(
+                f"the state's secrets are kept by {provider.get('type')!r}; this engine has a passphrase only"
+            )
+        if salt is None or salt == self.file.salt:
+            return Checkpoint(self.crypter)
+        return Checkpoint(Crypter.open(read_passphrase(), salt))
+
+    def snapshot(self) -> Snapshot:
+        """Return the state with its secrets decrypted."""
+        deployment = self.deployment()
+        return self.state_checkpoint(deployment).load(deployment)
+
+    def write(self, deployment: Mapping[str, Any]) -> None:
+        """Replace the state."""
+        self.session.backend.write(self.session.project.name, self.name, deployment)
+
+
+def read_passphrase() -> str:
+    """Return the passphrase from the environment or its file. Raises `StateError`."""
+    path = os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    if path:
+        return Path(path).read_text().strip()
+    passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
+    if passphrase is None:
+        raise StateError(
+            "passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment variables"
+        )
+    return passphrase

@@ -1,0 +1,188 @@
+"""The command line as a whole."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lab.engine.cli import config, stack
+from lab.engine.cli.context import CommandError, Session
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A small deployment engine for rehearsals; takes Pulumi's own words.",
+)
+app.add_typer(stack.app, name="stack", help="Manage stacks and look at their state.")
+app.add_typer(config.app, name="config", help="Manage a stack's configuration.")
+
+_PARALLEL_PER_CPU = 4  # pulumi/pulumi, pkg/cmd/pulumi/operations/up.go
+
+Cwd = Annotated[Path | None, typer.Option("--cwd", "-C", help="Run as if started in this folder.")]
+StackName = Annotated[str | None, typer.Option("--stack", "-s", help="The stack.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
+SkipPreview = Annotated[bool, typer.Option("--skip-preview", "-f", help="Do not preview first.")]
+PreviewOnly = Annotated[bool, typer.Option("--preview-only", help="Only show what would be done.")]
+Diff = Annotated[bool, typer.Option("--diff", help="Show every difference in full.")]
+Json = Annotated[bool, typer.Option("--json", "-j", help="Print JSON.")]
+Parallel = Annotated[int, typer.Option("--parallel", "-p", envvar="PULUMI_PARALLEL", help="Steps at a time.")]
+Continue = Annotated[
+    bool,
+    typer.Option("--continue-on-error", envvar="PULUMI_CONTINUE_ON_ERROR", help="Go on beside what failed."),
+]
+NoChanges = Annotated[bool, typer.Option("--expect-no-changes", help="Fail (7) if anything would change.")]
+EventLog = Annotated[Path | None, typer.Option("--event-log", help="Append every event to this file.")]
+Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Only this URN; may be repeated.")]
+Dependents = Annotated[bool, typer.Option("--target-dependents", help="Also what needs the targets.")]
+Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="All but this URN; may be repeated.")]
+ExcludeDependents = Annotated[bool, typer.Option("--exclude-dependents", help="Also what needs those.")]
+Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN; may be repeated.")]
+Refresh = Annotated[bool, typer.Option("--refresh", "-r", help="Look first what really is.")]
+RunProgram = Annotated[
+    bool, typer.Option("--run-program", envvar="PULUMI_RUN_PROGRAM", help="Run the program.")
+]
+Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
+Message = Annotated[str | None, typer.Option("--message", "-m", hidden=True)]
+Color = Annotated[str | None, typer.Option("--color", hidden=True)]
+
+_DEFAULT_PARALLEL = _PARALLEL_PER_CPU * (os.cpu_count() or 1)
+
+
+def _operate(
+    kind: str, cwd: Path | None, name: str | None, options: dict[str, object], **flags: object
+) -> None:
+    from lab.engine.cli.operations import Flags, operate  # noqa: PLC0415 - other commands start without it
+    from lab.engine.deploy import Options  # noqa: PLC0415
+
+    stack_ = Session(cwd=(cwd or Path()).resolve(), stack_option=name).stack()
+    made = {
+        key: tuple(value or ()) if isinstance(value, list | None) else value for key, value in options.items()
+    }
+    operate(stack_, kind, Options(**made), Flags(**flags))  # type: ignore[arg-type]
+
+
+@app.command()
+def up(
+    *,
+    cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False, skip_preview: SkipPreview = False,
+    diff: Diff = False, json: Json = False, parallel: Parallel = _DEFAULT_PARALLEL,
+    continue_on_error: Continue = False, expect_no_changes: NoChanges = False, event_log: EventLog = None,
+    target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
+    exclude_dependents: ExcludeDependents = False, replace: Replace = None, refresh: Refresh = False,
+    non_interactive: Ignored = False, message: Message = None, color: Color = None,
+) -> None:  # fmt: skip
+    """Create, change and delete until all is as the program says."""
+    del non_interactive, message, color
+    _operate(
+        "update", cwd, stack_name,
+        {"parallel": parallel, "continue_on_error": continue_on_error, "targets": target,
+         "target_dependents": target_dependents, "excludes": exclude, "exclude_dependents": exclude_dependents,
+         "replaces": replace, "refresh": refresh},
+        yes=yes, skip_preview=skip_preview, diff=diff, json=json, expect_no_changes=expect_no_changes,
+        event_log=event_log,
+    )  # fmt: skip
+
+
+@app.command()
+def preview(
+    *,
+    cwd: Cwd = None, stack_name: StackName = None, diff: Diff = False, json: Json = False,
+    parallel: Parallel = _DEFAULT_PARALLEL, expect_no_changes: NoChanges = False, event_log: EventLog = None,
+    target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
+    exclude_dependents: ExcludeDependents = False, replace: Replace = None, refresh: Refresh = False,
+    non_interactive: Ignored = False, message: Message = None, color: Color = None,
+) -> None:  # fmt: skip
+    """Show what `up` would do."""
+    del non_interactive, message, color
+    _operate(
+        "update", cwd, stack_name,
+        {"parallel": parallel, "targets": target, "target_dependents": target_dependents, "excludes": exclude,
+         "exclude_dependents": exclude_dependents, "replaces": replace, "refresh": refresh},
+        preview_only=True, diff=diff, json=json, expect_no_changes=expect_no_changes, event_log=event_log,
+    )  # fmt: skip
+
+
+@app.command()
+def destroy(
+    *,
+    cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False, skip_preview: SkipPreview = False,
+    preview_only: PreviewOnly = False, diff: Diff = False, json: Json = False,
+    parallel: Parallel = _DEFAULT_PARALLEL, continue_on_error: Continue = False, event_log: EventLog = None,
+    target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
+    refresh: Refresh = False, run_program: RunProgram = False,
+    non_interactive: Ignored = False, message: Message = None, color: Color = None,
+) -> None:  # fmt: skip
+    """Delete everything the stack has."""
+    del non_interactive, message, color
+    _operate(
+        "destroy", cwd, stack_name,
+        {"parallel": parallel, "continue_on_error": continue_on_error, "targets": target,
+         "target_dependents": target_dependents, "excludes": exclude, "refresh": refresh,
+         "run_program": run_program},
+        yes=yes, skip_preview=skip_preview, preview_only=preview_only, diff=diff, json=json, event_log=event_log,
+    )  # fmt: skip
+
+
+@app.command()
+def refresh(
+    *,
+    cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False, skip_preview: SkipPreview = False,
+    preview_only: PreviewOnly = False, diff: Diff = False, json: Json = False,
+    parallel: Parallel = _DEFAULT_PARALLEL, expect_no_changes: NoChanges = False, event_log: EventLog = None,
+    target: Target = None, exclude: Exclude = None,
+    clear_pending_creates: Annotated[bool, typer.Option(help="Forget interrupted creates.")] = False,
+    run_program: RunProgram = False,
+    non_interactive: Ignored = False, message: Message = None, color: Color = None,
+) -> None:  # fmt: skip
+    """Bring the state up to date with what really is."""
+    del non_interactive, message, color
+    _operate(
+        "refresh", cwd, stack_name,
+        {"parallel": parallel, "targets": target, "excludes": exclude,
+         "clear_pending_creates": clear_pending_creates, "run_program": run_program},
+        yes=yes, skip_preview=skip_preview, preview_only=preview_only, diff=diff, json=json,
+        expect_no_changes=expect_no_changes, event_log=event_log,
+    )  # fmt: skip
+
+
+@app.command()
+def cancel(*, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False) -> None:
+    """Release the lock that a killed run left."""
+    session = Session(cwd=(cwd or Path()).resolve(), stack_option=stack_name)
+    name = session.stack_name()
+    if not yes and not sys.stdin.isatty():
+        raise CommandError("--yes must be passed in to proceed when running in non-interactive mode")
+    count = session.backend.cancel(session.project.name, name)
+    print(f"{count} lock(s) of the stack {name} released")
+
+
+@app.command()
+def version() -> None:
+    """Print the version of Pulumi whose state format and semantics this engine has."""
+    print("v3.260.0")
+
+
+def main() -> None:
+    """Run the command line; an error is `error: ...` on stderr, never a traceback."""
+    from lab.engine.project import ProjectError  # noqa: PLC0415 - after the parser, for a quick --help
+    from lab.engine.state.model import StateError  # noqa: PLC0415
+
+    code = 0
+    try:
+        app()
+    except CommandError as error:
+        if str(error):
+            print(f"error: {error}", file=sys.stderr)
+        code = error.code
+    except (ProjectError, StateError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        code = 1
+    raise SystemExit(code)

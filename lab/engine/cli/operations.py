@@ -1,0 +1,148 @@
+"""up, preview, destroy, refresh."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from lab.engine.cli.context import CommandError, Stack
+from lab.engine.deploy import DeployError, Options, UpdateRequest, UpdateResult, run
+from lab.engine.deploy.request import Kind
+from lab.engine.display import Digest, Screen
+from lab.engine.provider import ProviderError
+from lab.engine.state.checkpoint import Checkpoint
+from lab.engine.state.model import Snapshot, StateError
+
+__all__ = ["Flags", "operate"]
+
+_TITLES = {"update": ("Previewing update", "Updating"), "destroy": ("Previewing destroy", "Destroying"),
+           "refresh": ("Previewing refresh", "Refreshing")}  # fmt: skip
+_CHANGES_EXIT = 7  # pulumi: a violated --expect-no-changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """How to show and to ask."""
+
+    yes: bool = False
+    skip_preview: bool = False
+    preview_only: bool = False
+    diff: bool = False
+    json: bool = False
+    expect_no_changes: bool = False
+    event_log: Path | None = None
+
+
+def operate(stack: Stack, kind: Kind, options: Options, flags: Flags) -> None:
+    """Preview, ask, do. Raises `CommandError`."""
+    if not (flags.preview_only or flags.yes or flags.skip_preview or sys.stdin.isatty()):
+        raise CommandError(
+            "--yes or --skip-preview must be passed in to proceed when running in non-interactive mode"
+        )
+    if flags.preview_only or not flags.skip_preview:
+        _once(stack, kind, options, flags, preview=True)
+        if flags.preview_only:
+            return
+        if not flags.yes and not _confirmed(stack, kind):
+            raise CommandError(f"confirmation declined, not proceeding with the {kind}")
+    with stack.session.backend.locked(stack.session.project.name, stack.name):
+        _once(stack, kind, options, flags, preview=False)
+
+
+def _confirmed(stack: Stack, kind: Kind) -> bool:
+    word = {"update": "perform this update", "destroy": "destroy", "refresh": "refresh"}[kind]
+    while True:
+        answer = input(f"Do you want to {word} on {stack.name}? [yes/no] ").strip().lower()
+        if answer in {"yes", "no"}:
+            return answer == "yes"
+
+
+def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: bool) -> None:
+    config = stack.config()
+    deployment = stack.deployment()
+    snapshot = stack.state_checkpoint(deployment).load(deployment)
+    checkpoint = Checkpoint(stack.crypter)
+
+    def save(current: Snapshot) -> None:
+        stack.write(checkpoint.dump(current))
+
+    screen, digest = Screen(diff=flags.diff), Digest()
+    as_digest = flags.json and preview
+    with _event_log(flags.event_log) as log:
+        request = UpdateRequest(
+            kind=kind, preview=preview, project=stack.session.project, stack=stack.name, config=config,
+            snapshot=snapshot, options=options, save=save,
+            emit=_emitter(screen, digest, log, flags, as_digest=as_digest),
+        )  # fmt: skip
+        if not flags.json:
+            print(f"{_TITLES[kind][0 if preview else 1]} ({stack.name}):\n", flush=True)
+        try:
+            result = asyncio.run(run(request))
+        except (DeployError, ProviderError) as error:
+            screen.finish()
+            raise CommandError(str(error)) from error
+    if as_digest:
+        json.dump(digest.document(), sys.stdout, indent=2)
+        print()
+    elif not flags.json:
+        screen.finish()
+    _judge(result, flags, preview=preview)
+
+
+def _emitter(
+    screen: Screen, digest: Digest, log: TextIO | None, flags: Flags, *, as_digest: bool
+) -> Callable[[dict[str, Any]], None]:
+    def emit(event: dict[str, Any]) -> None:
+        if as_digest:
+            digest.event(event)
+        elif not flags.json:
+            screen.event(event)
+        written = {name: value for name, value in event.items() if name != "records"}
+        if flags.json and not as_digest:
+            print(json.dumps(written), flush=True)
+        if log is not None:
+            log.write(json.dumps(written) + "\n")
+
+    return emit
+
+
+class _event_log:  # noqa: N801 - used like a function
+    """The file of --event-log, or nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> TextIO | None:
+        if self._path is not None:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._file = os.fdopen(descriptor, "a", buffering=1)
+        return self._file
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _judge(result: UpdateResult, flags: Flags, *, preview: bool) -> None:
+    """Turn what came of it into an exit code."""
+    word = "preview" if preview else "update"
+    if result.interrupted:
+        raise CommandError(f"{word} interrupted; run it again to go on", 1)
+    if result.failed:
+        raise CommandError("", 1)
+    if flags.expect_no_changes and _changed(result.changes):
+        raise CommandError(f"no changes were expected for {word} but changes were proposed", _CHANGES_EXIT)
+
+
+def _changed(changes: Mapping[str, int]) -> bool:
+    return any(count for op, count in changes.items() if op not in {"same", "read"})
+
+
+def refuse_state(error: StateError) -> CommandError:
+    """Return what the user is told of a state that cannot be used."""
+    return CommandError(str(error))

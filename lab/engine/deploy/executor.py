@@ -1,0 +1,284 @@
+"""Doing: one step at a time on one resource, with its hooks, retries and its record in the state."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from lab.engine.deploy.events import Events
+from lab.engine.deploy.generator import Generator, as_resource
+from lab.engine.deploy.hooks import HookError, Hooks
+from lab.engine.deploy.journal import Journal
+from lab.engine.deploy.providers import Providers
+from lab.engine.deploy.secrecy import mark_outputs
+from lab.engine.deploy.steps import Op, Step
+from lab.engine.provider import PartialFailureError, Provider, ProviderError
+from lab.engine.state.checkpoint import now
+from lab.engine.state.model import PROVIDER_PREFIX, ResourceState
+from lab.engine.values import plain
+
+__all__ = ["Executor", "StepError"]
+
+_MOST_TRIES: Final = 100  # pulumi/pulumi, pkg/resource/deploy/retries.go
+T = TypeVar("T")
+
+
+class StepError(Exception):
+    """A step has failed; what there is to say has been said."""
+
+
+class Executor:
+    """Takes steps. At most `parallel` provider calls run at a time."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        events: Events,
+        hooks: Hooks,
+        providers: Providers,
+        find: Callable[[ResourceState], Awaitable[Provider | None]],
+        preview: bool,
+        parallel: int,
+    ) -> None:
+        self._journal = journal
+        self._events = events
+        self._hooks = hooks
+        self._providers = providers
+        self._find = find
+        self._preview = preview
+        self._slots = asyncio.Semaphore(max(1, parallel))
+        self.running = 0
+        """How many steps are being taken."""
+
+    async def take(self, step: Step, generator: Generator) -> ResourceState | None:
+        """Take one step; returns the resource's record afterwards, None when it is gone. Raises `StepError`."""
+        async with self._slots:
+            self.running += 1
+            try:
+                return await self._take(step, generator)
+            finally:
+                self.running -= 1
+
+    async def _take(self, step: Step, generator: Generator) -> ResourceState | None:
+        self._events.begin(step)
+        try:
+            after = await self._apply(step, generator)
+        except (ProviderError, HookError) as error:
+            self._events.diagnostic("error", str(error), step.urn)
+            self._events.failed(step)
+            raise StepError from error
+        self._events.count(step)
+        if step.resource.custom or self._preview or step.op in {Op.DELETE, Op.DELETE_REPLACED}:
+            self._events.done(step, after)
+        return after
+
+    async def _apply(self, step: Step, generator: Generator) -> ResourceState | None:
+        match step.op:
+            case Op.SAME:
+                return self._same(step)
+            case Op.CREATE | Op.CREATE_REPLACEMENT:
+                return await self._create(step, generator)
+            case Op.UPDATE:
+                return await self._update(step)
+            case Op.DELETE | Op.DELETE_REPLACED:
+                await self._delete(step, generator)
+                return None
+            case Op.REMOVE_PENDING:
+                assert step.old is not None
+                self._journal.remove(step.old)
+                self._journal.save()
+                return None
+            case _:  # replace: the record of what the other steps do
+                return step.new
+
+    def _same(self, step: Step) -> ResourceState:
+        assert step.new is not None
+        assert step.old is not None
+        after = replace(
+            step.new, id=step.old.id, outputs=step.old.outputs, init_errors=step.old.init_errors,
+            created=step.old.created, modified=step.old.modified, taint=step.old.taint,
+        )  # fmt: skip
+        if after == step.old:
+            after = step.old  # the very record, whose JSON is kept
+        self._journal.add(after, step.old)
+        if after is not step.old:
+            self._journal.save()
+        return after
+
+    async def _create(self, step: Step, generator: Generator) -> ResourceState:
+        new = step.new
+        assert new is not None
+        await self._run_hooks("before_create", new, new=new)
+        pending = self._begin(new, "creating")
+        try:
+            identifier, outputs = await self._with_retries(
+                "create", new, None, lambda: self._call_create(new)
+            )
+        except PartialFailureError as error:
+            self._journal.end(pending)
+            made = self._made(new, error.id, dict(error.outputs), [str(error)])
+            self._place(step, made, generator)
+            raise
+        except BaseException:
+            self._journal.end(pending)
+            self._journal.save()
+            raise
+        self._journal.end(pending)
+        after = self._made(new, identifier, outputs, [])
+        self._place(step, after, generator)
+        await self._run_hooks("after_create", new, new=after)
+        return after
+
+    def _made(
+        self, new: ResourceState, identifier: Any, outputs: dict[str, Any], errors: list[str]
+    ) -> ResourceState:
+        time = now()
+        marked = mark_outputs(outputs, new.inputs, new.additional_secret_outputs) if new.custom else outputs
+        return replace(new, id=identifier, outputs=marked, init_errors=errors, created=time, modified=time)
+
+    def _place(self, step: Step, after: ResourceState, generator: Generator) -> None:
+        """Record a created resource, and what becomes of the one it replaces."""
+        old = generator.olds.get(step.old.urn) if step.old is not None else None
+        if old is None:
+            self._journal.add(after)
+        elif old.pending_replacement:
+            self._journal.add(after, old)
+        else:
+            generator.olds[old.urn] = self._journal.condemn(old)
+            self._journal.add(after)
+        self._journal.save()
+
+    async def _call_create(self, new: ResourceState) -> tuple[str, dict[str, Any]]:
+        if new.type.startswith(PROVIDER_PREFIX):
+            return _provider_id(new), Providers.outputs(new.inputs)
+        provider = await self._find(new)
+        if provider is None:
+            return "", {}
+        inputs = new.inputs if provider.accepts_secrets else plain(new.inputs)
+        identifier, outputs = await provider.create(new.urn, new.type, inputs, preview=self._preview)
+        return identifier, dict(outputs)
+
+    async def _update(self, step: Step) -> ResourceState:
+        old, new = step.old, step.new
+        assert old is not None
+        assert new is not None
+        new = replace(new, id=old.id)
+        await self._run_hooks("before_update", new, new=new, old=old)
+        pending = self._begin(replace(old, resource_hooks=new.resource_hooks), "updating")
+        errors: list[str] = []
+        failure: PartialFailureError | None = None
+        try:
+            outputs = await self._with_retries("update", new, old, lambda: self._call_update(old, new))
+        except PartialFailureError as error:
+            failure, errors, outputs = error, [str(error)], dict(error.outputs)
+        except BaseException:
+            self._journal.end(pending)
+            self._journal.save()
+            raise
+        self._journal.end(pending)
+        if new.custom:
+            outputs = mark_outputs(outputs, new.inputs, new.additional_secret_outputs)
+        after = replace(new, outputs=outputs, init_errors=errors, created=old.created, modified=now())
+        self._journal.add(after, old)
+        self._journal.save()
+        if failure is not None:
+            raise failure
+        await self._run_hooks("after_update", new, new=after, old=old)
+        return after
+
+    async def _call_update(self, old: ResourceState, new: ResourceState) -> dict[str, Any]:
+        if new.type.startswith(PROVIDER_PREFIX):
+            return Providers.outputs(new.inputs)
+        provider = await self._find(new)
+        if provider is None:
+            return dict(old.outputs)
+        secrets = provider.accepts_secrets
+        news = new.inputs if secrets else plain(new.inputs)
+        return dict(await provider.update(as_resource(old, secrets=secrets), news, preview=self._preview))
+
+    async def _delete(self, step: Step, generator: Generator) -> None:
+        old = step.old
+        assert old is not None
+        if old.protect:
+            prefix = "Preview failed: " if self._preview else ""
+            raise ProviderError(
+                f'{prefix}resource "{old.urn}" cannot be deleted\nbecause it is protected. To unprotect the '
+                "resource, either remove the `protect` flag from the resource in your Pulumi program and run "
+                f"`pulumi up`, or use the command:\n`pulumi state unprotect '{old.urn}'`"
+            )
+        await self._run_hooks("before_delete", old, old=old)
+        pending = self._begin(old, "deleting")
+        try:
+            if not (step.skip_provider or old.retain_on_delete or not old.custom):
+                await self._with_retries("delete", None, old, lambda: self._call_delete(old))
+        except BaseException:
+            self._journal.end(pending)
+            self._journal.save()
+            raise
+        self._journal.end(pending)
+        if step.keep_record:
+            kept = replace(old, pending_replacement=True)
+            self._journal.update(old, kept)
+            generator.olds[old.urn] = kept
+        else:
+            self._journal.remove(old)
+        self._journal.save()
+        await self._run_hooks("after_delete", old, old=old)
+
+    async def _call_delete(self, old: ResourceState) -> None:
+        if self._preview or old.is_provider or old.external:
+            return
+        provider = await self._find(old)
+        if provider is not None:
+            await provider.delete(as_resource(old, secrets=provider.accepts_secrets))
+
+    def _begin(self, state: ResourceState, kind: str) -> Any:
+        if self._preview or not state.custom or state.is_provider:
+            return None
+        return self._journal.begin(state, kind)
+
+    async def _run_hooks(
+        self,
+        kind: str,
+        state: ResourceState,
+        *,
+        new: ResourceState | None = None,
+        old: ResourceState | None = None,
+    ) -> None:
+        for warning in await self._hooks.run(kind, state, new=new, old=old):
+            self._events.diagnostic("warning", warning, state.urn)
+
+    async def _with_retries(
+        self,
+        operation: str,
+        new: ResourceState | None,
+        old: ResourceState | None,
+        call: Callable[[], Awaitable[T]],
+    ) -> T:
+        """Call a provider, again as long as an error hook says so."""
+        errors: list[str] = []
+        while True:
+            try:
+                return await call()
+            except ProviderError as error:
+                errors.insert(0, str(error))
+                hooked = (new or old or _NOBODY).resource_hooks.get("OnError")
+                if self._preview or not hooked or len(errors) >= _MOST_TRIES:
+                    raise
+                try:
+                    again = await self._hooks.retry(operation, errors, new=new, old=old)
+                except HookError as broken:
+                    raise HookError(f"error hooks execution failed: {broken}") from error
+                if not again:
+                    raise
+                message = f"retrying {operation} due to on-error hook request ({len(errors)}/{_MOST_TRIES})"
+                self._events.diagnostic("warning", message, (new or old or _NOBODY).urn)
+
+
+_NOBODY: Final = ResourceState(urn="", type="", custom=False)
+
+
+def _provider_id(new: ResourceState) -> str:
+    """A provider resource has its id already: others name it before it is made."""
+    return str(new.id)

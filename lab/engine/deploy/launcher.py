@@ -1,0 +1,68 @@
+"""Runs a Pulumi program in a process of its own; started by the engine, with what it needs in argv.
+
+Nothing but the SDK is imported here: the program may run in another virtual environment.
+"""
+
+import asyncio
+import logging
+import os
+import runpy
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+
+import pulumi
+import pulumi.runtime
+
+EXIT_SAID = 32  # the program has told the user why it failed (pulumi-language-python-exec)
+_THREADS_PER_SLOT = 4
+
+
+def main() -> int:
+    """Run the program; the arguments are addresses, names and flags in a fixed order."""
+    address, project, stack, organization, dry_run, parallel, root, program = sys.argv[1:9]
+    pulumi.runtime.set_all_config(
+        pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env()
+    )
+    settings = pulumi.runtime.Settings(
+        monitor=address, engine=address, project=project, stack=stack, organization=organization,
+        dry_run=dry_run == "true", parallel=int(parallel), root_directory=root,
+    )  # fmt: skip
+    pulumi.runtime.configure(settings)
+    sys.argv = [program]
+    os.chdir(os.path.dirname(program) if os.path.isfile(program) else program)  # noqa: PTH113, PTH120
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    executor = ThreadPoolExecutor(max_workers=max(int(parallel), 1) * _THREADS_PER_SLOT)
+    loop.set_default_executor(executor)
+    # a deployment that ends early leaves futures that nobody awaits
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    try:
+        loop.run_until_complete(
+            pulumi.runtime.run_in_stack(lambda: runpy.run_path(program, run_name="__main__"))
+        )
+    except pulumi.RunError as error:
+        pulumi.log.error(str(error))
+        return 1
+    except Exception:  # noqa: BLE001 - whatever a program may raise
+        pulumi.log.error(f"Program failed with an unhandled exception:\n{_users_part()}")
+        return EXIT_SAID
+    finally:
+        executor.shutdown(wait=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def _users_part() -> str:
+    """The traceback from the program's first frame on."""
+    frames = traceback.extract_tb(sys.exc_info()[2])
+    program = os.path.realpath(sys.argv[0])
+    for index, frame in enumerate(frames):
+        if os.path.realpath(frame.filename).startswith(program):
+            return traceback.format_exc(limit=-(len(frames) - index))
+    return traceback.format_exc()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""The program's process: started beside the engine's services, read, ended."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from lab.engine.deploy.deployment import Deployment
+from lab.engine.deploy.launcher import EXIT_SAID
+from lab.engine.deploy.request import DeployError, UpdateRequest
+
+__all__ = ["ORGANIZATION", "Program"]
+
+ORGANIZATION: Final = "organization"  # what a file backend calls it
+_LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+_LINE_BYTES: Final = 16 << 20
+
+
+class Program:
+    """One run of a program."""
+
+    def __init__(self, request: UpdateRequest, deployment: Deployment, address: str) -> None:
+        self._request = request
+        self._deployment = deployment
+        self._address = address
+        self._process: asyncio.subprocess.Process | None = None
+        self._readers: list[asyncio.Task[None]] = []
+
+    def _python(self) -> str:
+        virtualenv = self._request.project.virtualenv
+        if virtualenv is None:
+            return sys.executable
+        python = virtualenv / "bin" / "python"
+        if not python.exists():
+            raise DeployError(f"Pulumi.yaml: virtualenv {virtualenv} has no bin/python; create it first")
+        return str(python)
+
+    async def start(self) -> None:
+        """Start the process. Raises `DeployError`."""
+        request = self._request
+        main = request.project.main
+        config = request.config
+        environment = {
+            **os.environ,
+            "PULUMI_CONFIG": json.dumps(config.values),
+            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(config.secret_keys)),
+            "PYTHONUNBUFFERED": "1",
+        }
+        # what opens the state is the engine's business, not the program's
+        environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
+        self._process = await asyncio.create_subprocess_exec(
+            self._python(), "-u", str(_LAUNCHER), self._address, request.project.name, request.stack,
+            ORGANIZATION, "true" if request.preview else "false", str(request.options.parallel),
+            str(request.project.folder), str(main.resolve()),
+            cwd=request.project.folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=_LINE_BYTES,
+            start_new_session=True,
+        )  # fmt: skip
+        self._readers = [
+            asyncio.create_task(self._read(self._process.stdout, "info")),
+            asyncio.create_task(self._read(self._process.stderr, "info#err")),
+        ]
+
+    async def _read(self, stream: asyncio.StreamReader | None, severity: str) -> None:
+        assert stream is not None
+        async for line in stream:
+            self._deployment.events.diagnostic(
+                severity, line.decode(errors="replace"), self._deployment.stack_urn
+            )
+
+    async def wait(self) -> int:
+        """Wait for the end; returns the exit code."""
+        assert self._process is not None
+        code = await self._process.wait()
+        await asyncio.gather(*self._readers)
+        self._deployment.program_done.set()
+        return code
+
+    def kill(self) -> None:
+        """End the process and all it started."""
+        if self._process is not None and self._process.returncode is None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def explain(self, code: int) -> bool:
+        """Say why the program failed, if it has not; returns whether it failed."""
+        if code not in {0, EXIT_SAID}:
+            self._deployment.events.diagnostic(
+                "error", f"an unhandled error occurred: program exited with non-zero exit code: {code}"
+            )
+        return code != 0

@@ -1,0 +1,89 @@
+"""Providers as the engine handles them: resources with an id, and the code behind them."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from lab.engine.deploy.request import DeployError
+from lab.engine.deploy.stash import BuiltinProvider
+from lab.engine.project import Config
+from lab.engine.provider import Provider
+from lab.engine.providers import PROVIDERS
+from lab.engine.state.model import PROVIDER_PREFIX, ResourceState
+from lab.engine.values import Secret, contains_unknown, plain
+
+__all__ = ["Providers", "default_name", "package_of", "reference"]
+
+_INTERNAL: Final = "__internal"
+
+
+def reference(state: ResourceState) -> str:
+    """Return how a resource names its provider."""
+    return f"{state.urn}::{state.id}"
+
+
+def package_of(type_: str) -> str:
+    """Return the package a resource's or function's type belongs to."""
+    return type_.split(":", 1)[0]
+
+
+def default_name(version: str) -> str:
+    """Return the name of a package's default provider."""
+    return f"default_{version.replace('.', '_')}" if version else "default"
+
+
+class Providers:
+    """Finds, configures and closes the code behind provider resources."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._instances: dict[str, Provider] = {}
+        self._lock = asyncio.Lock()
+
+    def inputs(self, package: str, version: str) -> dict[str, Any]:
+        """Return the inputs of a package's default provider: what the stack's configuration says."""
+        found: dict[str, Any] = {}
+        for key, value in self._config.values.items():
+            namespace, _, name = key.partition(":")
+            if namespace == package and package != "pulumi":
+                found[name] = Secret(value) if key in self._config.secret_keys else value
+        if version:
+            found["version"] = version
+        return self.check(package, found)
+
+    def check(self, package: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Fill in what a provider of this package always has. Raises `DeployError` for an unknown one."""
+        return {**self._make(package).config_defaults, **inputs}
+
+    @staticmethod
+    def outputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a provider resource's outputs."""
+        return {name: value for name, value in inputs.items() if name != _INTERNAL}
+
+    @staticmethod
+    def _make(package: str) -> Provider:
+        if package == "pulumi":
+            return BuiltinProvider()
+        if package not in PROVIDERS:
+            known = ", ".join(sorted(PROVIDERS))
+            raise DeployError(f"this engine has no provider for the package {package!r}; it has {known}")
+        return PROVIDERS[package]()
+
+    async def get(self, state: ResourceState) -> Provider:
+        """Return the configured code behind a provider resource."""
+        key = reference(state)
+        async with self._lock:
+            if key not in self._instances:
+                provider = self._make(state.type.removeprefix(PROVIDER_PREFIX))
+                config = {
+                    n: v for n, v in plain(state.inputs).items() if not n.startswith("__") and n != "version"
+                }
+                if not contains_unknown(config):
+                    await provider.configure(config)
+                self._instances[key] = provider
+            return self._instances[key]
+
+    async def close(self) -> None:
+        """Let all of them go."""
+        for provider in self._instances.values():
+            await provider.close()

@@ -1,0 +1,61 @@
+"""What one operation on a stack is given, and what comes of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lab.engine.project import Config, Project
+from lab.engine.state.model import Snapshot
+
+__all__ = ["DeployError", "Kind", "Options", "UpdateRequest", "UpdateResult"]
+
+Kind = Literal["update", "refresh", "destroy"]
+
+
+class DeployError(Exception):
+    """An operation cannot go on; the message is for the user."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to do it.
+
+    `parallel` is the number of provider calls at a time; `targets` and `excludes` are URNs or patterns
+    with `*` and `**`; `replaces` are URNs to replace whether they changed or not.
+    """
+
+    parallel: int = 8
+    continue_on_error: bool = False
+    refresh: bool = False
+    run_program: bool = False
+    clear_pending_creates: bool = False
+    targets: tuple[str, ...] = ()
+    target_dependents: bool = False
+    excludes: tuple[str, ...] = ()
+    exclude_dependents: bool = False
+    replaces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateRequest:
+    """One operation. `save` is called after every change of the state, `emit` with every event."""
+
+    kind: Kind
+    preview: bool
+    project: Project
+    stack: str
+    config: Config
+    snapshot: Snapshot
+    options: Options
+    save: Callable[[Snapshot], None]
+    emit: Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateResult:
+    """The state afterwards, how many resources had which operation, and whether all went well."""
+
+    snapshot: Snapshot
+    changes: Mapping[str, int] = field(default_factory=dict)
+    failed: bool = False
+    interrupted: bool = False

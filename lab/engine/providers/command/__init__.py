@@ -1,0 +1,1 @@
+"""pulumi-command: commands on this machine and over SSH, with the real provider's semantics."""

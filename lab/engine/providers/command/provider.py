@@ -1,0 +1,112 @@
+"""The `command` provider: what all its resources have in common.
+
+Semantics: pulumi/pulumi-command 1.2.1. Any changed input but `triggers` is an update, which runs
+`update` or, where there is none, `create` again; `triggers` replace. Nothing is read back.
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from lab.engine.provider import (
+    UNKNOWN,
+    CheckFailure,
+    CheckResult,
+    DiffResult,
+    Provider,
+    ProviderError,
+    ReadResult,
+    Resource,
+    Values,
+)
+from lab.engine.providers.command import copy, local, remote
+from lab.engine.providers.diffs import compare
+
+__all__ = ["CommandProvider"]
+
+_LOCAL: Final = "command:local:Command"
+_REMOTE: Final = "command:remote:Command"
+_COPY: Final = "command:remote:CopyToRemote"
+_REQUIRED: Final = {_LOCAL: (), _REMOTE: ("connection",), _COPY: ("connection", "remotePath", "source")}
+
+Runner = Callable[[str, Values, Values], Awaitable[dict[str, str]]]
+"""Runs a command with a resource's inputs and former outputs; returns stdout and stderr."""
+
+
+class CommandProvider(Provider):
+    """Commands and copies; needs no configuration."""
+
+    config_defaults: Mapping[str, Any] = MappingProxyType(
+        {"__internal": {}, "__pulumi-go-provider-version": "v1.5.0"}
+    )
+
+    async def configure(self, config: Values) -> None:
+        """Nothing to configure."""
+
+    async def check(self, urn: str, type_: str, olds: Values | None, news: Values) -> CheckResult:  # noqa: ARG002
+        """Refuse what is missing; fill in the defaults of a connection."""
+        if type_ not in _REQUIRED:
+            raise ProviderError(f"{urn}: this engine's command provider has no resource {type_!r}")
+        inputs = dict(news)
+        failures = [
+            CheckFailure(property=name, reason=f"Missing required property '{name}'")
+            for name in _REQUIRED[type_]
+            if name not in inputs
+        ]
+        if isinstance(inputs.get("connection"), Mapping):
+            inputs["connection"] = remote.with_defaults(inputs["connection"])
+        return CheckResult(inputs=inputs, failures=failures)
+
+    async def diff(self, old: Resource, news: Values, ignore_changes: Sequence[str]) -> DiffResult:  # noqa: ARG002
+        """Compare inputs; only `triggers` replace."""
+        return compare(old.inputs, news, replaces=lambda name: name == "triggers")
+
+    async def create(self, urn: str, type_: str, inputs: Values, *, preview: bool) -> tuple[str, Values]:
+        """Run `create`, or copy. In a preview a command has a throw-away id."""
+        name = urn.rsplit("::", 1)[1]
+        if type_ == _COPY:
+            if not preview:
+                await copy.copy_to_remote(inputs)
+            return "" if preview else secrets.token_hex(4), dict(inputs)
+        identifier = f"{name}{secrets.token_hex(4)}"
+        if preview:
+            return identifier, {**inputs, "stdout": UNKNOWN, "stderr": UNKNOWN}
+        outputs = await self._run(type_, inputs.get("create"), inputs, {})
+        return identifier, {**inputs, **outputs}
+
+    async def update(self, old: Resource, news: Values, *, preview: bool) -> Values:
+        """Run `update`, or `create` again."""
+        if old.type == _COPY:
+            if not preview and copy.differs(old.outputs, news):
+                await copy.copy_to_remote(news)
+            return dict(news)
+        if preview:
+            # another value of an input that was there makes what depends on it unknown
+            changed = any(news.get(name) != value for name, value in old.inputs.items())
+            former = {name: old.outputs.get(name, "") for name in ("stdout", "stderr")}
+            return {**news, **(dict.fromkeys(former, UNKNOWN) if changed else former)}
+        command = news.get("update", news.get("create"))
+        return {**news, **await self._run(old.type, command, news, old.outputs)}
+
+    async def delete(self, resource: Resource) -> None:
+        """Run the `delete` in the state, over the connection in the state."""
+        if resource.type != _COPY and resource.inputs.get("delete") is not None:
+            await self._run(resource.type, resource.inputs["delete"], resource.inputs, resource.outputs)
+
+    async def read(self, resource: Resource) -> ReadResult | None:
+        """A command is what the state says: nothing is looked up."""
+        return ReadResult(id=resource.id, inputs=resource.inputs, outputs=resource.outputs)
+
+    async def invoke(self, token: str, args: Values) -> Values:
+        """Run a command at once (`local.run`)."""
+        if token != "command:local:run":  # noqa: S105 - the name of a function
+            raise ProviderError(f"this engine's command provider has no function {token!r}")
+        return {**args, **await local.run(args["command"], args, {})}
+
+    @staticmethod
+    async def _run(type_: str, command: str | None, inputs: Values, former: Values) -> dict[str, str]:
+        if command is None:
+            return {name: former.get(name, "") for name in ("stdout", "stderr")}
+        runner: Runner = local.run if type_ == _LOCAL else remote.run
+        return await runner(command, inputs, former)

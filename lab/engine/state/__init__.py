@@ -1,0 +1,1 @@
+"""What the engine remembers: resources, their secrets, and where all of it is kept."""

@@ -1,0 +1,147 @@
+"""Where states are kept: Pulumi's file backend (`file://<folder>`), one JSON file per stack.
+
+<folder>/.pulumi/meta.yaml
+<folder>/.pulumi/stacks/<project>/<stack>.json        and .json.bak, the one before
+<folder>/.pulumi/locks/organization/<project>/<stack>/<id>.json
+"""
+
+import datetime as dt
+import getpass
+import json
+import os
+import platform
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from lab.engine.state.checkpoint import VERSION
+from lab.engine.state.model import StateError
+
+__all__ = ["Backend", "LockedError"]
+
+_SCHEME: Final = "file://"
+_META: Final = "version: 1\n"
+
+
+class LockedError(StateError):
+    """Another run works on the stack, or one was killed while it did."""
+
+
+class Backend:
+    """One folder of states; `url` is `file://` and a folder. Raises `StateError` for anything else."""
+
+    def __init__(self, url: str) -> None:
+        if not url.startswith(_SCHEME):
+            raise StateError(
+                f"backend {url!r}: this engine keeps states in folders only, as {_SCHEME}/some/folder"
+            )
+        path = url.removeprefix(_SCHEME)
+        self.url = url
+        self._root = Path(path).expanduser() / ".pulumi"
+
+    def _prepare(self) -> None:
+        meta = self._root / "meta.yaml"
+        if not meta.exists():
+            self._root.mkdir(parents=True, exist_ok=True)
+            meta.write_text(_META)
+
+    def _file(self, project: str, stack: str) -> Path:
+        return self._root / "stacks" / project / f"{stack}.json"
+
+    def exists(self, project: str, stack: str) -> bool:
+        """Whether there is such a stack."""
+        return self._file(project, stack).exists()
+
+    def stacks(self, project: str) -> list[str]:
+        """Return the names of a project's stacks."""
+        return sorted(path.stem for path in (self._root / "stacks" / project).glob("*.json"))
+
+    def remove(self, project: str, stack: str) -> None:
+        """Forget a stack."""
+        self._file(project, stack).unlink()
+        self._file(project, stack).with_suffix(".json.bak").unlink(missing_ok=True)
+
+    def read(self, project: str, stack: str) -> dict[str, Any]:
+        """Return a stack's deployment; empty for a new one. Raises `StateError`; never changes the file."""
+        path = self._file(project, stack)
+        try:
+            document = json.loads(path.read_text())
+            version, checkpoint = document["version"], document["checkpoint"]
+        except FileNotFoundError:
+            raise StateError(f"no stack named '{stack}' found") from None
+        except (ValueError, KeyError, TypeError):
+            raise StateError(
+                f"{path} is not a readable state (left as it is); the one before it is {path.name}.bak"
+            ) from None
+        if version != VERSION:
+            raise StateError(
+                f"{path} has version {version}, and this engine reads version {VERSION}; it is left as it is"
+            )
+        deployment: dict[str, Any] = checkpoint.get("latest") or {}
+        return deployment
+
+    def write(self, project: str, stack: str, deployment: Mapping[str, Any]) -> None:
+        """Replace a stack's state, whole or not at all; the one before stays as a backup."""
+        self._prepare()
+        path = self._file(project, stack)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint = {"stack": f"organization/{project}/{stack}", "latest": deployment}
+        fresh = path.with_suffix(f".{os.getpid()}.new")
+        with fresh.open("w") as file:
+            json.dump({"version": VERSION, "checkpoint": checkpoint}, file, separators=(",", ":"))
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            backup = path.with_suffix(".json.bak")
+            backup.unlink(missing_ok=True)
+            backup.hardlink_to(path)
+        fresh.rename(path)
+
+    def _locks(self, project: str, stack: str) -> Path:
+        return self._root / "locks" / "organization" / project / stack
+
+    @contextmanager
+    def locked(self, project: str, stack: str) -> Iterator[None]:
+        """Hold the stack for one run. Raises `LockedError`; a killed run leaves its lock until `cancel`."""
+        self._prepare()
+        folder = self._locks(project, stack)
+        folder.mkdir(parents=True, exist_ok=True)
+        mine = folder / f"{uuid.uuid4()}.json"
+        details = {
+            "pid": os.getpid(),
+            "username": getpass.getuser(),
+            "hostname": platform.node(),
+            "timestamp": dt.datetime.now(dt.UTC).isoformat(),
+        }
+        mine.write_text(json.dumps(details))
+        try:
+            others = [path for path in sorted(folder.glob("*.json")) if path != mine]
+            if others:
+                raise LockedError(self._refusal(others))
+            yield
+        finally:
+            mine.unlink(missing_ok=True)
+
+    def _refusal(self, locks: list[Path]) -> str:
+        lines = [f"the stack is currently locked by {len(locks)} lock(s)."]
+        lines.append(
+            "Either wait for the other run to end or, when it was killed, delete the lock with `cancel`."
+        )
+        for path in locks:
+            try:
+                lock = json.loads(path.read_text())
+            except (OSError, ValueError):
+                continue
+            lines.append(
+                f"  {lock['username']}@{lock['hostname']} (pid {lock['pid']}) at {lock['timestamp']}"
+            )
+        return "\n".join(lines)
+
+    def cancel(self, project: str, stack: str) -> int:
+        """Delete the locks of a stack; returns how many there were."""
+        locks = list(self._locks(project, stack).glob("*.json"))
+        for path in locks:
+            path.unlink(missing_ok=True)
+        return len(locks)

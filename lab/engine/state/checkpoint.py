@@ -1,0 +1,142 @@
+"""A stack's state as JSON: Pulumi's deployment, version 3.
+
+Each resource's JSON is kept until the resource changes, ciphertexts included, so that saving after every
+step costs what the step changed and unchanged secrets keep their ciphertext.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+from lab.engine.state.model import PendingOperation, ResourceState, Snapshot, StateError
+from lab.engine.state.secrets import Crypter
+from lab.engine.values import Secret, from_json, to_json
+
+__all__ = ["Checkpoint", "SecretsProvider", "now"]
+
+VERSION: Final = 3
+_ENGINE: Final = "v3.260.0"  # the engine whose format this is
+_MAGIC: Final = "7dff0d166258e7f1d265e8e044021ea087795d58a0c6415ab6fe8b7c790e447f"
+
+# Names that JSON spells otherwise than by dropping the underscores.
+_SPELLED: Final = {"import_id": "importID"}
+_ALWAYS: Final = {"urn", "custom", "type"}
+# In the order in which Pulumi writes them, which is the order people know.
+_ORDER: Final = (
+    *("urn", "custom", "delete", "id", "type", "inputs", "outputs", "parent", "protect", "taint", "external"),
+    *("dependencies", "init_errors", "provider", "property_dependencies", "pending_replacement"),
+    *("additional_secret_outputs", "aliases", "custom_timeouts", "import_id", "retain_on_delete"),
+    *("deleted_with", "replace_with", "created", "modified", "source_position", "stack_trace"),
+    *("ignore_changes", "hide_diff", "replace_on_changes", "replacement_trigger"),
+    *("refresh_before_update", "view_of", "resource_hooks"),
+)
+_VALUES: Final = {"inputs", "outputs", "replacement_trigger"}
+
+
+def now() -> str:
+    """Return the time as the state writes it."""
+    return dt.datetime.now(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _json_name(name: str) -> str:
+    first, *rest = name.split("_")
+    return _SPELLED.get(name) or first + "".join(part.capitalize() for part in rest)
+
+
+_JSON_NAMES: Final = {name: _json_name(name) for name in _ORDER}
+_FIELD_NAMES: Final = {spelled: name for name, spelled in _JSON_NAMES.items()}
+assert set(_ORDER) == {field.name for field in fields(ResourceState)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretsProvider:
+    """The part of a deployment that says how its secrets are encrypted."""
+
+    type: str
+    state: Mapping[str, Any]
+
+
+class Checkpoint:
+    """Turns snapshots into deployments and back, for one stack's secrets."""
+
+    def __init__(self, crypter: Crypter) -> None:
+        self._crypter = crypter
+        self._sealed: dict[int, tuple[Secret, dict[str, str]]] = {}
+        self._kept: dict[int, tuple[ResourceState, dict[str, Any]]] = {}
+
+    def dump(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Return the deployment."""
+        deployment: dict[str, Any] = {
+            "manifest": {"time": now(), "magic": _MAGIC, "version": _ENGINE},
+            "secrets_providers": {"type": "passphrase", "state": {"salt": self._crypter.salt}},
+        }
+        if snapshot.resources:
+            deployment["resources"] = [self.dump_resource(resource) for resource in snapshot.resources]
+        if snapshot.pending_operations:
+            deployment["pending_operations"] = [
+                {"resource": self.dump_resource(pending.resource), "type": pending.type}
+                for pending in snapshot.pending_operations
+            ]
+        deployment["metadata"] = snapshot.metadata
+        return deployment
+
+    def dump_resource(self, resource: ResourceState) -> dict[str, Any]:
+        """Return one resource's JSON."""
+        kept = self._kept.get(id(resource))
+        if kept is None or kept[0] is not resource:
+            kept = (resource, dump_resource(resource, self._seal))
+            self._kept[id(resource)] = kept
+        return kept[1]
+
+    def _seal(self, secret: Secret) -> Mapping[str, str]:
+        known = self._sealed.get(id(secret))
+        if known is None or known[0] is not secret:
+            inner = to_json(secret.value, self._seal)
+            known = (secret, {"ciphertext": self._crypter.encrypt(json.dumps(inner))})
+            self._sealed[id(secret)] = known
+        return known[1]
+
+    def load(self, deployment: Mapping[str, Any]) -> Snapshot:
+        """Return the snapshot in a deployment. Raises `StateError`."""
+        resources = [self._load_resource(resource) for resource in deployment.get("resources") or []]
+        pending = [
+            PendingOperation(resource=self._load_resource(operation["resource"]), type=operation["type"])
+            for operation in deployment.get("pending_operations") or []
+        ]
+        return Snapshot(
+            resources=resources, pending_operations=pending, metadata=dict(deployment.get("metadata") or {})
+        )
+
+    def _load_resource(self, value: Mapping[str, Any]) -> ResourceState:
+        unknown = set(value) - set(_FIELD_NAMES)
+        if unknown:
+            raise StateError(
+                f"{value.get('urn')}: this engine does not know {', '.join(sorted(unknown))} in the state"
+            )
+        loaded = {
+            _FIELD_NAMES[name]: from_json(part, self._unseal) if _FIELD_NAMES[name] in _VALUES else part
+            for name, part in value.items()
+        }
+        return ResourceState(**loaded)
+
+    def _unseal(self, value: Mapping[str, Any]) -> Secret:
+        if "plaintext" in value:
+            return Secret(from_json(json.loads(value["plaintext"]), self._unseal))
+        plaintext = json.loads(self._crypter.decrypt(value["ciphertext"]))
+        secret = Secret(from_json(plaintext, self._unseal))
+        self._sealed[id(secret)] = (secret, {"ciphertext": value["ciphertext"]})
+        return secret
+
+
+def dump_resource(resource: ResourceState, seal: Callable[[Secret], Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one resource's JSON with its secrets sealed by `seal`; what is empty is left out."""
+    dumped: dict[str, Any] = {}
+    for name in _ORDER:
+        value = getattr(resource, name)
+        if name in _VALUES:
+            value = to_json(value, seal)
+        if name in _ALWAYS or value not in (None, "", False, [], {}):
+            dumped[_JSON_NAMES[name]] = value
+    return dumped
