@@ -1,0 +1,111 @@
+"""The command `apply`: from a document on standard input to one answer."""
+
+import time
+from typing import Optional
+
+from .answers import AgentError, Answer
+from .document import Document, parse_document
+from .etc import reconcile
+from .faults import step
+from .generation import current_digest, load_link, stage, validate
+from .lock import lock
+from .places import Places
+from .session import session_start
+from .system import since_boot
+from .systemd import active_state, require_systemd
+from .trial import Trial, arm, confirm, differences, last_outcome, load_trial, start
+
+__all__ = ["apply"]
+
+_LOCK_WAIT = 10.0
+_LIVE_WAIT = 20.0
+_POLL = 0.05
+# The program dials again for about this long after it lost its connection.
+_REPORT_WITHIN = 120.0
+
+
+def apply(places: Places, raw: bytes, *, local: bool) -> tuple[Answer, str]:
+    """Bring the node to what the document says; returns the answer and its detail.
+
+    `local` is for the console: the trial is confirmed at once, with nobody to prove that a new
+    connection works. Raises `AgentError`, `OSError`.
+    """
+    document = parse_document(raw)
+    began = session_start()
+    if began is None and not local:
+        raise AgentError(Answer.REFUSED, "not in an SSH session: from the console use `apply --local`")
+    require_systemd()
+    with lock(places, wait=_LOCK_WAIT):
+        answer = _begin(places, document)
+    if answer is not None and not (local and answer[0] is Answer.RECONNECT):
+        return answer
+    return _confirm(places, document, None if local else began)
+
+
+def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
+    """Return the answer, or None when a trial of this very document is pending."""
+    trial = load_trial(places)
+    if trial is not None:
+        _join(places, trial, document)
+        return None
+    reason = last_outcome(places, document.digest, within=_REPORT_WITHIN)
+    if reason is not None:
+        raise AgentError(Answer.ROLLED_BACK, reason)
+    if _unchanged(places, document):
+        return Answer.UNCHANGED, document.digest
+    generation = stage(places, document)
+    step("staged")
+    validate(places, generation)
+    step("validated")
+    trial = arm(places, generation)
+    start(places, trial)
+    return Answer.RECONNECT, trial.txn
+
+
+def _join(places: Places, trial: Trial, document: Document) -> None:
+    if trial.digest != document.digest:
+        left = max(0, round(trial.deadline - since_boot()))
+        raise AgentError(Answer.BUSY, f"a trial of other files is under way, over in at most {left + 15} s")
+    # Whoever armed it may have been killed before it could start the trial.
+    if trial.phase == "armed" and active_state(f"{trial.unit}.service") == "inactive":
+        start(places, trial)
+
+
+def _unchanged(places: Places, document: Document) -> bool:
+    if current_digest(places) != document.digest:
+        return False
+    committed = load_link(places.current)
+    if committed is None or differences(places, committed):
+        return False
+    reconcile(places, committed)
+    return True
+
+
+def _confirm(places: Places, document: Document, began: Optional[float]) -> tuple[Answer, str]:
+    trial = _wait_until_live(places, document.digest)
+    if trial is not None:
+        if trial.phase != "live" or (began is not None and began <= trial.live_at):
+            return Answer.RECONNECT, trial.txn
+        with lock(places, wait=_LOCK_WAIT):
+            now = load_trial(places)
+            if now is not None and now.txn == trial.txn:
+                confirm(places, now)
+                return Answer.CONFIRMED, document.digest
+    reason = last_outcome(places, document.digest, within=_REPORT_WITHIN)
+    if reason is not None:
+        raise AgentError(Answer.ROLLED_BACK, reason)
+    if current_digest(places) == document.digest:
+        return Answer.CONFIRMED, document.digest
+    raise AgentError(Answer.ROLLED_BACK, "the trial is over without a trace of how it ended")
+
+
+def _wait_until_live(places: Places, digest: str) -> Optional[Trial]:
+    """Wait until the pending trial is live; None when it is over."""
+    end = time.monotonic() + _LIVE_WAIT
+    while True:
+        trial = load_trial(places)
+        if trial is None or trial.digest != digest:
+            return None
+        if trial.phase == "live" or time.monotonic() > end:
+            return trial
+        time.sleep(_POLL)

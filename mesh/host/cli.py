@@ -1,0 +1,105 @@
+"""The agent's command line; docs/protocol.md describes commands, answers and exit codes."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Optional
+
+from .answers import AgentError, Answer
+from .apply import apply
+from .boot import boot, link_down, link_reload, link_up
+from .document import MAX_BYTES
+from .generation import key_names_in_use
+from .install import check_archive, install
+from .keystore import collect_keys, parse_keys, store_keys
+from .lock import lock
+from .places import Places
+from .status import status
+from .system import io_error, log
+from .trial import expire, run_trial
+
+__all__ = ["main"]
+
+_LOCK_WAIT = 10.0
+_UNIT_COMMANDS: dict[str, Callable[[Places], None]] = {
+    "boot": boot,
+    "link-up": link_up,
+    "link-down": link_down,
+    "link-reload": link_reload,
+}
+_TRIAL_COMMANDS: dict[str, Callable[[Places, str], None]] = {"expire": expire, "run-trial": run_trial}
+_USAGE = """\
+usage: wgmesh.pyz COMMAND
+  install          put this file in place; standard input: its SHA-256
+  keys             store keys; standard input: JSON
+  apply [--local]  try and commit the node's files; standard input: the document
+  status           print the state as JSON
+  boot, link-up, link-down, link-reload, run-trial TXN, expire TXN: called by systemd\
+"""
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run one command and return its exit code; the last line of its output is the answer."""
+    os.umask(0o077)
+    argv = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        answer, detail = _run(Places(), argv)
+    except AgentError as error:
+        answer, detail = error.answer, error.reason
+    except OSError as error:
+        failed = io_error(error)
+        answer, detail = failed.answer, failed.reason
+    except Exception as error:  # noqa: BLE001 - its text could hold anything, a key as well
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(place.filename)}:{place.lineno}"  # noqa: PTH119 - a name within a zip
+        answer, detail = Answer.FAILED, f"unexpected {type(error).__name__} at {where}"
+    if answer.code:
+        log(f"{' '.join(argv[:1])}: {answer.word} {detail}")
+    _say(answer, detail)
+    return answer.code
+
+
+def _run(places: Places, argv: list[str]) -> tuple[Answer, str]:
+    command, rest = (argv[0], argv[1:]) if argv else ("", [])
+    if command == "install" and not rest:
+        return install(places, _read())
+    if command == "status" and not rest:
+        return Answer.DONE, status(places)
+    if command == "keys" and not rest:
+        check_archive(places)
+        return _keys(places, _read())
+    if command == "apply" and rest in ([], ["--local"]):
+        check_archive(places)
+        return apply(places, _read(), local=bool(rest))
+    if command in _UNIT_COMMANDS and not rest:
+        _UNIT_COMMANDS[command](places)
+        return Answer.DONE, ""
+    if command in _TRIAL_COMMANDS and len(rest) == 1:
+        _TRIAL_COMMANDS[command](places, rest[0])
+        return Answer.DONE, ""
+    raise AgentError(Answer.USAGE, _USAGE)
+
+
+def _read() -> bytes:
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
+
+
+def _keys(places: Places, raw: bytes) -> tuple[Answer, str]:
+    keys = parse_keys(raw)
+    with lock(places, wait=_LOCK_WAIT):
+        store_keys(places.keys, keys)
+        collect_keys(places.keys, key_names_in_use(places) | set(keys))
+    return Answer.STORED, f"{len(keys)} keys"
+
+
+def _say(answer: Answer, detail: str) -> None:
+    """Print the answer; whoever asked may be gone, which changes nothing any more."""
+    text = detail if answer is Answer.DONE else f"{answer.word} {' '.join(detail.split())}"
+    if answer is Answer.USAGE:
+        text = f"{detail}\nUSAGE"
+    try:
+        if text:
+            print(text, flush=True)
+    except OSError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - so that Python's exit flushes in peace

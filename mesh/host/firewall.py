@@ -1,0 +1,117 @@
+"""The one nftables table that is ours: checked, read, replaced in one transaction."""
+
+import json
+import re
+from typing import Any, Optional
+
+from .answers import AgentError, Answer
+from .places import TABLE
+from .system import attempt, run
+
+__all__ = [
+    "check_firewall",
+    "delete_table",
+    "expected_table",
+    "live_table",
+    "load_table",
+    "normalised",
+    "restore_text",
+    "top_level_statements",
+]
+
+_SCRATCH = ["unshare", "--net", "--"]
+_OPENING = [f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{}}"]
+_LIST = ["nft", "-j", "list", "table", "inet", TABLE]
+
+
+def top_level_statements(text: str) -> list[str]:
+    """Return the statements of a ruleset file, comments gone and what is in braces left out. Pure.
+
+    Raises `ValueError` for unbalanced braces or quotes, or an `include` anywhere.
+    """
+    bare = re.sub(r'"[^"\n]*"|#[^\n]*', lambda found: '""' if found[0][0] == '"' else "", text)
+    if bare.count('"') != 2 * bare.count('""'):
+        raise ValueError("a quote is not closed")
+    if re.search(r"(?m)(^|[\s;{}])include\b", bare):
+        raise ValueError("`include` is not allowed")
+    statements, current, depth = [], "", 0
+    for char in bare:
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        if depth < 0:
+            raise ValueError("a brace is closed that was not opened")
+        if depth == 0 and char in "\n;":
+            statements.append(current)
+            current = ""
+        elif depth == 0 or (depth == 1 and char == "{"):
+            current += char
+    if depth:
+        raise ValueError("a brace is not closed")
+    return [" ".join(statement.split()) for statement in [*statements, current] if statement.strip()]
+
+
+def check_firewall(text: str, *, where: str) -> None:
+    """Refuse a file that does anything but replace our table, or that this kernel would not load.
+
+    It is loaded for a try in a network namespace of its own. Raises `AgentError` (REFUSED).
+    """
+    try:
+        statements = top_level_statements(text)
+    except ValueError as error:
+        raise AgentError(Answer.REFUSED, f"{where}: {error}") from None
+    if statements != _OPENING:
+        odd = next((found for found in statements if found not in _OPENING), "another order of statements")
+        expected = "`, `".join(_OPENING)
+        raise AgentError(Answer.REFUSED, f"{where}: only `{expected}` in this order, found {odd!r}")
+    try:
+        run(["nft", "-c", "-f", "-"], stdin=text)
+        expected_table(text)
+    except AgentError as error:
+        raise AgentError(Answer.REFUSED, f"{where}: {error.reason}") from None
+
+
+def expected_table(text: str) -> str:
+    """Return what `live_table` says once this file is loaded, found out in a scratch namespace."""
+    script = 'nft -f - && exec "$@"'
+    return normalised(run([*_SCRATCH, "sh", "-c", script, "sh", *_LIST], stdin=text))
+
+
+def live_table() -> Optional[str]:
+    """Return our table as it is, in a form that can be compared; None when there is none."""
+    listed = attempt(_LIST)
+    return None if listed is None else normalised(listed)
+
+
+def normalised(listing: str) -> str:
+    """Reduce nft's JSON to what the file decides: no handles, counters or dynamic elements. Pure."""
+    entries = [_stable(entry) for entry in json.loads(listing)["nftables"] if "metainfo" not in entry]
+    return json.dumps(entries, sort_keys=True)
+
+
+def _stable(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_stable(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: _stable(item) for name, item in value.items() if name not in ("handle", "packets", "bytes")}
+    if "elem" in kept and "type" in kept:
+        if "dynamic" in kept.get("flags", []):
+            del kept["elem"]
+        elif isinstance(kept["elem"], list):
+            kept["elem"] = sorted(kept["elem"], key=lambda item: json.dumps(item, sort_keys=True))
+    return kept
+
+
+def restore_text() -> str:
+    """Return a file that brings the table back to what it is now, also when there is none."""
+    listed = attempt(["nft", "-s", "list", "table", "inet", TABLE])
+    return f"table inet {TABLE}\ndelete table inet {TABLE}\n{listed or ''}"
+
+
+def load_table(text: str) -> None:
+    """Load a file in one transaction. Raises `AgentError` (FAILED), with nothing changed."""
+    run(["nft", "-f", "-"], stdin=text)
+
+
+def delete_table() -> None:
+    """Remove our table; nothing happens when there is none."""
+    run(["nft", "-f", "-"], stdin=f"table inet {TABLE}\ndelete table inet {TABLE}\n")

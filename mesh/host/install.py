@@ -1,0 +1,149 @@
+"""The command `install`: the agent puts itself and its units in place."""
+
+import hashlib
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from .answers import AgentError, Answer
+from .etc import ssh_ports
+from .lock import lock
+from .places import Places
+from .system import attempt, log, run, write_file
+from .systemd import require_systemd
+from .trial import load_trial
+from .units import rescue_ruleset, unit_files
+
+__all__ = ["archive_digest", "check_archive", "install"]
+
+_LOCK_WAIT = 10.0
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+# Until the first commit says otherwise: WireGuard's usual port.
+_RESCUE_PORT = 51820
+_TOOLS = ("nft", "wg", "ip", "unshare", "systemctl", "systemd-run")
+
+
+def _archive() -> Path:
+    """The zipapp this code runs from: it lies in the folder `wgmesh` within."""
+    return Path(__file__).parent.parent
+
+
+def archive_digest() -> str:
+    """Return the SHA-256 of the zipapp this code runs from, hex. Raises `AgentError`."""
+    try:
+        return hashlib.sha256(_archive().read_bytes()).hexdigest()
+    except OSError:
+        raise AgentError(Answer.FAILED, f"{_archive()} is not the agent's file") from None
+
+
+def check_archive(places: Places) -> None:
+    """Refuse to run from an installed file that is not the one that was installed. Raises `AgentError`."""
+    try:
+        expected = places.agent_digest.read_text().strip()
+    except OSError:
+        expected = "nothing"
+    if archive_digest() != expected:
+        raise AgentError(
+            Answer.REFUSED,
+            f"{_archive()} has the digest {archive_digest()}, installed was {expected}: install the agent again",
+        )
+
+
+def install(places: Places, raw: bytes) -> tuple[Answer, str]:
+    """Install the zipapp this code runs from; `raw` is its expected SHA-256 in hex.
+
+    May be run again at any point. Raises `AgentError`, `OSError`.
+    """
+    expected = raw.decode("ascii", "replace").strip()
+    if not _DIGEST.fullmatch(expected):
+        raise AgentError(Answer.REFUSED, "install: standard input must be the SHA-256 of the agent in hex")
+    if archive_digest() != expected:
+        raise AgentError(
+            Answer.REFUSED,
+            f"{_archive()} has the digest {archive_digest()}, expected was {expected}: copy it again",
+        )
+    require_systemd()
+    missing = [tool for tool in _TOOLS if attempt(["which", tool]) is None]
+    if missing:
+        raise AgentError(Answer.REFUSED, f"not installed on this host: {', '.join(missing)}")
+    with lock(places, wait=_LOCK_WAIT):
+        if load_trial(places) is not None:
+            raise AgentError(
+                Answer.BUSY, "a trial is under way, which needs the agent as it is: try again later"
+            )
+        _make_folders(places)
+        _install_archive(places, expected)
+        _install_units(places)
+        _drop_first_contact_key(places)
+    log(f"agent {expected} is installed")
+    return Answer.INSTALLED, expected
+
+
+def _make_folders(places: Places) -> None:
+    places.library.mkdir(mode=0o755, parents=True, exist_ok=True)
+    places.sysctl_conf.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    places.firewall_conf.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for folder in (places.state, places.keys, places.generations, places.volatile, places.wg_conf.parent):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+
+
+def _install_archive(places: Places, digest: str) -> None:
+    content = _archive().read_bytes()
+    if not places.agent.is_file() or places.agent.read_bytes() != content:
+        write_file(places.agent, content, 0o755)
+    write_file(places.agent_digest, f"{digest}\n".encode(), 0o644)
+
+
+def _install_units(places: Places) -> None:
+    nft = (attempt(["which", "nft"]) or "/usr/sbin/nft").strip()
+    changed = False
+    for name, text in unit_files(places, python=sys.executable, nft=nft).items():
+        path = places.units / name
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if not path.is_file() or path.read_text() != text:
+            write_file(path, text.encode(), 0o644)
+            changed = True
+    if not places.rescue.exists():
+        write_file(places.rescue, rescue_ruleset(ssh_ports(), _RESCUE_PORT).encode(), 0o644)
+    if changed:
+        run(["systemctl", "daemon-reload"])
+
+
+def _drop_first_contact_key(places: Places) -> None:
+    """Stop sshd from offering the ECDSA host key that came with the user data, for good.
+
+    Any process on the host can read the user data, so that key proves nothing any more. Naming the
+    other keys in sshd's configuration keeps it away should cloud-init write it again.
+    """
+    key, permanent = places.ssh / "ssh_host_ecdsa_key", places.ssh / "ssh_host_ed25519_key"
+    user_data = places.root / "var/lib/cloud/instance/user-data.txt"
+    try:
+        came_by_user_data = b"ecdsa_private" in user_data.read_bytes()
+    except OSError:
+        return
+    folder = places.ssh / "sshd_config.d"
+    if not came_by_user_data or not permanent.is_file() or not folder.is_dir():
+        return
+    kept = [path for path in (permanent, places.ssh / "ssh_host_rsa_key") if path.is_file()]
+    text = "".join(f"HostKey {path}\n" for path in kept)
+    dropin = folder / "10-wgmesh.conf"
+    if not key.exists() and dropin.is_file() and dropin.read_text() == text:
+        return
+    write_file(dropin, text.encode(), 0o644)
+    parked = key.with_name(f"{key.name}.dropped")
+    if key.exists():
+        key.rename(parked)
+    sshd = shutil.which("sshd") or "/usr/sbin/sshd"
+    try:
+        run([sshd, "-t"])
+    except AgentError:
+        dropin.unlink()
+        if parked.exists():
+            parked.rename(key)
+        raise
+    if attempt(["systemctl", "reload", "ssh"]) is None:
+        run(["systemctl", "reload", "sshd"])
+    parked.unlink(missing_ok=True)
+    key.with_name(f"{key.name}.pub").unlink(missing_ok=True)

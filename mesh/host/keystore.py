@@ -1,0 +1,82 @@
+"""The keys of a node, each in a file named by the key's own fingerprint."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from .answers import AgentError, Answer
+from .system import write_file
+from .wgconf import key_bytes
+
+__all__ = ["collect_keys", "fingerprint", "load_keys", "parse_keys", "store_keys"]
+
+# Personalisation of BLAKE2b, so that this name says nothing about any other use of the key.
+_PERSON = b"wgmesh-key-fp"
+
+
+def fingerprint(key: str) -> str:
+    """Return the name of a key given in base64: 16 hex digits. Raises `ValueError` without the key."""
+    return hashlib.blake2b(key_bytes(key), digest_size=8, person=_PERSON).hexdigest()
+
+
+def parse_keys(raw: bytes) -> dict[str, str]:
+    """Parse what `keys` reads: `{"format": 1, "keys": [base64, ...]}`; returns them by fingerprint.
+
+    Raises `AgentError` (REFUSED), which tells the place of a bad key but nothing of its content.
+    """
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or set(value) != {"format", "keys"} or value["format"] != 1:
+        raise AgentError(Answer.REFUSED, 'keys: standard input must be {"format": 1, "keys": [...]}')
+    if not isinstance(value["keys"], list) or not value["keys"]:
+        raise AgentError(Answer.REFUSED, "keys: `keys` must be a list with at least one key")
+    keys = {}
+    for index, key in enumerate(value["keys"]):
+        try:
+            if not isinstance(key, str):
+                raise ValueError("not text")
+            keys[fingerprint(key)] = key
+        except ValueError as error:
+            raise AgentError(Answer.REFUSED, f"keys[{index}]: {error}") from None
+    return keys
+
+
+def store_keys(folder: Path, keys: dict[str, str]) -> None:
+    """Put keys into the store, each in one step and readable by root alone. Raises `OSError`."""
+    for name, key in keys.items():
+        path = folder / name
+        content = f"{key}\n".encode()
+        if path.is_file() and path.read_bytes() == content and path.stat().st_mode & 0o777 == 0o600:
+            continue
+        write_file(path, content, 0o600)
+
+
+def load_keys(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Read keys by fingerprint.
+
+    Raises `AgentError` (KEYS-MISSING) when one is absent or is not the key its name says.
+    """
+    keys = {}
+    for name in names:
+        try:
+            key = (folder / name).read_text().strip()
+            sound = fingerprint(key) == name
+        except (OSError, ValueError):
+            sound = False
+        if not sound:
+            raise AgentError(Answer.KEYS_MISSING, f"key:{name} is not in {folder}: send the keys again")
+        keys[name] = key
+    return keys
+
+
+def collect_keys(folder: Path, keep: Iterable[str]) -> list[str]:
+    """Remove every key that is not in `keep`, and what an interrupted write left; returns the names."""
+    kept = set(keep)
+    gone = sorted(entry for entry in os.listdir(folder) if entry not in kept)
+    for name in gone:
+        (folder / name).unlink()
+    return gone

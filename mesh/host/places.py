@@ -1,0 +1,133 @@
+"""Where everything lies on a node."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["INTERFACE", "TABLE", "WG_UNIT", "Places"]
+
+INTERFACE = "wg0"
+TABLE = "wgmesh"
+"""The nftables table, of family inet."""
+WG_UNIT = "wg-quick@wg0.service"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Every path, under `root` (the real one on a node, a folder in tests)."""
+
+    root: Path = Path("/")
+
+    @property
+    def library(self) -> Path:
+        """The folder of the agent."""
+        return self.root / "usr/local/lib/wgmesh"
+
+    @property
+    def agent(self) -> Path:
+        """The installed zipapp."""
+        return self.library / "wgmesh.pyz"
+
+    @property
+    def agent_digest(self) -> Path:
+        """SHA-256 of the installed zipapp, hex."""
+        return self.library / "wgmesh.sha256"
+
+    @property
+    def rescue(self) -> Path:
+        """The ruleset that is loaded when the committed one cannot be."""
+        return self.library / "rescue.nft"
+
+    @property
+    def state(self) -> Path:
+        """What survives a reboot."""
+        return self.root / "var/lib/wgmesh"
+
+    @property
+    def keys(self) -> Path:
+        """The key store."""
+        return self.state / "keys"
+
+    @property
+    def generations(self) -> Path:
+        """One folder per staged document, named by its digest."""
+        return self.state / "generations"
+
+    @property
+    def current(self) -> Path:
+        """The symlink whose renaming is the commit."""
+        return self.state / "current"
+
+    @property
+    def previous(self) -> Path:
+        """The symlink to the generation before `current`."""
+        return self.state / "previous"
+
+    @property
+    def volatile(self) -> Path:
+        """What a reboot forgets."""
+        return self.root / "run/wgmesh"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever changes anything."""
+        return self.volatile / "lock"
+
+    @property
+    def trial(self) -> Path:
+        """The trial under way, if there is one."""
+        return self.volatile / "trial.json"
+
+    @property
+    def undo(self) -> Path:
+        """What the running system was before the trial; holds keys."""
+        return self.volatile / "undo.json"
+
+    @property
+    def outcome(self) -> Path:
+        """How the last rolled back trial ended."""
+        return self.volatile / "outcome.json"
+
+    @property
+    def wg_conf(self) -> Path:
+        """Where people and wg-quick look for the interface's file."""
+        return self.root / "etc/wireguard/wg0.conf"
+
+    @property
+    def sysctl_conf(self) -> Path:
+        """Where systemd-sysctl reads ours at boot."""
+        return self.root / "etc/sysctl.d/90-wgmesh.conf"
+
+    @property
+    def firewall_conf(self) -> Path:
+        """Where people look for the firewall table."""
+        return self.root / "etc/wgmesh/firewall.nft"
+
+    @property
+    def options(self) -> Path:
+        """The operator's settings of the agent on this node; need not exist."""
+        return self.root / "etc/wgmesh/agent.json"
+
+    @property
+    def hosts(self) -> Path:
+        """The host table, which holds a block of ours."""
+        return self.root / "etc/hosts"
+
+    @property
+    def authorized_keys(self) -> Path:
+        """Root's SSH keys, among which is a block of ours."""
+        return self.root / "root/.ssh/authorized_keys"
+
+    @property
+    def units(self) -> Path:
+        """The administrator's systemd units."""
+        return self.root / "etc/systemd/system"
+
+    @property
+    def ssh(self) -> Path:
+        """The SSH server's folder."""
+        return self.root / "etc/ssh"
+
+    @property
+    def sysctls(self) -> Path:
+        """The kernel's live settings."""
+        return self.root / "proc/sys"

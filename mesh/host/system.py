@@ -1,0 +1,169 @@
+"""The few ways the agent touches the system: run a tool, write a file for good, know the time."""
+
+import errno
+import json
+import os
+import re
+import secrets
+import subprocess
+import syslog
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Optional
+
+from .answers import AgentError, Answer
+
+__all__ = [
+    "attempt",
+    "boot_id",
+    "io_error",
+    "log",
+    "read_json",
+    "replace_link",
+    "run",
+    "since_boot",
+    "sync_folder",
+    "write_file",
+    "write_json",
+]
+
+_TIMEOUT = 30.0
+# Enough of anything that could be a key: WireGuard's are 43 characters of base64 and a `=`.
+_KEYLIKE = re.compile(r"[A-Za-z0-9+/]{20,}=*")
+# Precisely a key; unlike a digest, which is hex of 64 characters.
+_KEY = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=")
+# wg prints the offending key, whole or cut (wireguard-tools, src/config.c, parse_key).
+_TALKS_OF_KEYS = ("wg", "wg-quick")
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: str = "",
+    fds: Iterable[int] = (),
+    timeout: float = _TIMEOUT,
+) -> str:
+    """Run a tool and return what it printed.
+
+    Raises `AgentError` (FAILED) with the command, its exit code and the first line of what it said,
+    nothing that looks like a key; `timeout` is in seconds. `fds` are inherited by the tool.
+    """
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            env=_environment(),
+            timeout=timeout,
+            pass_fds=tuple(fds),
+            check=False,
+        )
+    except FileNotFoundError:
+        raise AgentError(Answer.FAILED, f"{argv[0]} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise AgentError(Answer.FAILED, f"{_shown(argv)} did not end within {timeout:.0f} s") from None
+    if done.returncode:
+        said = "" if Path(argv[0]).name in _TALKS_OF_KEYS else _first_line(done.stderr or done.stdout)
+        raise AgentError(Answer.FAILED, f"{_shown(argv)} failed ({done.returncode}){said}")
+    return done.stdout
+
+
+def attempt(argv: Sequence[str], *, timeout: float = _TIMEOUT) -> Optional[str]:
+    """Run a tool and return what it printed, or None when it failed."""
+    try:
+        return run(argv, timeout=timeout)
+    except AgentError:
+        return None
+
+
+def _environment() -> dict[str, str]:
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {"PATH": path, "LANG": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+
+
+def _shown(argv: Sequence[str]) -> str:
+    return _KEYLIKE.sub("...", " ".join(argv[:8])) + (" ..." if len(argv) > 8 else "")
+
+
+def _first_line(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return f": {_KEYLIKE.sub('...', lines[0])[:300]}" if lines else ""
+
+
+def io_error(error: OSError) -> AgentError:
+    """Turn an error of the operating system into an answer."""
+    where = f"{error.filename}: " if error.filename else ""
+    reason = f"{where}{error.strerror or error}"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return AgentError(Answer.NO_SPACE if full else Answer.IO_ERROR, reason)
+
+
+def write_file(path: Path, content: bytes, mode: int) -> None:
+    """Give `path` this content and mode in one step that a power loss cannot halve. Raises `OSError`."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    try:
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(handle, mode)
+            os.fsync(handle)
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def replace_link(path: Path, target: str) -> None:
+    """Make `path` a symlink to `target` in one step that a power loss cannot halve. Raises `OSError`."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    try:
+        fresh.symlink_to(target)
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder safe from a power loss."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON file for root's eyes only. Raises `OSError`."""
+    write_file(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode(), 0o600)
+
+
+def read_json(path: Path) -> Optional[dict[str, Any]]:
+    """Read a JSON object; None when there is none or it is damaged."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def since_boot() -> float:
+    """Return the seconds since boot, those in suspend included: no clock change moves them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def boot_id() -> str:
+    """Return what tells this boot from any other."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def log(message: str) -> None:
+    """Write a line to the journal. Never pass a secret."""
+    syslog.openlog("wgmesh", syslog.LOG_PID, syslog.LOG_DAEMON)
+    syslog.syslog(syslog.LOG_NOTICE, _KEY.sub("...", message))

@@ -1,0 +1,116 @@
+"""The systemd units of the agent, the drop-in for wg-quick@wg0, and the rescue ruleset."""
+
+from collections.abc import Sequence
+
+from .places import TABLE, WG_UNIT, Places
+
+__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "RESCUE_UNIT", "rescue_ruleset", "unit_files"]
+
+FIREWALL_UNIT = "wgmesh-firewall.service"
+BOOT_UNIT = "wgmesh-boot.service"
+RESCUE_UNIT = "wgmesh-rescue.service"
+
+_FIREWALL = """\
+[Unit]
+Description=wireguard-mesh firewall
+Documentation=file:/etc/wgmesh/firewall.nft
+DefaultDependencies=no
+RequiresMountsFor=/var/lib/wgmesh
+After=local-fs.target
+Wants=network-pre.target
+Before=network-pre.target shutdown.target
+Conflicts=shutdown.target
+OnFailure={rescue_unit}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={nft} -f {current}/firewall.nft
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+_RESCUE = """\
+[Unit]
+Description=wireguard-mesh rescue firewall: SSH and WireGuard only
+DefaultDependencies=no
+
+[Service]
+Type=oneshot
+ExecStart={nft} -f {rescue}
+"""
+
+_BOOT = """\
+[Unit]
+Description=wireguard-mesh: bring /etc in line with the committed generation
+RequiresMountsFor=/var/lib/wgmesh /usr/local/lib/wgmesh
+After=local-fs.target systemd-sysctl.service wgmesh-firewall.service cloud-init.service
+Before={wg_unit}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={agent} boot
+TimeoutStartSec=60
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_WG_QUICK = """\
+# The interface is made and changed by the agent, which never takes its keys or peers away: the reload
+# that comes with the unit does, when the file is missing, and says it went well.
+[Unit]
+RequiresMountsFor=/var/lib/wgmesh /usr/local/lib/wgmesh
+
+[Service]
+ExecStart=
+ExecStart={agent} link-up
+ExecStop=
+ExecStop={agent} link-down
+ExecReload=
+ExecReload={agent} link-reload
+TimeoutStartSec=60
+TimeoutStopSec=15
+"""
+
+_RULESET = """\
+# Loaded when the committed firewall cannot be: keeps the way in open for who has a key, nothing else.
+table inet {table}
+delete table inet {table}
+table inet {table} {{
+    chain input {{
+        type filter hook input priority filter; policy drop;
+        iifname "lo" accept
+        ct state vmap {{ established : accept, related : accept, invalid : drop }}
+        meta l4proto {{ icmp, icmpv6 }} accept
+        tcp dport {{ {ssh} }} accept
+        udp dport {port} accept
+        udp sport 67 udp dport 68 accept
+    }}
+}}
+"""
+
+
+def rescue_ruleset(ssh_ports: Sequence[int], port: int) -> str:
+    """Return the ruleset of last resort: sshd's ports and WireGuard's UDP port."""
+    return _RULESET.format(table=TABLE, ssh=", ".join(str(number) for number in ssh_ports), port=port)
+
+
+def unit_files(places: Places, *, python: str, nft: str) -> dict[str, str]:
+    """Return the files by their path under systemd's folder; `python` and `nft` are absolute paths."""
+    names = {
+        "agent": f"{python} {places.agent}",
+        "current": str(places.current),
+        "nft": nft,
+        "rescue": str(places.rescue),
+        "rescue_unit": RESCUE_UNIT,
+        "wg_unit": WG_UNIT,
+    }
+    return {
+        FIREWALL_UNIT: _FIREWALL.format(**names),
+        RESCUE_UNIT: _RESCUE.format(**names),
+        BOOT_UNIT: _BOOT.format(**names),
+        f"{WG_UNIT}.d/10-wgmesh.conf": _WG_QUICK.format(**names),
+    }
