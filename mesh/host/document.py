@@ -84,12 +84,12 @@ def _split(text: str) -> dict[str, str]:
         raise _refuse(f"line 1: the document must begin with {_FIRST_LINE!r}; is the agent of this version?")
     parts: list[tuple[str, list[str]]] = []
     for number, line in enumerate(lines[1:], start=2):
+        if parts and parts[-1][0] == "end":
+            raise _refuse(f"line {number}: nothing may follow `==> end <==`")
         if line.startswith("==> "):
             parts.append((_header(line, number, len(parts)), []))
         elif not parts:
             raise _refuse(f"line {number}: a line `==> {FILES[0]} <==` must come here")
-        elif parts[-1][0] == "end":
-            raise _refuse(f"line {number}: nothing may follow `==> end <==`")
         else:
             parts[-1][1].append(line)
     if not parts or parts[-1][0] != "end":

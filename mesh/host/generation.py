@@ -1,5 +1,6 @@
 """Generations: each a folder with all files of one document, complete, checked by a manifest."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -121,14 +122,8 @@ def load_generation(folder: Path) -> Generation:
     Raises `AgentError` (FAILED) when it is absent or damaged.
     """
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text())
-        contents = {name: (folder / name).read_bytes() for name in manifest}
-        sound = all(hashlib.sha256(contents[name]).hexdigest() == manifest[name] for name in manifest)
-        if not sound or set(manifest) != {*NAMES.values(), _DOCUMENT}:
-            raise ValueError("checksum")
+        contents = _contents(folder)
         document = parse_document(contents[_DOCUMENT])
-        if document.digest != folder.name:
-            raise ValueError("name")
         keys = _keys_of(document, contents[NAMES[WG_CONF]].decode())
     except (OSError, ValueError, AgentError):
         raise AgentError(Answer.FAILED, f"{folder} is absent or damaged") from None
@@ -146,6 +141,16 @@ def load_generation(folder: Path) -> Generation:
         sysctls=parse_sysctls(document.files[SYSCTL], where=SYSCTL),
         originals=originals,
     )
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    """Read the files of a generation; raises `OSError` or `ValueError` unless each is what was staged."""
+    manifest = json.loads((folder / _MANIFEST).read_text())
+    contents = {name: (folder / name).read_bytes() for name in (*NAMES.values(), _DOCUMENT)}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    if digests != manifest or digests[_DOCUMENT] != folder.name:
+        raise ValueError("checksum")
+    return contents
 
 
 def _keys_of(document: Document, completed: str) -> dict[str, str]:
@@ -217,8 +222,6 @@ def key_names_in_use(places: Places) -> set[str]:
     """Return the fingerprints of all keys that any generation on disk names."""
     names: set[str] = set()
     for folder in places.generations.iterdir():
-        try:
+        with contextlib.suppress(OSError, AgentError):
             names.update(parse_document((folder / _DOCUMENT).read_bytes()).wg.key_names())
-        except (OSError, AgentError):
-            continue
     return names

@@ -46,7 +46,7 @@ def check_archive(places: Places) -> None:
     if archive_digest() != expected:
         raise AgentError(
             Answer.REFUSED,
-            f"{_archive()} has the digest {archive_digest()}, installed was {expected}: install the agent again",
+            f"{_archive()} has the digest {archive_digest()}, installed was {expected}: install it again",
         )
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,15 +33,14 @@ def parse_keys(raw: bytes) -> dict[str, str]:
         raise AgentError(Answer.REFUSED, 'keys: standard input must be {"format": 1, "keys": [...]}')
     if not isinstance(value["keys"], list) or not value["keys"]:
         raise AgentError(Answer.REFUSED, "keys: `keys` must be a list with at least one key")
-    keys = {}
-    for index, key in enumerate(value["keys"]):
-        try:
-            if not isinstance(key, str):
-                raise ValueError("not text")
-            keys[fingerprint(key)] = key
-        except ValueError as error:
-            raise AgentError(Answer.REFUSED, f"keys[{index}]: {error}") from None
-    return keys
+    return dict(_named(index, key) for index, key in enumerate(value["keys"]))
+
+
+def _named(index: int, key: object) -> tuple[str, str]:
+    try:
+        return fingerprint(str(key)), str(key)
+    except ValueError as error:
+        raise AgentError(Answer.REFUSED, f"keys[{index}]: {error}") from None
 
 
 def store_keys(folder: Path, keys: dict[str, str]) -> None:
@@ -76,7 +74,7 @@ def load_keys(folder: Path, names: Iterable[str]) -> dict[str, str]:
 def collect_keys(folder: Path, keep: Iterable[str]) -> list[str]:
     """Remove every key that is not in `keep`, and what an interrupted write left; returns the names."""
     kept = set(keep)
-    gone = sorted(entry for entry in os.listdir(folder) if entry not in kept)
-    for name in gone:
-        (folder / name).unlink()
-    return gone
+    gone = sorted(path for path in folder.iterdir() if path.name not in kept)
+    for path in gone:
+        path.unlink()
+    return [path.name for path in gone]

@@ -8,7 +8,7 @@ from .answers import AgentError, Answer
 
 __all__ = ["check_sysctls", "originals_after", "parse_sysctls", "read_sysctls", "set_sysctls", "side_effects"]
 
-_LINE = re.compile(r"([a-z0-9_./-]+) = (\S.*)")
+_LINE = re.compile(r"([a-z0-9][a-z0-9_./-]*) = (\S.*)")
 _FORWARDING = re.compile(r"net\.ipv[46]\.(ip_forward|conf\..*\.forwarding)")
 # Switching forwarding rewrites these (Linux, net/ipv4/devinet.c, inet_forward_change).
 _REWRITTEN = ("net.ipv4.conf.all.accept_redirects",)
@@ -21,7 +21,7 @@ def parse_sysctls(text: str, *, where: str) -> dict[str, str]:
         if not line.strip() or line.startswith("#"):
             continue
         found = _LINE.fullmatch(line)
-        if not found or found[1] in values or ".." in found[1] or found[1].startswith("/"):
+        if not found or found[1] in values or ".." in found[1]:
             problem = "given twice" if found and found[1] in values else "must read `key = value`"
             raise AgentError(Answer.REFUSED, f"{where} line {number}: {problem}")
         values[found[1]] = " ".join(found[2].split())

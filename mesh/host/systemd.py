@@ -17,7 +17,6 @@ __all__ = [
     "require_systemd",
     "start_detached",
     "stop",
-    "timer_is_armed",
 ]
 
 
@@ -38,7 +37,9 @@ def start_detached(unit: str, argv: Sequence[str]) -> None:
 
 
 def arm_timer(unit: str, seconds: float, argv: Sequence[str]) -> None:
-    """Have a command run in so many seconds of monotonic time. Raises `AgentError`.
+    """Have a command run in so many seconds of monotonic time, and see that it is armed.
+
+    Raises `AgentError`.
 
     Without AccuracySec a timer may be a minute late (systemd.timer(5), default 1min).
     """
@@ -54,11 +55,8 @@ def arm_timer(unit: str, seconds: float, argv: Sequence[str]) -> None:
             *argv,
         ]
     )
-
-
-def timer_is_armed(unit: str) -> bool:
-    """Tell whether a timer is waiting."""
-    return attempt(["systemctl", "is-active", "--quiet", f"{unit}.timer"]) is not None
+    if attempt(["systemctl", "is-active", "--quiet", f"{unit}.timer"]) is None:
+        raise AgentError(Answer.FAILED, f"the rollback timer {unit} is not armed; nothing was changed")
 
 
 def active_state(unit: str) -> str:

@@ -23,7 +23,7 @@ from .lock import forced_lock, lock
 from .places import WG_UNIT, Places
 from .sysctl import originals_after, read_sysctls, set_sysctls
 from .system import attempt, boot_id, io_error, log, read_json, run, since_boot, write_json
-from .systemd import active_state, agent_command, arm_timer, kill, start_detached, stop, timer_is_armed
+from .systemd import active_state, agent_command, arm_timer, kill, start_detached, stop
 from .undo import load_snapshot, restore, take_snapshot, target_sysctls
 
 __all__ = [
@@ -119,10 +119,6 @@ def arm(places: Places, generation: Generation) -> Trial:
         step("pending")
         for unit, extra in zip(trial.timers, (0.0, _SECOND_TIMER)):
             arm_timer(unit, seconds + extra, agent_command(places, "expire", trial.txn))
-            if not timer_is_armed(unit):
-                raise AgentError(
-                    Answer.FAILED, f"the rollback timer {unit} is not armed, nothing was changed"
-                )
         step("armed")
     except (AgentError, OSError):
         _clear(places, trial)
@@ -220,8 +216,7 @@ def confirm(places: Places, trial: Trial) -> None:
     """
     generation = load_generation(places.generations / trial.digest)
     try:
-        if since_boot() > trial.deadline - _MARGIN:
-            raise AgentError(Answer.FAILED, "the new connection came too late")
+        _check_time(trial)
         _check(places, generation)
         step("confirming")
         _write_originals(places, generation)
@@ -235,6 +230,11 @@ def confirm(places: Places, trial: Trial) -> None:
     if trial.repair:
         places.trial.unlink()
     finish(places, trial, load_generation(generation.folder))
+
+
+def _check_time(trial: Trial) -> None:
+    if since_boot() > trial.deadline - _MARGIN:
+        raise AgentError(Answer.FAILED, "the new connection came too late")
 
 
 def _write_originals(places: Places, generation: Generation) -> None:

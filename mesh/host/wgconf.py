@@ -157,15 +157,11 @@ def _number(section: _Section, name: str, bounds: tuple[int, int], where: str) -
 
 
 def _addresses(section: _Section, where: str) -> list[str]:
-    addresses = []
-    for part in section.values["Address"].split(", "):
-        try:
-            addresses.append(ipaddress.ip_interface(part).with_prefixlen)
-        except ValueError:
-            raise _refuse(
-                where, section.line, f"Address {part!r}: an address with its prefix length"
-            ) from None
-    return addresses
+    parts = section.values["Address"].split(", ")
+    try:
+        return [ipaddress.ip_interface(part).with_prefixlen for part in parts]
+    except ValueError as error:
+        raise _refuse(where, section.line, f"Address: {error}") from None
 
 
 def _peer(section: _Section, where: str) -> WgPeer:
@@ -174,12 +170,10 @@ def _peer(section: _Section, where: str) -> WgPeer:
         key_bytes(values["PublicKey"])
     except ValueError as error:
         raise _refuse(where, section.line, f"PublicKey is {error}") from None
-    networks = []
-    for part in values["AllowedIPs"].split(", "):
-        try:
-            networks.append(ipaddress.ip_network(part).with_prefixlen)
-        except ValueError:
-            raise _refuse(where, section.line, f"AllowedIPs {part!r}: a network with its prefix") from None
+    try:
+        networks = [ipaddress.ip_network(part).with_prefixlen for part in values["AllowedIPs"].split(", ")]
+    except ValueError as error:
+        raise _refuse(where, section.line, f"AllowedIPs: {error}") from None
     endpoint = values.get("Endpoint")
     if endpoint is not None:
         _check_endpoint(endpoint, section, where)
@@ -191,13 +185,17 @@ def _peer(section: _Section, where: str) -> WgPeer:
 
 def _check_endpoint(endpoint: str, section: _Section, where: str) -> None:
     found = _ENDPOINT.fullmatch(endpoint)
-    try:
-        if not found or not 1 <= int(found[2]) <= 65535:
-            raise ValueError
-        ipaddress.ip_address(found[1].strip("[]"))
-    except ValueError:
+    if not found or not 1 <= int(found[2]) <= 65535 or not _is_address(found[1].strip("[]")):
         message = f"Endpoint {endpoint}: an IP address and a port (names are looked up once, and may block)"
-        raise _refuse(where, section.line, message) from None
+        raise _refuse(where, section.line, message)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_distinct(parsed: WgFile, where: str) -> None:

@@ -1,0 +1,219 @@
+"""Two real hosts, the agent on them, and documents for them, as the program would send them."""
+
+import base64
+import json
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nacl.public import PrivateKey
+
+from lab.hosts import HostSpec, Lab
+from mesh.plan import KeyNames, fingerprint, plan_mesh, preshared_key
+from mesh.program.agent import AgentFile, build_agent
+from mesh.render import render_document
+from mesh.settings import parse_settings
+
+AGENT = "/usr/local/lib/wgmesh/wgmesh.pyz"
+INCOMING = "/usr/local/lib/wgmesh/incoming.pyz"
+ADDRESSES = {"web-1": "10.10.0.1", "web-2": "10.10.0.2", "web-3": "10.10.0.3"}
+DEADLINE = 10
+"""Seconds until a trial is rolled back on the hosts of these tests."""
+
+
+@dataclass(frozen=True)
+class Run:
+    code: int
+    out: str
+
+    @property
+    def word(self) -> str:
+        return self.out.splitlines()[-1].split()[0] if self.out else ""
+
+
+class Keys:
+    """All keys of a small mesh; the same for the whole session."""
+
+    def __init__(self) -> None:
+        self.private = {name: bytes(PrivateKey.generate()) for name in ADDRESSES}
+        self.root = secrets.token_bytes(32)
+
+    def public(self, name: str) -> str:
+        return base64.b64encode(bytes(PrivateKey(self.private[name]).public_key)).decode()
+
+    def bundle(self, name: str) -> str:
+        peers = [preshared_key(self.root, name, other, 1) for other in ADDRESSES if other != name]
+        keys = [base64.b64encode(key).decode() for key in (self.private[name], *peers)]
+        return json.dumps({"format": 1, "keys": keys})
+
+    def secrets(self) -> list[str]:
+        """Every key of the mesh, as WireGuard writes it."""
+        pairs = [(a, b) for a in ADDRESSES for b in ADDRESSES if a < b]
+        raw = [*self.private.values(), *(preshared_key(self.root, a, b, 1) for a, b in pairs)]
+        return [base64.b64encode(key).decode() for key in raw]
+
+
+class Node:
+    """A host, reached over SSH by its public address like any server."""
+
+    def __init__(self, hosts: "Hosts", key: str, name: str, address: str) -> None:
+        self.hosts, self.key, self.name, self.address = hosts, key, name, address
+
+    def ssh_argv(self, command: str, *options: str) -> list[str]:
+        return [
+            *("ssh", "-F", "none", "-i", str(self.hosts.folder / "mgmt"), "-o", "BatchMode=yes"),
+            *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"),
+            *("-o", "ConnectTimeout=4", "-o", "ServerAliveInterval=2", "-o", "ServerAliveCountMax=3"),
+            *options,
+            *(f"root@{self.address}", command),
+        ]
+
+    def ssh(self, command: str, stdin: str | bytes = "", timeout: float = 90) -> Run:
+        """Run a command over a connection of its own; a refused one is dialled again, as the program does."""
+        raw = stdin.encode() if isinstance(stdin, str) else stdin
+        run = Run(255, "")
+        for _dial in range(10):
+            done = subprocess.run(
+                self.ssh_argv(command), input=raw, capture_output=True, timeout=timeout, check=False
+            )
+            run = Run(done.returncode, (done.stdout + done.stderr).decode(errors="replace").strip())
+            if not (run.code == 255 and "refused" in run.out):
+                break
+            time.sleep(0.3)
+        return run
+
+    def inside(self, script: str, *, check: bool = True) -> str:
+        """Run a script in the host without SSH."""
+        argv = self.hosts.lab.enter(self.key, ["sh", "-c", script])
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        assert not check or done.returncode == 0, (script, done.stdout, done.stderr)
+        return done.stdout.strip()
+
+    def agent(self, command: str, stdin: str | bytes = "") -> Run:
+        return self.ssh(f"exec python3 {AGENT} {command}", stdin)
+
+    def install(self) -> Run:
+        agent = self.hosts.agent
+        content = Path(agent.path).read_bytes()
+        assert self.ssh(f"mkdir -p /usr/local/lib/wgmesh && cat >{INCOMING}", content).code == 0
+        return self.ssh(f"exec python3 {INCOMING} install", agent.sha256)
+
+    def apply(self, document: str, *, dials: int = 12) -> Run:
+        """Dial as the program does: again for as long as the agent asks for a new connection."""
+        run = Run(0, "")
+        for _dial in range(dials):
+            run = self.agent("apply", document)
+            if run.code not in (75, 255):
+                break
+            time.sleep(0 if run.code == 75 else 1)
+        return run
+
+    def status(self) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.inside(f"python3 {AGENT} status"))
+        return value
+
+    def reboot(self, *, graceful: bool = True) -> None:
+        self.hosts.lab.stop(self.key, graceful=graceful)
+        self.hosts.lab.start(self.key)
+        self.wait_for_ssh()
+
+    def wait_for_ssh(self) -> None:
+        wait(lambda: self.ssh("systemctl is-system-running --wait >/dev/null; true").code == 0, 60)
+
+    def wait_idle(self) -> None:
+        wait(lambda: self.status()["state"] == "idle", DEADLINE + 30)
+
+    def live(self) -> str:
+        """Everything a trial may change, as text without keys; and everything it may not."""
+        return self.inside(
+            "wg show wg0 peers 2>&1; wg show wg0 allowed-ips 2>&1; wg show wg0 listen-port 2>&1;"
+            "ip -o -4 address show wg0 2>&1; cat /sys/class/net/wg0/mtu 2>&1; ip route;"
+            "nft -s list ruleset; sysctl net.ipv4.ip_forward net.ipv4.conf.all net.ipv4.conf.default;"
+            "readlink /var/lib/wgmesh/current; cat /etc/hosts /root/.ssh/authorized_keys;"
+            "ls -l --time-style=+ /etc/wireguard /etc/sysctl.d; systemctl is-enabled wg-quick@wg0;"
+            "systemctl is-active wg-quick@wg0",
+            check=False,
+        )
+
+
+class Hosts:
+    """The lab, and what its hosts share."""
+
+    def __init__(self, folder: Path, image: Path) -> None:
+        self.folder = folder
+        self.lab = Lab(folder / "state", image)
+        self.keys = Keys()
+        self.agent: AgentFile = build_agent(folder)
+        for name, kind in (("mgmt", "ed25519"), ("first", "ecdsa")):
+            subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(folder / name)], check=True)
+
+    def address(self, name: str) -> str:
+        return str(self.lab.pool.network_address + 10 + list(ADDRESSES).index(name))
+
+    def boot(self, name: str) -> Node:
+        key = f"n{list(ADDRESSES).index(name)}"
+        private, public = ((self.folder / file).read_text() for file in ("first", "first.pub"))
+        config = {
+            "hostname": name,
+            "ssh_deletekeys": True,
+            "ssh_keys": {"ecdsa_private": private, "ecdsa_public": public},
+            "ssh_pwauth": False,
+            "disable_root": False,
+        }
+        self.lab.create(
+            HostSpec(
+                key=key,
+                hostname=name,
+                address=self.address(name),
+                user_data=f"#cloud-config\n{json.dumps(config)}\n",
+                public_keys=[(self.folder / "mgmt.pub").read_text()],
+                instance_id=f"i-{key}",
+            )
+        )
+        self.lab.start(key)
+        node = Node(self, key, name, self.address(name))
+        node.inside("cloud-init status --wait >/dev/null; ssh-keygen -A >/dev/null; systemctl reload ssh")
+        wait(lambda: node.ssh("true").code == 0, 60)
+        node.inside(
+            f"mkdir -p /etc/wgmesh; echo '{{\"deadline_seconds\": {DEADLINE}}}' >/etc/wgmesh/agent.json"
+        )
+        return node
+
+    def document(self, name: str, members: Sequence[str], **changes: Any) -> str:
+        """Render a node's document; `changes` go to the node's settings, `mesh_` ones to the mesh's."""
+        mesh = {key[5:]: value for key, value in changes.items() if key.startswith("mesh_")}
+        own = {key: value for key, value in changes.items() if not key.startswith("mesh_")}
+        nodes: dict[str, dict[str, Any]] = {member: {"address": ADDRESSES[member]} for member in members}
+        nodes[name].update(own)
+        defaults = {"location": "fsn1", "type": "cx23", "image": "debian-12"}
+        raw = {"cidr": "10.10.0.0/24", "defaults": defaults, "nodes": nodes, **mesh}
+        plan = plan_mesh(parse_settings(raw)).nodes[name]
+        directory = {
+            member: {
+                "address": ADDRESSES[member],
+                "public_key": self.keys.public(member),
+                "endpoint": f"{self.address(member)}:{plan.port}",
+            }
+            for member in members
+        }
+        names = KeyNames(
+            private=fingerprint(self.keys.private[name]), preshared=self._preshared(name, members)
+        )
+        key = (self.folder / "mgmt.pub").read_text().rsplit(" ", 1)[0]
+        return render_document(plan, directory, names, management_key=key)
+
+    def _preshared(self, name: str, members: Sequence[str]) -> Mapping[str, str]:
+        root = self.keys.root
+        return {m: fingerprint(preshared_key(root, name, m, 1)) for m in members if m != name}
+
+
+def wait(done: Callable[[], bool], seconds: float) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.2)

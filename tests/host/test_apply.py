@@ -1,0 +1,254 @@
+"""The agent's life on real hosts, in order: install, first files, changes, reboot."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, wait
+
+pytestmark = pytest.mark.hosts
+
+PAIR = ("web-1", "web-2")
+THREE = ("web-1", "web-2", "web-3")
+
+
+@pytest.fixture(scope="module")
+def mesh(hosts: Hosts, web_1: Node, web_2: Node) -> Node:
+    """Both hosts in one mesh; returns the one under test."""
+    for node in (web_1, web_2):
+        run = node.apply(hosts.document(node.name, PAIR))
+        assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+    return web_1
+
+
+def test_first_files_are_in_force_and_at_their_places(mesh: Node, hosts: Hosts) -> None:
+    assert mesh.inside("ping -c 2 -i 0.2 -W 3 10.10.0.2 >/dev/null && echo yes") == "yes"
+    assert mesh.inside("stat -L -c '%a %U' /etc/wireguard/wg0.conf") == "600 root"
+    conf = mesh.inside("cat /etc/wireguard/wg0.conf")
+    assert len(re.findall(r"(?m)^PrivateKey = \S{44}$", conf)) == 1
+    assert len(re.findall(r"(?m)^PresharedKey = \S{44}$", conf)) == 1
+    assert (
+        mesh.inside("systemctl is-active wg-quick@wg0; systemctl is-enabled wg-quick@wg0")
+        == "active\nenabled"
+    )
+    assert mesh.inside("getent hosts web-2").split() == ["10.10.0.2", "web-2"]
+    assert mesh.inside("stat -c '%a' /root/.ssh/authorized_keys") == "600"
+    assert mesh.inside("sysctl -n net.ipv4.conf.all.rp_filter") == "2"
+    assert mesh.status()["differences"] == []
+
+
+def test_the_host_key_of_first_contact_is_no_longer_offered(mesh: Node) -> None:
+    scanned = subprocess.run(
+        ["ssh-keyscan", "-T", "3", mesh.address], capture_output=True, text=True, check=False
+    ).stdout
+    assert "ssh-ed25519" in scanned
+    assert "ecdsa" not in scanned
+
+
+def test_the_same_files_again_send_nothing(mesh: Node, hosts: Hosts) -> None:
+    before = mesh.inside(
+        "nft -a list table inet wgmesh; ls -l --time-style=full-iso /etc/hosts /var/lib/wgmesh"
+    )
+    run = mesh.agent("apply", hosts.document("web-1", PAIR))
+    assert (run.word, run.code) == ("UNCHANGED", 0)
+    after = mesh.inside(
+        "nft -a list table inet wgmesh; ls -l --time-style=full-iso /etc/hosts /var/lib/wgmesh"
+    )
+    assert re.sub(r"packets \d+ bytes \d+", "", after) == re.sub(r"packets \d+ bytes \d+", "", before)
+
+
+def test_installing_again_changes_nothing(mesh: Node) -> None:
+    before = mesh.live()
+    assert mesh.install().word == "INSTALLED"
+    assert mesh.live() == before
+
+
+def test_another_file_than_the_announced_one_is_refused(mesh: Node) -> None:
+    run = mesh.ssh("exec python3 /usr/local/lib/wgmesh/incoming.pyz install", "0" * 64)
+    assert (run.word, run.code) == ("REFUSED", 65)
+
+
+def test_adding_and_removing_a_peer_loses_no_packet(mesh: Node, hosts: Hosts, web_2: Node) -> None:
+    ping = hosts.lab.enter(mesh.key, ["ping", "-n", "-q", "-i", "0.01", "-w", "12", "10.10.0.2"])
+    with subprocess.Popen(ping, stdout=subprocess.PIPE, text=True) as running:
+        for members in (THREE, PAIR):
+            for node in (mesh, web_2):
+                assert node.apply(hosts.document(node.name, members)).word == "CONFIRMED"
+        printed = running.communicate()[0]
+    found = re.search(r"(\d+) packets transmitted, (\d+) received", printed)
+    assert found, printed
+    assert int(found[1]) > 500
+    assert found[1] == found[2], printed
+
+
+def test_a_change_of_address_port_and_mtu_takes_effect(mesh: Node, hosts: Hosts) -> None:
+    document = hosts.document("web-1", PAIR, mesh_port=51999, mesh_mtu=1300, address="10.10.0.77")
+    assert mesh.apply(document).word == "CONFIRMED"
+    assert mesh.inside("wg show wg0 listen-port") == "51999"
+    assert mesh.inside("cat /sys/class/net/wg0/mtu") == "1300"
+    assert "10.10.0.77/24" in mesh.inside("ip -o -4 address show wg0")
+    assert "10.10.0.1/24" not in mesh.inside("ip -o -4 address show wg0")
+    assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+
+
+def test_forwarding_is_put_back_as_it_was_when_a_node_stops_forwarding(mesh: Node, hosts: Hosts) -> None:
+    assert mesh.inside("sysctl -n net.ipv4.ip_forward") == "0"
+    assert mesh.apply(hosts.document("web-1", PAIR, forward=True)).word == "CONFIRMED"
+    assert mesh.inside("sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.accept_redirects") == "1\n0"
+    assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+    assert mesh.inside("sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.accept_redirects") == "0\n0"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.999])
+def test_a_cut_document_is_refused_and_changes_nothing(mesh: Node, hosts: Hosts, share: float) -> None:
+    document = hosts.document("web-1", THREE)
+    before = mesh.live()
+    run = mesh.agent("apply", document[: int(len(document) * share)])
+    assert (run.word, run.code) == ("REFUSED", 65), run.out
+    assert mesh.live() == before
+
+
+def test_a_firewall_that_does_more_than_our_table_is_refused(mesh: Node, hosts: Hosts) -> None:
+    document = hosts.document("web-1", PAIR)
+    before = mesh.live()
+    for line in ("flush ruleset", 'include "/etc/nftables.conf"', "table ip other { }"):
+        run = mesh.agent(
+            "apply", document.replace("delete table inet wgmesh", f"delete table inet wgmesh\n{line}")
+        )
+        assert (run.word, run.code) == ("REFUSED", 65), run.out
+    assert mesh.live() == before
+
+
+def test_a_key_that_was_not_sent_is_asked_for(mesh: Node, hosts: Hosts) -> None:
+    document = re.sub(r"(# PresharedKey = key:)\w+", r"\g<1>0123456789abcdef", hosts.document("web-1", PAIR))
+    run = mesh.agent("apply", document)
+    assert (run.word, run.code) == ("KEYS-MISSING", 66)
+    assert "0123456789abcdef" in run.out
+
+
+def test_reload_without_the_file_keeps_key_and_peers(mesh: Node) -> None:
+    before = mesh.inside("wg show wg0 public-key; wg show wg0 peers")
+    mesh.inside(
+        "mv /etc/wireguard/wg0.conf /root/; systemctl reload wg-quick@wg0; mv /root/wg0.conf /etc/wireguard/"
+    )
+    assert mesh.inside("wg show wg0 public-key; wg show wg0 peers") == before
+
+
+def test_a_change_by_hand_is_undone_by_the_same_files(mesh: Node, hosts: Hosts) -> None:
+    mesh.inside(
+        "wg set wg0 peer $(wg show wg0 peers) preshared-key /dev/null persistent-keepalive 7;"
+        "ip link set wg0 mtu 1400; ip route add 203.0.113.0/24 dev wg0; sysctl -q net.ipv4.tcp_syncookies=0;"
+        "nft add rule inet wgmesh input tcp dport 99 accept"
+    )
+    assert len(mesh.status()["differences"]) >= 5
+    assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+    assert mesh.status()["differences"] == []
+
+
+def test_after_a_reboot_everything_is_back_by_itself(mesh: Node) -> None:
+    before = mesh.live()
+    mesh.reboot()
+    wait(lambda: mesh.inside("systemctl is-active wg-quick@wg0", check=False) == "active", 30)
+    wait(lambda: mesh.inside("ping -c 1 -W 1 10.10.0.2 >/dev/null && echo yes", check=False) == "yes", 30)
+    assert mesh.live() == before
+    assert mesh.status()["differences"] == []
+    assert "ecdsa" not in mesh.inside("ls /etc/ssh")
+
+
+def test_restarting_the_unit_by_hand_brings_the_same_interface(mesh: Node) -> None:
+    before = mesh.live()
+    mesh.inside("systemctl restart wg-quick@wg0")
+    assert mesh.live() == before
+
+
+def test_foreign_tables_stay_as_they_are(mesh: Node, hosts: Hosts) -> None:
+    foreign = (
+        "table inet f2b-table { set addr-set-sshd { type ipv4_addr; elements = { 192.0.2.9 }; };"
+        " chain f2b { type filter hook input priority -1; ip saddr @addr-set-sshd tcp dport 22 reject; } ; }"
+    )
+    mesh.inside(f"echo '{foreign}' | nft -f -")
+    before = mesh.inside("nft list table inet f2b-table")
+    for members in (THREE, PAIR):
+        assert mesh.apply(hosts.document("web-1", members, public=["tcp/80"])).word == "CONFIRMED"
+    assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+    assert mesh.inside("nft list table inet f2b-table") == before
+    mesh.inside("nft delete table inet f2b-table")
+
+
+def test_one_connection_cannot_confirm_its_own_trial(mesh: Node, hosts: Hosts) -> None:
+    document = hosts.document("web-1", THREE)
+    twice = f"cat >/run/doc; for i in 1 2 3; do python3 {AGENT} apply </run/doc; sleep 1; done; rm /run/doc"
+    run = mesh.ssh(twice, document)
+    assert [line.split()[0] for line in run.out.splitlines()] == ["RECONNECT"] * 3
+    assert mesh.apply(document).word == "CONFIRMED"
+    assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+
+
+def test_silence_rolls_back_at_the_deadline(mesh: Node, hosts: Hosts) -> None:
+    before = mesh.live()
+    run = mesh.agent("apply", hosts.document("web-1", THREE))
+    assert (run.word, run.code) == ("RECONNECT", 75)
+    wait(lambda: mesh.status()["state"] == "live", DEADLINE)
+    assert mesh.live() != before
+    mesh.wait_idle()
+    assert mesh.live() == before
+    assert mesh.agent("apply", hosts.document("web-1", THREE)).word == "ROLLED-BACK"
+    assert mesh.apply(hosts.document("web-1", THREE)).word == "CONFIRMED"
+    assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+
+
+def test_another_document_during_a_trial_is_told_to_wait(mesh: Node, hosts: Hosts) -> None:
+    assert mesh.agent("apply", hosts.document("web-1", THREE)).word == "RECONNECT"
+    run = mesh.agent("apply", hosts.document("web-1", PAIR, public=["tcp/80"]))
+    assert (run.word, run.code) == ("BUSY", 73)
+    assert mesh.install().word == "BUSY"
+    assert mesh.apply(hosts.document("web-1", THREE)).word == "CONFIRMED"
+    assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+
+
+@pytest.mark.parametrize("graceful", [True, False])
+def test_a_reboot_during_a_trial_ends_in_the_old_state(mesh: Node, hosts: Hosts, *, graceful: bool) -> None:
+    before = mesh.live()
+    assert mesh.agent("apply", hosts.document("web-1", THREE)).word == "RECONNECT"
+    wait(lambda: mesh.status()["state"] == "live", DEADLINE)
+    mesh.reboot(graceful=graceful)
+    wait(lambda: mesh.inside("systemctl is-active wg-quick@wg0", check=False) == "active", 30)
+    wait(lambda: mesh.status()["differences"] == [], 20)
+    assert mesh.live() == before
+    assert mesh.status()["state"] == "idle"
+
+
+def test_a_step_that_fails_is_undone_at_once(mesh: Node, hosts: Hosts) -> None:
+    before = mesh.live()
+    for step in ("firewall", "interface", "sysctl", "checked"):
+        mesh.inside(f"echo '{step} fail' >/etc/wgmesh/failpoint")
+        run = mesh.apply(hosts.document("web-1", THREE))
+        mesh.inside("rm /etc/wgmesh/failpoint")
+        assert (run.word, run.code) == ("ROLLED-BACK", 70), run.out
+        assert mesh.live() == before
+    assert mesh.status()["state"] == "idle"
+
+
+def test_a_foreign_listener_on_the_port_is_undone_at_once(mesh: Node, hosts: Hosts) -> None:
+    before = mesh.live()
+    mesh.inside('systemd-run -q --unit=squat python3 -c "import socket, time\ns = socket.socket(2, 2)\n'
+                "s.bind(('0.0.0.0', 51999))\ntime.sleep(99)\"; sleep 1")  # fmt: skip
+    run = mesh.apply(hosts.document("web-1", PAIR, mesh_port=51999))
+    mesh.inside("systemctl stop squat")
+    assert run.word == "ROLLED-BACK", run.out
+    assert mesh.live() == before
+
+
+def test_no_key_is_in_any_output_or_in_the_journal(mesh: Node, hosts: Hosts) -> None:
+    said = mesh.inside("journalctl --no-pager -o cat; ls -R /tmp; cat /run/wgmesh/*.json; ps axwwe -o args")
+    said += mesh.agent("status").out
+    said += mesh.agent("keys", '{"format": 1, "keys": ["' + hosts.keys.secrets()[0][:-2] + '"]}').out
+    for key in hosts.keys.secrets():
+        assert key not in said
+        assert key[:20] not in said
+
+
+def test_no_file_with_keys_is_readable_by_others(mesh: Node) -> None:
+    loose = mesh.inside("find /var/lib/wgmesh /run/wgmesh /etc/wireguard ! -type l -perm /077")
+    assert loose == ""
