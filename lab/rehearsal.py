@@ -64,7 +64,7 @@ class Rehearsal:
             [
                 *(sys.executable, "-m", "lab.cloud", "start"),
                 *("--state", str(self.state / "cloud"), "--port", str(port), "--token", token),
-                *("--image", str(self.state / "image")),
+                *("--images", str(self.state / "image")),
             ]
         )
 

@@ -67,6 +67,7 @@ class Deployment:
         self.program_done = asyncio.Event()
         """Set when the program has registered all it wants."""
         self.stack_urn = ""
+        self._stack_outputs: dict[str, Any] | None = None
         self.failed = asyncio.Event()
         """Set when no new step may begin: a step failed, or the user interrupts."""
         self.step_failed = False
@@ -149,8 +150,8 @@ class Deployment:
             await self._wait_if_stopped()
             steps, untargeted = await self._decide(urn, goal, provider)
         if untargeted:
-            state = ResourceState(urn=urn, type=goal.type, custom=goal.custom, inputs=goal.properties)
-            return Registered(state, unknown=True)
+            await self.executor.take(steps[0], self.generator)
+            return Registered(steps[0].resource, unknown=True)
         return await self._take(urn, steps)
 
     async def _decide(self, urn: str, goal: Goal, provider: str) -> tuple[list[Step], bool]:
@@ -196,8 +197,10 @@ class Deployment:
 
     async def _take(self, urn: str, steps: list[Step]) -> Registered:
         state: ResourceState | None = None
-        for step in steps:
+        for planned in steps:
             await self._wait_if_stopped()
+            # what is replaced is shown with what it was replaced by, once that is known
+            step = replace(planned, new=state) if planned.op == Op.REPLACE and state else planned
             try:
                 after = await self.executor.take(step, self.generator)
             except StepError:
@@ -217,10 +220,23 @@ class Deployment:
         return Registered(state)
 
     def register_outputs(self, urn: str, outputs: dict[str, Any]) -> None:
-        """Take a component's, or the stack's, outputs."""
-        state = self._states.get(urn)
-        if state is None:
+        """Take a component's outputs at once, the stack's for the end. Raises `DeployError`."""
+        if urn not in self._states:
             raise DeployError(f"cannot complete a resource {urn!r} whose registration isn't known")
+        if urn == self.stack_urn:
+            self._stack_outputs = outputs
+        else:
+            self._set_outputs(urn, outputs)
+
+    def finish_outputs(self, *, failed: bool) -> None:
+        """Record the stack's outputs; after a failure those that are missing stay what they were."""
+        if self._stack_outputs is not None:
+            former = self._states[self.stack_urn].outputs if failed else {}
+            self._set_outputs(self.stack_urn, {**former, **self._stack_outputs})
+            self._stack_outputs = None
+
+    def _set_outputs(self, urn: str, outputs: dict[str, Any]) -> None:
+        state = self._states[urn]
         after = replace(state, outputs=outputs)
         if after != state:
             self.journal.update(state, after)

@@ -101,8 +101,9 @@ class Events:
                 path: {"diffKind": str(diff.kind), "inputDiff": diff.input_diff}
                 for path, diff in detailed.items()
             },
-            "logical": step.logical,
         }
+        if step.logical:
+            metadata["logical"] = True
         if step.keys:
             metadata["keys"] = list(step.keys)
         if step.diffs:

@@ -94,7 +94,8 @@ class Executor:
 
     def _same(self, step: Step) -> ResourceState:
         assert step.new is not None
-        assert step.old is not None
+        if step.old is None:  # not targeted: known to the program, not made
+            return step.new
         after = replace(
             step.new, id=step.old.id, outputs=step.old.outputs, init_errors=step.old.init_errors,
             created=step.old.created, modified=step.old.modified, taint=step.old.taint,

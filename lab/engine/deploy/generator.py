@@ -93,10 +93,10 @@ class Generator:
             self._error(f"Duplicate resource URN '{urn}'; try giving it a unique name", urn)
             raise BailError
         self._sets.registered.add(urn)
-        old, alias = self._find_old(urn, goal)
+        old = self._find_old(urn, goal)
         if old is not None:
             self._sets.registered.add(old.urn)
-        new = self._new_state(urn, goal, provider_reference, old, alias)
+        new = self._new_state(urn, goal, provider_reference, old)
         provider = await self._provider(new) if goal.custom else None
         recreating = old is not None and old.urn in self._sets.deleted
         new = await self._checked(new, old if not recreating else None, provider, goal)
@@ -118,7 +118,7 @@ class Generator:
         return await self._compare(goal, old, new, provider), False
 
     def _new_state(
-        self, urn: str, goal: Goal, provider_reference: str, old: ResourceState | None, alias: str
+        self, urn: str, goal: Goal, provider_reference: str, old: ResourceState | None
     ) -> ResourceState:
         return ResourceState(
             urn=urn,
@@ -131,7 +131,6 @@ class Generator:
             provider=provider_reference,
             property_dependencies=goal.property_dependencies,
             additional_secret_outputs=goal.additional_secret_outputs,
-            aliases=[alias] if alias else [],
             custom_timeouts=goal.custom_timeouts,
             retain_on_delete=goal.retain_on_delete,
             deleted_with=goal.deleted_with,
@@ -145,8 +144,8 @@ class Generator:
             resource_hooks=goal.hooks,
         )
 
-    def _find_old(self, urn: str, goal: Goal) -> tuple[ResourceState | None, str]:
-        """Return the record of this resource, and the alias under which it was found."""
+    def _find_old(self, urn: str, goal: Goal) -> ResourceState | None:
+        """Return the record of this resource, under its own URN or an alias."""
         for candidate in (urn, *self._aliases(urn, goal)):
             old = self.olds.get(candidate)
             if old is None:
@@ -154,8 +153,8 @@ class Generator:
             if candidate != urn and candidate in self._sets.registered:
                 self._error(f"Duplicate resource alias '{candidate}' applied to resource '{urn}'", urn)
                 raise BailError
-            return old, candidate if candidate != urn else ""
-        return None, ""
+            return old
+        return None
 
     def _aliases(self, urn: str, goal: Goal) -> list[str]:
         """Return every URN the resource may have had: its own aliases and those of its parents."""
@@ -391,15 +390,15 @@ class Generator:
         """What is not targeted stays as it is; what is new and not targeted is not made."""
         if old is None:
             self._sets.skipped.add(new.urn)
-            return [], True
+            return [Step(op=Op.SAME, new=new)], True
         self._sets.decided.add(new.urn)
         return [Step(op=Op.SAME, old=old, new=replace(old, urn=new.urn))], False
 
     def _refuse_skipped_dependencies(self, new: ResourceState) -> None:
         for urn in sorted(new.needs() & self._sets.skipped):
-            option = "--target list" if self._options.targets else "--target list"
             self._error(
-                f"Resource '{new.urn}' depends on '{urn}' which was was not specified in {option}.", new.urn
+                f"Resource '{new.urn}' depends on '{urn}' which was was not specified in --target list.",
+                new.urn,
             )
             if not self._preview:
                 raise BailError

@@ -27,6 +27,7 @@ _FEATURE_NUMBERS: Final = (
     *("DELETED_WITH", "REPLACE_WITH", "TRANSFORMS", "INVOKE_TRANSFORMS", "RESOURCE_HOOKS", "ERROR_HOOKS"),
 )
 _SEVERITIES: Final = {0: "debug", 1: "info", 2: "warning", 3: "error"}
+_SKIP: Final = 2  # Result.SKIP, which the SDK's own copy of the protocol does not name yet
 _INVOKE_FIELDS: Final = {
     *("tok", "args", "provider", "version", "acceptResources", "sourcePosition", "stackTrace"),
     *("parentStackTraceHandle", "accepts_byte_string", "dependsOn", "parent", "pluginDownloadURL"),
@@ -135,7 +136,7 @@ def _answer(registered: Registered, *, keep_secrets: bool, custom: bool) -> Any:
     if registered.failed:
         result = resource_pb2.Result.FAIL
     elif registered.skipped:
-        result = resource_pb2.Result.SKIP
+        result = _SKIP
     return resource_pb2.RegisterResourceResponse(
         urn=state.urn,
         id=state.id if isinstance(state.id, str) else "",

@@ -95,11 +95,13 @@ async def _run_program(request: UpdateRequest, deployment: Deployment, interrupt
         await _first(deployment.program_done.wait(), deployment.failed.wait(), interrupted.cut.wait())
         if deployment.failed.is_set():
             await _until_idle(deployment, interrupted)
+            deployment.finish_outputs(failed=True)
             return True
         code = ending.result() if ending.done() else None
         failed = False if code is None else program.explain(code)
         if not failed:
             await _deletes(request, deployment)
+        deployment.finish_outputs(failed=failed or deployment.step_failed)
         served.release()
         if code is None:
             failed = program.explain(await ending) or failed

@@ -41,9 +41,9 @@ class Digest:
 
     def _begin(self, event: Mapping[str, Any]) -> None:
         metadata = event["resourcePreEvent"]["metadata"]
-        if is_default_provider(metadata["urn"], metadata["type"]) or not metadata["logical"]:
+        if is_default_provider(metadata["urn"], metadata["type"]) or not metadata.get("logical"):
             return
-        if metadata["op"] == "same" and metadata["type"] != STACK_TYPE:
+        if metadata["op"] == "same" and metadata["type"] != STACK_TYPE and not _protection_changes(metadata):
             return
         step = {"op": metadata["op"], "urn": metadata["urn"], "provider": metadata["provider"]}
         for name, record in (("oldState", event["records"]["old"]), ("newState", event["records"]["new"])):
@@ -66,3 +66,9 @@ class Digest:
             "duration": time.monotonic_ns() - self._began,
             "changeSummary": dict(self._changes),
         }
+
+
+def _protection_changes(metadata: Mapping[str, Any]) -> bool:
+    """Whether the one thing that changes is whether a resource is protected."""
+    old, new = metadata.get("old") or {}, metadata.get("new") or {}
+    return bool(old.get("protect")) != bool(new.get("protect"))

@@ -81,7 +81,7 @@ class Screen:
         if self._hidden(metadata):
             return
         if self._diff:
-            if metadata.get("logical", True) or metadata["op"] == "create-replacement":
+            if metadata.get("logical") or metadata["op"] == "create-replacement":
                 self._show_diff(metadata)
         elif not event.get("planning"):
             self._print(f"{self._label(metadata)} {_DOING.get(metadata['op'], (metadata['op'],))[0]}...")
@@ -93,7 +93,7 @@ class Screen:
         if self._hidden(metadata) or self._diff:
             return
         if event.get("planning"):
-            if metadata.get("logical", True):
+            if metadata.get("logical"):
                 changed = f" [diff: {','.join(metadata['diffs'])}]" if metadata.get("diffs") else ""
                 self._print(f"{self._label(metadata)} {metadata['op']}{changed}")
             return

@@ -16,22 +16,21 @@ def compare(
     replaces: Callable[[str], bool],
     delete_before_replace: bool = False,
 ) -> DiffResult:
-    """Return how `new` differs from `old`; `replaces` tells of a top-level name that it cannot change in place."""
+    """Return how `new` differs from `old`.
+
+    `replaces` tells of a top-level name that it cannot change in place.
+    """
     found: dict[str, DiffKind] = {}
     for name in sorted(old.keys() | new.keys()):
         _walk(name, old.get(name), new.get(name), found)
     detailed = {}
-    keys: list[str] = []
     for path, kind in found.items():
         name = path.split(".", 1)[0].split("[", 1)[0]
         must = replaces(name)
         detailed[path] = PropertyDiff(kind=DiffKind(f"{kind}-replace") if must else kind)
-        if must and name not in keys:
-            keys.append(name)
     names = list(dict.fromkeys(path.split(".", 1)[0].split("[", 1)[0] for path in found))
     return DiffResult(
         changes=bool(found),
-        replaces=keys,
         diffs=names,
         detailed=detailed,
         delete_before_replace=delete_before_replace,

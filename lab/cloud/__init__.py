@@ -1,0 +1,1 @@
+"""A cloud on loopback: Hetzner Cloud API v1 in front of the lab's hosts."""
