@@ -1,0 +1,1 @@
+"""pulumi-hcloud: Hetzner Cloud through its official Python client, with the real provider's semantics."""

@@ -1,0 +1,215 @@
+"""The `hcloud` provider: the official client behind Pulumi's resource types."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from hcloud import APIException, Client, HCloudException
+from hcloud.actions import ActionException
+from requests import RequestException
+
+from lab.engine.provider import (
+    UNKNOWN,
+    CheckFailure,
+    CheckResult,
+    DiffResult,
+    Provider,
+    ProviderError,
+    ReadResult,
+    Resource,
+    Values,
+)
+from lab.engine.providers.diffs import compare
+from lab.engine.providers.hcloud.functions import FUNCTIONS
+from lab.engine.providers.hcloud.resource import Kind
+from lab.engine.providers.hcloud.server import Server
+from lab.engine.providers.hcloud.simple import Firewall, PlacementGroup, PrimaryIp, SshKey
+
+__all__ = ["KINDS", "HcloudProvider"]
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.token: kind for kind in (SshKey(), PlacementGroup(), PrimaryIp(), Firewall(), Server())
+}
+_TOKEN_LENGTH: Final = 64
+_POLL_SECONDS: Final = 0.1
+_REQUEST_SECONDS: Final = 60
+_REMEDIES: Final = {
+    "unauthorized": "check hcloud:token",
+    "resource_limit_exceeded": "raise the project's limit, or make fewer",
+    "resource_unavailable": "try another location or server type, or later",
+    "rate_limit_exceeded": "wait; the limit is refilled by one request a second",
+    "protected": "take the protection off first",
+}
+T = TypeVar("T")
+
+
+class HcloudProvider(Provider):
+    """Resources of one project, addressed by its token."""
+
+    def __init__(self) -> None:
+        self._client: Client | None = None
+        self._endpoint = ""
+
+    async def configure(self, config: Values) -> None:
+        """Take `token` and `endpoint`; without them HCLOUD_TOKEN and HCLOUD_ENDPOINT count."""
+        token = str(config.get("token") or os.environ.get("HCLOUD_TOKEN") or "")
+        if len(token) != _TOKEN_LENGTH:
+            raise ProviderError(
+                f"hcloud:token has {len(token)} characters, and tokens have {_TOKEN_LENGTH}: "
+                "set it with `pulumi config set --secret hcloud:token`"
+            )
+        endpoint = (
+            config.get("endpoint") or os.environ.get("HCLOUD_ENDPOINT") or "https://api.hetzner.cloud/v1"
+        )
+        self._endpoint = str(endpoint)
+        self._client = Client(
+            token=token, api_endpoint=self._endpoint, poll_interval=_POLL_SECONDS, timeout=_REQUEST_SECONDS
+        )
+
+    async def check(self, urn: str, type_: str, olds: Values | None, news: Values) -> CheckResult:
+        """Refuse what is missing or not known here; fill in defaults and a name."""
+        kind = self._kind(type_)
+        given = {name: value for name, value in news.items() if name != "__defaults"}
+        failures = [
+            CheckFailure(property=name, reason="this engine's hcloud provider does not know it")
+            for name in sorted(set(given) - kind.known)
+        ]
+        failures += [
+            CheckFailure(property=name, reason="Missing required argument")
+            for name in kind.required
+            if name not in given
+        ]
+        added = {name: value for name, value in kind.defaults.items() if name not in given}
+        if "name" not in given:
+            former = (olds or {}).get("name")
+            added["name"] = former or f"{urn.rsplit('::', 1)[1]}-{secrets.token_hex(4)[:7]}"
+        return CheckResult(inputs={"__defaults": sorted(added), **given, **added}, failures=failures)
+
+    async def diff(self, old: Resource, news: Values, ignore_changes: Sequence[str]) -> DiffResult:  # noqa: ARG002
+        """Compare inputs by the kind's rules."""
+        kind = self._kind(old.type)
+        found = compare(_plain(old.inputs), _plain(news), replaces=lambda name: name in kind.replaces)
+        keys = [name for name in found.diffs if name in kind.replaces]
+        # a name that was given cannot be held by two at once
+        first = (
+            bool(keys)
+            and "name" not in news.get("__defaults", ())
+            and old.inputs.get("name") == news.get("name")
+        )
+        return replace(found, replaces=keys, delete_before_replace=first)
+
+    async def create(self, urn: str, type_: str, inputs: Values, *, preview: bool) -> tuple[str, Values]:
+        """Make it."""
+        kind = self._kind(type_)
+        if preview:
+            return "", {**_plain(inputs), **dict.fromkeys(_COMPUTED.get(type_, ()), UNKNOWN)}
+        what = f"{kind.noun} {inputs['name']}"
+        identifier = await self._call(what, "create", lambda client: kind.create(client, inputs))
+        outputs = await self._call(what, "read", lambda client: kind.read(client, identifier, inputs))
+        return identifier, outputs
+
+    async def update(self, old: Resource, news: Values, *, preview: bool) -> Values:
+        """Change it in place."""
+        kind = self._kind(old.type)
+        if preview:
+            return {**old.outputs, **_plain(news)}
+        what = f"{kind.noun} {news['name']}"
+        await self._call(what, "update", lambda client: kind.update(client, old.id, old.inputs, news))
+        return await self._call(what, "read", lambda client: kind.read(client, old.id, news))
+
+    async def read(self, resource: Resource) -> ReadResult | None:
+        """Look it up; inputs follow what the cloud says."""
+        kind = self._kind(resource.type)
+        what = f"{kind.noun} {resource.inputs.get('name', resource.id)}"
+        try:
+            outputs = await self._call(
+                what, "read", lambda client: kind.read(client, resource.id, resource.inputs)
+            )
+        except _GoneError:
+            return None
+        inputs = {
+            name: outputs[name] if name in outputs and name not in kind.write_only else value
+            for name, value in resource.inputs.items()
+        }
+        return ReadResult(id=resource.id, inputs=inputs, outputs=outputs)
+
+    async def delete(self, resource: Resource) -> None:
+        """Remove it; gone already is fine."""
+        kind = self._kind(resource.type)
+        what = f"{kind.noun} {resource.inputs.get('name', resource.id)}"
+        try:
+            await self._call(what, "delete", lambda client: kind.delete(client, resource.id))
+        except _GoneError:
+            return
+
+    async def invoke(self, token: str, args: Values) -> Values:
+        """Look something up."""
+        function = FUNCTIONS.get(token)
+        if function is None:
+            raise ProviderError(f"this engine's hcloud provider has no function {token!r}")
+        return await self._call(token, "look up", lambda client: function(client, args))
+
+    @staticmethod
+    def _kind(type_: str) -> Kind:
+        if type_ not in KINDS:
+            raise ProviderError(f"this engine's hcloud provider has no resource {type_!r}")
+        return KINDS[type_]
+
+    async def _call(self, what: str, verb: str, work: Callable[[Client], T]) -> T:
+        """Run a blocking call of the client; its failures become readable. Raises `ProviderError`."""
+        client = self._client
+        if client is None:
+            raise ProviderError(f"{what}: the provider's configuration is not known yet")
+        try:
+            return await asyncio.to_thread(work, client)
+        except APIException as error:
+            if error.code == "not_found" and verb in {"read", "delete"}:
+                raise _GoneError(f"{what}: not found") from error
+            raise ProviderError(_explained(what, verb, error)) from error
+        except ActionException as error:
+            reason = (error.action.error or {}).get("message", str(error))
+            raise ProviderError(f"could not {verb} {what}: {reason}") from error
+        except (RequestException, HCloudException) as error:
+            raise ProviderError(
+                f"could not {verb} {what}: no answer from {self._endpoint} ({type(error).__name__}); "
+                "is it running and reachable?"
+            ) from error
+
+
+class _GoneError(ProviderError):
+    """The resource is not there any more."""
+
+
+_COMPUTED: Final = {
+    PrimaryIp.token: ("ipAddress", "ipNetwork", "assigneeId"),
+    SshKey.token: ("fingerprint",),
+    PlacementGroup.token: ("servers",),
+    Server.token: (
+        *(
+            "ipv4Address",
+            "ipv6Address",
+            "ipv6Network",
+            "status",
+            "primaryDiskSize",
+            "backupWindow",
+            "userData",
+        ),
+    ),
+}
+
+
+def _plain(values: Values) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name != "__defaults"}
+
+
+def _explained(what: str, verb: str, error: APIException) -> str:
+    fields = (error.details or {}).get("fields", []) if isinstance(error.details, dict) else []
+    reasons = "; ".join(
+        f"{f['name']}: {', '.join(f.get('messages') or [])}" for f in fields if f.get("messages")
+    )
+    text = f"could not {verb} {what}: {error.message} ({error.code})"
+    remedy = reasons or _REMEDIES.get(str(error.code))
+    return f"{text}: {remedy}" if remedy else text

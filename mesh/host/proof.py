@@ -1,0 +1,213 @@
+"""The lock-out proof: SSH is tried through the new firewall, in network namespaces made for it."""
+
+import ctypes
+import ipaddress
+import json
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from .answers import AgentError, Answer
+from .document import FIREWALL
+from .firewall import expected_table
+from .generation import Generation
+from .places import TABLE
+from .sources import declared_sources, edges, foreign_address
+from .system import attempt, log, run
+
+__all__ = ["Session", "prove_not_locked_out", "ssh_session"]
+
+_CLONE_NEWNET = 0x40000000  # linux/sched.h
+_CONNECT = 1.0
+_ALL = 15.0
+_CLIENT_LINK = "wgmesh-proof"
+
+
+@dataclass(frozen=True)
+class Session:
+    """This SSH connection's ends: who came, to which address and port, through which interface."""
+
+    client: str
+    server: str
+    port: int
+    interface: str
+
+
+def ssh_session() -> Optional[Session]:
+    """Return this process's SSH connection, as sshd describes it; None without one."""
+    fields = os.environ.get("SSH_CONNECTION", "").split()
+    if len(fields) != 4:
+        return None
+    client, _port, server, port = fields
+    for entry in json.loads(attempt(["ip", "-j", "address"]) or "[]"):
+        if any(info.get("local") == server for info in entry.get("addr_info", [])):
+            return Session(client, server, int(port), entry["ifname"])
+    return None
+
+
+def prove_not_locked_out(generation: Generation, session: Session) -> None:
+    """Refuse a firewall that would lock the operator out, or let a stranger in to SSH.
+
+    The host's whole ruleset with ours in it is loaded in a scratch network namespace; connections to
+    sshd's port come from this session's address, from the first and the last address of every declared
+    source, and from one foreign address. Raises `AgentError` (REFUSED).
+    """
+    wanted, foreign = _cases(generation, session)
+    rulesets = [*_foreign_tables(), generation.firewall]
+    results = _isolated(lambda: _try_out(session, rulesets, [*wanted, *([foreign] if foreign else [])]))
+    if results is None:
+        log(
+            "the lock-out proof could not be run here; the trial and its rollback are left to guard the change"
+        )
+        return
+    where = f"{FIREWALL}: SSH to port {session.port} from"
+    for source in wanted:
+        if not results.get(source):
+            who = "this session" if source == session.client else "a declared source"
+            raise AgentError(Answer.REFUSED, f"{where} {source} ({who}) would be cut off: no rule accepts it")
+    if foreign and results.get(foreign):
+        raise AgentError(
+            Answer.REFUSED, f"{where} {foreign} would be let in, and no declared source holds it"
+        )
+
+
+def _cases(generation: Generation, session: Session) -> tuple[list[str], Optional[str]]:
+    version = ipaddress.ip_address(session.server).version
+    sources = declared_sources(expected_table(generation.firewall), version)
+    mesh = [ipaddress.ip_interface(address).network for address in generation.file.addresses]
+    own = ipaddress.ip_network(session.server)
+    found = [session.client]
+    for source in sources:
+        found += edges(source, [*mesh, own])
+    foreign = foreign_address(version, [*sources, *mesh, own, ipaddress.ip_network(session.client)])
+    return [source for source in dict.fromkeys(found) if source != session.server], foreign
+
+
+def _foreign_tables() -> list[str]:
+    """Return every other table of the host as a ruleset of its own."""
+    listed = json.loads(attempt(["nft", "-j", "list", "tables"]) or '{"nftables": []}')["nftables"]
+    names = [(entry["table"]["family"], entry["table"]["name"]) for entry in listed if "table" in entry]
+    return [attempt(["nft", "-s", "list", "table", *name]) or "" for name in names if name != ("inet", TABLE)]
+
+
+def _isolated(work: Callable[[], dict[str, bool]]) -> Optional[dict[str, bool]]:
+    """Run `work` in a process and network namespace of its own; None when it fails or hangs."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(reader)
+        _child(work, writer)
+    os.close(writer)
+    ready, _, _ = select.select([reader], [], [], _ALL)
+    raw = os.read(reader, 1 << 20) if ready else b""
+    os.close(reader)
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    value = json.loads(raw) if raw else None
+    return value if isinstance(value, dict) else None
+
+
+def _child(work: Callable[[], Any], writer: int) -> None:
+    """Do the work in a namespace of its own, hand over its result and end without a trace."""
+    try:
+        os.setpgid(0, 0)
+        _new_network()
+        os.write(writer, json.dumps(work()).encode())
+    except (AgentError, OSError, ValueError) as error:
+        log(f"lock-out proof: {error}")
+    finally:
+        os._exit(0)
+
+
+def _new_network() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _try_out(session: Session, rulesets: Sequence[str], sources: Sequence[str]) -> dict[str, bool]:
+    """Be the host, in a scratch namespace; the network around it is a second one."""
+    to_client, from_parent = os.pipe()
+    reader, writer = os.pipe()
+    client = os.fork()
+    if client == 0:
+        os.close(from_parent)
+        os.close(reader)
+        try:
+            _new_network()
+            os.write(writer, b"?")
+            os.read(to_client, 1)
+            os.write(writer, json.dumps(_knock(session, sources)).encode())
+        except (AgentError, OSError) as error:
+            log(f"lock-out proof: {error}")
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.read(reader, 1)
+    listener = _host(session, rulesets, client)
+    os.write(from_parent, b"!")
+    raw = os.read(reader, 1 << 20)
+    listener.close()
+    os.waitpid(client, 0)
+    value: dict[str, bool] = json.loads(raw)
+    return value
+
+
+def _prefix(address: str) -> str:
+    return f"{address}/{ipaddress.ip_address(address).max_prefixlen}"
+
+
+def _host(session: Session, rulesets: Sequence[str], client: int) -> socket.socket:
+    """Set up the host's side: its interface, its firewall, a listener where sshd listens."""
+    version = ipaddress.ip_address(session.server).version
+    nic = session.interface
+    run(["ip", "link", "set", "dev", "lo", "up"])
+    peer = ["peer", "name", _CLIENT_LINK, "netns", str(client)]
+    run(["ip", "link", "add", "name", nic, "type", "veth", *peer])
+    nodad = ["nodad"] if version == 6 else []
+    run(["ip", "address", "add", _prefix(session.server), "dev", nic, *nodad])
+    run(["ip", "link", "set", "dev", nic, "up"])
+    run(["ip", f"-{version}", "route", "add", "default", "dev", nic])
+    for ruleset in rulesets[:-1]:
+        try:
+            run(["nft", "-f", "-"], stdin=ruleset)
+        except AgentError as error:
+            log(f"lock-out proof: leaving out a table that only fits the host itself: {error}")
+    run(["nft", "-f", "-"], stdin=rulesets[-1])
+    listener = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
+    listener.bind((session.server, session.port))
+    listener.listen(1024)
+    return listener
+
+
+def _knock(session: Session, sources: Sequence[str]) -> dict[str, bool]:
+    """Be the network: connect from every source at once, and tell who was let in."""
+    version = ipaddress.ip_address(session.server).version
+    run(["ip", "link", "set", "dev", _CLIENT_LINK, "up"])
+    nodad = ["nodad"] if version == 6 else []
+    for source in sources:
+        run(["ip", "address", "add", _prefix(source), "dev", _CLIENT_LINK, *nodad])
+    run(["ip", f"-{version}", "route", "add", _prefix(session.server), "dev", _CLIENT_LINK])
+    waiting = {}
+    for source in sources:
+        knock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
+        knock.setblocking(False)  # noqa: FBT003
+        knock.bind((source, 0))
+        knock.connect_ex((session.server, session.port))
+        waiting[knock] = source
+    results = dict.fromkeys(sources, False)
+    end = time.monotonic() + _CONNECT
+    while waiting and time.monotonic() < end:
+        _, ready, _ = select.select([], list(waiting), [], max(0.0, end - time.monotonic()))
+        for knock in ready:
+            results[waiting.pop(knock)] = knock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+    return results

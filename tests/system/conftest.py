@@ -1,0 +1,26 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.world import World
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A rehearsal with its cloud running and nothing deployed; gone without a trace afterwards."""
+    if os.geteuid() != 0:
+        pytest.fail("hosts need root: run `make test`, which uses sudo")
+    world = World(tmp_path_factory.mktemp("world"))
+    started = world.lab("start")
+    try:
+        assert started.code == 0, started.out
+        yield world
+    finally:
+        world.lab("down")
+
+
+@pytest.fixture(scope="session")
+def machine_links() -> Path:
+    return Path("/sys/class/net")

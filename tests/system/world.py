@@ -1,0 +1,118 @@
+"""A rehearsal in a folder of its own: the project as it is, other ports, other hosts, other state."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+_SHARED_FOLDERS = ("mesh", "lab", ".venv")
+_COPIED_FILES = ("__main__.py", "Pulumi.yaml")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a command printed and how it ended."""
+
+    code: int
+    out: str
+
+
+class World:
+    """One project folder with its lab. Made by the `world` fixture, which also ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stack_file = folder / "stacks" / "Pulumi.lab.yaml"
+        for name in _SHARED_FOLDERS:
+            (folder / name).symlink_to(REPOSITORY / name)
+        for name in _COPIED_FILES:
+            (folder / name).write_text((REPOSITORY / name).read_text())
+        (folder / "stacks").mkdir()
+        stack = yaml.safe_load((REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text())
+        stack["config"]["hcloud:endpoint"] = f"http://127.0.0.1:{_free_port()}/v1"
+        self.stack_file.write_text(yaml.safe_dump(stack))
+        image = REPOSITORY / ".lab" / "image"
+        image.mkdir(parents=True, exist_ok=True)
+        (folder / ".lab").mkdir()
+        (folder / ".lab" / "image").symlink_to(image)
+
+    def edit_mesh(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change the `wireguard-mesh:mesh` part of the stack file."""
+        stack = yaml.safe_load(self.stack_file.read_text())
+        change(stack["config"]["wireguard-mesh:mesh"])
+        self.stack_file.write_text(yaml.safe_dump(stack))
+
+    def command(self, *words: str, timeout: int = 500) -> Run:
+        """Run a command in the project folder with this environment's Python first on PATH."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PULUMI_")}
+        environment["WGMESH_PULUMI"] = f"{sys.executable} -m lab run"
+        result = subprocess.run(
+            words, cwd=self.folder, env=environment, check=False, text=True, timeout=timeout,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return Run(result.returncode, result.stdout)
+
+    def lab(self, *words: str, timeout: int = 500) -> Run:
+        """Run `python -m lab ...`."""
+        return self.command(sys.executable, "-m", "lab", *words, timeout=timeout)
+
+    def ok(self, *words: str) -> str:
+        """Run the engine with Pulumi's words; it must succeed. Returns what it printed."""
+        run = self.lab("run", *words)
+        assert run.code == 0, run.out
+        return run.out
+
+    def up(self) -> str:
+        return self.ok("up", "--yes", "--skip-preview")
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in plain."""
+        return self.json("stack", "output", "--json", "--show-secrets")
+
+    def json(self, *words: str) -> Any:
+        result = subprocess.run(
+            [sys.executable, "-m", "lab", "run", *words],
+            cwd=self.folder, check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        return json.loads(result.stdout)
+
+    def reach(self) -> Run:
+        """Ping all ordered pairs."""
+        return self.command(sys.executable, "-m", "mesh", "reach", "--via", self.via("{node}"))
+
+    def via(self, node: str) -> str:
+        """The command line that runs what follows it on a node."""
+        return f"{sys.executable} -m lab.hosts enter --state .lab/cloud lab-{node} --"
+
+    def on(self, node: str, script: str, *, check: bool = True) -> str:
+        """Run a shell script on a node, not over SSH; returns its output."""
+        run = self.command(*self.via(node).split(), "sh", "-c", script)
+        assert run.code == 0 or not check, run.out
+        return run.out
+
+    def background(self, node: str, script: str) -> "subprocess.Popen[str]":
+        """Start a shell script on a node and go on."""
+        return subprocess.Popen(
+            [*self.via(node).split(), "sh", "-c", script],
+            cwd=self.folder, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    def ssh_connections(self, node: str) -> int:
+        """How many SSH connections the node's sshd has accepted since it was made."""
+        return len(re.findall(r"Accepted publickey", self.on(node, "journalctl -q -o cat -t sshd")))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
