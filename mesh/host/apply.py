@@ -7,11 +7,12 @@ from .answers import AgentError, Answer
 from .document import Document, parse_document
 from .etc import reconcile
 from .faults import step
-from .generation import current_digest, load_link, stage, validate
+from .generation import Generation, current_digest, load_link, stage, validate
 from .lock import lock
 from .places import Places
+from .proof import prove_not_locked_out, ssh_session
 from .session import session_start
-from .system import since_boot
+from .system import read_json, since_boot
 from .systemd import active_state, require_systemd
 from .trial import Trial, arm, confirm, differences, last_outcome, load_trial, start
 
@@ -56,10 +57,18 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     generation = stage(places, document)
     step("staged")
     validate(places, generation)
+    _prove(places, generation)
     step("validated")
     trial = arm(places, generation)
     start(places, trial)
     return Answer.RECONNECT, trial.txn
+
+
+def _prove(places: Places, generation: Generation) -> None:
+    """Prove that this SSH session could come again; nothing to prove at the console."""
+    session = ssh_session()
+    if session is not None and (read_json(places.options) or {}).get("proof", True):
+        prove_not_locked_out(generation, session)
 
 
 def _join(places: Places, trial: Trial, document: Document) -> None:

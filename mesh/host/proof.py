@@ -23,6 +23,7 @@ from .system import attempt, log, run
 __all__ = ["Session", "prove_not_locked_out", "ssh_session"]
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _CONNECT = 1.0
 _ALL = 15.0
 _CLIENT_LINK = "wgmesh-proof"
@@ -128,7 +129,11 @@ def _child(work: Callable[[], Any], writer: int) -> None:
 
 
 def _new_network() -> None:
+    """Enter a fresh network namespace, and die with the parent."""
     libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(
+        _PR_SET_PDEATHSIG, signal.SIGKILL
+    )  # a fork holds the lock, too: it must not outlive its parent
     if libc.unshare(_CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -178,15 +183,20 @@ def _host(session: Session, rulesets: Sequence[str], client: int) -> socket.sock
     run(["ip", "link", "set", "dev", nic, "up"])
     run(["ip", f"-{version}", "route", "add", "default", "dev", nic])
     for ruleset in rulesets[:-1]:
-        try:
-            run(["nft", "-f", "-"], stdin=ruleset)
-        except AgentError as error:
-            log(f"lock-out proof: leaving out a table that only fits the host itself: {error}")
+        _load_if_it_fits(ruleset)
     run(["nft", "-f", "-"], stdin=rulesets[-1])
     listener = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
     listener.bind((session.server, session.port))
     listener.listen(1024)
     return listener
+
+
+def _load_if_it_fits(ruleset: str) -> None:
+    """Load another owner's table; one that names what only the host itself has is left out."""
+    try:
+        run(["nft", "-f", "-"], stdin=ruleset)
+    except AgentError as error:
+        log(f"lock-out proof: without the table `{ruleset.partition('{')[0].strip()}`: {error}")
 
 
 def _knock(session: Session, sources: Sequence[str]) -> dict[str, bool]:
@@ -200,7 +210,7 @@ def _knock(session: Session, sources: Sequence[str]) -> dict[str, bool]:
     waiting = {}
     for source in sources:
         knock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
-        knock.setblocking(False)  # noqa: FBT003
+        knock.setblocking(False)
         knock.bind((source, 0))
         knock.connect_ex((session.server, session.port))
         waiting[knock] = source

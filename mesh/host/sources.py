@@ -36,7 +36,7 @@ def _networks(element: Any) -> list[Network]:
     if "prefix" in element:
         return [ipaddress.ip_network(f"{element['prefix']['addr']}/{element['prefix']['len']}")]
     first, last = (ipaddress.ip_address(part) for part in element["range"])
-    return list(ipaddress.summarize_address_range(first, last))  # type: ignore[type-var]
+    return list(ipaddress.summarize_address_range(first, last))
 
 
 def edges(network: Network, excluded: Iterable[Network]) -> list[str]:
