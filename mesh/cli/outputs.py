@@ -5,6 +5,7 @@ import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any
 
 __all__ = ["CliError", "MeshOutputs", "NodeOutputs", "read_outputs"]
@@ -67,6 +68,7 @@ def _parse(outputs: Mapping[str, Any]) -> MeshOutputs:
     ]
     if incomplete:
         raise CliError(f"{', '.join(incomplete)}: not made yet or failed; run `up` again")
+    by_address = sorted(nodes.items(), key=lambda item: IPv4Address(item[1]["address"]))
     return MeshOutputs(
-        nodes={name: NodeOutputs(name=name, **facts) for name, facts in nodes.items()}, ssh_private_key=key
+        nodes={name: NodeOutputs(name=name, **facts) for name, facts in by_address}, ssh_private_key=key
     )

@@ -83,13 +83,43 @@ def _change(label: str, old: Any, new: Any, indent: int) -> Iterator[str]:
         yield _line("~", indent, f"{label}: {_short(old)} => {_short(new)}")
 
 
+class _Slid(difflib.SequenceMatcher[str]):
+    """Shows an inserted or removed block from its own first line on.
+
+    Of several ways to place it among lines that repeat, the lowest is the one people mean: a block
+    that starts with its heading rather than with the end of the block before.
+    """
+
+    def get_opcodes(self) -> list[tuple[str, int, int, int, int]]:
+        codes = list(super().get_opcodes())
+        for index in range(1, len(codes) - 1):
+            tag, old_from, old_to, new_from, new_to = codes[index]
+            text, low, high = (self.b, new_from, new_to) if tag == "insert" else (self.a, old_from, old_to)
+            if tag not in {"insert", "delete"} or {codes[index - 1][0], codes[index + 1][0]} != {"equal"}:
+                continue
+            room = codes[index + 1][2] - codes[index + 1][1]
+            by = 0
+            while by < room and text[low + by] == text[high + by]:
+                by += 1
+            if by:
+                self._shift(codes, index, by)
+        return codes
+
+    @staticmethod
+    def _shift(codes: list[tuple[str, int, int, int, int]], index: int, by: int) -> None:
+        before, changed, after = codes[index - 1 : index + 2]
+        codes[index - 1] = (before[0], before[1], before[2] + by, before[3], before[4] + by)
+        codes[index] = (changed[0], *(number + by for number in changed[1:]))  # type: ignore[assignment]
+        codes[index + 1] = (after[0], after[1] + by, after[2], after[3] + by, after[4])
+
+
 def _is_plain_mapping(value: Any) -> bool:
     return isinstance(value, Mapping) and SIGNATURE not in value
 
 
 def _lines(old: str, new: str, indent: int) -> Iterator[str]:
     before, after = old.split("\n"), new.split("\n")
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    matcher = _Slid(None, before, after, autojunk=False)
     first = True
     for group in matcher.get_grouped_opcodes(_CONTEXT):
         if not first:

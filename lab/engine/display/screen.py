@@ -150,9 +150,11 @@ class Screen:
         severity = event["severity"].partition("#")[0]
         if event.get("ephemeral"):
             return
-        self._diagnostics.append((event.get("urn", ""), severity, event["message"].rstrip()))
-        if "retrying" in event["message"]:
+        if event["message"].startswith("retrying ") and severity == "warning":
+            # said where it happens; the summary would only repeat it
             self._print(f"    {urn_name(event['urn'])}: {event['message']}")
+            return
+        self._diagnostics.append((event.get("urn", ""), severity, event["message"].rstrip()))
 
     def _remember_summary(self, event: Mapping[str, Any]) -> None:
         self._summary = event
