@@ -1,5 +1,6 @@
 """The lock-out proof: SSH is tried through the new firewall, in network namespaces made for it."""
 
+import contextlib
 import ctypes
 import ipaddress
 import json
@@ -62,9 +63,7 @@ def prove_not_locked_out(generation: Generation, session: Session) -> None:
     rulesets = [*_foreign_tables(), generation.firewall]
     results = _isolated(lambda: _try_out(session, rulesets, [*wanted, *([foreign] if foreign else [])]))
     if results is None:
-        log(
-            "the lock-out proof could not be run here; the trial and its rollback are left to guard the change"
-        )
+        log("the lock-out proof could not be run here; the rollback alone guards the change")
         return
     where = f"{FIREWALL}: SSH to port {session.port} from"
     for source in wanted:
@@ -160,6 +159,7 @@ def _try_out(session: Session, rulesets: Sequence[str], sources: Sequence[str]) 
     os.read(reader, 1)
     listener = _host(session, rulesets, client)
     os.write(from_parent, b"!")
+    _greet_all(listener, until=reader)
     raw = os.read(reader, 1 << 20)
     listener.close()
     os.waitpid(client, 0)
@@ -191,6 +191,14 @@ def _host(session: Session, rulesets: Sequence[str], client: int) -> socket.sock
     return listener
 
 
+def _greet_all(listener: socket.socket, *, until: int) -> None:
+    """Say a byte to everybody who comes in: only that shows that packets pass in both directions."""
+    while until not in select.select([listener.fileno(), until], [], [])[0]:
+        guest, _address = listener.accept()
+        guest.setblocking(False)
+        guest.send(b"!")
+
+
 def _load_if_it_fits(ruleset: str) -> None:
     """Load another owner's table; one that names what only the host itself has is left out."""
     try:
@@ -200,7 +208,7 @@ def _load_if_it_fits(ruleset: str) -> None:
 
 
 def _knock(session: Session, sources: Sequence[str]) -> dict[str, bool]:
-    """Be the network: connect from every source at once, and tell who was let in."""
+    """Be the network: connect from every source at once, and tell who was let in and heard a word."""
     version = ipaddress.ip_address(session.server).version
     run(["ip", "link", "set", "dev", _CLIENT_LINK, "up"])
     nodad = ["nodad"] if version == 6 else []
@@ -217,7 +225,9 @@ def _knock(session: Session, sources: Sequence[str]) -> dict[str, bool]:
     results = dict.fromkeys(sources, False)
     end = time.monotonic() + _CONNECT
     while waiting and time.monotonic() < end:
-        _, ready, _ = select.select([], list(waiting), [], max(0.0, end - time.monotonic()))
+        ready, _, _ = select.select(list(waiting), [], [], max(0.0, end - time.monotonic()))
         for knock in ready:
-            results[waiting.pop(knock)] = knock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            with contextlib.suppress(OSError):
+                results[waiting[knock]] = knock.recv(1) == b"!"
+            del waiting[knock]
     return results

@@ -70,7 +70,7 @@ def test_another_file_than_the_announced_one_is_refused(mesh: Node) -> None:
 
 
 def test_adding_and_removing_a_peer_loses_no_packet(mesh: Node, hosts: Hosts, web_2: Node) -> None:
-    ping = hosts.lab.enter(mesh.key, ["ping", "-n", "-q", "-i", "0.01", "-w", "12", "10.10.0.2"])
+    ping = hosts.lab.enter(mesh.key, ["ping", "-n", "-q", "-i", "0.01", "-c", "1200", "10.10.0.2"])
     with subprocess.Popen(ping, stdout=subprocess.PIPE, text=True) as running:
         for members in (THREE, PAIR):
             for node in (mesh, web_2):

@@ -1,0 +1,231 @@
+"""A trial that is killed, hangs or meets a bad disk ends in the old or the new state, never between."""
+
+import re
+import subprocess
+import time
+from itertools import count
+
+import pytest
+
+from mesh.host.faults import STEPS
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, wait
+
+pytestmark = pytest.mark.hosts
+
+PAIR = ("web-1", "web-2")
+THREE = ("web-1", "web-2", "web-3")
+_IN_ROLLBACK = [name for name in STEPS if name.startswith(("rollback", "undone"))]
+_FORWARD = [name for name in STEPS if name not in _IN_ROLLBACK]
+
+
+@pytest.fixture
+def node(hosts: Hosts, web_1: Node) -> Node:
+    """A host with the files of a mesh of two in force."""
+    web_1.inside("rm -f /etc/wgmesh/failpoint")
+    web_1.wait_idle()
+    web_1.inside("rm -f /run/wgmesh/outcome.json")  # the end of another test's trial would be told once
+    run = web_1.apply(hosts.document("web-1", PAIR))
+    assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+    return web_1
+
+
+_ports = count(10_000)
+
+
+@pytest.fixture
+def new(hosts: Hosts) -> str:
+    """Files the host has never seen."""
+    return hosts.document("web-1", THREE, public=[f"tcp/{next(_ports)}"], forward=True)
+
+
+def states(node: Node, hosts: Hosts, new: str) -> tuple[str, str]:
+    """The running and stored state before the new files, and with them."""
+    old_state = node.live()
+    assert node.apply(new).word == "CONFIRMED"
+    new_state = node.live()
+    assert node.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+    assert node.live() == old_state
+    return old_state, new_state
+
+
+def settled(node: Node) -> str:
+    """The state once no trial is pending any more."""
+    node.wait_idle()
+    wait(lambda: node.status()["differences"] == [], 20)
+    return node.live()
+
+
+def converges(node: Node, new: str) -> None:
+    run = node.apply(new)
+    if run.word == "ROLLED-BACK":
+        run = node.apply(new)
+    assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+
+
+def test_a_trial_that_is_killed_is_rolled_back_at_the_deadline(node: Node, hosts: Hosts, new: str) -> None:
+    before = node.live()
+    node.inside("echo 'firewall kill' >/etc/wgmesh/failpoint")
+    assert node.agent("apply", new).word == "RECONNECT"
+    assert settled(node) == before
+    converges(node, new)
+
+
+def test_a_trial_that_hangs_with_the_lock_cannot_keep_the_rollback_away(node: Node, new: str) -> None:
+    before = node.live()
+    node.inside("echo 'interface stop' >/etc/wgmesh/failpoint")
+    assert node.agent("apply", new).word == "RECONNECT"
+    wait(lambda: node.status()["state"] == "idle", DEADLINE + 15)
+    assert node.live() == before
+
+
+def test_the_second_timer_rolls_back_when_the_first_is_gone(node: Node, new: str) -> None:
+    before = node.live()
+    assert node.agent("apply", new).word == "RECONNECT"
+    txn = node.status()["trial"]["txn"]
+    node.inside(f"systemctl stop wgmesh-rollback-{txn}.timer")
+    wait(lambda: node.status()["state"] == "idle", DEADLINE + 20)
+    assert node.live() == before
+
+
+def test_a_confirmation_killed_after_the_commit_is_finished_not_undone(node: Node, new: str) -> None:
+    node.inside("echo 'committed kill' >/etc/wgmesh/failpoint")
+    assert node.agent("apply", new).word == "RECONNECT"
+    wait(lambda: node.status()["state"] == "live", DEADLINE)
+    node.agent("apply", new)
+    node.wait_idle()
+    assert node.agent("apply", new).word == "UNCHANGED"
+    assert node.inside("sysctl -n net.ipv4.ip_forward") == "1"
+
+
+def test_nothing_changes_when_the_rollback_cannot_be_armed(node: Node, new: str) -> None:
+    before = node.live()
+    node.inside("mv /usr/bin/systemd-run /usr/bin/systemd-run.away")
+    run = node.agent("apply", new)
+    node.inside("mv /usr/bin/systemd-run.away /usr/bin/systemd-run")
+    assert (run.word, run.code) == ("FAILED", 71), run.out
+    assert node.live() == before
+    assert node.status()["state"] == "idle"
+
+
+@pytest.mark.parametrize("size", ["4k", "64k"])
+def test_a_full_disk_leaves_everything_as_it_was(node: Node, new: str, size: str) -> None:
+    before = node.live()
+    node.inside(
+        "mkdir -p /run/saved && cp -a /var/lib/wgmesh/. /run/saved/ && mount -t tmpfs -o mode=700,size=2m"
+        " none /var/lib/wgmesh && cp -a /run/saved/. /var/lib/wgmesh/"
+        f" && dd if=/dev/zero of=/var/lib/wgmesh/fill bs={size} 2>/dev/null; true"
+    )
+    run = node.agent("apply", new)
+    left = node.inside("find /var/lib/wgmesh -name '*.new' -o -size 0 -type f")
+    state = node.live()
+    node.inside("umount /var/lib/wgmesh; rm -r /run/saved")
+    assert (run.word, run.code) == ("NO-SPACE", 74), run.out
+    assert left == ""
+    assert state == before
+
+
+def test_a_read_only_disk_leaves_everything_as_it_was(node: Node, new: str) -> None:
+    before = node.live()
+    node.inside("mount --bind /var/lib/wgmesh /var/lib/wgmesh && mount -o remount,bind,ro /var/lib/wgmesh")
+    run = node.agent("apply", new)
+    node.inside("umount /var/lib/wgmesh")
+    assert (run.word, run.code) == ("IO-ERROR", 74), run.out
+    assert node.live() == before
+
+
+def test_a_disk_that_fails_at_the_commit_rolls_back(node: Node, new: str) -> None:
+    before = node.live()
+    assert node.agent("apply", new).word == "RECONNECT"
+    wait(lambda: node.status()["state"] == "live", DEADLINE)
+    node.inside("mount --bind /var/lib/wgmesh /var/lib/wgmesh && mount -o remount,bind,ro /var/lib/wgmesh")
+    run = node.agent("apply", new)
+    node.inside("umount /var/lib/wgmesh")
+    assert run.word == "ROLLED-BACK", run.out
+    assert node.live() == before
+
+
+def test_a_clock_that_jumps_back_a_day_changes_nothing_about_the_deadline(node: Node, new: str) -> None:
+    """The clock of a namespace host is the machine's: what is shown is that no wall clock is consulted."""
+    assert node.agent("apply", new).word == "RECONNECT"
+    trial = node.status()["trial"]
+    assert 0 < trial["seconds_left"] <= DEADLINE
+    shown = node.inside(f"systemctl show wgmesh-rollback-{trial['txn']}.timer")
+    assert re.search(r"TimersMonotonic=.*OnActiveUSec", shown)
+    assert "TimersCalendar=" not in shown
+    converges(node, new)
+
+
+def test_a_client_that_dies_during_any_dial_does_no_harm(node: Node, hosts: Hosts, new: str) -> None:
+    before = node.live()
+    for delay in (0.05, 0.15, 0.3, 0.6):
+        argv = node.ssh_argv(f"exec python3 {AGENT} apply")
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
+            assert client.stdin is not None
+            client.stdin.write(new.encode())
+            client.stdin.close()
+            time.sleep(delay)
+            client.kill()
+    converges(node, new)
+    assert node.live() != before
+    assert node.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+    assert node.live() == before
+
+
+def test_a_damaged_committed_generation_gives_way_to_the_one_before(
+    node: Node, hosts: Hosts, new: str
+) -> None:
+    assert node.apply(new).word == "CONFIRMED"
+    node.inside(
+        "echo damaged >>/var/lib/wgmesh/current/wg0.conf; echo '}' >>/var/lib/wgmesh/current/firewall.nft"
+    )
+    node.reboot()
+    wait(lambda: node.inside("systemctl is-active wg-quick@wg0", check=False) == "active", 30)
+    wait(lambda: node.status()["differences"] == [], 20)
+    assert node.agent("apply", hosts.document("web-1", PAIR)).word == "UNCHANGED"
+
+
+def test_five_applies_after_one_set_of_keys_keep_every_key(node: Node, hosts: Hosts) -> None:
+    keys = node.inside("ls /var/lib/wgmesh/keys")
+    for members in (THREE, PAIR, THREE, PAIR, THREE):
+        assert node.apply(hosts.document("web-1", members)).word == "CONFIRMED"
+    assert node.inside("ls /var/lib/wgmesh/keys") == keys
+    assert len(node.inside("ls /var/lib/wgmesh/generations").split()) == 2
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("action", ["kill", "stop", "fail", "reboot"])
+@pytest.mark.parametrize("step", _FORWARD)
+def test_whatever_happens_at_whatever_step(
+    node: Node, hosts: Hosts, new: str, step: str, action: str
+) -> None:
+    old_state, new_state = states(node, hosts, new)
+    node.inside(f"echo '{step} {'5' if action == 'reboot' else action}' >/etc/wgmesh/failpoint")
+    for _dial in range(3):
+        with subprocess.Popen(
+            node.ssh_argv(f"exec timeout 6 python3 {AGENT} apply"), stdin=subprocess.PIPE
+        ) as client:
+            assert client.stdin is not None
+            client.stdin.write(new.encode())
+            client.stdin.close()
+            if action == "reboot":
+                time.sleep(1.5)
+                client.kill()
+            client.wait()
+    if action == "reboot":
+        node.reboot(graceful=False)
+    node.inside("rm -f /etc/wgmesh/failpoint")
+    assert settled(node) in (old_state, new_state)
+    converges(node, new)
+    assert node.live() == new_state
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("action", ["kill", "stop"])
+@pytest.mark.parametrize("step", _IN_ROLLBACK)
+def test_a_rollback_that_is_cut_short_is_taken_up_again(node: Node, new: str, step: str, action: str) -> None:
+    before = node.live()
+    assert node.agent("apply", new).word == "RECONNECT"
+    node.inside(f"echo '{step} {action}' >/etc/wgmesh/failpoint")
+    wait(lambda: node.status()["state"] == "idle", DEADLINE + 30)
+    assert node.live() == before
+    node.inside("rm -f /etc/wgmesh/failpoint")
