@@ -5,7 +5,7 @@ from typing import Optional
 
 from .answers import AgentError, Answer
 from .document import Document, parse_document
-from .etc import reconcile
+from .etc import etc_differences, reconcile
 from .faults import step
 from .generation import Generation, current_digest, load_link, stage, validate
 from .lock import lock
@@ -36,8 +36,14 @@ def apply(places: Places, raw: bytes, *, local: bool) -> tuple[Answer, str]:
     if began is None and not local:
         raise AgentError(Answer.REFUSED, "not in an SSH session: from the console use `apply --local`")
     require_systemd()
-    with lock(places, wait=_LOCK_WAIT):
-        answer = _begin(places, document)
+    try:
+        with lock(places, wait=_LOCK_WAIT):
+            answer = _begin(places, document)
+    except AgentError as error:
+        trial = load_trial(places)
+        if error.answer is not Answer.BUSY or trial is None or trial.digest != document.digest:
+            raise
+        answer = None  # our own trial holds the lock: it takes its time
     if answer is not None and not (local and answer[0] is Answer.RECONNECT):
         return answer
     return _confirm(places, document, None if local else began)
@@ -52,8 +58,11 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     reason = last_outcome(places, document.digest, within=_REPORT_WITHIN)
     if reason is not None:
         raise AgentError(Answer.ROLLED_BACK, reason)
-    if _unchanged(places, document):
-        return Answer.UNCHANGED, document.digest
+    committed = _in_force(places, document)
+    if committed is not None:
+        repaired = etc_differences(places, committed)
+        reconcile(places, committed)
+        return Answer.CONFIRMED if repaired else Answer.UNCHANGED, document.digest
     generation = stage(places, document)
     step("staged")
     validate(places, generation)
@@ -80,14 +89,12 @@ def _join(places: Places, trial: Trial, document: Document) -> None:
         start(places, trial)
 
 
-def _unchanged(places: Places, document: Document) -> bool:
+def _in_force(places: Places, document: Document) -> Optional[Generation]:
+    """Return the document's generation if it is the committed one and the system runs as it says."""
     if current_digest(places) != document.digest:
-        return False
+        return None
     committed = load_link(places.current)
-    if committed is None or differences(places, committed):
-        return False
-    reconcile(places, committed)
-    return True
+    return None if committed is None or differences(places, committed) else committed
 
 
 def _confirm(places: Places, document: Document, began: Optional[float]) -> tuple[Answer, str]:

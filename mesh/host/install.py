@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from .answers import AgentError, Answer
 from .etc import ssh_ports
 from .lock import lock
 from .places import Places
-from .system import attempt, log, run, write_file
+from .system import attempt, find_tool, log, run, write_file
 from .systemd import require_systemd
 from .trial import load_trial
 from .units import rescue_ruleset, unit_files
@@ -64,7 +63,7 @@ def install(places: Places, raw: bytes) -> tuple[Answer, str]:
             f"{_archive()} has the digest {archive_digest()}, expected was {expected}: copy it again",
         )
     require_systemd()
-    missing = [tool for tool in _TOOLS if attempt(["which", tool]) is None]
+    missing = [tool for tool in _TOOLS if find_tool(tool) is None]
     if missing:
         raise AgentError(Answer.REFUSED, f"not installed on this host: {', '.join(missing)}")
     with lock(places, wait=_LOCK_WAIT):
@@ -97,7 +96,7 @@ def _install_archive(places: Places, digest: str) -> None:
 
 
 def _install_units(places: Places) -> None:
-    nft = (attempt(["which", "nft"]) or "/usr/sbin/nft").strip()
+    nft = find_tool("nft") or "/usr/sbin/nft"
     changed = False
     for name, text in unit_files(places, python=sys.executable, nft=nft).items():
         path = places.units / name
@@ -135,7 +134,7 @@ def _drop_first_contact_key(places: Places) -> None:
     parked = key.with_name(f"{key.name}.dropped")
     if key.exists():
         key.rename(parked)
-    sshd = shutil.which("sshd") or "/usr/sbin/sshd"
+    sshd = find_tool("sshd") or "/usr/sbin/sshd"
     try:
         run([sshd, "-t"])
     except AgentError:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ from .device import (
     wg_commands,
 )
 from .places import INTERFACE
-from .system import attempt, run
+from .system import attempt, find_tool, run
 
 __all__ = ["converge", "create_link", "delete_link", "interface_differences", "read_device", "read_link"]
 
@@ -117,7 +116,7 @@ def create_link() -> None:
     """Make the link, by the kernel or else by wireguard-go. Raises `AgentError`."""
     if attempt(["ip", "link", "add", "dev", INTERFACE, "type", "wireguard"]) is not None:
         return
-    program = shutil.which("wireguard-go")
+    program = find_tool("wireguard-go")
     if program is None:
         raise AgentError(
             Answer.FAILED,

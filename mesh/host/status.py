@@ -5,6 +5,7 @@ from typing import Any
 
 from . import VERSION
 from .answers import AgentError
+from .etc import etc_differences
 from .generation import current_digest, load_link
 from .install import archive_digest
 from .places import Places
@@ -40,8 +41,8 @@ def status(places: Places) -> str:
         value["last_rollback"] = {name: outcome.get(name) for name in ("txn", "digest", "reason")}
     if committed:
         try:
-            value["differences"] = differences(places, committed)
-        except AgentError as error:
+            value["differences"] = differences(places, committed) + etc_differences(places, committed)
+        except (AgentError, OSError) as error:
             value["differences"] = [str(error)]
     elif value["current"]:
         value["differences"] = [f"{places.current} is damaged"]

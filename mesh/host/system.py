@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import syslog
 import time
@@ -17,6 +18,7 @@ from .answers import AgentError, Answer
 __all__ = [
     "attempt",
     "boot_id",
+    "find_tool",
     "io_error",
     "log",
     "read_json",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _TIMEOUT = 30.0
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Enough of anything that could be a key: WireGuard's are 43 characters of base64 and a `=`.
 _KEYLIKE = re.compile(r"[A-Za-z0-9+/]{20,}=*")
 # Precisely a key; unlike a digest, which is hex of 64 characters.
@@ -79,9 +82,13 @@ def attempt(argv: Sequence[str], *, timeout: float = _TIMEOUT) -> Optional[str]:
         return None
 
 
+def find_tool(name: str) -> Optional[str]:
+    """Return the path of a tool where `run` finds it; None when it is not installed."""
+    return shutil.which(name, path=_PATH)
+
+
 def _environment() -> dict[str, str]:
-    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return {"PATH": path, "LANG": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+    return {"PATH": _PATH, "LANG": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
 
 
 def _shown(argv: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "active_state",
     "agent_command",
     "arm_timer",
+    "disabled",
     "enable",
     "kill",
     "require_systemd",
@@ -76,8 +77,13 @@ def kill(unit: str) -> None:
     attempt(["systemctl", "kill", "--signal=SIGKILL", "--kill-who=all", unit])
 
 
+def disabled(units: Sequence[str]) -> list[str]:
+    """Return those units that do not start at boot."""
+    return [unit for unit in units if attempt(["systemctl", "is-enabled", "--quiet", unit]) is None]
+
+
 def enable(units: Sequence[str]) -> None:
     """Have units start at boot; those that already do are not touched. Raises `AgentError`."""
-    missing = [unit for unit in units if attempt(["systemctl", "is-enabled", "--quiet", unit]) is None]
+    missing = disabled(units)
     if missing:
         run(["systemctl", "enable", "--quiet", *missing])

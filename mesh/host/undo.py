@@ -13,7 +13,7 @@ from .generation import Generation, load_link
 from .interface import converge, create_link, delete_link, read_device, read_link
 from .places import WG_UNIT, Places
 from .sysctl import read_sysctls, set_sysctls, side_effects
-from .system import log, read_json, write_json
+from .system import attempt, log, read_json, write_json
 from .systemd import active_state, kill, stop
 
 __all__ = ["Snapshot", "load_snapshot", "restore", "take_snapshot", "target_sysctls"]
@@ -127,7 +127,7 @@ def _restore_interface(snapshot: Snapshot) -> None:
         stop(WG_UNIT)
         delete_link()
         return
-    if read_link() is None:
+    if read_link() is None and attempt(["systemctl", "restart", WG_UNIT], timeout=60) is None:
         create_link()
     converge(*snapshot.interface)
 

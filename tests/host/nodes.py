@@ -130,7 +130,7 @@ class Node:
     def live(self) -> str:
         """Everything a trial may change, as text without keys; and everything it may not."""
         return self.inside(
-            "wg show wg0 peers 2>&1; wg show wg0 allowed-ips 2>&1; wg show wg0 listen-port 2>&1;"
+            "wg show wg0 allowed-ips 2>&1 | sort; wg show wg0 listen-port 2>&1;"
             "ip -o -4 address show wg0 2>&1 | cut -d: -f2-; cat /sys/class/net/wg0/mtu 2>&1; ip route;"
             "nft -s list ruleset; sysctl net.ipv4.ip_forward net.ipv4.conf.all net.ipv4.conf.default;"
             "readlink /var/lib/wgmesh/current; cat /etc/hosts /root/.ssh/authorized_keys;"

@@ -146,6 +146,19 @@ def test_a_change_by_hand_is_undone_by_the_same_files(mesh: Node, hosts: Hosts) 
     assert mesh.status()["differences"] == []
 
 
+def test_files_and_units_changed_by_hand_are_put_right(mesh: Node, hosts: Hosts) -> None:
+    before = mesh.live()
+    mesh.inside(
+        "chmod 0644 /var/lib/wgmesh/current/wg0.conf; chown nobody /var/lib/wgmesh/keys/*;"
+        "systemctl disable -q wg-quick@wg0 wgmesh-firewall; rm /etc/sysctl.d/90-wgmesh.conf;"
+        "sed -i '/web-2/d' /etc/hosts; sed -i 's/wireguard-mesh/gone/' /root/.ssh/authorized_keys"
+    )
+    assert len(mesh.status()["differences"]) >= 7
+    assert mesh.agent("apply", hosts.document("web-1", PAIR)).word == "CONFIRMED"
+    assert mesh.status()["differences"] == []
+    assert mesh.live() == before
+
+
 def test_after_a_reboot_everything_is_back_by_itself(mesh: Node) -> None:
     before = mesh.live()
     mesh.reboot()
