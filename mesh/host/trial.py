@@ -215,6 +215,9 @@ def confirm(places: Places, trial: Trial) -> None:
     The lock must be held. Raises `AgentError` (ROLLED-BACK) when the check fails or it is too late.
     """
     generation = load_generation(places.generations / trial.digest)
+    if _is_committed(places, trial):
+        finish(places, trial, generation)
+        return
     try:
         _check_time(trial)
         _check(places, generation)
@@ -230,6 +233,10 @@ def confirm(places: Places, trial: Trial) -> None:
     if trial.repair:
         places.trial.unlink()
     finish(places, trial, load_generation(generation.folder))
+
+
+def _is_committed(places: Places, trial: Trial) -> bool:
+    return not trial.repair and current_digest(places) == trial.digest
 
 
 def _check_time(trial: Trial) -> None:
@@ -249,11 +256,14 @@ def _write_originals(places: Places, generation: Generation) -> None:
 def finish(places: Places, trial: Trial, generation: Generation) -> None:
     """Do what follows a commit; may be done again at any time. Raises `AgentError`, `OSError`."""
     step("committed")
-    _clear(places, trial)
-    step("disarmed")
     log(f"trial {trial.txn} is confirmed, {trial.digest} is committed")
-    reconcile(places, generation)
-    step("reconciled")
+    try:
+        reconcile(places, generation)
+        step("reconciled")
+    finally:
+        # Last: until then a crash leaves the timers, which find the commit and do this again.
+        _clear(places, trial)
+    step("disarmed")
     collect_generations(places)
 
 
@@ -314,7 +324,7 @@ def _expire_locked(places: Places, txn: str) -> None:
     trial = load_trial(places)
     if trial is None or trial.txn != txn:
         return
-    if not trial.repair and current_digest(places) == trial.digest:
+    if _is_committed(places, trial):
         finish(places, trial, load_generation(places.generations / trial.digest))
     else:
         roll_back(places, trial, "no new connection confirmed it in time")
