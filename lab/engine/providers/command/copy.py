@@ -1,20 +1,40 @@
-"""Copies to a host over SFTP."""
+"""Copies to a host over SFTP, as pulumi-command copies.
 
+source  | target is a folder | target does not exist | target is a file
+folder  | target/folder      | target/folder         | error
+folder/ | target             | target                | error
+file    | target/file        | target                | overwritten
+text    | error              | target                | overwritten
+"""
+
+import asyncio
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import asyncssh
 
-from lab.engine.provider import Archive, Asset, ProviderError, Values
-from lab.engine.providers.command.remote import connect
+from lab.engine.provider import Archive, Asset, CheckFailure, ProviderError, Values
+from lab.engine.providers.command.dial import connect
 
-__all__ = ["copy_to_remote", "differs"]
+__all__ = ["copy_to_remote", "differs", "refusals"]
+
+
+def refusals(inputs: Values) -> list[CheckFailure]:
+    """Say what is wrong with the source of a copy, as far as it is known."""
+    source = inputs.get("source")
+    if isinstance(source, Asset) and source.path is None and source.text is None:
+        reason = "asset must be a path-based file asset or a text asset"
+        return [CheckFailure(property="asset", reason=reason)]
+    if isinstance(source, Archive) and source.path is None:
+        return [CheckFailure(property="archive", reason="archive must be a path to a file or directory")]
+    return []
 
 
 def differs(former: Values, news: Values) -> bool:
     """Whether there is another content or another place; other changes copy nothing."""
     old, new = former.get("source"), news["source"]
-    return getattr(old, "sha256", None) != new.sha256 or former.get("remotePath") != news["remotePath"]
+    same_place = former.get("remotePath") == news["remotePath"]
+    return not (same_place and isinstance(old, Asset | Archive) and old.sha256 == new.sha256)
 
 
 async def copy_to_remote(inputs: Values) -> None:
@@ -25,27 +45,48 @@ async def copy_to_remote(inputs: Values) -> None:
             async with connection.start_sftp_client() as sftp:
                 await _copy(sftp, source, target)
         except (OSError, asyncssh.Error) as error:
-            raise ProviderError(f"failed to copy to {target}: {error}") from error
+            reason = error.reason if isinstance(error, asyncssh.Error) else str(error)
+            raise ProviderError(f"failed to copy to {target}: {reason}") from error
 
 
-async def _copy(sftp: Any, source: Asset | Archive, target: str) -> None:
+async def _copy(sftp: asyncssh.SFTPClient, source: Asset | Archive, target: str) -> None:
+    into_folder = await sftp.isdir(target)
     if source.text is not None:
-        if await sftp.isdir(target):
-            raise ProviderError(
-                f"remote path {target} is a directory; when using a text asset, remotePath must be a file path"
-            )
-        await sftp.makedirs(str(PurePosixPath(target).parent), exist_ok=True)
-        async with sftp.open(target, "wb") as file:
-            await file.write(source.text.encode())
+        if into_folder:
+            reason = "when using a text asset, remotePath must be a file path"
+            raise ProviderError(f"remote path {target} is a directory; {reason}")
+        await _write(sftp, source.text.encode(), target)
         return
-    if source.path is None:
-        raise ProviderError(f"{target}: this engine copies files, folders and texts only")
-    path = Path(source.path)
-    if path.is_dir():
-        await sftp.put(str(path), target, recurse=True)
-        return
-    if await sftp.isdir(target):
-        target = str(PurePosixPath(target, path.name))
+    folder, files = await asyncio.to_thread(_files, source.path or "")
+    if folder and await sftp.exists(target) and not into_folder:
+        raise ProviderError(f"remote path {target} exists but is not a directory")
+    for name, path in files:
+        into = _inside(target, name) if folder or into_folder else target
+        if path is None:
+            await sftp.makedirs(into, exist_ok=True)
+        else:
+            await _write(sftp, await asyncio.to_thread(path.read_bytes), into)
+
+
+def _files(source: str) -> tuple[bool, list[tuple[str, Path | None]]]:
+    """Return whether the source is a folder, and what to make: its name in the target, and its content.
+
+    A folder has no content.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        return False, [(path.name, path)]
+    base = path if source.endswith("/") else path.parent
+    found = [path, *sorted(path.rglob("*"))]
+    return True, [(str(one.relative_to(base)), None if one.is_dir() else one) for one in found]
+
+
+async def _write(sftp: asyncssh.SFTPClient, content: bytes, target: str) -> None:
     await sftp.makedirs(str(PurePosixPath(target).parent), exist_ok=True)
+    file: Any
     async with sftp.open(target, "wb") as file:
-        await file.write(path.read_bytes())
+        await file.write(content)
+
+
+def _inside(folder: str, name: str) -> str:
+    return str(PurePosixPath(folder, name))

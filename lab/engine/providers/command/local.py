@@ -1,13 +1,15 @@
 """Commands on this machine."""
 
 import asyncio
+import contextlib
 import os
 import signal
-from typing import Any, Final
+from typing import Final
 
 from lab.engine.provider import ProviderError, Values
+from lab.engine.providers.command.output import collect, quoted
 
-__all__ = ["run"]
+__all__ = ["previous_output", "run"]
 
 _UNSUPPORTED: Final = ("assetPaths", "archivePaths")
 
@@ -30,38 +32,32 @@ async def run(command: str, inputs: Values, former: Values) -> dict[str, str]:
     except OSError as error:
         raise ProviderError(f"{error}: running {quoted(command)}:\n") from error
     try:
-        return await _finish(process, command, stdin)
+        return await _finish(process, command, stdin or "")
     except asyncio.CancelledError:
         os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
         raise
 
 
-async def _finish(process: asyncio.subprocess.Process, command: str, stdin: str | None) -> dict[str, str]:
-    together: list[bytes] = []
-
-    async def collect(stream: Any) -> bytes:
-        own = []
-        while chunk := await stream.read(65536):
-            own.append(chunk)
-            together.append(chunk)
-        return b"".join(own)
-
-    async def feed() -> None:
-        if process.stdin is not None:
-            try:
-                process.stdin.write((stdin or "").encode())
-                await process.stdin.drain()
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-            process.stdin.close()
-
-    out, err, _ = await asyncio.gather(collect(process.stdout), collect(process.stderr), feed())
+async def _finish(process: asyncio.subprocess.Process, command: str, stdin: str) -> dict[str, str]:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    printed, _ = await asyncio.gather(collect(process.stdout, process.stderr), _feed(process.stdin, stdin))
     code = await process.wait()
     if code != 0:
         ended = f"exit status {code}" if code > 0 else f"signal: {signal.strsignal(-code)}".lower()
-        text = b"".join(together).decode(errors="replace")
-        raise ProviderError(f"{ended}: running {quoted(command)}:\n{text}")
-    return {"stdout": trimmed(out), "stderr": trimmed(err)}
+        raise ProviderError(printed.failure(ended, command))
+    return printed.outputs()
+
+
+async def _feed(stream: asyncio.StreamWriter | None, text: str) -> None:
+    """Write a command's stdin; one that does not read it all is no error."""
+    if stream is None:
+        return
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(text.encode())
+        await stream.drain()
+    stream.close()
 
 
 def previous_output(inputs: Values, former: Values) -> dict[str, str]:
@@ -70,14 +66,3 @@ def previous_output(inputs: Values, former: Values) -> dict[str, str]:
         return {}
     names = {"stdout": "PULUMI_COMMAND_STDOUT", "stderr": "PULUMI_COMMAND_STDERR"}
     return {variable: former[name] for name, variable in names.items() if former.get(name)}
-
-
-def quoted(command: str) -> str:
-    """Return a command as Go's %q prints it."""
-    text = command.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{text}"'
-
-
-def trimmed(output: bytes) -> str:
-    """Return output as text, less one newline at its end."""
-    return output.decode(errors="replace").removesuffix("\n")

@@ -21,6 +21,7 @@ from lab.engine.provider import (
     Values,
 )
 from lab.engine.providers.command import copy, local, remote
+from lab.engine.providers.command.dial import with_defaults
 from lab.engine.providers.diffs import compare
 
 __all__ = ["CommandProvider"]
@@ -55,7 +56,9 @@ class CommandProvider(Provider):
             if name not in inputs
         ]
         if isinstance(inputs.get("connection"), Mapping):
-            inputs["connection"] = remote.with_defaults(inputs["connection"])
+            inputs["connection"] = with_defaults(inputs["connection"])
+        if type_ == _COPY:
+            failures += copy.refusals(inputs)
         return CheckResult(inputs=inputs, failures=failures)
 
     async def diff(self, old: Resource, news: Values, ignore_changes: Sequence[str]) -> DiffResult:  # noqa: ARG002
@@ -102,6 +105,8 @@ class CommandProvider(Provider):
         """Run a command at once (`local.run`)."""
         if token != "command:local:run":  # noqa: S105 - the name of a function
             raise ProviderError(f"this engine's command provider has no function {token!r}")
+        if "command" not in args:
+            raise ProviderError(f"{token}: missing required argument 'command'")
         return {**args, **await local.run(args["command"], args, {})}
 
     @staticmethod

@@ -1,0 +1,160 @@
+"""SSH connections on asyncssh, dialled as pulumi-command dials: defaults, retries, words of its errors."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from socket import gaierror
+from typing import Any, Final
+
+import asyncssh
+
+from lab.engine.provider import ProviderError
+
+__all__ = ["connect", "with_defaults"]
+
+_DEFAULTS: Final = {"port": 22, "user": "root", "dialErrorLimit": 10, "perDialTimeout": 15}
+# pulumi/pulumi, sdk/go/common/util/retry: waits between dials, in seconds.
+_FIRST_WAIT: Final = 0.1
+_GROWTH: Final = 1.5
+_LONGEST_WAIT: Final = 5.0
+_KNOWN: Final = {
+    *_DEFAULTS,
+    *("host", "hostKey", "privateKey", "privateKeyPassword", "password", "agentSocketPath", "proxy"),
+}
+
+
+def with_defaults(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in what a connection leaves open. Raises `ProviderError` for a field it does not know."""
+    unknown = set(connection) - _KNOWN
+    if unknown:
+        raise ProviderError(f"connection: unknown field {', '.join(sorted(unknown))}")
+    filled = {**_DEFAULTS, **connection}
+    if isinstance(connection.get("proxy"), Mapping):
+        filled["proxy"] = with_defaults(connection["proxy"])
+    return filled
+
+
+@asynccontextmanager
+async def connect(connection: Mapping[str, Any]) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Open an SSH connection, through its proxy where it has one; it is closed at the end.
+
+    Raises `ProviderError`.
+    """
+    settings = with_defaults(connection)
+    async with AsyncExitStack() as stack:
+        if not settings.get("proxy"):
+            yield await stack.enter_async_context(await _dial(settings, None))
+            return
+        try:
+            tunnel = await stack.enter_async_context(await _dial(settings["proxy"], None))
+            found = await _dial(settings, tunnel)
+        except ProviderError as error:
+            raise ProviderError(f"proxy: {error}") from error
+        yield await stack.enter_async_context(found)
+
+
+async def _dial(
+    settings: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHClientConnection:
+    where = f"{settings['host']}:{int(settings['port'])}"
+    timeout = settings["perDialTimeout"] or None
+    host_key = _host_key(settings)
+    own = _own_keys(settings)
+    async with _agent_keys(settings) as agent:
+        # a method is tried once: with a key of its own the agent's are not asked for
+        options: dict[str, Any] = {
+            "username": settings["user"], "password": settings.get("password"),
+            "client_keys": own or agent or None, "agent_path": None,
+            "config": None, "login_timeout": timeout or 0, "connect_timeout": timeout, **host_key,
+        }  # fmt: skip
+
+        async def once() -> asyncssh.SSHClientConnection:
+            return await asyncssh.connect(
+                settings["host"], int(settings["port"]), tunnel=tunnel or (), **options
+            )
+
+        return await _retry(once, int(settings["dialErrorLimit"]), lambda error: _reason(error, where))
+
+
+async def _retry(
+    dial: Callable[[], Awaitable[asyncssh.SSHClientConnection]],
+    limit: int,
+    reason: Callable[[Exception], str],
+) -> asyncssh.SSHClientConnection:
+    """Dial until it works; `limit` errors are allowed, -1 is any number. Raises `ProviderError`."""
+    wait, failures = _FIRST_WAIT, 0
+    while True:
+        try:
+            return await dial()
+        except (OSError, asyncssh.Error) as error:
+            failures += 1
+            if 0 <= limit < failures:
+                raise ProviderError(f"after {limit} failed attempts: {reason(error)}") from error
+        await asyncio.sleep(wait)
+        wait = min(wait * _GROWTH, _LONGEST_WAIT)
+
+
+def _own_keys(settings: Mapping[str, Any]) -> list[asyncssh.SSHKeyPair]:
+    text = settings.get("privateKey")
+    if text is None:
+        return []
+    try:
+        key = asyncssh.import_private_key(text, settings.get("privateKeyPassword"))
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        with_password = " with connection.privateKeyPassword" if settings.get("privateKeyPassword") else ""
+        raise ProviderError(f"connection.privateKey cannot be read{with_password}: {error}") from None
+    return list(asyncssh.load_keypairs([key]))
+
+
+@asynccontextmanager
+async def _agent_keys(settings: Mapping[str, Any]) -> AsyncIterator[list[asyncssh.SSHKeyPair]]:
+    """Return the keys of the SSH agent; one that is named but does not answer is an error."""
+    path = settings.get("agentSocketPath") or os.environ.get("SSH_AUTH_SOCK")
+    if not path:
+        yield []
+        return
+    try:
+        agent = await asyncssh.connect_agent(path)
+    except OSError as error:
+        raise ProviderError(f"dial unix {path}: connect: {_words(error)}") from error
+    async with agent:
+        yield list(await agent.get_keys())
+
+
+def _host_key(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Pin the host key; without one any host is believed, as the real provider does."""
+    text = settings.get("hostKey")
+    if text is None:
+        return {"known_hosts": None}
+    try:
+        key = asyncssh.import_public_key(text)
+    except asyncssh.KeyImportError:
+        raise ProviderError("failed to parse host key: it is not a line of authorized_keys") from None
+    return {"known_hosts": ([key], [], []), "server_host_key_algs": [key.get_algorithm()]}
+
+
+def _reason(error: Exception, where: str) -> str:
+    """Return a failed dial in Go's words, as users of the real provider know them."""
+    if isinstance(error, asyncssh.Error | ConnectionResetError):
+        return f"ssh: handshake failed: {_handshake(error)}"
+    if isinstance(error, TimeoutError):
+        return f"dial tcp {where}: i/o timeout"
+    if isinstance(error, gaierror):
+        return f"dial tcp: lookup {where.rsplit(':', 1)[0]}: no such host"
+    return f"dial tcp {where}: connect: {_words(error)}"
+
+
+def _handshake(error: Exception) -> str:
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return "ssh: host key mismatch"
+    if isinstance(error, asyncssh.PermissionDenied):
+        return "ssh: unable to authenticate, no supported methods remain"
+    if isinstance(error, asyncssh.ConnectionLost | ConnectionResetError):
+        return "EOF"
+    return str(error)
+
+
+def _words(error: Exception) -> str:
+    number = getattr(error, "errno", None)
+    return os.strerror(number).lower() if number else str(error) or type(error).__name__
