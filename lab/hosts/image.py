@@ -1,6 +1,8 @@
 """The root file system every host starts from: built once, kept, shared read-only."""
 
+import fcntl
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -39,19 +41,21 @@ _CLOUD_CONFIG: Final = {
     "users": [],
     "cloud_init_modules": [
         *("seed_random", "bootcmd", "write_files", "set_hostname", "update_hostname", "update_etc_hosts"),
-        *("users_groups", "ssh"),
+        *("ca_certs", "users_groups", "ssh"),
     ],
-    "cloud_config_modules": ["set_passwords", "runcmd"],
+    "cloud_config_modules": ["set_passwords", "timezone", "runcmd"],
     "cloud_final_modules": [
         *("package_update_upgrade_install", "write_files_deferred", "scripts_per_once"),
-        *("scripts_per_boot", "scripts_per_instance", "scripts_user", "final_message"),
+        *("scripts_per_boot", "scripts_per_instance", "scripts_user", "phone_home", "final_message"),
+        "power_state_change",
     ],
 }
 
 
 def _recipe(release: str) -> str:
     """What the image is made from; another recipe gives another image."""
-    recipe = [release, _PACKAGES, _MASKED, _CLOUD_CONFIG, Path(__file__).read_text()]
+    steps = [inspect.getsource(step) for step in (_bootstrap, _configure)]
+    recipe = [release, _PACKAGES, _MASKED, _CLOUD_CONFIG, steps]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 
@@ -66,16 +70,37 @@ def image_path(folder: Path, image: str) -> Path:
 def build_image(folder: Path, image: str, say: Callable[[str], None]) -> Path:
     """Build an image unless it is there; `say` gets a line for every step.
 
-    An interrupted build leaves nothing that looks like an image; older images of the same release
-    are removed.
+    An interrupted build leaves nothing that looks like an image. Images of the same release made by
+    older recipes are removed, but for those that hosts run from. Raises `HostError`.
     """
     target = image_path(folder, image)
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.exists():  # else another process built it while we waited
+            _remove_old(folder, RELEASES[image])
+            _build(folder, image, target, say)
+    return target
+
+
+def _remove_old(folder: Path, release: str) -> None:
+    for leftover in folder.glob(".building-*"):
+        shutil.rmtree(leftover)
+    for old in folder.glob(f"{release}-*"):
+        descriptor = os.open(old, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old)
+        except BlockingIOError:  # shared by the supervisors of running hosts
+            continue
+        finally:
+            os.close(descriptor)
+
+
+def _build(folder: Path, image: str, target: Path, say: Callable[[str], None]) -> None:
     release = RELEASES[image]
-    for stale in folder.glob(f"{release}-*"):
-        shutil.rmtree(stale)
     say(f"building the host image {image} ({release}), once; about a minute")
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as scratch:
         root = Path(scratch, "root")
@@ -85,7 +110,6 @@ def build_image(folder: Path, image: str, say: Callable[[str], None]) -> Path:
         root.chmod(0o755)
         root.rename(target)
     say(f"the host image is ready: {_size(target) >> 20} MB")
-    return target
 
 
 def _bootstrap(release: str, root: Path, say: Callable[[str], None]) -> None:

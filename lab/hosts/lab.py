@@ -13,19 +13,17 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from lab.hosts import cgroups
 from lab.hosts.errors import HostError
-from lab.hosts.image import RELEASES, image_path
+from lab.hosts.image import image_path
 from lab.hosts.machine import HostSpec, Machine
-from lab.hosts.processes import children, end, is_alive, start_time
+from lab.hosts.processes import end, is_alive, start_time
 from lab.hosts.router import Router, Rule
-from lab.hosts.supervisor import remove_stale_cgroups
 
 __all__ = ["Lab"]
 
 _BOOT_SECONDS: Final = 30  # until the first process runs; it takes a tenth of a second
 _SHUTDOWN_SECONDS: Final = 20  # as long as a cloud waits for an orderly shutdown before it cuts the power
-
-_CLEAN_UP_SECONDS: Final = 5  # for a supervisor to remove a link and a cgroup
 
 State = Literal["running", "off"]
 
@@ -50,8 +48,11 @@ class Lab:
     def up(self) -> None:
         """Make the network; clean up what a run that was killed left of it."""
         for machine in self.machines():
-            if self._running(machine) is None:
-                remove_stale_cgroups(f"{self._router.id}-{machine.key}")
+            with self._locked(machine):
+                if self._running(machine) is None:
+                    self._kill(machine)
+                if not machine.exists:  # its creation was cut short
+                    machine.destroy()
         self._router.up()
         self._enforce()
 
@@ -60,8 +61,8 @@ class Lab:
         for machine in self.machines():
             with self._locked(machine):
                 self._kill(machine)
-        self._kill_orphans()
-        remove_stale_cgroups(f"{self._router.id}-*")
+        self._end_supervisors()
+        cgroups.end_all(f"{self._router.id}-*")
         self._router.down()
 
     def machines(self) -> list[Machine]:
@@ -75,10 +76,7 @@ class Lab:
 
     def create(self, spec: HostSpec) -> None:
         """Make a host's disk and seed; does not boot it."""
-        if spec.image not in RELEASES or not image_path(self._images, spec.image).exists():
-            raise HostError(
-                f"{spec.hostname}: image {spec.image!r} is not built; `python -m lab.hosts image`"
-            )
+        self._image(spec.image, spec.hostname)
         machine = Machine(self._hosts, spec.key)
         self._hosts.mkdir(parents=True, exist_ok=True)
         with self._locked(machine):
@@ -92,18 +90,24 @@ class Lab:
         with self._locked(machine):
             if self._running(machine):
                 return
-            machine.running.unlink(missing_ok=True)
-            image = image_path(self._images, machine.spec()["image"])
+            self._kill(machine)  # a supervisor that was killed may have left its host behind
+            image = self._image(machine.spec()["image"], machine.key)
             with machine.log.open("ab") as log:
                 process = subprocess.Popen(
-                    [
-                        *(sys.executable, "-m", "lab.hosts", "supervise"),
-                        *("--state", str(self._state), "--root", str(image), key),
-                    ],
+                    [sys.executable, *self._supervise, "--root", str(image), key],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                     cwd=Path(__file__).parents[2],
                 )  # fmt: skip
             self._await_boot(machine, process)
+
+    def _image(self, name: str, where: str) -> Path:
+        image = image_path(self._images, name)
+        if not image.exists():
+            raise HostError(
+                f"host {where}: its image {name!r} is not in {self._images}; build it with "
+                f"`python -m lab.hosts image --directory {self._images} --name {name}`"
+            )
+        return image
 
     def _await_boot(self, machine: Machine, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + _BOOT_SECONDS
@@ -113,8 +117,10 @@ class Lab:
             if process.poll() is not None:
                 break
             time.sleep(0.02)
+        self._kill(machine)
+        process.wait()
         tail = machine.log.read_text(errors="replace").strip()[-400:]
-        raise HostError(f"host {machine.key} does not boot; its console says: {tail}")
+        raise HostError(f"host {machine.key} does not boot; the end of {machine.log}: {tail}")
 
     def stop(self, key: str, *, graceful: bool = True) -> None:
         """Shut a host down, or cut its power. It is off when this returns."""
@@ -129,11 +135,11 @@ class Lab:
         """Cut a host's power and remove all of it; a host that is not there is fine."""
         machine = Machine(self._hosts, key)
         if machine.folder.exists():
-            with self._locked(machine):
+            with self._locked(machine) as lock:
                 self._kill(machine)
                 machine.destroy()
-        (self._hosts / f".{key}.lock").unlink(missing_ok=True)
-        if self._router.namespace_path.exists():
+                lock.unlink(missing_ok=True)
+        if self._router.exists:
             self._enforce()
 
     def states(self) -> dict[str, State]:
@@ -150,15 +156,16 @@ class Lab:
 
     def set_firewall(self, key: str, rules: Sequence[Rule] | None) -> None:
         """Enforce a cloud firewall on the way to and from a host; None removes it."""
-        self._machine(key).set_rules(rules)
+        machine = self._machine(key)
+        with self._locked(machine):
+            machine.set_rules(rules)
         self._enforce()
 
     def _enforce(self) -> None:
-        firewalls = {m.link: m.rules() for m in self.machines() if m.exists}
-        self._router.set_firewalls({link: rules for link, rules in firewalls.items() if rules is not None})
+        self._router.set_firewalls(lambda: {m.link: m.rules() for m in self.machines() if m.exists})
 
     def enter(self, key: str, argv: Sequence[str]) -> list[str]:
-        """Return the command line that runs `argv` inside a running host, as root."""
+        """Return the command line that runs `argv` inside a running host, as its root user."""
         machine = self._machine(key)
         running = self._running(machine)
         if running is None or not is_alive(running["leader"], running["leader_started"]):
@@ -166,14 +173,9 @@ class Lab:
         return [
             *("nsenter", "--target", str(running["leader"])),
             *("--mount", "--uts", "--ipc", "--net", "--pid", "--root"),
-            *(
-                "env",
-                "-i",
-                "-C",
-                "/",
-                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                "HOME=/root",
-            ),
+            *("env", "-i", "-C", "/", "HOME=/root"),
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            *("setpriv", f"--bounding-set={','.join(_foreign_capabilities(running['leader']))}"),
             *argv,
         ]
 
@@ -191,10 +193,15 @@ class Lab:
         return machine
 
     @contextmanager
-    def _locked(self, machine: Machine) -> Iterator[None]:
-        with (self._hosts / f".{machine.key}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def _locked(self, machine: Machine) -> Iterator[Path]:
+        """One change of a host at a time, across processes; yields the lock's file."""
+        path = self._hosts / f".{machine.key}.lock"
+        while True:
+            with path.open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if _is_at(lock.fileno(), path):  # else it was removed, with its host, while we waited
+                    yield path
+                    return
 
     def _running(self, machine: Machine) -> dict[str, Any] | None:
         """Return the record of a running supervisor; None when the host is off."""
@@ -205,31 +212,45 @@ class Lab:
         return record if is_alive(record["pid"], record["started"]) else None
 
     def _kill(self, machine: Machine) -> None:
-        """Cut the power; the supervisor cleans up behind its host, or is ended when it does not."""
-        record = self._running(machine)
-        if record is not None:
-            below = [(pid, start_time(pid)) for pid in children(record["pid"])]
-            for pid, started in (*below, (record["leader"], record["leader_started"])):
-                if started is not None:
-                    end(pid, started)
-            end(record["pid"], record["started"], number=0, wait=_CLEAN_UP_SECONDS)
-            end(record["pid"], record["started"])
+        """Cut the power, and remove what is left of the host outside its folder."""
+        self._end_supervisors(machine.key)
+        cgroups.end_all(f"{self._router.id}-{machine.key}")
         machine.running.unlink(missing_ok=True)
-        if self._router.namespace_path.exists():
-            self._router.detach(machine.link)
-        remove_stale_cgroups(f"{self._router.id}-{machine.key}")
+        self._router.detach(machine.link)
 
-    def _kill_orphans(self) -> None:
-        """End what is left of hosts whose supervisor was killed before it could write its record."""
-        mine = f"--machine={self._router.id}-".encode()
-        state = str(self._state).encode()
+    def _end_supervisors(self, key: str | None = None) -> None:
+        """End a host's supervisor (None: every host's), also one that has not written its record yet."""
         for folder in Path("/proc").glob("[0-9]*"):
             try:
-                words = (folder / "cmdline").read_bytes().split(b"\0")
-            except OSError:
+                words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")[1:-1]
+            except OSError:  # gone meanwhile
                 continue
-            ours = any(word.startswith(mine) for word in words) or (b"supervise" in words and state in words)
             pid = int(folder.name)
             started = start_time(pid)
-            if ours and pid != os.getpid() and started is not None:
+            ours = words[:5] == self._supervise and key in {None, words[-1]}
+            if ours and started is not None:
                 end(pid, started)
+
+    @property
+    def _supervise(self) -> list[str]:
+        """The first arguments of every supervisor of this lab."""
+        return ["-m", "lab.hosts", "supervise", "--state", str(self._state)]
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _foreign_capabilities(leader: int) -> list[str]:
+    """What this process may do and a host's may not, such as setting the clock, as setpriv drops it."""
+    theirs, ours = (_capabilities(pid) for pid in (str(leader), "self"))
+    return [f"-cap_{number}" for number in range(64) if ours & ~theirs & (1 << number)]
+
+
+def _capabilities(pid: str) -> int:
+    """Return the bounding set as a mask (proc(5))."""
+    status = Path("/proc", pid, "status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd:")), 16)

@@ -37,7 +37,7 @@ class Machine:
     """The folder of one host under the lab's state; knows files, starts nothing."""
 
     def __init__(self, folder: Path, key: str) -> None:
-        if not key.isalnum() or len(key) > _KEY_LENGTH:
+        if not (key.isascii() and key.isalnum()) or len(key) > _KEY_LENGTH:
             raise HostError(f"host key {key!r}: letters and digits, at most {_KEY_LENGTH}")
         self.key = key
         self.folder = folder / key
@@ -76,17 +76,19 @@ class Machine:
 
     def spec(self) -> dict[str, Any]:
         """Return the host's specification as it was written."""
-        value: dict[str, Any] = json.loads((self.folder / "spec.json").read_text())
+        try:
+            value: dict[str, Any] = json.loads((self.folder / "spec.json").read_text())
+        except FileNotFoundError:
+            raise HostError(f"there is no host {self.key!r}") from None
         return value
 
     def rules(self) -> list[Rule] | None:
         """Return the cloud firewall's rules; None when there is no firewall."""
-        path = self.folder / "firewall.json"
-        if not path.exists():
+        try:
+            rules = json.loads((self.folder / "firewall.json").read_text())
+        except FileNotFoundError:
             return None
-        return [
-            Rule(**{**rule, "networks": tuple(rule["networks"])}) for rule in json.loads(path.read_text())
-        ]
+        return [Rule(**{**rule, "networks": tuple(rule["networks"])}) for rule in rules]
 
     def set_rules(self, rules: Sequence[Rule] | None) -> None:
         """Remember the cloud firewall's rules."""

@@ -38,7 +38,7 @@ def children(pid: int) -> list[int]:
 
 
 def end(pid: int, started: int, *, number: int = signal.SIGKILL, wait: float = 10) -> bool:
-    """Signal a process (0: not) and wait until it is gone; False if it is still there after `wait` seconds."""
+    """Signal a process (0: not) and wait until it is gone; False if it is there after `wait` seconds."""
     if not is_alive(pid, started):
         return True
     try:

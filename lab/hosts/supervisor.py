@@ -5,6 +5,7 @@ that whatever ends it takes the mounts along.
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import shlex
@@ -15,20 +16,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from lab.hosts import cgroups
 from lab.hosts.machine import Machine
 from lab.hosts.processes import children, start_time
 from lab.hosts.router import Router
 
-__all__ = ["remove_stale_cgroups", "supervise"]
+__all__ = ["supervise"]
 
 _REBOOT: Final = 133  # systemd-nspawn --keep-unit ends with it when the host rebooted
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _POWER_OFF: Final = signal.SIGTERM  # nspawn passes an orderly shutdown on
-_CGROUP_ROOTS: Final = (
-    Path("/sys/fs/cgroup/systemd"),
-    Path("/sys/fs/cgroup/unified"),
-    Path("/sys/fs/cgroup"),
-)
 
 
 def supervise(state: Path, image: Path, key: str) -> int:
@@ -36,7 +33,9 @@ def supervise(state: Path, image: Path, key: str) -> int:
     router, machine = Router(state), Machine(state / "hosts", key)
     host = _Host(router, machine, image)
     signal.signal(signal.SIGTERM, host.power_off)
-    while host.boot() == _REBOOT:
+    in_use = os.open(image, os.O_RDONLY)
+    fcntl.flock(in_use, fcntl.LOCK_SH)  # a newer recipe does not remove an image under running hosts
+    while host.boot() == _REBOOT and not host.off:
         continue
     machine.running.unlink(missing_ok=True)
     return 0
@@ -48,11 +47,12 @@ class _Host:
         self._machine = machine
         self._image = image
         self._process: subprocess.Popen[bytes] | None = None
-        self._off = False
+        self.off = False
+        """Whether it was told to stay off."""
 
     def power_off(self, _signal: int, _frame: FrameType | None) -> None:
         """Shut the host down in an orderly way."""
-        self._off = True
+        self.off = True
         if self._process is not None:
             self._process.send_signal(_POWER_OFF)
 
@@ -60,16 +60,17 @@ class _Host:
         """Boot once; returns nspawn's exit code when the host is down again."""
         machine, router = self._machine, self._router
         router.detach(machine.link)
-        cgroups = _own_cgroups(f"{router.id}-{machine.key}")
+        group = f"{router.id}-{machine.key}"
+        cgroups.join(group)
         with machine.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_die_with_parent  # noqa: PLW1509
             )  # fmt: skip
         self._connect()
         code = self._process.wait()
+        cgroups.end_all(group)  # whatever ended systemd-nspawn, nothing of the host lives on
         router.detach(machine.link)
-        _remove_cgroups(cgroups)
-        return 0 if self._off else code
+        return code
 
     def _command(self) -> list[str]:
         machine = self._machine
@@ -99,9 +100,9 @@ class _Host:
         while self._process.poll() is None:
             if not connected:
                 connected = self._router.attach(self._machine.link, address)
-            first = children(self._process.pid)
-            if connected and first:
-                self._record(first[0])
+            leader = _leader(self._process.pid)
+            if connected and leader is not None:
+                self._record(leader)
                 return
             time.sleep(0.02)
 
@@ -117,52 +118,18 @@ class _Host:
         fresh.rename(self._machine.running)
 
 
+def _leader(nspawn: int) -> int | None:
+    """Return the host's first process: in namespaces and with limits of its own, once it is systemd."""
+    ours = Path("/proc/self/ns/pid").readlink()
+    for pid in children(nspawn):
+        try:
+            in_host = Path(f"/proc/{pid}/ns/pid").readlink() != ours
+            if in_host and Path(f"/proc/{pid}/exe").readlink() != Path(f"/proc/{nspawn}/exe").readlink():
+                return pid
+        except OSError:  # a helper of nspawn that is gone already
+            continue
+    return None
+
+
 def _die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _own_cgroups(name: str) -> list[Path]:
-    """Move into fresh cgroups, as two hosts in one would take each other's for theirs.
-
-    In the hybrid layout systemd-nspawn uses both of systemd's hierarchies under the same name.
-    """
-    made = []
-    for root in _CGROUP_ROOTS:
-        if (root / "cgroup.procs").exists():
-            folder = root / name
-            folder.mkdir(exist_ok=True)
-            (folder / "cgroup.procs").write_text(str(os.getpid()))
-            made.append(folder)
-    return made
-
-
-def _remove_cgroups(folders: list[Path]) -> None:
-    """Leave the cgroups and remove them with all that the host made in them."""
-    for folder in folders:
-        (folder.parent / "cgroup.procs").write_text(str(os.getpid()))
-        _rmtree(folder)
-
-
-def _rmtree(folder: Path) -> None:
-    for inner in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
-        _rmdir(inner)
-    _rmdir(folder)
-
-
-def _rmdir(folder: Path) -> None:
-    for _ in range(100):
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError:  # processes of the host are still on their way out
-            time.sleep(0.02)
-        else:
-            return
-
-
-def remove_stale_cgroups(pattern: str) -> None:
-    """Remove what supervisors that were killed could not; `pattern` is a file name pattern."""
-    for root in _CGROUP_ROOTS:
-        for folder in root.glob(pattern):
-            _rmtree(folder)
