@@ -3,7 +3,9 @@
 import asyncio
 import os
 import secrets
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -16,6 +18,7 @@ from lab.engine.provider import (
     CheckFailure,
     CheckResult,
     DiffResult,
+    PartialFailureError,
     Provider,
     ProviderError,
     ReadResult,
@@ -23,19 +26,31 @@ from lab.engine.provider import (
     Values,
 )
 from lab.engine.providers.diffs import compare
+from lab.engine.providers.hcloud.firewall import Firewall, FirewallAttachment
 from lab.engine.providers.hcloud.functions import FUNCTIONS
+from lab.engine.providers.hcloud.network import Network, NetworkSubnet, ServerNetwork
 from lab.engine.providers.hcloud.resource import Kind
 from lab.engine.providers.hcloud.server import Server
-from lab.engine.providers.hcloud.simple import Firewall, PlacementGroup, PrimaryIp, SshKey
+from lab.engine.providers.hcloud.shape import meaning, plain, shaped
+from lab.engine.providers.hcloud.simple import PlacementGroup, PrimaryIp, SshKey
 
 __all__ = ["KINDS", "HcloudProvider"]
 
 KINDS: Final[Mapping[str, Kind]] = {
-    kind.token: kind for kind in (SshKey(), PlacementGroup(), PrimaryIp(), Firewall(), Server())
+    kind.token: kind
+    for kind in (
+        *(SshKey(), PlacementGroup(), PrimaryIp(), Firewall(), FirewallAttachment()),
+        *(Network(), NetworkSubnet(), ServerNetwork(), Server()),
+    )
 }
 _TOKEN_LENGTH: Final = 64
-_POLL_SECONDS: Final = 0.1
 _REQUEST_SECONDS: Final = 60
+# Waits between looks at an action, in seconds: short for the lab, kind to the rate limit in the long run.
+_FIRST_LOOK: Final = 0.1
+_LOOK_GROWTH: Final = 1.3
+_LONGEST_LOOK: Final = 2.0
+_LOOKS: Final = 900  # about half an hour
+_CALLS: Final = 32  # at the same time
 _REMEDIES: Final = {
     "unauthorized": "check hcloud:token",
     "resource_limit_exceeded": "raise the project's limit, or make fewer",
@@ -52,6 +67,8 @@ class HcloudProvider(Provider):
     def __init__(self) -> None:
         self._client: Client | None = None
         self._endpoint = ""
+        self._closing = threading.Event()
+        self._threads = ThreadPoolExecutor(_CALLS, "hcloud")
 
     async def configure(self, config: Values) -> None:
         """Take `token` and `endpoint`; without them HCLOUD_TOKEN and HCLOUD_ENDPOINT count."""
@@ -66,13 +83,28 @@ class HcloudProvider(Provider):
         )
         self._endpoint = str(endpoint)
         self._client = Client(
-            token=token, api_endpoint=self._endpoint, poll_interval=_POLL_SECONDS, timeout=_REQUEST_SECONDS
+            token=token,
+            api_endpoint=self._endpoint,
+            poll_interval=self._wait,
+            poll_max_retries=_LOOKS,
+            timeout=_REQUEST_SECONDS,
         )
+
+    async def close(self) -> None:
+        """Stop waiting for actions."""
+        self._closing.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _wait(self, retries: int) -> float:
+        """Wait before the next look at an action, here, where closing can end it; nothing remains to wait."""
+        if self._closing.wait(min(_LONGEST_LOOK, _FIRST_LOOK * _LOOK_GROWTH ** min(retries, 20))):
+            raise _ClosedError("the operation was ended")
+        return 0
 
     async def check(self, urn: str, type_: str, olds: Values | None, news: Values) -> CheckResult:
         """Refuse what is missing or not known here; fill in defaults and a name."""
         kind = self._kind(type_)
-        given = {name: value for name, value in news.items() if name != "__defaults"}
+        given = shaped(kind, news)
         failures = [
             CheckFailure(property=name, reason="this engine's hcloud provider does not know it")
             for name in sorted(set(given) - kind.known)
@@ -82,8 +114,9 @@ class HcloudProvider(Provider):
             for name in kind.required
             if name not in given
         ]
+        failures += kind.problems(given)
         added = {name: value for name, value in kind.defaults.items() if name not in given}
-        if "name" not in given:
+        if "name" in kind.known and "name" not in given:
             former = (olds or {}).get("name")
             added["name"] = former or f"{urn.rsplit('::', 1)[1]}-{secrets.token_hex(4)[:7]}"
         return CheckResult(inputs={"__defaults": sorted(added), **given, **added}, failures=failures)
@@ -91,47 +124,58 @@ class HcloudProvider(Provider):
     async def diff(self, old: Resource, news: Values, ignore_changes: Sequence[str]) -> DiffResult:  # noqa: ARG002
         """Compare inputs by the kind's rules."""
         kind = self._kind(old.type)
-        found = compare(_plain(old.inputs), _plain(news), replaces=lambda name: name in kind.replaces)
+        before, after = _comparable(kind, old.inputs, news)
+        found = compare(before, after, replaces=lambda name: name in kind.replaces)
         keys = [name for name in found.diffs if name in kind.replaces]
         # a name that was given cannot be held by two at once
         first = (
             bool(keys)
+            and "name" in kind.known
             and "name" not in news.get("__defaults", ())
             and old.inputs.get("name") == news.get("name")
         )
         return replace(found, replaces=keys, delete_before_replace=first)
 
     async def create(self, urn: str, type_: str, inputs: Values, *, preview: bool) -> tuple[str, Values]:
-        """Make it."""
+        """Make it; one that exists but is not as asked is recorded. Raises `PartialFailureError` for that."""
         kind = self._kind(type_)
+        wanted = plain(inputs)
         if preview:
-            return "", {**_plain(inputs), **dict.fromkeys(_COMPUTED.get(type_, ()), UNKNOWN)}
-        what = f"{kind.noun} {inputs['name']}"
-        identifier = await self._call(what, "create", lambda client: kind.create(client, inputs))
-        outputs = await self._call(what, "read", lambda client: kind.read(client, identifier, inputs))
-        return identifier, outputs
+            return "", {**dict.fromkeys(kind.computed, UNKNOWN), **kind.planned(wanted)}
+        what = f"{kind.noun} {wanted.get('name', urn.rsplit('::', 1)[1])}"
+        made = await self._call(what, "create", lambda client: kind.create(client, wanted))
+        try:
+            await self._call(what, "create", lambda _client: made.finish())
+            outputs = await self._call(what, "read", lambda client: kind.read(client, made.id, wanted))
+        except ProviderError as error:
+            raise PartialFailureError(str(error), id=made.id, outputs=kind.planned(wanted)) from error
+        return made.id, outputs
 
     async def update(self, old: Resource, news: Values, *, preview: bool) -> Values:
         """Change it in place."""
         kind = self._kind(old.type)
+        before, after = _comparable(kind, old.inputs, news)
         if preview:
-            return {**old.outputs, **_plain(news)}
-        what = f"{kind.noun} {news['name']}"
-        await self._call(what, "update", lambda client: kind.update(client, old.id, old.inputs, news))
-        return await self._call(what, "read", lambda client: kind.read(client, old.id, news))
+            return {**old.outputs, **kind.planned(after)}
+        what = f"{kind.noun} {after.get('name', old.id)}"
+        await self._call(what, "update", lambda client: kind.update(client, old.id, before, after))
+        return await self._call(what, "read", lambda client: kind.read(client, old.id, after))
 
     async def read(self, resource: Resource) -> ReadResult | None:
         """Look it up; inputs follow what the cloud says."""
         kind = self._kind(resource.type)
         what = f"{kind.noun} {resource.inputs.get('name', resource.id)}"
+        asked = plain(resource.inputs)
         try:
-            outputs = await self._call(
-                what, "read", lambda client: kind.read(client, resource.id, resource.inputs)
-            )
+            outputs = await self._call(what, "read", lambda client: kind.read(client, resource.id, asked))
         except _GoneError:
             return None
         inputs = {
-            name: outputs[name] if name in outputs and name not in kind.write_only else value
+            name: outputs[name]
+            if name in kind.known - kind.write_only
+            and name in outputs
+            and meaning(kind, name, outputs[name]) != meaning(kind, name, asked[name])
+            else value
             for name, value in resource.inputs.items()
         }
         return ReadResult(id=resource.id, inputs=inputs, outputs=outputs)
@@ -141,7 +185,9 @@ class HcloudProvider(Provider):
         kind = self._kind(resource.type)
         what = f"{kind.noun} {resource.inputs.get('name', resource.id)}"
         try:
-            await self._call(what, "delete", lambda client: kind.delete(client, resource.id))
+            await self._call(
+                what, "delete", lambda client: kind.delete(client, resource.id, plain(resource.inputs))
+            )
         except _GoneError:
             return
 
@@ -164,14 +210,16 @@ class HcloudProvider(Provider):
         if client is None:
             raise ProviderError(f"{what}: the provider's configuration is not known yet")
         try:
-            return await asyncio.to_thread(work, client)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, client)
         except APIException as error:
             if error.code == "not_found" and verb in {"read", "delete"}:
                 raise _GoneError(f"{what}: not found") from error
             raise ProviderError(_explained(what, verb, error)) from error
         except ActionException as error:
-            reason = (error.action.error or {}).get("message", str(error))
-            raise ProviderError(f"could not {verb} {what}: {reason}") from error
+            reason: Any = error.action.error or {}
+            raise ProviderError(f"could not {verb} {what}: {reason.get('message', str(error))}") from error
+        except _ClosedError as error:
+            raise ProviderError(f"could not {verb} {what}: {error}") from error
         except (RequestException, HCloudException) as error:
             raise ProviderError(
                 f"could not {verb} {what}: no answer from {self._endpoint} ({type(error).__name__}); "
@@ -183,30 +231,24 @@ class _GoneError(ProviderError):
     """The resource is not there any more."""
 
 
-_COMPUTED: Final = {
-    PrimaryIp.token: ("ipAddress", "ipNetwork", "assigneeId"),
-    SshKey.token: ("fingerprint",),
-    PlacementGroup.token: ("servers",),
-    Server.token: (
-        *(
-            "ipv4Address",
-            "ipv6Address",
-            "ipv6Network",
-            "status",
-            "primaryDiskSize",
-            "backupWindow",
-            "userData",
-        ),
-    ),
-}
+class _ClosedError(HCloudException):
+    """The engine has ended the operation."""
 
 
-def _plain(values: Values) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name != "__defaults"}
+def _comparable(kind: Kind, old: Values, new: Values) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return old and new inputs such that what differs is what is to be changed."""
+    before, after = plain(old), plain(new)
+    for name, value in before.items():
+        kept = name not in after and name in kind.kept
+        equal = name in after and meaning(kind, name, value) == meaning(kind, name, after[name])
+        if kept or equal or name in kind.unmanaged(after):
+            after[name] = value
+    return before, after
 
 
 def _explained(what: str, verb: str, error: APIException) -> str:
-    fields = (error.details or {}).get("fields", []) if isinstance(error.details, dict) else []
+    details: Any = error.details
+    fields = details.get("fields") or [] if isinstance(details, dict) else []
     reasons = "; ".join(
         f"{f['name']}: {', '.join(f.get('messages') or [])}" for f in fields if f.get("messages")
     )

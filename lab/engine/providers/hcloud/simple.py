@@ -1,16 +1,15 @@
-"""SSH keys, placement groups, primary IPs, firewalls."""
+"""SSH keys, placement groups, primary IPs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hcloud import Client
-from hcloud.firewalls import Firewall as CloudFirewall
-from hcloud.firewalls import FirewallRule
+from hcloud import APIException, Client
 from hcloud.locations import Location
 
-from lab.engine.providers.hcloud.resource import Kind, changed
+from lab.engine.provider import UNKNOWN, CheckFailure
+from lab.engine.providers.hcloud.resource import Kind, Made, changed, patiently, settle
 
-__all__ = ["Firewall", "PlacementGroup", "PrimaryIp", "SshKey"]
+__all__ = ["PlacementGroup", "PrimaryIp", "SshKey"]
 
 
 class SshKey(Kind):
@@ -21,15 +20,16 @@ class SshKey(Kind):
     required = ("publicKey",)
     known = frozenset({"name", "publicKey", "labels"})
     replaces = frozenset({"publicKey"})
+    computed = frozenset({"fingerprint"})
 
-    def create(self, client: Client, inputs: Mapping[str, Any]) -> str:
+    def create(self, client: Client, inputs: Mapping[str, Any]) -> Made:
         """Make it."""
         made = client.ssh_keys.create(
             name=inputs["name"], public_key=inputs["publicKey"], labels=dict(inputs.get("labels") or {})
         )
-        return str(made.id)
+        return Made(id=str(made.id))
 
-    def read(self, client: Client, identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def read(self, client: Client, identifier: str, _inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Look it up."""
         found = client.ssh_keys.get_by_id(int(identifier))
         return {
@@ -46,7 +46,7 @@ class SshKey(Kind):
                 name=new["name"], labels=dict(new.get("labels") or {})
             )
 
-    def delete(self, client: Client, identifier: str) -> None:
+    def delete(self, client: Client, identifier: str, _inputs: Mapping[str, Any]) -> None:
         """Remove it."""
         client.ssh_keys.get_by_id(int(identifier)).delete()
 
@@ -58,18 +58,24 @@ class PlacementGroup(Kind):
     noun = "placement group"
     required = ("type",)
     known = frozenset({"name", "type", "labels"})
-    replaces = frozenset({"type"})
+    computed = frozenset({"servers"})
 
-    def create(self, client: Client, inputs: Mapping[str, Any]) -> str:
+    def problems(self, inputs: Mapping[str, Any]) -> Sequence[CheckFailure]:
+        """There is one type."""
+        given = inputs.get("type")
+        if given in {"spread", None, UNKNOWN}:
+            return ()
+        reason = f"{given} is not a valid placement group type; the one there is: spread"
+        return [CheckFailure(property="type", reason=reason)]
+
+    def create(self, client: Client, inputs: Mapping[str, Any]) -> Made:
         """Make it."""
         made = client.placement_groups.create(
             name=inputs["name"], type=inputs["type"], labels=dict(inputs.get("labels") or {})
         )
-        if made.action is not None:
-            made.action.wait_until_finished()
-        return str(made.placement_group.id)
+        return Made(id=str(made.placement_group.id), finish=lambda: settle([made.action]))
 
-    def read(self, client: Client, identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def read(self, client: Client, identifier: str, _inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Look it up."""
         found = client.placement_groups.get_by_id(int(identifier))
         return {
@@ -86,7 +92,7 @@ class PlacementGroup(Kind):
                 name=new["name"], labels=dict(new.get("labels") or {})
             )
 
-    def delete(self, client: Client, identifier: str) -> None:
+    def delete(self, client: Client, identifier: str, _inputs: Mapping[str, Any]) -> None:
         """Remove it."""
         client.placement_groups.get_by_id(int(identifier)).delete()
 
@@ -100,10 +106,22 @@ class PrimaryIp(Kind):
     known = frozenset(
         {"name", "type", "assigneeType", "assigneeId", "autoDelete", "location", "labels", "deleteProtection"}
     )
-    replaces = frozenset({"type", "location", "assigneeType"})
+    replaces = frozenset({"type", "location"})
     defaults = {"deleteProtection": False, "autoDelete": False}  # noqa: RUF012 - declared as a class variable
+    computed = frozenset({"ipAddress", "ipNetwork", "assigneeId", "assigneeType", "location"})
+    kept = frozenset({"location", "assigneeId", "assigneeType"})
 
-    def create(self, client: Client, inputs: Mapping[str, Any]) -> str:
+    def problems(self, inputs: Mapping[str, Any]) -> Sequence[CheckFailure]:
+        """It is at a location, or where its server is."""
+        if ("location" in inputs) == ("assigneeId" in inputs):
+            reason = "exactly one of location and assigneeId must be given"
+            return [CheckFailure(property="location", reason=reason)]
+        if "assigneeId" in inputs and "assigneeType" not in inputs:
+            reason = "assigneeId and assigneeType must be given together"
+            return [CheckFailure(property="assigneeId", reason=reason)]
+        return ()
+
+    def create(self, client: Client, inputs: Mapping[str, Any]) -> Made:
         """Reserve an address."""
         place = inputs.get("location")
         made = client.primary_ips.create(
@@ -115,129 +133,64 @@ class PrimaryIp(Kind):
             auto_delete=inputs["autoDelete"],
             labels=dict(inputs.get("labels") or {}),
         )
-        if made.action is not None:
-            made.action.wait_until_finished()
-        if inputs["deleteProtection"]:
-            made.primary_ip.change_protection(delete=True).wait_until_finished()
-        return str(made.primary_ip.id)
 
-    def read(self, client: Client, identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        def finish() -> None:
+            settle([made.action])
+            if inputs["deleteProtection"]:
+                settle([made.primary_ip.change_protection(delete=True)])
+
+        return Made(id=str(made.primary_ip.id), finish=finish)
+
+    def read(self, client: Client, identifier: str, _inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Look it up."""
-        found = client.primary_ips.get_by_id(int(identifier))
-        return {
+        found: Any = client.primary_ips.get_by_id(int(identifier))
+        address, slash, _ = found.ip.partition("/")
+        shown = {
             "name": found.name,
             "type": found.type,
-            "ipAddress": found.ip,
-            "ipNetwork": "" if found.type == "ipv4" else found.ip,
+            "ipAddress": address,
             "assigneeType": found.assignee_type,
             "assigneeId": found.assignee_id or 0,
             "autoDelete": found.auto_delete,
-            "location": found.location.name if found.location else "",
+            "location": found.location.name,
             "labels": dict(found.labels or {}),
-            "deleteProtection": bool((found.protection or {}).get("delete")),
+            "deleteProtection": found.protection["delete"],
         }
+        return {**shown, "ipNetwork": found.ip} if slash else shown
 
     def update(self, client: Client, identifier: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-        """Change name, labels, auto_delete, protection."""
+        """Change protection, server, name, labels, auto_delete, in the real provider's order."""
         address = client.primary_ips.get_by_id(int(identifier))
+        if changed(old, new, "deleteProtection"):
+            settle([address.change_protection(delete=new["deleteProtection"])])
+        if changed(old, new, "assigneeId"):
+            if address.assignee_id:
+                settle([address.unassign()])
+            if new.get("assigneeId"):
+                settle([address.assign(new["assigneeId"], new["assigneeType"])])
         if changed(old, new, "name", "labels", "autoDelete"):
             address.update(
                 name=new["name"], labels=dict(new.get("labels") or {}), auto_delete=new["autoDelete"]
             )
-        if changed(old, new, "deleteProtection"):
-            address.change_protection(delete=new["deleteProtection"]).wait_until_finished()
 
-    def delete(self, client: Client, identifier: str) -> None:
-        """Give the address back, unassigned first as the API wants it."""
-        address = client.primary_ips.get_by_id(int(identifier))
+    def delete(self, client: Client, identifier: str, _inputs: Mapping[str, Any]) -> None:
+        """Give the address back; a server that still has it is switched off and on for that."""
+        address: Any = client.primary_ips.get_by_id(int(identifier))
         if address.assignee_id:
-            server = client.servers.get_by_id(address.assignee_id)
-            was_on = server.status != "off"
-            if was_on:
-                server.power_off().wait_until_finished()
-            address.unassign().wait_until_finished()
-            if was_on:
-                server.power_on().wait_until_finished()
-        address.delete()
+            self._take_from(client, address)
+        patiently(("conflict", "must_be_unassigned", "locked"), address.delete, tries=10)
 
-
-class Firewall(Kind):
-    """hcloud:index/firewall:Firewall."""
-
-    token = "hcloud:index/firewall:Firewall"  # noqa: S105
-    noun = "firewall"
-    known = frozenset({"name", "labels", "rules", "applyTos"})
-
-    def create(self, client: Client, inputs: Mapping[str, Any]) -> str:
-        """Make it."""
-        made = client.firewalls.create(
-            name=inputs["name"],
-            labels=dict(inputs.get("labels") or {}),
-            rules=_rules(inputs.get("rules") or []),
-        )
-        for action in made.actions or []:
-            action.wait_until_finished()
-        return str(made.firewall.id)
-
-    def read(self, client: Client, identifier: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Look it up; rules keep the order they were given in."""
-        found: CloudFirewall = client.firewalls.get_by_id(int(identifier))
-        return {
-            "name": found.name,
-            "labels": dict(found.labels or {}),
-            "rules": _in_order([_shown(rule) for rule in found.rules or []], inputs.get("rules") or []),
-            "applyTos": [
-                {"server": target.server.id, "labelSelector": ""} for target in found.applied_to or []
-            ],
-        }
-
-    def update(self, client: Client, identifier: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-        """Change name, labels, rules."""
-        firewall = client.firewalls.get_by_id(int(identifier))
-        if changed(old, new, "name", "labels"):
-            firewall.update(name=new["name"], labels=dict(new.get("labels") or {}))
-        if changed(old, new, "rules"):
-            for action in firewall.set_rules(_rules(new.get("rules") or [])):
-                action.wait_until_finished()
-
-    def delete(self, client: Client, identifier: str) -> None:
-        """Remove it."""
-        client.firewalls.get_by_id(int(identifier)).delete()
-
-
-def _rules(rules: Sequence[Mapping[str, Any]]) -> list[FirewallRule]:
-    return [
-        FirewallRule(
-            direction=rule["direction"],
-            protocol=rule["protocol"],
-            port=rule.get("port"),
-            source_ips=list(rule.get("sourceIps") or []),
-            destination_ips=list(rule.get("destinationIps") or []),
-            description=rule.get("description"),
-        )
-        for rule in rules
-    ]
-
-
-def _shown(rule: FirewallRule) -> dict[str, Any]:
-    shown: dict[str, Any] = {"direction": rule.direction, "protocol": rule.protocol}
-    for name, value in (
-        ("port", rule.port),
-        ("sourceIps", rule.source_ips),
-        ("destinationIps", rule.destination_ips),
-        ("description", rule.description),
-    ):
-        if value:
-            shown[name] = value
-    return shown
-
-
-def _in_order(rules: list[dict[str, Any]], asked: Sequence[Any]) -> list[dict[str, Any]]:
-    """A firewall's rules are a set; show those that were asked for where they were asked for."""
-    wanted = [_without_defaults(rule) for rule in asked]
-    kept = [rule for rule in wanted if rule in rules]
-    return kept + [rule for rule in rules if rule not in wanted]
-
-
-def _without_defaults(rule: Any) -> dict[str, Any]:
-    return {name: value for name, value in rule.items() if value and not name.startswith("__")}
+    @staticmethod
+    def _take_from(client: Client, address: Any) -> None:
+        try:
+            server: Any = client.servers.get_by_id(address.assignee_id)
+        except APIException as error:
+            if error.code == "not_found":
+                return
+            raise
+        was_on = server.status != "off"
+        if was_on:
+            settle([server.power_off()])
+        settle([address.unassign()])
+        if was_on:
+            settle([server.power_on()])

@@ -316,13 +316,13 @@ def test_what_is_copied_where(
     files: tuple[Path, Path], kind: str, target: str, expected: dict[str, str]
 ) -> None:
     source, remote = files
-    what = {
+    sources: dict[str, Asset | Archive] = {
         "file": Asset(sha256="1", path=str(source / "a")),
         "text": Asset(sha256="1", text="T"),
         "folder": Archive(sha256="1", path=str(source)),
         "folder/": Archive(sha256="1", path=f"{source}/"),
-    }[kind]
-    assert copied(remote, target, what) is None
+    }
+    assert copied(remote, target, sources[kind]) is None
     assert tree(remote) == {"taken": "old", **expected}
 
 
