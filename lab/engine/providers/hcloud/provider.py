@@ -50,7 +50,7 @@ _FIRST_LOOK: Final = 0.1
 _LOOK_GROWTH: Final = 1.3
 _LONGEST_LOOK: Final = 2.0
 _LOOKS: Final = 900  # about half an hour
-_CALLS: Final = 32  # at the same time
+_CALLS: Final = 10  # at the same time: as many connections as requests keeps open
 _REMEDIES: Final = {
     "unauthorized": "check hcloud:token",
     "resource_limit_exceeded": "raise the project's limit, or make fewer",
