@@ -63,6 +63,19 @@ class Asset(_Content):
 class Archive(_Content):
     """A folder or an archive file given as a resource property."""
 
+    @classmethod
+    def of(
+        cls, *, sha256: str, path: str | None = None, text: str | None = None, uri: str | None = None
+    ) -> Self:
+        """Return it with the digest of its content; a folder's is made of its files' names and contents."""
+        if not sha256 and path is not None and Path(path).is_dir():
+            digest = hashlib.sha256()
+            for file in sorted(one for one in Path(path).rglob("*") if one.is_file()):
+                content = hashlib.sha256(file.read_bytes()).hexdigest()
+                digest.update(f"{content}  {file.relative_to(path)}\n".encode())
+            sha256 = digest.hexdigest()
+        return super().of(sha256=sha256, path=path, text=text, uri=uri)
+
 
 class ProviderError(Exception):
     """A provider's refusal or failure; the message is shown to the user and holds no secret."""

@@ -359,3 +359,14 @@ def test_a_copy_is_repeated_for_new_content_or_place_only(files: tuple[Path, Pat
         assert (remote / "one").exists()
 
     play(remote, scenario)
+
+
+def test_a_folders_digest_follows_names_and_contents(files: tuple[Path, Path]) -> None:
+    source, _ = files
+    first = Archive.of(sha256="", path=str(source))
+    assert first == Archive.of(sha256="", path=str(source))
+    (source / "sub" / "b").rename(source / "sub" / "c")
+    second = Archive.of(sha256="", path=str(source))
+    (source / "a").write_text("changed")
+    third = Archive.of(sha256="", path=str(source))
+    assert len({first.sha256, second.sha256, third.sha256, ""}) == 4
