@@ -85,8 +85,9 @@ class CommandProvider(Provider):
                 await copy.copy_to_remote(news)
             return dict(news)
         if preview:
-            # another value of an input that was there makes what depends on it unknown
+            # another value of an input that was there, or an unknown one, makes what depends on it unknown
             changed = any(news.get(name) != value for name, value in old.inputs.items())
+            changed = changed or any(value is UNKNOWN for value in news.values())
             former = {name: old.outputs.get(name, "") for name in ("stdout", "stderr")}
             return {**news, **(dict.fromkeys(former, UNKNOWN) if changed else former)}
         command = news.get("update", news.get("create"))

@@ -105,6 +105,13 @@ def test_preview_runs_nothing(tmp_path: Any) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_preview_knows_the_output_unless_a_former_input_changes_or_one_is_unknown() -> None:
+    old = made({"create": "echo one"}, stdout="one", stderr="")
+    assert update(old, preview=True, create="echo one", stdin="x")["stdout"] == "one"
+    assert update(old, preview=True, create="echo one", stdin=UNKNOWN)["stdout"] is UNKNOWN
+    assert update(old, preview=True, create="echo two")["stdout"] is UNKNOWN
+
+
 def test_only_triggers_replace() -> None:
     provider = PROVIDERS["command"]()
     old = made({"create": "true", "stdin": "a", "triggers": ["1"]})
