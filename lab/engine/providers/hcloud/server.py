@@ -41,7 +41,7 @@ class Server(Kind):
     )
     replaces = frozenset({"image", "location", "userData", "sshKeys"})
     defaults = {  # noqa: RUF012 - declared as a class variable
-        "allowDeprecatedImages": False, "backups": False, "deleteProtection": False,
+        "backups": False, "deleteProtection": False,
         "ignoreRemoteFirewallIds": False, "keepDisk": False, "rebuildProtection": False,
         "shutdownBeforeDeletion": False,
     }  # fmt: skip
