@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["end_all", "join"]
+__all__ = ["end_all", "join", "names"]
 
 _ROOTS: Final = (
     Path("/sys/fs/cgroup/systemd"),
@@ -49,6 +49,11 @@ def end_all(pattern: str) -> None:
         if not left:
             return
         time.sleep(0.01)
+
+
+def names(pattern: str) -> set[str]:
+    """Return the names of the groups that match."""
+    return {folder.name for root in _roots() for folder in root.glob(pattern)}
 
 
 def _roots() -> Iterator[Path]:

@@ -30,6 +30,8 @@ _MASKED: Final = (
     *("e2scrub_reap.service", "fstrim.timer", "getty@.service", "console-getty.service"),
     *("systemd-resolved.service", "systemd-timesyncd.service", "systemd-network-generator.service"),
     *("systemd-networkd-wait-online.service", "nftables.service"),
+    # each holds one of the 128 inotify instances that all hosts have together, see lab.py
+    *("systemd-ask-password-console.path", "systemd-ask-password-wall.path", "systemd-logind.service"),
 )
 # Only modules that cost time here and do nothing on such a host are left out.
 _CLOUD_CONFIG: Final = {
@@ -149,6 +151,8 @@ def _configure(root: Path) -> None:
     for unit in _MASKED:
         (units / unit).unlink(missing_ok=True)
         (units / unit).symlink_to("/dev/null")
+    # started by its socket when it is wanted, not at boot; one more inotify instance
+    (root / "usr/lib/systemd/system/multi-user.target.wants/dbus.service").unlink(missing_ok=True)
     wants = units / "multi-user.target.wants"
     wants.mkdir(parents=True, exist_ok=True)
     link = wants / "systemd-networkd.service"

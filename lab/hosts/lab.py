@@ -24,6 +24,9 @@ __all__ = ["Lab"]
 
 _BOOT_SECONDS: Final = 30  # until the first process runs; it takes a tenth of a second
 _SHUTDOWN_SECONDS: Final = 20  # as long as a cloud waits for an orderly shutdown before it cuts the power
+_INOTIFY_LIMIT: Final = Path("/proc/sys/fs/inotify/max_user_instances")
+_INOTIFY_OF_HOST: Final = 4  # systemd has 3, D-Bus one; without them a host hangs half booted
+_GROUPS_OF_HOSTS: Final = "wgl*-*"  # of every lab on this machine: its root user's limit counts them all
 
 State = Literal["running", "off"]
 
@@ -92,6 +95,7 @@ class Lab:
                 return
             self._kill(machine)  # a supervisor that was killed may have left its host behind
             image = self._image(machine.spec()["image"], machine.key)
+            _refuse_too_many(key)
             with machine.log.open("ab") as log:
                 process = subprocess.Popen(
                     [sys.executable, *self._supervise, "--root", str(image), key],
@@ -242,6 +246,15 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
+
+
+def _refuse_too_many(key: str) -> None:
+    limit, hosts = int(_INOTIFY_LIMIT.read_text()), len(cgroups.names(_GROUPS_OF_HOSTS))
+    if (hosts + 1) * _INOTIFY_OF_HOST > limit:
+        raise HostError(
+            f"host {key}: {hosts} hosts run on this machine, as many as its {limit} inotify instances are "
+            "enough for; stop some, or allow more with `sysctl fs.inotify.max_user_instances=1024`"
+        )
 
 
 def _foreign_capabilities(leader: int) -> list[str]:

@@ -126,6 +126,19 @@ def test_the_same_host_from_all_sides(world: World) -> None:
     assert [trace for trace in world.traces() if "-a" in trace] == []
 
 
+def test_one_host_too_many_is_refused_before_it_hangs_half_booted(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _started(world, "a", 10)
+    world.create("b", number=11)
+    limit = tmp_path / "max_user_instances"
+    limit.write_text("7\n")
+    monkeypatch.setattr("lab.hosts.lab._INOTIFY_LIMIT", limit)
+    with pytest.raises(HostError, match=r"host b: \d+ hosts run .* `sysctl fs\.inotify\.max_user_instances="):
+        world.lab.start("b")
+    assert world.lab.states() == {"a": "running", "b": "off"}
+
+
 def test_two_labs_do_not_meet(world: World, tmp_path: Path) -> None:
     other = World(tmp_path / "other")
     other.lab.up()
