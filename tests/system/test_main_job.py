@@ -1,6 +1,7 @@
 """The main job, step by step, on real hosts: up, unchanged, preview, add, reboot, remove, down."""
 
 import base64
+import difflib
 import json
 import re
 from pathlib import Path
@@ -83,26 +84,24 @@ def _add_web_3(mesh: dict[str, Any]) -> None:
     mesh["nodes"]["web-3"] = {"address": "10.10.0.3", "public": ["tcp/80", "tcp/443"]}
 
 
-def _diff_of_wg_conf(printed: str, node: str) -> list[str]:
-    """The changed lines of one node's wg0.conf in a preview."""
-    start = printed.index(f"::{node}-apply]")
-    block = printed[start:].split("[urn=", 1)[0]
-    conf = block.split("==> /etc/wireguard/wg0.conf <==", 1)[-1].split("==> /etc/wgmesh/firewall.nft <==", 1)[
-        0
-    ]
-    return [line.strip() for line in conf.splitlines() if re.match(r"\s*[+-] ", line)]
+def _wg_conf(document: str) -> list[str]:
+    """The lines of wg0.conf in what `apply` sends."""
+    conf = document.split("==> /etc/wireguard/wg0.conf <==\n", 1)[1]
+    return conf.split("==> /etc/wgmesh/firewall.nft <==", 1)[0].splitlines()
 
 
 def test_preview_shows_one_new_peer_in_each_node(mesh: World) -> None:
     mesh.edit_mesh(_add_web_3)
-    printed = mesh.ok("preview", "--diff")
+    steps = {step["urn"].rsplit("::", 1)[1]: step for step in mesh.json("preview", "--json")["steps"]}
     for node in NODES:
-        lines = [re.sub(r"key:[0-9a-f]{16}", "key:FP", line) for line in _diff_of_wg_conf(printed, node)]
-        assert (
-            lines[:-1]
-            if lines[-1] == "+"
-            else lines
-            == [
+        step = steps[f"{node}-apply"]
+        assert step["op"] == "update"
+        old, new = (_wg_conf(step[state]["inputs"]["stdin"]) for state in ("oldState", "newState"))
+        changes = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
+        assert sorted(
+            re.sub(r"key:[0-9a-f]{16}", "key:FP", line) for line in changes if line != "+ "
+        ) == sorted(
+            [
                 "+ # web-3",
                 "+ [Peer]",
                 "+ PublicKey = <known after up>",
@@ -111,7 +110,14 @@ def test_preview_shows_one_new_peer_in_each_node(mesh: World) -> None:
                 "+ Endpoint = <known after up>",
                 "+ PersistentKeepalive = 25",
             ]
-        ), lines
+        )
+    shown = mesh.ok("preview", "--diff").split("::web-1-apply]", 1)[1].split("[urn=", 1)[0]
+    assert "          + # web-3\n          + [Peer]\n          + PublicKey = <known after up>\n" in shown
+    # nothing of a server that exists is replaced or touched
+    assert {
+        name for name, step in steps.items() if "replace" in step["op"] or "delete" in step["op"]
+    } == set()
+    assert not [name for name in steps if name.endswith("-server") and name != "web-3-server"]
 
 
 _PING = "ping -n -q -i 0.01 -w {seconds} -I wg0 {address}"
@@ -156,9 +162,10 @@ def test_after_a_reboot_everything_comes_back_by_itself(mesh: World) -> None:
     mesh.on("web-2", "systemctl reboot", check=False)
     for _ in range(60):
         after = mesh.on(
-            "web-2", "sleep 1; systemctl show -p UserspaceTimestampMonotonic && systemctl is-active wg-quick@wg0",
+            "web-2",
+            "sleep 1; systemctl show -p UserspaceTimestampMonotonic && systemctl is-active wg-quick@wg0",
             check=False,
-        )  # fmt: skip
+        )
         if "\nactive" in after and after.splitlines()[0] not in before:
             break
     run = mesh.reach()
@@ -171,10 +178,9 @@ def _secrets(world: World) -> dict[str, str]:
     """Every secret of the mesh by name, in the form in which it would leak."""
     found: dict[str, str] = {}
     for node in NODES:
-        for key in re.findall(
-            r"^(?:PrivateKey|PresharedKey) = (.*)$", world.on(node, "cat /etc/wireguard/wg0.conf"), re.MULTILINE
-        ):
-            found[f"{node} {key[:4]}"] = key
+        conf = world.on(node, "cat /etc/wireguard/wg0.conf")
+        (found[f"{node} private key"],) = re.findall(r"^PrivateKey = (.*)$", conf, re.MULTILINE)
+        found[f"{node} first pre-shared key"] = re.findall(r"^PresharedKey = (.*)$", conf, re.MULTILINE)[0]
         pem = world.on(node, "cat /etc/ssh/ssh_host_ed25519_key")
         found[f"{node} host key"] = pem.splitlines()[2]
     management = world.outputs()["ssh_private_key"]
@@ -211,8 +217,10 @@ def test_no_secret_is_in_plain_anywhere_it_should_not_be(mesh: World, tmp_path: 
     for node in NODES:
         places[f"{node} journal"] = mesh.on(node, "journalctl -q --no-pager")
         places[f"{node} tmp and history"] = mesh.on(
-            node, "cat /root/.*history 2>/dev/null; find /tmp /var/tmp /var/lib/cloud /run/cloud-init -type f -exec cat {} +",
-        )  # fmt: skip
+            node,
+            "cat /root/.*history 2>/dev/null;"
+            "find /tmp /var/tmp /var/lib/cloud /run/cloud-init -type f -exec cat {} +",
+        )
     hits = [
         (place, name)
         for place, text in places.items()
@@ -224,12 +232,14 @@ def test_no_secret_is_in_plain_anywhere_it_should_not_be(mesh: World, tmp_path: 
 
 
 def test_process_lists_never_show_a_secret(mesh: World) -> None:
-    watch = "i=0; while [ $i -lt 3000 ]; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; i=$((i+1)); sleep 0.01; done"
-    watcher = mesh.background("web-1", f'setpriv --reuid=65534 --clear-groups sh -c "{watch}" | sort -u')
+    watch = "while :; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; sleep 0.01; done"
+    watcher = mesh.background(
+        "web-1", f'timeout 60 setpriv --reuid=65534 --clear-groups sh -c "{watch}" | sort -u'
+    )
     mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8081"]))
     mesh.up()
-    mesh.on("web-1", "pkill -x setpriv; pkill -U 65534", check=False)
-    seen = watcher.communicate(timeout=60)[0]
+    mesh.on("web-1", "pkill -x timeout", check=False)
+    seen = watcher.communicate(timeout=90)[0]
     assert "wgmesh.pyz" in seen
     assert [n for n, s in _secrets(mesh).items() for needle in _needles(s) if needle in seen] == []
 
