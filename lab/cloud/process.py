@@ -149,8 +149,8 @@ def _listener(port: int) -> socket.socket:
     except OSError:
         listener.close()
         raise CloudError(
-            f"port {port} of 127.0.0.1 is in use by something else; set another one in hcloud:endpoint of the "
-            "stack file, or stop what uses it"
+            f"port {port} of 127.0.0.1 is in use by something else; set another one in hcloud:endpoint "
+            "of the stack file, or stop what uses it"
         ) from None
     return listener
 

@@ -157,7 +157,8 @@ class Config:
             elif isinstance(declared, dict) and "type" in declared:
                 name = key if ":" in key else f"{project.name}:{key}"
                 raise ProjectError(
-                    f"Stack '{_stack_of(stack_file)}' is missing configuration value '{name.split(':', 1)[1]}'"
+                    f"Stack '{_stack_of(stack_file)}' is missing configuration value "
+                    f"'{name.split(':', 1)[1]}'"
                 )
         return Config(values=values, secret_keys=frozenset(secret))
 
@@ -188,7 +189,7 @@ def _check_type(project: Project, key: str, value: Any, path: Path) -> None:
     for name, declared in project.schema.items():
         if full_key(project, name) != key or not isinstance(declared, dict):
             continue
-        wanted = declared.get("type")
+        wanted = declared.get("type", "")
         if wanted in _TYPES and not _is_a(value, wanted):
             raise ProjectError(f"{path}: {key} must be of type '{wanted}'")
 

@@ -30,7 +30,8 @@ def set_value(
     stack_name: StackName = None,
     secret: Annotated[bool, typer.Option("--secret", help="Encrypt it.")] = False,
     plaintext: Annotated[bool, typer.Option("--plaintext", help="Do not encrypt it.")] = False,
-    path: AsPath = False, non_interactive: Annotated[bool, typer.Option("--non-interactive", hidden=True)] = False,
+    path: AsPath = False,
+    non_interactive: Annotated[bool, typer.Option("--non-interactive", hidden=True)] = False,
 ) -> None:  # fmt: skip
     """Set a value; without one it is read from stdin."""
     del plaintext, non_interactive

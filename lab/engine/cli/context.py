@@ -83,7 +83,7 @@ class Stack:
 
     @cached_property
     def crypter(self) -> Crypter:
-        """The stack's secrets; the salt is written to the stack file when there is none. Raises `StateError`."""
+        """The stack's secrets; a salt is made in the stack file when there is none. Raises `StateError`."""
         passphrase = read_passphrase()
         salt = self.file.salt
         if salt is None:
@@ -135,6 +135,7 @@ def read_passphrase() -> str:
     passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
     if passphrase is None:
         raise StateError(
-            "passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment variables"
+            "passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE "
+            "environment variables"
         )
     return passphrase

@@ -80,8 +80,8 @@ def up(
     _operate(
         "update", cwd, stack_name,
         {"parallel": parallel, "continue_on_error": continue_on_error, "targets": target,
-         "target_dependents": target_dependents, "excludes": exclude, "exclude_dependents": exclude_dependents,
-         "replaces": replace, "refresh": refresh},
+         "target_dependents": target_dependents, "excludes": exclude,
+         "exclude_dependents": exclude_dependents, "replaces": replace, "refresh": refresh},
         yes=yes, skip_preview=skip_preview, diff=diff, json=json, expect_no_changes=expect_no_changes,
         event_log=event_log,
     )  # fmt: skip
@@ -123,7 +123,8 @@ def destroy(
         {"parallel": parallel, "continue_on_error": continue_on_error, "targets": target,
          "target_dependents": target_dependents, "excludes": exclude, "refresh": refresh,
          "run_program": run_program},
-        yes=yes, skip_preview=skip_preview, preview_only=preview_only, diff=diff, json=json, event_log=event_log,
+        yes=yes, skip_preview=skip_preview, preview_only=preview_only, diff=diff, json=json,
+        event_log=event_log,
     )  # fmt: skip
 
 

@@ -19,8 +19,9 @@ StackName = Annotated[str | None, typer.Option("--stack", "-s")]
 Name = Annotated[str | None, typer.Argument()]
 Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
 _UNDECRYPTED = (
-    "could not deserialize deployment: failed to decrypt: incorrect passphrase, please set PULUMI_CONFIG_PASSPHRASE "
-    "to the correct passphrase or set PULUMI_CONFIG_PASSPHRASE_FILE to a file containing the passphrase"
+    "could not deserialize deployment: failed to decrypt: incorrect passphrase, please set "
+    "PULUMI_CONFIG_PASSPHRASE to the correct passphrase or set PULUMI_CONFIG_PASSPHRASE_FILE to a file "
+    "containing the passphrase"
 )
 
 

@@ -48,17 +48,25 @@ class Executor:
         self._find = find
         self._preview = preview
         self._slots = asyncio.Semaphore(max(1, parallel))
-        self.running = 0
-        """How many steps are being taken."""
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def take(self, step: Step, generator: Generator) -> ResourceState | None:
-        """Take one step; returns the resource's record afterwards, None when it is gone. Raises `StepError`."""
+        """Take one step; returns the resource's record afterwards, None when gone. Raises `StepError`."""
         async with self._slots:
-            self.running += 1
+            self._running += 1
+            self._idle.clear()
             try:
                 return await self._take(step, generator)
             finally:
-                self.running -= 1
+                self._running -= 1
+                if not self._running:
+                    self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until no step is being taken."""
+        await self._idle.wait()
 
     async def _take(self, step: Step, generator: Generator) -> ResourceState | None:
         self._events.begin(step)

@@ -280,9 +280,9 @@ class Generator:
     ) -> list[Step]:
         if new.protect and old.protect:
             self._error(
-                f'unable to replace resource "{new.urn}"\nas it is currently marked for protection. To unprotect '
-                "the resource, remove the `protect` flag from the resource in your Pulumi program and run "
-                "`pulumi up`",
+                f'unable to replace resource "{new.urn}"\nas it is currently marked for protection. To '
+                "unprotect the resource, remove the `protect` flag from the resource in your Pulumi program "
+                "and run `pulumi up`",
                 new.urn,
             )
             if not self._preview:
@@ -312,8 +312,8 @@ class Generator:
             if dependent.protect:
                 self._error(
                     f'unable to replace resource "{dependent.urn}" as part of replacing "{new.urn}" as it is '
-                    "currently marked for protection. To unprotect the resource, remove the `protect` flag from "
-                    "the resource in your Pulumi program and run `pulumi up`, or use the command:\n"
+                    "currently marked for protection. To unprotect the resource, remove the `protect` flag "
+                    "from the resource in your Pulumi program and run `pulumi up`, or use the command:\n"
                     f"`pulumi state unprotect '{dependent.urn}'`",
                     dependent.urn,
                 )

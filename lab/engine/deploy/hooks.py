@@ -58,7 +58,7 @@ class Hooks:
                 target,
                 options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
             )
-        stub = callback_pb2_grpc.CallbacksStub(self._channels[target])  # type: ignore[no-untyped-call]
+        stub = callback_pb2_grpc.CallbacksStub(self._channels[target])
         answer = await stub.Invoke(callback_pb2.CallbackInvokeRequest(token=token, request=request))
         found: bytes = answer.response
         return found

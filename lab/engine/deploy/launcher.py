@@ -9,6 +9,7 @@ import os
 import runpy
 import sys
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pulumi
@@ -38,9 +39,7 @@ def main() -> int:
     # a deployment that ends early leaves futures that nobody awaits
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     try:
-        loop.run_until_complete(
-            pulumi.runtime.run_in_stack(lambda: runpy.run_path(program, run_name="__main__"))
-        )
+        loop.run_until_complete(pulumi.runtime.run_in_stack(_program(program)))
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return 1
@@ -52,6 +51,13 @@ def main() -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return 0
+
+
+def _program(path: str) -> Callable[[], None]:
+    def run() -> None:
+        runpy.run_path(path, run_name="__main__")
+
+    return run
 
 
 def _users_part() -> str:

@@ -27,7 +27,8 @@ _FEATURE_NUMBERS: Final = (
     *("DELETED_WITH", "REPLACE_WITH", "TRANSFORMS", "INVOKE_TRANSFORMS", "RESOURCE_HOOKS", "ERROR_HOOKS"),
 )
 _SEVERITIES: Final = {0: "debug", 1: "info", 2: "warning", 3: "error"}
-_SKIP: Final = 2  # Result.SKIP, which the SDK's own copy of the protocol does not name yet
+# Result.SKIP, which the SDK's own copy of the protocol does not name yet
+_SKIP: Final = resource_pb2.Result.ValueType(2)
 _INVOKE_FIELDS: Final = {
     *("tok", "args", "provider", "version", "acceptResources", "sourcePosition", "stackTrace"),
     *("parentStackTraceHandle", "accepts_byte_string", "dependsOn", "parent", "pluginDownloadURL"),
@@ -191,8 +192,8 @@ async def serve(deployment: Deployment, info: Mapping[str, Any]) -> Served:
         options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     )
     monitor = _Monitor(deployment, info)
-    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)  # type: ignore[no-untyped-call]
-    engine_pb2_grpc.add_EngineServicer_to_server(_Engine(deployment), server)  # type: ignore[no-untyped-call]
+    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)
+    engine_pb2_grpc.add_EngineServicer_to_server(_Engine(deployment), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     return Served(server, monitor, f"127.0.0.1:{port}")

@@ -56,7 +56,7 @@ def _keys(value: Any) -> list[str | int]:
 
 
 def reset(old: Any, new: Any, path: Path) -> tuple[Any, bool]:
-    """Return `new` with what is at `path` taken from `old`; the flag is False where there is no such place."""
+    """Return `new` with what is at `path` taken from `old`; the flag is False where no such place is."""
     if isinstance(new, Secret):
         inner, done = reset(old, new.value, path)
         return Secret(inner), done

@@ -1,6 +1,7 @@
 """The program's process: started beside the engine's services, read, ended."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -48,6 +49,8 @@ class Program:
             "PULUMI_CONFIG": json.dumps(config.values),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(config.secret_keys)),
             "PYTHONUNBUFFERED": "1",
+            # gRPC tells of each connection that ends, on stderr, where only the program should speak
+            "GRPC_VERBOSITY": os.environ.get("GRPC_VERBOSITY", "NONE"),
         }
         # what opens the state is the engine's business, not the program's
         environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
@@ -82,10 +85,8 @@ class Program:
     def kill(self) -> None:
         """End the process and all it started."""
         if self._process is not None and self._process.returncode is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
 
     def explain(self, code: int) -> bool:
         """Say why the program failed, if it has not; returns whether it failed."""

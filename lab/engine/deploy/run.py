@@ -20,21 +20,21 @@ __all__ = ["run"]
 _PENDING: Final = """\
 Attempting to deploy or update resources with {count} pending operations from previous deployment.
 {list}
-These resources are in an unknown state because the Pulumi CLI was interrupted while waiting for changes to \
-these resources to complete. You should confirm whether or not the operations listed completed successfully by \
-checking the state of the appropriate provider. For example, if you are using AWS, you can confirm using the \
-AWS Console.
+These resources are in an unknown state because the Pulumi CLI was interrupted while waiting for changes \
+to these resources to complete. You should confirm whether or not the operations listed completed \
+successfully by checking the state of the appropriate provider. For example, if you are using AWS, you can \
+confirm using the AWS Console.
 
 Once you have confirmed the status of the interrupted operations, you can repair your stack using `pulumi \
-refresh` which will refresh the state from the provider you are using and clear the pending operations if there \
-are any.
+refresh` which will refresh the state from the provider you are using and clear the pending operations if \
+there are any.
 
 Note that `pulumi refresh` will need to be run interactively to clear pending CREATE operations.
 """
 
 
 async def run(request: UpdateRequest) -> UpdateResult:
-    """Do what is asked; the result tells whether all went well. Raises `DeployError` before anything is done."""
+    """Do what is asked; the result tells whether it went well. Raises `DeployError` before any step."""
     deployment = Deployment(request)
     events = deployment.events
     events.prelude(request.config.values, request.config.secret_keys)
@@ -144,8 +144,7 @@ async def _first(*waits: Any) -> None:
 
 async def _until_idle(deployment: Deployment, interrupted: "_Interrupted") -> None:
     """Let steps that have begun come to their end, unless the user insists."""
-    while deployment.executor.running and not interrupted.cut.is_set():
-        await asyncio.sleep(0.02)
+    await _first(deployment.executor.idle(), interrupted.cut.wait())
 
 
 def _warn_of_pending(request: UpdateRequest, deployment: Deployment) -> None:

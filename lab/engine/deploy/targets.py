@@ -45,7 +45,7 @@ class Targets:
         for urn in sorted(gone):
             if not any(pattern.fullmatch(urn) for pattern in self._targets):
                 refuse(
-                    f"Resource '{urn}' will be destroyed but was not specified in --target list. Either include "
-                    "resource in --target list or pass --target-dependents to proceed.",
+                    f"Resource '{urn}' will be destroyed but was not specified in --target list. Either "
+                    "include resource in --target list or pass --target-dependents to proceed.",
                     urn,
                 )

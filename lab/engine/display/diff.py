@@ -3,7 +3,7 @@
 import difflib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from lab.engine.values import (
     ARCHIVE_SIGNATURE,
@@ -83,6 +83,9 @@ def _change(label: str, old: Any, new: Any, indent: int) -> Iterator[str]:
         yield _line("~", indent, f"{label}: {_short(old)} => {_short(new)}")
 
 
+_Opcodes = list[tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, int]]
+
+
 class _Slid(difflib.SequenceMatcher[str]):
     """Shows an inserted or removed block from its own first line on.
 
@@ -90,11 +93,17 @@ class _Slid(difflib.SequenceMatcher[str]):
     that starts with its heading rather than with the end of the block before.
     """
 
-    def get_opcodes(self) -> list[tuple[str, int, int, int, int]]:
-        codes = list(super().get_opcodes())
+    def __init__(self, old: list[str], new: list[str]) -> None:
+        super().__init__(None, old, new, autojunk=False)
+        self._old, self._new = old, new
+
+    def get_opcodes(self) -> _Opcodes:
+        codes: _Opcodes = list(super().get_opcodes())
         for index in range(1, len(codes) - 1):
             tag, old_from, old_to, new_from, new_to = codes[index]
-            text, low, high = (self.b, new_from, new_to) if tag == "insert" else (self.a, old_from, old_to)
+            text, low, high = (
+                (self._new, new_from, new_to) if tag == "insert" else (self._old, old_from, old_to)
+            )
             if tag not in {"insert", "delete"} or {codes[index - 1][0], codes[index + 1][0]} != {"equal"}:
                 continue
             room = codes[index + 1][2] - codes[index + 1][1]
@@ -106,10 +115,11 @@ class _Slid(difflib.SequenceMatcher[str]):
         return codes
 
     @staticmethod
-    def _shift(codes: list[tuple[str, int, int, int, int]], index: int, by: int) -> None:
-        before, changed, after = codes[index - 1 : index + 2]
+    def _shift(codes: _Opcodes, index: int, by: int) -> None:
+        before, (tag, *places), after = codes[index - 1 : index + 2]
+        old_from, old_to, new_from, new_to = (place + by for place in places)
         codes[index - 1] = (before[0], before[1], before[2] + by, before[3], before[4] + by)
-        codes[index] = (changed[0], *(number + by for number in changed[1:]))  # type: ignore[assignment]
+        codes[index] = (tag, old_from, old_to, new_from, new_to)
         codes[index + 1] = (after[0], after[1] + by, after[2], after[3] + by, after[4])
 
 
@@ -119,7 +129,7 @@ def _is_plain_mapping(value: Any) -> bool:
 
 def _lines(old: str, new: str, indent: int) -> Iterator[str]:
     before, after = old.split("\n"), new.split("\n")
-    matcher = _Slid(None, before, after, autojunk=False)
+    matcher = _Slid(before, after)
     first = True
     for group in matcher.get_grouped_opcodes(_CONTEXT):
         if not first:

@@ -46,9 +46,8 @@ class Digest:
         if metadata["op"] == "same" and metadata["type"] != STACK_TYPE and not _protection_changes(metadata):
             return
         step = {"op": metadata["op"], "urn": metadata["urn"], "provider": metadata["provider"]}
-        for name, record in (("oldState", event["records"]["old"]), ("newState", event["records"]["new"])):
-            if record is not None:
-                step[name] = record
+        records = {"oldState": event["records"]["old"], "newState": event["records"]["new"]}
+        step |= {name: record for name, record in records.items() if record is not None}
         if metadata.get("diffs"):
             step["diffReasons"] = metadata["diffs"]
         if metadata.get("keys"):

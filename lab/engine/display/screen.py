@@ -20,7 +20,8 @@ _SIGNS: Final = {
 _COLORS: Final = {"+": "32", "~": "33", "-": "31", "+-": "35", "++": "32", "--": "31"}
 _DOING: Final = {
     "create": ("creating", "created"), "update": ("updating", "updated"), "delete": ("deleting", "deleted"),
-    "replace": ("replacing", "replaced"), "create-replacement": ("creating replacement", "created replacement"),
+    "replace": ("replacing", "replaced"),
+    "create-replacement": ("creating replacement", "created replacement"),
     "delete-replaced": ("deleting original", "deleted original"), "refresh": ("refreshing", "refreshed"),
     "remove-pending-replace": ("completing deletion", "completed deletion"),
 }  # fmt: skip
@@ -69,11 +70,12 @@ class Screen:
     def _hidden(metadata: Mapping[str, Any]) -> bool:
         if is_default_provider(metadata["urn"], metadata["type"]):
             return True
-        return metadata["op"] == "same" or metadata["type"] == STACK_TYPE
+        return bool(metadata["op"] == "same" or metadata["type"] == STACK_TYPE)
 
     def _label(self, metadata: Mapping[str, Any]) -> str:
         sign = _SIGNS.get(metadata["op"], " ")
-        return f" {self._paint(sign.ljust(2), _COLORS.get(sign, ''))} {metadata['type']} {urn_name(metadata['urn'])}"
+        painted = self._paint(sign.ljust(2), _COLORS.get(sign, ""))
+        return f" {painted} {metadata['type']} {urn_name(metadata['urn'])}"
 
     def _begin(self, event: Mapping[str, Any]) -> None:
         metadata = event["metadata"]
