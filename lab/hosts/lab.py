@@ -176,10 +176,13 @@ class Lab:
             raise HostError(f"host {key} is off")
         return [
             *("nsenter", "--target", str(running["leader"])),
-            *("--mount", "--uts", "--ipc", "--net", "--pid", "--root"),
+            *("--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--no-fork"),
             *("env", "-i", "-C", "/", "HOME=/root"),
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             *("setpriv", f"--bounding-set={','.join(_foreign_capabilities(running['leader']))}"),
+            # Forks into the host's processes. nsenter's own fork would stop for good when a host that
+            # shuts down stops its processes.
+            *("sh", "-c", '"$@"; exit $?', "enter"),
             *argv,
         ]
 
