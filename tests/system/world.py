@@ -56,7 +56,8 @@ class World:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PULUMI_")}
         environment["WGMESH_PULUMI"] = f"{sys.executable} -m lab run"
         result = subprocess.run(
-            words, cwd=self.folder, env=environment, check=False, text=True, timeout=timeout,
+            words, cwd=self.folder, env=environment, check=False, timeout=timeout,
+            text=True, errors="replace",  # binary files too are searched for secrets
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return Run(result.returncode, result.stdout)
