@@ -4,6 +4,7 @@ Where the cloud listens and which token it takes is what the stack file says, so
 runs as it would against the real one.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -104,6 +105,7 @@ class Rehearsal:
         command = [sys.executable, "-m", "lab.engine"] if self.engine == "lab" else [_pulumi()]
         environment = self.environment()
         self._select(command, environment)
+        self._release_lock_of_the_dead(command, environment)
         return subprocess.run(
             [*command, *words, "--stack", self.stack], cwd=self.project, env=environment, check=False
         ).returncode
@@ -136,6 +138,20 @@ class Rehearsal:
             raise RehearsalError(f"could not create the stack {self.stack}: {result.stderr.strip()}")
         made.touch()
 
+    def _release_lock_of_the_dead(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Do what Pulumi leaves to people: release the stack's lock when the run that held it was killed.
+
+        Safe here, as the lab's state is used from this machine only.
+        """
+        folder = self.state / self.engine / ".pulumi" / "locks" / "organization"
+        locks = [json.loads(path.read_text()) for path in folder.glob(f"*/{self.stack}/*.json")]
+        if locks and not any(_is_an_engine(lock.get("pid", 0)) for lock in locks):
+            print("a former run was killed: releasing its lock", file=sys.stderr)
+            subprocess.run(
+                [*command, "cancel", "--yes", "--stack", self.stack],
+                cwd=self.project, env=environment, check=False, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
     def _own_state(self) -> None:
         """Remember which engine keeps this lab's state, and refuse the other one."""
         self.state.mkdir(exist_ok=True)
@@ -151,6 +167,15 @@ class Rehearsal:
     def _owner(self) -> str | None:
         marker = self.state / "owner"
         return marker.read_text().strip() if marker.exists() else None
+
+
+def _is_an_engine(pid: int) -> bool:
+    """Whether the process still runs and is an engine, not a later one with the number of a dead one."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(word == b"lab.engine" or word.endswith(b"pulumi") for word in words)
 
 
 def _pulumi() -> str:
