@@ -5,12 +5,11 @@ from typing import Any
 
 import pulumi
 
-from mesh.plan import plan_mesh
+from mesh.plan import MeshPlan
 from mesh.program import hooks, keys
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
 from mesh.program.node import MeshKeys, Node
-from mesh.settings import Settings
 
 __all__ = ["Mesh"]
 
@@ -22,9 +21,8 @@ class Mesh(pulumi.ComponentResource):
     with the number of nodes, not with the number of pairs.
     """
 
-    def __init__(self, name: str, settings: Settings, *, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, plan: MeshPlan, *, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("wireguard-mesh:index:Mesh", name, None, opts)
-        plan = plan_mesh(settings)
         child = pulumi.ResourceOptions(parent=self)
         shared = self._shared_keys()
         cloud = Cloud.declare(
