@@ -2,13 +2,13 @@
 
 import pulumi
 
-from mesh.plan import plan_mesh
+from mesh.plan import PlanError, plan_mesh
 from mesh.program import Mesh
 from mesh.settings import SettingsError, parse_settings
 
 try:
     plan = plan_mesh(parse_settings(pulumi.Config().require_object("mesh")))
-except SettingsError as error:
+except (SettingsError, PlanError) as error:
     raise pulumi.RunError(str(error)) from None
 
 mesh = Mesh("mesh", plan)

@@ -13,7 +13,7 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from mesh.plan import NodePlan
-from mesh.settings import PublicPort
+from mesh.settings import PortRange
 
 __all__ = ["Cloud", "labels"]
 
@@ -50,7 +50,7 @@ class Cloud:
         parent: pulumi.Resource,
         hooks: pulumi.ResourceHookBinding,
         management_key: pulumi.Input[str],
-        firewalls: Mapping[str, tuple[PublicPort, ...]],
+        firewalls: Mapping[str, tuple[PortRange, ...]],
         placement_groups: tuple[int, ...],
         port: int,
     ) -> "Cloud":
@@ -141,7 +141,7 @@ class Cloud:
         )
 
 
-def _firewall_rules(ports: tuple[PublicPort, ...], wireguard_port: int) -> list[hcloud.FirewallRuleArgs]:
+def _firewall_rules(ports: tuple[PortRange, ...], wireguard_port: int) -> list[hcloud.FirewallRuleArgs]:
     """Let in what a node may ever need; the node's own firewall, under trial, narrows it down.
 
     SSH is open to every source here: a wrong limit at this place could not be undone by any node.

@@ -4,50 +4,25 @@ Every check reads the raw values and passes over those that cannot be read, whic
 elsewhere: so one mistake hides no other.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network
-from typing import Any, Final, TypeVar
-
-from pydantic_core import PydanticCustomError
+from typing import Any, Final
 
 from mesh.settings import fields
-from mesh.settings.models import PublicPort, public_port
+from mesh.settings.models import PortRange, port_range
 from mesh.settings.problems import show
+from mesh.settings.raw import Finding, listed, nodes, read
+from mesh.settings.references import check_groups, check_policy, check_policy_tests, check_rollout
 
-__all__ = ["CHECKS", "Finding"]
-
-# RFC 1123 host name in lower case; `<stack>-<name>` must stay a host name of 63 characters.
-_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
-_T = TypeVar("_T")
-
-Finding = tuple[tuple[int | str, ...], str]
-"""A path below the mesh, and what is wrong there."""
-
-
-def _read(field: Callable[[object], _T], value: object) -> _T | None:
-    try:
-        return field(value)
-    except PydanticCustomError:
-        return None
-
-
-def _nodes(raw: Mapping[Any, Any]) -> dict[str, Any]:
-    nodes = raw.get("nodes")
-    return {str(name): node for name, node in nodes.items()} if isinstance(nodes, Mapping) else {}
-
-
-def _listed(owner: object, key: str) -> list[Any]:
-    value = owner.get(key) if isinstance(owner, Mapping) else None
-    return value if isinstance(value, list) else []
+__all__ = ["CHECKS"]
 
 
 def _names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
-    nodes = raw.get("nodes")
-    if isinstance(nodes, Mapping) and not nodes:
+    found = raw.get("nodes")
+    if isinstance(found, Mapping) and not found:
         yield ("nodes",), "is empty; a mesh has at least one node"
-    for name in nodes if isinstance(nodes, Mapping) else ():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+    for name in found if isinstance(found, Mapping) else ():
+        if not isinstance(name, str) or not fields.NAME.fullmatch(name):
             yield (
                 ("nodes", str(name)),
                 f"{show(name)} is not a host name: lower-case letters, digits and inner hyphens, at most 48",
@@ -57,14 +32,14 @@ def _names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
 
 
 def _addresses(raw: Mapping[Any, Any]) -> Iterator[Finding]:
-    cidr = _read(fields.mesh_network, raw.get("cidr"))
-    nodes = _nodes(raw)
-    if cidr is not None and len(nodes) > cidr.num_addresses - 2:
+    cidr = read(fields.mesh_network, raw.get("cidr"))
+    everyone = nodes(raw)
+    if cidr is not None and len(everyone) > cidr.num_addresses - 2:
         room = cidr.num_addresses - 2
-        yield ("cidr",), f"{cidr} has room for {room} nodes, and there are {len(nodes)}; widen it"
+        yield ("cidr",), f"{cidr} has room for {room} nodes, and there are {len(everyone)}; widen it"
     owner: dict[IPv4Address, str] = {}
-    for name, node in nodes.items():
-        address = _read(fields.address, node.get("address") if isinstance(node, Mapping) else None)
+    for name, node in everyone.items():
+        address = read(fields.address, node.get("address") if isinstance(node, Mapping) else None)
         if address is None:
             continue
         refusal = None if cidr is None else _outside(address, cidr)
@@ -86,18 +61,22 @@ def _outside(address: IPv4Address, cidr: IPv4Network) -> str | None:
 
 
 def _public_ports(raw: Mapping[Any, Any]) -> Iterator[Finding]:
-    wireguard = _read(fields.integer, raw.get("port", 51820))
-    for name, node in _nodes(raw).items():
-        seen: list[PublicPort] = []
-        for index, value in enumerate(_listed(node, "public")):
-            port = _read(public_port, value)
+    wireguard = read(fields.integer, raw.get("port", 51820))
+    settings = raw.get("ssh")
+    ssh = read(fields.integer, settings.get("port", 22) if isinstance(settings, Mapping) else 22)
+    for name, node in nodes(raw).items():
+        seen: list[PortRange] = []
+        for index, value in enumerate(listed(node, "public")):
+            port = read(port_range, value)
             if port is None:
                 continue
             path = ("nodes", name, "public", index)
             if wireguard is not None and port.protocol == "udp" and port.first <= wireguard <= port.last:
                 yield path, f"{port} includes WireGuard's own port {wireguard}; it is open to peers anyway"
+            if ssh is not None and port.protocol == "tcp" and port.first <= ssh <= port.last:
+                yield path, f"{port} includes SSH's port {ssh}; who may use it is said under ssh.from"
             for other in seen:
-                if port.protocol == other.protocol and port.first <= other.last and other.first <= port.last:
+                if port.overlaps(other):
                     yield path, f"{port} overlaps {other}; name each port once"
             seen.append(port)
 
@@ -106,5 +85,9 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     _names,
     _addresses,
     _public_ports,
+    check_groups,
+    check_policy,
+    check_policy_tests,
+    check_rollout,
 )
 """Each takes the raw value of the mesh and yields what is wrong with it."""

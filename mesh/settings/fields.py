@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import fnmatch
 import math
 import re
 from collections.abc import Callable
@@ -10,7 +11,25 @@ from typing import Final, Literal
 
 from mesh.settings.problems import refuse, show
 
-__all__ = ["address", "authorized_key", "integer", "items", "mesh_network", "mtu", "source_network", "word"]
+__all__ = [
+    "NAME",
+    "address",
+    "authorized_key",
+    "host_name",
+    "integer",
+    "interface",
+    "items",
+    "mesh_network",
+    "mtu",
+    "one_of",
+    "source_network",
+    "text",
+    "word",
+]
+
+# RFC 1123 host name in lower case; `<stack>-<name>` must stay a host name of 63 characters.
+NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
+_MESH_INTERFACE: Final = "wg0"
 
 _MTU_LOWEST: Final = 1280  # IPv6's minimum link MTU, RFC 8200 section 5
 _MTU_HIGHEST: Final = 8920  # a 9000 byte jumbo frame less WireGuard's 80
@@ -141,6 +160,39 @@ def word(example: str) -> Callable[[object], str]:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", given):
             raise refuse(f"{show(given)} is not a name such as {example}")
         return given
+
+    return check
+
+
+def host_name(value: object) -> str:
+    """The name of a node or of a group of nodes."""
+    given = text(value, "the name of a node or group")
+    if not NAME.fullmatch(given):
+        raise refuse(f"{show(given)} is not a name: lower-case letters, digits and inner hyphens, at most 48")
+    return given
+
+
+def interface(value: object) -> str:
+    """The name of a network interface, or the beginning of several with `*` after it."""
+    given = text(value, "an interface such as docker0 or br-*")
+    # 15 characters and neither slash nor space: Linux, dev_valid_name() in net/core/dev.c
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}|[A-Za-z0-9][A-Za-z0-9_.-]{0,13}\*", given):
+        raise refuse(f"{show(given)} is not an interface such as docker0 or br-*")
+    for own in (_MESH_INTERFACE, "lo"):
+        if fnmatch.fnmatchcase(own, given):
+            raise refuse(
+                f"{given} includes {own}, which has rules of its own; name the bridges of containers"
+            )
+    return given
+
+
+def one_of(*words: str) -> Callable[[object], str]:
+    """One of a few words."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise refuse(f"{show(value)} is not one of {', '.join(words)}")
+        return value
 
     return check
 

@@ -6,9 +6,10 @@ from typing import Any, Final, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from mesh.settings.checks import CHECKS, Finding
+from mesh.settings.checks import CHECKS
 from mesh.settings.models import Defaults, Model, Settings
 from mesh.settings.problems import Problem, SettingsError, nearest, path_text, show
+from mesh.settings.raw import Finding
 
 __all__ = ["parse_settings"]
 
@@ -91,7 +92,10 @@ _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
     "model_type": lambda details: f"{show(details['input'])} is not a mapping of keys and values",
     "dict_type": lambda details: f"{show(details['input'])} is not a mapping of node names",
     "bool_type": lambda details: f"{show(details['input'])} is neither true nor false",
-    "too_short": lambda _: "is empty; leave it out for the default, or list at least one entry",
+    "too_short": lambda details: (
+        "is empty; list at least one entry"
+        + (", or leave it out for the default" if details["loc"][0] == "ssh" else "")
+    ),
 }
 
 

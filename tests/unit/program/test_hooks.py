@@ -6,8 +6,7 @@ import pytest
 from mesh.program.hooks import already_exists, wants_reconnect
 
 RECONNECT = (
-    'error: Process exited with status 75: running " exec python3 x apply":\n'
-    "staged\nRECONNECT 3f2a9c\n"
+    'error: Process exited with status 75: running " exec python3 x apply":\nstaged\nRECONNECT 3f2a9c\n'
 )
 LOST = "wait: remote command exited without exit status or exit signal"
 

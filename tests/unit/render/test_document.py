@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mesh.host.document import parse_document
@@ -12,17 +12,21 @@ from mesh.plan import KeyNames
 from mesh.render import UNKNOWN_TEXT, RenderError, render_document
 from tests.unit.meshes import MANAGEMENT, directory_of, documents_of, key_names_of, meshes, plan_of
 
+few = settings(max_examples=30)  # rendering a mesh takes a while, and meshes are alike
+
 PAIR: dict[str, Any] = {
     "cidr": "10.10.0.0/24",
     "nodes": {"a": {"address": "10.10.0.1"}, "b": {"address": "10.10.0.2"}},
 }
 
 
+@few
 @given(meshes())
 def test_the_same_mesh_gives_the_same_bytes(mesh: dict[str, Any]) -> None:
     assert documents_of(plan_of(mesh)) == documents_of(plan_of(mesh))
 
 
+@few
 @given(meshes(), st.randoms(use_true_random=False))
 def test_neither_stack_file_nor_directory_need_an_order(mesh: dict[str, Any], chance: random.Random) -> None:
     plan = plan_of(mesh)
@@ -36,12 +40,14 @@ def test_neither_stack_file_nor_directory_need_an_order(mesh: dict[str, Any], ch
         assert render_document(node, other, key_names_of(node), management_key=MANAGEMENT) == text
 
 
+@few
 @given(meshes())
 def test_every_document_is_one_the_agent_takes(mesh: dict[str, Any]) -> None:
     for text in documents_of(plan_of(mesh)).values():
         parse_document(text.encode())
 
 
+@few
 @given(meshes())
 def test_no_address_of_the_mesh_is_routed_to_two_peers(mesh: dict[str, Any]) -> None:
     for text in documents_of(plan_of(mesh)).values():
@@ -51,6 +57,7 @@ def test_no_address_of_the_mesh_is_routed_to_two_peers(mesh: dict[str, Any]) -> 
         assert f"{re.findall(r'^Address = ([0-9.]*)', text, re.MULTILINE)[0]}/32" not in allowed
 
 
+@few
 @given(meshes(at_least=2))
 def test_adding_a_node_adds_one_peer_and_set_elements_and_a_name(mesh: dict[str, Any]) -> None:
     *rest, added = mesh["nodes"]
