@@ -20,6 +20,13 @@ def test_the_engine_is_asked_for_the_stack(tmp_path: Path, stack: str | None, as
     assert (tmp_path / "asked").read_text() == f"stack output --json --show-secrets{asked}"
 
 
+def test_a_port_of_its_own_and_being_out_are_read(tmp_path: Path) -> None:
+    nodes = {**NODES, "db-1": {**NODES["db-1"], "ssh_port": 2222.0, "enabled": False}}
+    mesh = read_outputs(engine(tmp_path, {**OUTPUTS, "nodes": nodes}), None)
+    assert [(node.ssh_port, node.enabled) for node in mesh.nodes.values()] == [(22, True), (2222, False)]
+    assert str(mesh.node("db-1").ssh_port) == "2222"
+
+
 @pytest.mark.parametrize("outputs", [{}, {"nodes": NODES}, {"nodes": [], "ssh_private_key": "k"}])
 def test_a_stack_that_was_never_up_says_so(tmp_path: Path, outputs: Any) -> None:
     with pytest.raises(CliError, match="no mesh yet: bring it up first"):

@@ -1,6 +1,7 @@
 import asyncio
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,18 @@ def test_only_pairs_that_failed_are_tried_again(mesh: MeshOutputs, tmp_path: Pat
     _measure(mesh, tmp_path, "web-1 10.10.0.11\n", rounds=3)
     tried = (tmp_path / "tried").read_text().splitlines()
     assert sorted(tried) == ["db-1 10.10.0.2"] * 3 + ["web-1 10.10.0.11"]
+
+
+def test_a_node_that_is_out_is_not_asked_for(mesh: MeshOutputs, tmp_path: Path) -> None:
+    out = replace(mesh, nodes={**mesh.nodes, "db-1": replace(mesh.nodes["db-1"], enabled=False)})
+    reach = _measure(out, tmp_path, "")
+    assert reach.complete
+    assert reach.pairs == {}
+    assert not (tmp_path / "tried").exists()
+    console = Console(width=80)
+    with console.capture() as printed:
+        console.print(table(out, reach))
+    assert "db-1" not in printed.get()
 
 
 def test_a_way_in_that_is_not_there_is_named(mesh: MeshOutputs) -> None:

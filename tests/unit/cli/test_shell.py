@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,14 @@ def test_the_host_key_is_the_one_the_stack_knows_and_no_other(mesh: MeshOutputs,
     assert "StrictHostKeyChecking=yes" in words
     assert "GlobalKnownHostsFile=/dev/null" in words
     assert words[-1] == "root@192.0.2.2"
+
+
+def test_a_port_of_its_own_is_used_and_pinned(mesh: MeshOutputs, tmp_path: Path) -> None:
+    moved = replace(mesh, nodes={"web-1": replace(mesh.nodes["web-1"], ssh_port=2222)})
+    ssh(moved, "web-1", [])
+    assert (tmp_path / "known_hosts").read_text() == "[192.0.2.2]:2222 ssh-ed25519 A\n"
+    words = (tmp_path / "words").read_text().splitlines()
+    assert words[words.index("-p") + 1] == "2222"
 
 
 def test_the_key_is_readable_by_its_owner_alone_and_gone_afterwards(

@@ -3,7 +3,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from mesh.program.hooks import already_exists, wants_reconnect
+from mesh.program.hooks import already_exists, canary_answer, wants_reconnect
 
 RECONNECT = (
     'error: Process exited with status 75: running " exec python3 x apply":\nstaged\nRECONNECT 3f2a9c\n'
@@ -58,6 +58,36 @@ def test_a_lost_connection_is_tried_three_times(error: str) -> None:
 def test_only_the_newest_error_decides() -> None:
     assert not wants_reconnect(_args("Process exited with status 70: ROLLED-BACK late", RECONNECT))
     assert wants_reconnect(_args(RECONNECT, LOST))
+
+
+def test_a_canary_is_dialled_again_like_any_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    assert canary_answer("web-1")(_args(RECONNECT))
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Process exited with status 70: ROLLED-BACK silence",
+        "dial tcp 192.0.2.1:22: connect: no route to host",
+    ],
+)
+def test_a_canary_that_fails_says_that_the_others_are_spared_and_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    assert not canary_answer("web-1")(_args(error))
+    assert len(said) == 1
+    for words in (
+        "web-1 is the canary (mesh.rollout.canary) and web-1-apply failed",
+        "the files of all other nodes stay as they are",
+        "run up again",
+        "`enabled: false`",
+    ):
+        assert words in said[0]
 
 
 def test_a_taken_name_is_explained_and_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ def _secret(output: pulumi.Output[Any]) -> bool:
 def test_outputs_tell_how_to_reach_a_node_and_hide_the_key() -> None:
     mesh = run(MESH).mesh
     facts = mesh.nodes["a"]
-    assert facts["address"] == "10.10.0.1"
+    assert (facts["address"], facts["ssh_port"], facts["enabled"]) == ("10.10.0.1", 22, True)
     assert value_of(facts["public_ip"]).startswith("192.0.2.")
     assert len(value_of(facts["public_key"])) == 44
     assert value_of(facts["host_key"]).startswith("ssh-ed25519 ")
