@@ -13,7 +13,7 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from mesh.plan import NodePlan
-from mesh.settings import PublicPort
+from mesh.settings import PortRange
 
 __all__ = ["Cloud", "labels"]
 
@@ -50,13 +50,15 @@ class Cloud:
         parent: pulumi.Resource,
         hooks: pulumi.ResourceHookBinding,
         management_key: pulumi.Input[str],
-        firewalls: Mapping[str, tuple[PublicPort, ...]],
+        firewalls: Mapping[str, tuple[PortRange, ...]],
         placement_groups: tuple[int, ...],
         port: int,
+        ssh_port: int,
     ) -> "Cloud":
         """Declare the shared resources.
 
-        `firewalls` maps a name to the public ports behind it; `port` is WireGuard's UDP port.
+        `firewalls` maps a name to the public ports behind it; `port` is WireGuard's UDP port, `ssh_port`
+        where sshd listens.
         """
         stack = pulumi.get_stack()
         opts = pulumi.ResourceOptions(parent=parent, hooks=hooks)
@@ -74,7 +76,7 @@ class Cloud:
                 name: hcloud.Firewall(
                     f"firewall-{name}",
                     name=f"{stack}-{name}",
-                    rules=_firewall_rules(ports, port),
+                    rules=_firewall_rules(ports, port, ssh_port),
                     labels=labels(),
                     opts=opts,
                 )
@@ -141,7 +143,9 @@ class Cloud:
         )
 
 
-def _firewall_rules(ports: tuple[PublicPort, ...], wireguard_port: int) -> list[hcloud.FirewallRuleArgs]:
+def _firewall_rules(
+    ports: tuple[PortRange, ...], wireguard_port: int, ssh_port: int
+) -> list[hcloud.FirewallRuleArgs]:
     """Let in what a node may ever need; the node's own firewall, under trial, narrows it down.
 
     SSH is open to every source here: a wrong limit at this place could not be undone by any node.
@@ -154,7 +158,7 @@ def _firewall_rules(ports: tuple[PublicPort, ...], wireguard_port: int) -> list[
 
     return [
         allow("icmp", "ICMP"),
-        allow("tcp", "SSH", "22"),
+        allow("tcp", "SSH", str(ssh_port)),
         allow("udp", "WireGuard", str(wireguard_port)),
         *(allow(port.protocol, "public", port.range_text) for port in ports),
     ]

@@ -1,13 +1,15 @@
 """What the program answers when a step fails: dial again, or say what the user can do."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import pulumi
 
-__all__ = ["NAME_TAKEN", "RECONNECT", "already_exists", "wants_reconnect"]
+__all__ = ["CANARY", "NAME_TAKEN", "RECONNECT", "already_exists", "canary_answer", "wants_reconnect"]
 
 RECONNECT: Final = "wireguard-mesh-reconnect"
+CANARY: Final = "wireguard-mesh-canary"
 NAME_TAKEN: Final = "wireguard-mesh-name-taken"
 
 # The agent ends its first connection with this status and this last line (docs/protocol.md).
@@ -33,6 +35,23 @@ def wants_reconnect(args: pulumi.ErrorHookArgs) -> bool:
     if _LOST_CONNECTION.search(newest):
         return sum(1 for error in args.errors if _LOST_CONNECTION.search(error)) <= _LOST_CONNECTION_TRIES
     return False
+
+
+def canary_answer(canary: str) -> Callable[[pulumi.ErrorHookArgs], bool]:
+    """Return the hook for the commands of the canary: as for any node, and a word when it is given up."""
+
+    def answer(args: pulumi.ErrorHookArgs) -> bool:
+        if wants_reconnect(args):
+            return True
+        pulumi.log.error(
+            f"{canary} is the canary (mesh.rollout.canary) and {args.name} failed there: the change goes no "
+            f"further, the files of all other nodes stay as they are. Correct what the error says and run up "
+            f"again. If {canary} itself is broken, name another canary (or none) in the stack file, or take "
+            f"{canary} out with `enabled: false`, and run up again."
+        )
+        return False
+
+    return answer
 
 
 _CLOUD_COMMANDS = {
