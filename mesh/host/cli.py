@@ -15,7 +15,7 @@ from .install import check_archive, install
 from .keystore import collect_keys, parse_keys, store_keys
 from .lock import lock
 from .places import Places
-from .status import status
+from .status import check, status
 from .system import io_error, log
 from .trial import expire, run_trial
 
@@ -34,7 +34,8 @@ usage: wgmesh.pyz COMMAND
   install          put this file in place; standard input: its SHA-256
   keys             store keys; standard input: JSON
   apply [--local]  try and commit the node's files; standard input: the document
-  status           print the state as JSON
+  status           print the state as JSON, and how this node differs from its own files
+  check            the same, but how it differs from a document; standard input: the document
   boot, link-up, link-down, link-reload, run-trial TXN, expire TXN: called by systemd\
 """
 
@@ -62,16 +63,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
 
 def _run(places: Places, argv: list[str]) -> tuple[Answer, str]:
     command, rest = (argv[0], argv[1:]) if argv else ("", [])
-    if command == "install" and not rest:
-        return install(places, _read())
-    if command == "status" and not rest:
-        return Answer.DONE, status(places)
-    if command == "keys" and not rest:
-        check_archive(places)
-        return _keys(places, _read())
-    if command == "apply" and rest in ([], ["--local"]):
-        check_archive(places)
-        return apply(places, _read(), local=bool(rest))
+    if command in _COMMANDS and not rest:
+        return _COMMANDS[command](places)
+    if command == "apply" and rest == ["--local"]:
+        return _apply(places, local=True)
     if command in _UNIT_COMMANDS and not rest:
         _UNIT_COMMANDS[command](places)
         return Answer.DONE, ""
@@ -81,16 +76,31 @@ def _run(places: Places, argv: list[str]) -> tuple[Answer, str]:
     raise AgentError(Answer.USAGE, _USAGE)
 
 
+def _apply(places: Places, *, local: bool) -> tuple[Answer, str]:
+    check_archive(places)
+    return apply(places, _read(), local=local)
+
+
 def _read() -> bytes:
     return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
-def _keys(places: Places, raw: bytes) -> tuple[Answer, str]:
-    keys = parse_keys(raw)
+def _keys(places: Places) -> tuple[Answer, str]:
+    check_archive(places)
+    keys = parse_keys(_read())
     with lock(places, wait=_LOCK_WAIT):
         store_keys(places.keys, keys)
         collect_keys(places.keys, key_names_in_use(places) | set(keys))
     return Answer.STORED, f"{len(keys)} keys"
+
+
+_COMMANDS: dict[str, Callable[[Places], tuple[Answer, str]]] = {
+    "install": lambda places: install(places, _read()),
+    "keys": _keys,
+    "apply": lambda places: _apply(places, local=False),
+    "status": lambda places: (Answer.DONE, status(places)),
+    "check": lambda places: (Answer.DONE, check(places, _read())),
+}
 
 
 def _say(answer: Answer, detail: str) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Optional
 
 from .blocks import with_block
+from .difference import Difference
 from .document import AUTHORIZED_KEYS, HOSTS
 from .generation import Generation
+from .keystore import store_keys, stored_keys
 from .places import WG_UNIT, Places
 from .system import attempt, log, replace_link, run, write_file
 from .systemd import active_state, disabled, enable
@@ -25,6 +27,7 @@ def reconcile(places: Places, generation: Generation) -> None:
 
     Raises `AgentError` or `OSError`; may be run again at any time.
     """
+    store_keys(places.keys, {name: generation.keys[name] for name in _lost_keys(places, generation)})
     for path, target in _links(places):
         _link(path, target)
     for path, (mode, change) in _texts(places, generation).items():
@@ -39,20 +42,36 @@ def reconcile(places: Places, generation: Generation) -> None:
         run(["systemctl", "start", "--no-block", FIREWALL_UNIT])
 
 
-def etc_differences(places: Places, generation: Generation) -> list[str]:
-    """Say in words what `reconcile` would change."""
-    found = [
-        f"{path} is not the link to {target}" for path, target in _links(places) if _target(path) != target
-    ]
+def etc_differences(places: Places, generation: Generation) -> list[Difference]:
+    """Say what `reconcile` would change."""
+    found = []
+    for path, target in _links(places):
+        if _target(path) != target:
+            shown = f"a link to {_target(path)}" if path.is_symlink() else _kind(path)
+            found.append(Difference(str(path), shown, f"a link to {target}"))
     for path, (_mode_if_new, change) in _texts(places, generation).items():
         text = _read(path.resolve())
         if text is None or change(text) != text:
-            found.append(f"{path} does not hold what it should")
+            found.append(Difference(str(path), "missing" if text is None else "other lines", "our lines"))
     for path, mode in _modes(places, generation):
         if _mode(path) != (mode, 0, 0):
-            found.append(f"{path} should be root's with mode {mode:04o}")
-    found += [f"{unit} is not enabled" for unit in disabled(_ENABLED)]
-    return found
+            found.append(Difference(str(path), _shown(_mode(path)), _shown((mode, 0, 0))))
+    found += [
+        Difference(str(places.keys / name), "missing", "there") for name in _lost_keys(places, generation)
+    ]
+    return found + [Difference(unit, "disabled", "enabled") for unit in disabled(_ENABLED)]
+
+
+def _lost_keys(places: Places, generation: Generation) -> list[str]:
+    return sorted(generation.keys.keys() - stored_keys(places.keys, generation.keys))
+
+
+def _kind(path: Path) -> str:
+    return "a file" if path.exists() else "missing"
+
+
+def _shown(mode: Optional[tuple[int, int, int]]) -> str:
+    return "missing" if mode is None else f"mode {mode[0]:04o}, owner {mode[1]}:{mode[2]}"
 
 
 def _links(places: Places) -> list[tuple[Path, str]]:
@@ -65,7 +84,7 @@ def _links(places: Places) -> list[tuple[Path, str]]:
 
 def _texts(places: Places, generation: Generation) -> dict[Path, tuple[int, _Change]]:
     """Return the files that are texts of ours, at least in part: mode if new, and what to make of them."""
-    hosts, keys = generation.text(HOSTS), generation.text(AUTHORIZED_KEYS)
+    hosts, keys = generation.files[HOSTS], generation.files[AUTHORIZED_KEYS]
     rescue = rescue_ruleset(ssh_ports(), generation.file.port)
     return {
         places.hosts: (0o644, lambda text: with_block(text, hosts)),
@@ -76,12 +95,15 @@ def _texts(places: Places, generation: Generation) -> dict[Path, tuple[int, _Cha
 
 def _modes(places: Places, generation: Generation) -> list[tuple[Path, int]]:
     folders = (places.state, places.keys, places.generations, generation.folder)
-    files = [*generation.folder.iterdir(), *places.keys.iterdir()]
+    files = [file for folder in folders[1::2] if folder.is_dir() for file in sorted(folder.iterdir())]
     return [*((folder, 0o700) for folder in folders), *((file, 0o600) for file in files)]
 
 
-def _mode(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
+def _mode(path: Path) -> Optional[tuple[int, int, int]]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
     return status.st_mode & 0o7777, status.st_uid, status.st_gid
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Optional
 
 from .answers import AgentError, Answer
+from .drift import running_differences
 from .etc import reconcile
 from .faults import step
 from .firewall import expected_table, live_table, load_table
@@ -18,10 +19,10 @@ from .generation import (
     load_link,
     write_originals,
 )
-from .interface import converge, interface_differences, read_link
+from .interface import converge, read_link
 from .lock import forced_lock, lock
 from .places import WG_UNIT, Places
-from .sysctl import originals_after, read_sysctls, set_sysctls
+from .sysctl import originals_after, set_sysctls
 from .system import attempt, boot_id, io_error, log, read_json, run, since_boot, write_json
 from .systemd import active_state, agent_command, arm_timer, kill, start_detached, stop
 from .undo import load_snapshot, restore, take_snapshot, target_sysctls
@@ -30,7 +31,6 @@ __all__ = [
     "Trial",
     "arm",
     "confirm",
-    "differences",
     "expire",
     "last_outcome",
     "load_trial",
@@ -186,25 +186,8 @@ def _change(places: Places, generation: Generation) -> None:
     step("sysctl")
 
 
-def differences(places: Places, generation: Generation) -> list[str]:
-    """Say in words how the running system differs from a generation."""
-    found = []
-    if live_table() != expected_table(generation.firewall):
-        found.append("the firewall table is another one")
-    found += interface_differences(generation.device, generation.link)
-    if active_state(WG_UNIT) != "active":
-        found.append(f"{WG_UNIT} is not active")
-    live = read_sysctls(places.sysctls, generation.sysctls)
-    found += [
-        f"{key} is {live[key]} instead of {value}"
-        for key, value in generation.sysctls.items()
-        if key in live and live[key] != value
-    ]
-    return found
-
-
 def _check(places: Places, generation: Generation) -> None:
-    found = differences(places, generation)
+    found = running_differences(places, generation)
     if found:
         raise AgentError(Answer.FAILED, f"self-check: {found[0]}")
 
@@ -254,12 +237,15 @@ def _write_originals(places: Places, generation: Generation) -> None:
 
 
 def finish(places: Places, trial: Trial, generation: Generation) -> None:
-    """Do what follows a commit; may be done again at any time. Raises `AgentError`, `OSError`."""
+    """Do what follows a commit; may be done again at any time. Raises `AgentError` (FAILED)."""
     step("committed")
     log(f"trial {trial.txn} is confirmed, {trial.digest} is committed")
     try:
         reconcile(places, generation)
         step("reconciled")
+    except (AgentError, OSError) as error:
+        reason = f"committed and in force, but not all of /etc follows: {_reason(error)}; run it again"
+        raise AgentError(Answer.FAILED, reason) from None
     finally:
         # Last: until then a crash leaves the timers, which find the commit and do this again.
         _clear(places, trial)
