@@ -2,8 +2,8 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Optional
 
 from .answers import AgentError, Answer
@@ -52,13 +52,21 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         failed = io_error(error)
         answer, detail = failed.answer, failed.reason
     except Exception as error:  # noqa: BLE001 - its text could hold anything, a key as well
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(place.filename)}:{place.lineno}"  # noqa: PTH119 - a name within a zip
-        answer, detail = Answer.FAILED, f"unexpected {type(error).__name__} at {where}"
+        answer, detail = Answer.FAILED, f"unexpected {type(error).__name__} at {_place(error)}"
     if answer.code:
         log(f"{' '.join(argv[:1])}: {answer.word} {detail}")
     _say(answer, detail)
     return answer.code
+
+
+def _place(error: Exception) -> str:
+    """Return where an exception was raised, as file and line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return (
+        f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "an unknown place"
+    )
 
 
 def _run(places: Places, argv: list[str]) -> tuple[Answer, str]:

@@ -176,13 +176,14 @@ def device_differences(live: Device, wanted: Device) -> list[Difference]:
     if live.fwmark != wanted.fwmark:
         found.append(Difference("fwmark", hex(live.fwmark), hex(wanted.fwmark)))
     found += [
-        Difference(f"peer {public}", "there", "none") for public in sorted(live.peers.keys() - wanted.peers)
+        Difference(f"peer {public}", "present", "absent")
+        for public in sorted(live.peers.keys() - wanted.peers)
     ]
     for public, peer in wanted.peers.items():
         if public in live.peers:
             found += _peer_differences(f"peer {public}", live.peers[public], peer)
         else:
-            found.append(Difference(f"peer {public}", "missing", "there"))
+            found.append(Difference(f"peer {public}", "absent", "present"))
     return found
 
 
@@ -212,8 +213,8 @@ def link_differences(live: Link, wanted: Link) -> list[Difference]:
         ("address", live.addresses, wanted.addresses),
         ("route", live.routes, wanted.routes),
     ):
-        found += [Difference(f"{kind} {name}", "missing", "there") for name in sorted(should - has)]
-        found += [Difference(f"{kind} {name}", "there", "none") for name in sorted(has - should)]
+        found += [Difference(f"{kind} {name}", "absent", "present") for name in sorted(should - has)]
+        found += [Difference(f"{kind} {name}", "present", "absent") for name in sorted(has - should)]
     if live.mtu != wanted.mtu:
         found.append(Difference("MTU", str(live.mtu), str(wanted.mtu)))
     if live.up != wanted.up:

@@ -1,5 +1,6 @@
 """What lies outside the agent's own folders: reconciled from the committed generation."""
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -52,12 +53,12 @@ def etc_differences(places: Places, generation: Generation) -> list[Difference]:
     for path, (_mode_if_new, change) in _texts(places, generation).items():
         text = _read(path.resolve())
         if text is None or change(text) != text:
-            found.append(Difference(str(path), "missing" if text is None else "other lines", "our lines"))
+            found.append(Difference(str(path), "absent" if text is None else "other lines", "our lines"))
     for path, mode in _modes(places, generation):
         if _mode(path) != (mode, 0, 0):
             found.append(Difference(str(path), _shown(_mode(path)), _shown((mode, 0, 0))))
     found += [
-        Difference(str(places.keys / name), "missing", "there") for name in _lost_keys(places, generation)
+        Difference(str(places.keys / name), "absent", "present") for name in _lost_keys(places, generation)
     ]
     return found + [Difference(unit, "disabled", "enabled") for unit in disabled(_ENABLED)]
 
@@ -67,11 +68,11 @@ def _lost_keys(places: Places, generation: Generation) -> list[str]:
 
 
 def _kind(path: Path) -> str:
-    return "a file" if path.exists() else "missing"
+    return "a file" if path.exists() else "absent"
 
 
 def _shown(mode: Optional[tuple[int, int, int]]) -> str:
-    return "missing" if mode is None else f"mode {mode[0]:04o}, owner {mode[1]}:{mode[2]}"
+    return "absent" if mode is None else f"mode {mode[0]:04o}, owner {mode[1]}:{mode[2]}"
 
 
 def _links(places: Places) -> list[tuple[Path, str]]:
@@ -118,6 +119,7 @@ def _read(path: Path) -> Optional[str]:
         return None
 
 
+@functools.lru_cache(maxsize=1)
 def ssh_ports() -> list[int]:
     """Return the ports sshd is configured to listen on."""
     shown = attempt(["sshd", "-T"]) or ""

@@ -97,7 +97,7 @@ def firewall_differences(text: str) -> list[Difference]:
     """Say how our live table differs from this file, rule by rule."""
     live = live_table()
     if live is None:
-        return [Difference(f"firewall table inet {TABLE}", "missing", "there")]
+        return [Difference(f"firewall table inet {TABLE}", "absent", "present")]
     if live == expected_table(text):
         return []
     listed, wanted = run(_TEXT), _in_scratch(text, _TEXT)
@@ -112,9 +112,9 @@ def line_differences(live: str, wanted: str) -> list[Difference]:
     for line in difflib.ndiff(live.splitlines(), wanted.splitlines()):
         rule = " ".join(line[2:].split())
         if line.startswith("- "):
-            found.append(Difference("firewall", rule, "nothing there"))
+            found.append(Difference("firewall", rule, "absent"))
         elif line.startswith("+ "):
-            found.append(Difference("firewall", "missing", rule))
+            found.append(Difference("firewall", "absent", rule))
     return found
 
 

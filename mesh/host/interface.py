@@ -79,7 +79,7 @@ def interface_differences(device: Optional[Device], link: Link) -> list[Differen
     """Say how the live interface differs from what it should be; None leaves the device out."""
     live = read_link()
     if live is None:
-        return [Difference(f"link {INTERFACE}", "missing", "there")]
+        return [Difference(f"link {INTERFACE}", "absent", "present")]
     found = [] if device is None else device_differences(read_device(), device)
     return found + link_differences(live, link)
 

@@ -9,7 +9,7 @@ from .difference import Difference
 from .document import Document, parse_document
 from .drift import differences
 from .generation import current_digest
-from .install import archive_digest
+from .install import agent_digest
 from .interface import read_traffic
 from .places import Places
 from .system import read_json, since_boot
@@ -42,7 +42,7 @@ def _report(places: Places, found: list[Difference]) -> str:
     outcome = read_json(places.outcome)
     value: dict[str, Any] = {
         "version": VERSION,
-        "agent": archive_digest(),
+        "agent": agent_digest(places),
         "current": current_digest(places),
         "state": trial.phase if trial else "idle",
         "trial": None,

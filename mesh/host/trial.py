@@ -24,7 +24,7 @@ from .lock import forced_lock, lock
 from .places import WG_UNIT, Places
 from .sysctl import originals_after, set_sysctls
 from .system import attempt, boot_id, io_error, log, read_json, run, since_boot, write_json
-from .systemd import active_state, agent_command, arm_timer, kill, start_detached, stop
+from .systemd import active_state, agent_command, arm_timers, kill, start_detached, stop
 from .undo import load_snapshot, restore, take_snapshot, target_sysctls
 
 __all__ = [
@@ -117,8 +117,9 @@ def arm(places: Places, generation: Generation) -> Trial:
         step("snapshot")
         _save(places, trial)
         step("pending")
-        for unit, extra in zip(trial.timers, (0.0, _SECOND_TIMER)):
-            arm_timer(unit, seconds + extra, agent_command(places, "expire", trial.txn))
+        first, second = trial.timers
+        timers = {first: seconds, second: seconds + _SECOND_TIMER}
+        arm_timers(timers, agent_command(places, "expire", trial.txn))
         step("armed")
     except (AgentError, OSError):
         _clear(places, trial)
@@ -174,13 +175,13 @@ def _change(places: Places, generation: Generation) -> None:
     if live_table() != expected_table(generation.firewall):
         load_table(generation.firewall)
     step("firewall")
-    if read_link() is None or active_state(WG_UNIT) != "active":
-        # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
-        verb = "restart" if active_state(WG_UNIT) == "active" else "start"
-        attempt(["systemctl", "reset-failed", WG_UNIT])
-        run(["systemctl", verb, WG_UNIT], timeout=60)
-    else:
+    state = active_state(WG_UNIT)
+    if state == "active" and read_link() is not None:
         converge(generation.device, generation.link)
+    else:
+        # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
+        attempt(["systemctl", "reset-failed", WG_UNIT])
+        run(["systemctl", "restart" if state == "active" else "start", WG_UNIT], timeout=60)
     step("interface")
     set_sysctls(places.sysctls, target_sysctls(generation, load_link(places.current)))
     step("sysctl")
