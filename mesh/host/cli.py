@@ -13,6 +13,7 @@ from .document import MAX_BYTES
 from .generation import key_names_in_use
 from .install import check_archive, install
 from .keystore import collect_keys, parse_keys, store_keys
+from .leave import leave
 from .lock import lock
 from .places import Places
 from .status import check, status
@@ -36,6 +37,7 @@ usage: wgmesh.pyz COMMAND
   apply [--local]  try and commit the node's files; standard input: the document
   status           print the state as JSON, and how this node differs from its own files
   check            the same, but how it differs from a document; standard input: the document
+  leave            take everything away again and put back what was there before
   boot, link-up, link-down, link-reload, run-trial TXN, expire TXN: called by systemd\
 """
 
@@ -108,6 +110,7 @@ _COMMANDS: dict[str, Callable[[Places], tuple[Answer, str]]] = {
     "apply": lambda places: _apply(places, local=False),
     "status": lambda places: (Answer.DONE, status(places)),
     "check": lambda places: (Answer.DONE, check(places, _read())),
+    "leave": leave,
 }
 
 

@@ -17,9 +17,10 @@ from .system import attempt, log, replace_link, run, write_file
 from .systemd import active_state, disabled, enable
 from .units import BOOT_UNIT, FIREWALL_UNIT, rescue_ruleset
 
-__all__ = ["etc_differences", "reconcile", "ssh_ports"]
+__all__ = ["ENABLED_UNITS", "etc_differences", "managed_links", "reconcile", "ssh_ports"]
 
-_ENABLED = (FIREWALL_UNIT, BOOT_UNIT, WG_UNIT)
+ENABLED_UNITS = (FIREWALL_UNIT, BOOT_UNIT, WG_UNIT)
+"""The units of a node that start at boot."""
 _Change = Callable[[str], str]
 
 
@@ -29,15 +30,15 @@ def reconcile(places: Places, generation: Generation) -> None:
     Raises `AgentError` or `OSError`; may be run again at any time.
     """
     store_keys(places.keys, {name: generation.keys[name] for name in _lost_keys(places, generation)})
-    for path, target in _links(places):
-        _link(path, target)
+    for path, target in managed_links(places):
+        _link(path, target, was_ours=places.previous.is_symlink())
     for path, (mode, change) in _texts(places, generation).items():
         _edit(path, mode, change)
     for path, mode in _modes(places, generation):
         if _mode(path) != (mode, 0, 0):
             os.chown(path, 0, 0)
             path.chmod(mode)
-    enable(_ENABLED)
+    enable(ENABLED_UNITS)
     if active_state(FIREWALL_UNIT) != "active":
         attempt(["systemctl", "reset-failed", FIREWALL_UNIT])
         run(["systemctl", "start", "--no-block", FIREWALL_UNIT])
@@ -46,7 +47,7 @@ def reconcile(places: Places, generation: Generation) -> None:
 def etc_differences(places: Places, generation: Generation) -> list[Difference]:
     """Say what `reconcile` would change."""
     found = []
-    for path, target in _links(places):
+    for path, target in managed_links(places):
         if _target(path) != target:
             shown = f"a link to {_target(path)}" if path.is_symlink() else _kind(path)
             found.append(Difference(str(path), shown, f"a link to {target}"))
@@ -60,7 +61,7 @@ def etc_differences(places: Places, generation: Generation) -> list[Difference]:
     found += [
         Difference(str(places.keys / name), "absent", "present") for name in _lost_keys(places, generation)
     ]
-    return found + [Difference(unit, "disabled", "enabled") for unit in disabled(_ENABLED)]
+    return found + [Difference(unit, "disabled", "enabled") for unit in disabled(ENABLED_UNITS)]
 
 
 def _lost_keys(places: Places, generation: Generation) -> list[str]:
@@ -75,7 +76,8 @@ def _shown(mode: Optional[tuple[int, int, int]]) -> str:
     return "absent" if mode is None else f"mode {mode[0]:04o}, owner {mode[1]}:{mode[2]}"
 
 
-def _links(places: Places) -> list[tuple[Path, str]]:
+def managed_links(places: Places) -> list[tuple[Path, str]]:
+    """Return the paths that are links into the committed generation, with their targets."""
     return [
         (places.wg_conf, f"{places.current}/wg0.conf"),
         (places.sysctl_conf, f"{places.current}/sysctl.conf"),
@@ -126,13 +128,14 @@ def ssh_ports() -> list[int]:
     return sorted({int(port) for port in re.findall(r"(?m)^port (\d+)$", shown)}) or [22]
 
 
-def _link(path: Path, target: str) -> None:
+def _link(path: Path, target: str, *, was_ours: bool) -> None:
     path.parent.mkdir(mode=0o700 if path.parent.name == "wireguard" else 0o755, parents=True, exist_ok=True)
     if _target(path) == target:
         return
     if path.exists() and not path.is_symlink():
-        kept = path.with_name(f"{path.name}.before-wgmesh")
-        log(f"{path} was there before: kept as {kept}")
+        kept = path.with_name(f"{path.name}.{'by-hand' if was_ours else 'before-wgmesh'}")
+        log(f"{path} is somebody else's: kept as {kept}")
+        path.chmod(path.stat().st_mode & 0o700)  # whatever it is: there may be keys in it
         path.rename(kept)
     replace_link(path, target)
 
