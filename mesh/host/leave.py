@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-from pathlib import Path
 
 from .answers import AgentError, Answer
 from .blocks import without_block
@@ -49,10 +48,14 @@ def leave(places: Places) -> tuple[Answer, str]:
 def _restore_sysctls(places: Places) -> None:
     committed = load_link(places.current) or load_link(places.previous)
     for key, value in (committed.originals if committed else {}).items():
-        try:
-            set_sysctls(places.sysctls, {key: value})
-        except (AgentError, OSError) as error:
-            log(f"{key} stays as it is: {error}")
+        _put_back(places, key, value)
+
+
+def _put_back(places: Places, key: str, value: str) -> None:
+    try:
+        set_sysctls(places.sysctls, {key: value})
+    except (AgentError, OSError) as error:
+        log(f"{key} stays as it is: {error}")
 
 
 def _restore_links(places: Places) -> None:
@@ -87,10 +90,10 @@ def _has_key(text: str) -> bool:
 
 def _remove_units(places: Places) -> None:
     for name in unit_files(places, python="", nft=""):
-        path: Path = places.units / name
+        path = places.units / name
         path.unlink(missing_ok=True)
         if path.parent != places.units:
             with contextlib.suppress(OSError):
                 path.parent.rmdir()
     attempt(["systemctl", "daemon-reload"])
-    attempt(["systemctl", "reset-failed"])
+    attempt(["systemctl", "reset-failed", *ENABLED_UNITS])
