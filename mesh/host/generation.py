@@ -18,7 +18,7 @@ from .firewall import check_firewall
 from .keystore import fingerprint, load_keys
 from .places import Places
 from .sysctl import check_sysctls, parse_sysctls
-from .system import replace_link, run, sync_folder, write_file, write_json
+from .system import read_json, replace_link, run, sync_folder, write_file, write_json
 from .wgconf import KEY_LINE, WgFile, complete
 
 __all__ = [
@@ -26,11 +26,13 @@ __all__ = [
     "as_generation",
     "collect_generations",
     "commit",
+    "committed_originals",
     "current_digest",
     "generation_files",
     "key_names_in_use",
     "load_generation",
     "load_link",
+    "read_originals",
     "stage",
     "validate",
     "write_originals",
@@ -141,10 +143,6 @@ def load_generation(folder: Path) -> Generation:
 
 def as_generation(folder: Path, document: Document, keys: Mapping[str, str]) -> Generation:
     """Return what a document asks for; `folder` is where its generation lies, or would."""
-    try:
-        originals = json.loads((folder / _ORIGINALS).read_text())
-    except (OSError, ValueError):
-        originals = {}
     return Generation(
         folder=folder,
         digest=document.digest,
@@ -153,7 +151,7 @@ def as_generation(folder: Path, document: Document, keys: Mapping[str, str]) -> 
         link=wanted_link(document.wg),
         firewall=document.files[FIREWALL],
         sysctls=parse_sysctls(document.files[SYSCTL], where=SYSCTL),
-        originals=originals,
+        originals=read_originals(folder),
         files=document.files,
         keys=keys,
     )
@@ -205,6 +203,18 @@ def current_digest(places: Places) -> Optional[str]:
         return places.current.readlink().name
     except OSError:
         return None
+
+
+def read_originals(folder: Path) -> dict[str, str]:
+    """Return the kernel settings from before, also those of a generation that is damaged elsewhere."""
+    value = read_json(folder / _ORIGINALS) or {}
+    return {str(key): str(original) for key, original in value.items()}
+
+
+def committed_originals(places: Places) -> dict[str, str]:
+    """Return those of the committed generation, damaged or not; nothing before the first commit."""
+    digest = current_digest(places)
+    return read_originals(places.generations / digest) if digest else {}
 
 
 def write_originals(generation: Generation, originals: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from .answers import AgentError, Answer
 from .blocks import without_block
 from .etc import ENABLED_UNITS, managed_links
 from .firewall import delete_table
-from .generation import load_link
+from .generation import committed_originals
 from .interface import delete_link
 from .lock import lock
 from .places import WG_UNIT, Places
@@ -46,8 +46,7 @@ def leave(places: Places) -> tuple[Answer, str]:
 
 
 def _restore_sysctls(places: Places) -> None:
-    committed = load_link(places.current) or load_link(places.previous)
-    for key, value in (committed.originals if committed else {}).items():
+    for key, value in committed_originals(places).items():
         _put_back(places, key, value)
 
 

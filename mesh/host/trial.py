@@ -14,9 +14,9 @@ from .generation import (
     Generation,
     collect_generations,
     commit,
+    committed_originals,
     current_digest,
     load_generation,
-    load_link,
     write_originals,
 )
 from .interface import converge, read_link
@@ -101,7 +101,6 @@ def arm(places: Places, generation: Generation) -> Trial:
 
     Raises `AgentError`, and leaves nothing then. The lock must be held.
     """
-    committed = load_link(places.current)
     seconds = _deadline(places)
     trial = Trial(
         txn=secrets.token_hex(8),
@@ -113,7 +112,7 @@ def arm(places: Places, generation: Generation) -> Trial:
         repair=current_digest(places) == generation.digest,
     )
     try:
-        take_snapshot(places, target_sysctls(generation, committed))
+        take_snapshot(places, target_sysctls(generation, committed_originals(places)))
         step("snapshot")
         _save(places, trial)
         step("pending")
@@ -183,7 +182,7 @@ def _change(places: Places, generation: Generation) -> None:
         attempt(["systemctl", "reset-failed", WG_UNIT])
         run(["systemctl", "restart" if state == "active" else "start", WG_UNIT], timeout=60)
     step("interface")
-    set_sysctls(places.sysctls, target_sysctls(generation, load_link(places.current)))
+    set_sysctls(places.sysctls, target_sysctls(generation, committed_originals(places)))
     step("sysctl")
 
 
@@ -229,11 +228,9 @@ def _check_time(trial: Trial) -> None:
 
 
 def _write_originals(places: Places, generation: Generation) -> None:
-    committed = load_link(places.current)
     snapshot = load_snapshot(places)
-    before = originals_after(
-        committed.originals if committed else {}, snapshot.sysctls if snapshot else {}, generation.sysctls
-    )
+    live = snapshot.sysctls if snapshot else {}
+    before = originals_after(committed_originals(places), live, generation.sysctls)
     write_originals(generation, before)
 
 
