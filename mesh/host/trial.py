@@ -28,6 +28,7 @@ from .systemd import active_state, agent_command, arm_timers, kill, start_detach
 from .undo import load_snapshot, restore, take_snapshot, target_sysctls
 
 __all__ = [
+    "PHASES",
     "Trial",
     "arm",
     "confirm",
@@ -38,6 +39,9 @@ __all__ = [
     "run_trial",
     "start",
 ]
+
+PHASES = ("armed", "running", "live", "rolling-back")
+"""What a pending trial can be; without one a node is idle."""
 
 _DEADLINE = 90.0
 _DEADLINE_BOUNDS = (5.0, 300.0)
@@ -52,7 +56,7 @@ _LOCK_WAIT = 15.0
 class Trial:
     """A pending trial; times are seconds since boot.
 
-    `phase` is armed, running, live or rolling-back; `repair` means that its digest was already the
+    `phase` is one of `PHASES`; `repair` means that its digest was already the
     committed one, so that the removal of this record commits instead of the symlink.
     """
 
