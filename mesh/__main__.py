@@ -1,15 +1,18 @@
 """`python -m mesh`: the commands of day two."""
 
 import asyncio
+import json
 import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from mesh.cli import check, status
 from mesh.cli.outputs import CliError, read_outputs
 from mesh.cli.reach import measure, table
 from mesh.cli.shell import ssh
+from mesh.cli.state import read_state
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -41,6 +44,58 @@ def reach_command(
 def ssh_command(context: typer.Context, node: str, *, stack: Stack = None, pulumi: Pulumi = "pulumi") -> None:
     """Open a shell on a node, or run a command there."""
     raise typer.Exit(ssh(read_outputs(pulumi, stack), node, context.args))
+
+
+@app.command("check")
+def check_command(
+    *,
+    stack: Stack = None,
+    pulumi: Pulumi = "pulumi",
+    repair: Annotated[
+        bool, typer.Option(help="Bring the nodes that differ back, by trial and commit.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare every node with what the stack says; exit code 0 only if nothing differs (any more)."""
+    mesh = read_outputs(pulumi, stack)
+    files = read_state(pulumi, stack, mesh.nodes)
+    found = asyncio.run(check.check_mesh(mesh, files))
+    if repair:
+        found = asyncio.run(check.repair_mesh(mesh, files, found))
+    if as_json:
+        print(check.as_json(found))
+    elif any(not node.good or node.repaired for node in found):
+        _console().print(check.table(found))
+    bad = [node.node for node in found if not node.good]
+    if bad:
+        print(f"not what the stack says: {', '.join(bad)}", file=sys.stderr)
+        raise typer.Exit(1)
+    if not as_json:
+        print(f"all {len(found)} nodes are what the stack says")
+
+
+@app.command("status")
+def status_command(
+    *,
+    stack: Stack = None,
+    pulumi: Pulumi = "pulumi",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show each node's state, generation and agent, and its peers' handshakes and traffic."""
+    mesh = read_outputs(pulumi, stack)
+    found = asyncio.run(status.read_status(mesh))
+    if as_json:
+        print(json.dumps(found, indent=1))
+    else:
+        _console().print(status.table(mesh, found))
+    down = [node for node, report in found.items() if isinstance(report, str)]
+    if down:
+        raise CliError(f"no answer: {', '.join(down)}")
+
+
+def _console() -> Console:
+    """A pipe has no width: leave room for paths and rules there."""
+    return Console() if sys.stdout.isatty() else Console(width=180)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ class Answer(Enum):
     STORED = ("STORED", 0)
     CONFIRMED = ("CONFIRMED", 0)
     UNCHANGED = ("UNCHANGED", 0)
+    LEFT = ("LEFT", 0)
     DONE = ("DONE", 0)
     USAGE = ("USAGE", 64)
     REFUSED = ("REFUSED", 65)

@@ -5,6 +5,7 @@ from typing import Optional
 
 from .answers import AgentError, Answer
 from .document import Document, parse_document
+from .drift import running_differences
 from .etc import etc_differences, reconcile
 from .faults import step
 from .generation import Generation, current_digest, load_link, stage, validate
@@ -14,7 +15,7 @@ from .proof import prove_not_locked_out, ssh_session
 from .session import session_start
 from .system import read_json, since_boot
 from .systemd import active_state, require_systemd
-from .trial import Trial, arm, confirm, differences, last_outcome, load_trial, start
+from .trial import Trial, arm, confirm, last_outcome, load_trial, start
 
 __all__ = ["apply"]
 
@@ -94,7 +95,7 @@ def _in_force(places: Places, document: Document) -> Optional[Generation]:
     if current_digest(places) != document.digest:
         return None
     committed = load_link(places.current)
-    return None if committed is None or differences(places, committed) else committed
+    return None if committed is None or running_differences(places, committed) else committed
 
 
 def _confirm(places: Places, document: Document, began: Optional[float]) -> tuple[Answer, str]:

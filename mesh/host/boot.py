@@ -6,7 +6,7 @@ from typing import Optional
 from .answers import AgentError, Answer
 from .etc import reconcile
 from .firewall import expected_table, live_table, load_table
-from .generation import Generation, load_generation, load_link
+from .generation import Generation, committed_originals, load_generation, load_link
 from .interface import converge, create_link, delete_link, read_link
 from .lock import lock
 from .places import WG_UNIT, Places
@@ -14,6 +14,7 @@ from .sysctl import set_sysctls
 from .system import attempt, log, replace_link
 from .systemd import active_state
 from .trial import load_trial
+from .undo import target_sysctls
 
 __all__ = ["boot", "link_down", "link_reload", "link_up"]
 
@@ -69,13 +70,15 @@ def boot(places: Places) -> None:
             return
         for leftover in places.generations.glob(".*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        # systemd-sysctl has set those of the committed generation by now, even if it is damaged.
+        originals = committed_originals(places)
         committed = load_link(places.current)
         if committed is None:
             committed = _fall_back(places)
         if committed is None:
             return
         reconcile(places, committed)
-        set_sysctls(places.sysctls, committed.sysctls)
+        set_sysctls(places.sysctls, target_sysctls(committed, originals))
         if live_table() != expected_table(committed.firewall):
             load_table(committed.firewall)
     if active_state(WG_UNIT) == "inactive":

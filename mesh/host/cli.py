@@ -2,8 +2,8 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Optional
 
 from .answers import AgentError, Answer
@@ -13,9 +13,10 @@ from .document import MAX_BYTES
 from .generation import key_names_in_use
 from .install import check_archive, install
 from .keystore import collect_keys, parse_keys, store_keys
+from .leave import leave
 from .lock import lock
 from .places import Places
-from .status import status
+from .status import check, status
 from .system import io_error, log
 from .trial import expire, run_trial
 
@@ -34,7 +35,9 @@ usage: wgmesh.pyz COMMAND
   install          put this file in place; standard input: its SHA-256
   keys             store keys; standard input: JSON
   apply [--local]  try and commit the node's files; standard input: the document
-  status           print the state as JSON
+  status           print the state as JSON, and how this node differs from its own files
+  check            the same, but how it differs from a document; standard input: the document
+  leave            take everything away again and put back what was there before
   boot, link-up, link-down, link-reload, run-trial TXN, expire TXN: called by systemd\
 """
 
@@ -51,27 +54,29 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         failed = io_error(error)
         answer, detail = failed.answer, failed.reason
     except Exception as error:  # noqa: BLE001 - its text could hold anything, a key as well
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{os.path.basename(place.filename)}:{place.lineno}"  # noqa: PTH119 - a name within a zip
-        answer, detail = Answer.FAILED, f"unexpected {type(error).__name__} at {where}"
+        answer, detail = Answer.FAILED, f"unexpected {type(error).__name__} at {_place(error)}"
     if answer.code:
         log(f"{' '.join(argv[:1])}: {answer.word} {detail}")
     _say(answer, detail)
     return answer.code
 
 
+def _place(error: Exception) -> str:
+    """Return where an exception was raised, as file and line."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return (
+        f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "an unknown place"
+    )
+
+
 def _run(places: Places, argv: list[str]) -> tuple[Answer, str]:
     command, rest = (argv[0], argv[1:]) if argv else ("", [])
-    if command == "install" and not rest:
-        return install(places, _read())
-    if command == "status" and not rest:
-        return Answer.DONE, status(places)
-    if command == "keys" and not rest:
-        check_archive(places)
-        return _keys(places, _read())
-    if command == "apply" and rest in ([], ["--local"]):
-        check_archive(places)
-        return apply(places, _read(), local=bool(rest))
+    if command in _COMMANDS and not rest:
+        return _COMMANDS[command](places)
+    if command == "apply" and rest == ["--local"]:
+        return _apply(places, local=True)
     if command in _UNIT_COMMANDS and not rest:
         _UNIT_COMMANDS[command](places)
         return Answer.DONE, ""
@@ -81,16 +86,32 @@ def _run(places: Places, argv: list[str]) -> tuple[Answer, str]:
     raise AgentError(Answer.USAGE, _USAGE)
 
 
+def _apply(places: Places, *, local: bool) -> tuple[Answer, str]:
+    check_archive(places)
+    return apply(places, _read(), local=local)
+
+
 def _read() -> bytes:
     return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
-def _keys(places: Places, raw: bytes) -> tuple[Answer, str]:
-    keys = parse_keys(raw)
+def _keys(places: Places) -> tuple[Answer, str]:
+    check_archive(places)
+    keys = parse_keys(_read())
     with lock(places, wait=_LOCK_WAIT):
         store_keys(places.keys, keys)
         collect_keys(places.keys, key_names_in_use(places) | set(keys))
     return Answer.STORED, f"{len(keys)} keys"
+
+
+_COMMANDS: dict[str, Callable[[Places], tuple[Answer, str]]] = {
+    "install": lambda places: install(places, _read()),
+    "keys": _keys,
+    "apply": lambda places: _apply(places, local=False),
+    "status": lambda places: (Answer.DONE, status(places)),
+    "check": lambda places: (Answer.DONE, check(places, _read())),
+    "leave": leave,
+}
 
 
 def _say(answer: Answer, detail: str) -> None:

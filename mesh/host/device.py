@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional, Union
 
+from .difference import Difference
 from .places import INTERFACE
 from .wgconf import WgFile, clamped
 
@@ -16,6 +17,7 @@ __all__ = [
     "Secret",
     "device_differences",
     "link_commands",
+    "link_differences",
     "parse_addresses",
     "parse_dump",
     "parse_routes",
@@ -164,35 +166,59 @@ def _peer_arguments(live: Peer, wanted: Peer) -> list[Argument]:
     return arguments
 
 
-def device_differences(live: Device, wanted: Device) -> list[str]:
-    """Say in words how `live` differs; an endpoint may roam, so only a missing one counts."""
+def device_differences(live: Device, wanted: Device) -> list[Difference]:
+    """Say how `live` differs; an endpoint may roam, so only a missing one counts."""
     found = []
     if live.private_key != wanted.private_key:
-        found.append("the private key is another one")
+        found.append(Difference("private key", "another one" if live.private_key else "none", "this node's"))
     if live.port != wanted.port:
-        found.append(f"listen port {live.port} instead of {wanted.port}")
+        found.append(Difference("listen port", str(live.port), str(wanted.port)))
     if live.fwmark != wanted.fwmark:
-        found.append(f"fwmark {live.fwmark} instead of {wanted.fwmark}")
-    found += [f"peer {public} should not be there" for public in sorted(set(live.peers) - set(wanted.peers))]
+        found.append(Difference("fwmark", hex(live.fwmark), hex(wanted.fwmark)))
+    found += [
+        Difference(f"peer {public}", "present", "absent")
+        for public in sorted(live.peers.keys() - wanted.peers)
+    ]
     for public, peer in wanted.peers.items():
-        if public not in live.peers:
-            found.append(f"peer {public} is missing")
+        if public in live.peers:
+            found += _peer_differences(f"peer {public}", live.peers[public], peer)
         else:
-            found += [f"peer {public}: {what}" for what in _peer_differences(live.peers[public], peer)]
+            found.append(Difference(f"peer {public}", "absent", "present"))
     return found
 
 
-def _peer_differences(live: Peer, wanted: Peer) -> list[str]:
+def _peer_differences(name: str, live: Peer, wanted: Peer) -> list[Difference]:
     found = []
     if live.preshared_key != wanted.preshared_key:
-        found.append("another pre-shared key, or none")
+        shown = "another one" if live.preshared_key else "none"
+        found.append(
+            Difference(f"{name}: pre-shared key", shown, "this pair's" if wanted.preshared_key else "none")
+        )
     if wanted.endpoint and not live.endpoint:
-        found.append("no endpoint")
+        found.append(Difference(f"{name}: endpoint", "none", wanted.endpoint))
     if live.keepalive != wanted.keepalive:
-        found.append(f"keepalive {live.keepalive} instead of {wanted.keepalive}")
+        found.append(
+            Difference(f"{name}: keepalive", str(live.keepalive or "off"), str(wanted.keepalive or "off"))
+        )
     if live.allowed_ips != wanted.allowed_ips:
-        shown = ", ".join(sorted(live.allowed_ips)) or "nothing"
-        found.append(f"allowed IPs {shown} instead of {', '.join(sorted(wanted.allowed_ips))}")
+        shown, right = (", ".join(sorted(peer.allowed_ips)) or "none" for peer in (live, wanted))
+        found.append(Difference(f"{name}: allowed IPs", shown, right))
+    return found
+
+
+def link_differences(live: Link, wanted: Link) -> list[Difference]:
+    """Say how the link differs: addresses, MTU, whether it is up, routes."""
+    found = []
+    for kind, has, should in (
+        ("address", live.addresses, wanted.addresses),
+        ("route", live.routes, wanted.routes),
+    ):
+        found += [Difference(f"{kind} {name}", "absent", "present") for name in sorted(should - has)]
+        found += [Difference(f"{kind} {name}", "present", "absent") for name in sorted(has - should)]
+    if live.mtu != wanted.mtu:
+        found.append(Difference("MTU", str(live.mtu), str(wanted.mtu)))
+    if live.up != wanted.up:
+        found.append(Difference("link", "up" if live.up else "down", "up" if wanted.up else "down"))
     return found
 
 

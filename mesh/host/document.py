@@ -33,7 +33,8 @@ FILES = (WG_CONF, FIREWALL, SYSCTL, HOSTS, AUTHORIZED_KEYS)
 
 _FIRST_LINE = "wgmesh-files 1"
 _HEADER = re.compile(r"==> (\S+) <==")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+# Also what some programs take for the end of a line, so that no comment can hide a setting.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 

@@ -1,5 +1,6 @@
 """What lies outside the agent's own folders: reconciled from the committed generation."""
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -7,16 +8,19 @@ from pathlib import Path
 from typing import Optional
 
 from .blocks import with_block
+from .difference import Difference
 from .document import AUTHORIZED_KEYS, HOSTS
 from .generation import Generation
+from .keystore import store_keys, stored_keys
 from .places import WG_UNIT, Places
 from .system import attempt, log, replace_link, run, write_file
 from .systemd import active_state, disabled, enable
 from .units import BOOT_UNIT, FIREWALL_UNIT, rescue_ruleset
 
-__all__ = ["etc_differences", "reconcile", "ssh_ports"]
+__all__ = ["ENABLED_UNITS", "etc_differences", "managed_links", "reconcile", "ssh_ports"]
 
-_ENABLED = (FIREWALL_UNIT, BOOT_UNIT, WG_UNIT)
+ENABLED_UNITS = (FIREWALL_UNIT, BOOT_UNIT, WG_UNIT)
+"""The units of a node that start at boot."""
 _Change = Callable[[str], str]
 
 
@@ -25,37 +29,55 @@ def reconcile(places: Places, generation: Generation) -> None:
 
     Raises `AgentError` or `OSError`; may be run again at any time.
     """
-    for path, target in _links(places):
-        _link(path, target)
+    store_keys(places.keys, {name: generation.keys[name] for name in _lost_keys(places, generation)})
+    for path, target in managed_links(places):
+        _link(path, target, was_ours=places.previous.is_symlink())
     for path, (mode, change) in _texts(places, generation).items():
         _edit(path, mode, change)
     for path, mode in _modes(places, generation):
         if _mode(path) != (mode, 0, 0):
             os.chown(path, 0, 0)
             path.chmod(mode)
-    enable(_ENABLED)
+    enable(ENABLED_UNITS)
     if active_state(FIREWALL_UNIT) != "active":
         attempt(["systemctl", "reset-failed", FIREWALL_UNIT])
         run(["systemctl", "start", "--no-block", FIREWALL_UNIT])
 
 
-def etc_differences(places: Places, generation: Generation) -> list[str]:
-    """Say in words what `reconcile` would change."""
-    found = [
-        f"{path} is not the link to {target}" for path, target in _links(places) if _target(path) != target
-    ]
+def etc_differences(places: Places, generation: Generation) -> list[Difference]:
+    """Say what `reconcile` would change."""
+    found = []
+    for path, target in managed_links(places):
+        if _target(path) != target:
+            shown = f"a link to {_target(path)}" if path.is_symlink() else _kind(path)
+            found.append(Difference(str(path), shown, f"a link to {target}"))
     for path, (_mode_if_new, change) in _texts(places, generation).items():
         text = _read(path.resolve())
         if text is None or change(text) != text:
-            found.append(f"{path} does not hold what it should")
+            found.append(Difference(str(path), "absent" if text is None else "other lines", "our lines"))
     for path, mode in _modes(places, generation):
         if _mode(path) != (mode, 0, 0):
-            found.append(f"{path} should be root's with mode {mode:04o}")
-    found += [f"{unit} is not enabled" for unit in disabled(_ENABLED)]
-    return found
+            found.append(Difference(str(path), _shown(_mode(path)), _shown((mode, 0, 0))))
+    found += [
+        Difference(str(places.keys / name), "absent", "present") for name in _lost_keys(places, generation)
+    ]
+    return found + [Difference(unit, "disabled", "enabled") for unit in disabled(ENABLED_UNITS)]
 
 
-def _links(places: Places) -> list[tuple[Path, str]]:
+def _lost_keys(places: Places, generation: Generation) -> list[str]:
+    return sorted(generation.keys.keys() - stored_keys(places.keys, generation.keys))
+
+
+def _kind(path: Path) -> str:
+    return "a file" if path.exists() else "absent"
+
+
+def _shown(mode: Optional[tuple[int, int, int]]) -> str:
+    return "absent" if mode is None else f"mode {mode[0]:04o}, owner {mode[1]}:{mode[2]}"
+
+
+def managed_links(places: Places) -> list[tuple[Path, str]]:
+    """Return the paths that are links into the committed generation, with their targets."""
     return [
         (places.wg_conf, f"{places.current}/wg0.conf"),
         (places.sysctl_conf, f"{places.current}/sysctl.conf"),
@@ -65,7 +87,7 @@ def _links(places: Places) -> list[tuple[Path, str]]:
 
 def _texts(places: Places, generation: Generation) -> dict[Path, tuple[int, _Change]]:
     """Return the files that are texts of ours, at least in part: mode if new, and what to make of them."""
-    hosts, keys = generation.text(HOSTS), generation.text(AUTHORIZED_KEYS)
+    hosts, keys = generation.files[HOSTS], generation.files[AUTHORIZED_KEYS]
     rescue = rescue_ruleset(ssh_ports(), generation.file.port)
     return {
         places.hosts: (0o644, lambda text: with_block(text, hosts)),
@@ -76,12 +98,15 @@ def _texts(places: Places, generation: Generation) -> dict[Path, tuple[int, _Cha
 
 def _modes(places: Places, generation: Generation) -> list[tuple[Path, int]]:
     folders = (places.state, places.keys, places.generations, generation.folder)
-    files = [*generation.folder.iterdir(), *places.keys.iterdir()]
+    files = [file for folder in folders[1::2] if folder.is_dir() for file in sorted(folder.iterdir())]
     return [*((folder, 0o700) for folder in folders), *((file, 0o600) for file in files)]
 
 
-def _mode(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
+def _mode(path: Path) -> Optional[tuple[int, int, int]]:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
     return status.st_mode & 0o7777, status.st_uid, status.st_gid
 
 
@@ -96,19 +121,21 @@ def _read(path: Path) -> Optional[str]:
         return None
 
 
+@functools.lru_cache(maxsize=1)
 def ssh_ports() -> list[int]:
     """Return the ports sshd is configured to listen on."""
     shown = attempt(["sshd", "-T"]) or ""
     return sorted({int(port) for port in re.findall(r"(?m)^port (\d+)$", shown)}) or [22]
 
 
-def _link(path: Path, target: str) -> None:
+def _link(path: Path, target: str, *, was_ours: bool) -> None:
     path.parent.mkdir(mode=0o700 if path.parent.name == "wireguard" else 0o755, parents=True, exist_ok=True)
     if _target(path) == target:
         return
     if path.exists() and not path.is_symlink():
-        kept = path.with_name(f"{path.name}.before-wgmesh")
-        log(f"{path} was there before: kept as {kept}")
+        kept = path.with_name(f"{path.name}.{'by-hand' if was_ours else 'before-wgmesh'}")
+        log(f"{path} is somebody else's: kept as {kept}")
+        path.chmod(path.stat().st_mode & 0o700)  # whatever it is: there may be keys in it
         path.rename(kept)
     replace_link(path, target)
 

@@ -1,10 +1,14 @@
 """The one nftables table that is ours: checked, read, replaced in one transaction."""
 
+import difflib
+import functools
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Optional
 
 from .answers import AgentError, Answer
+from .difference import Difference
 from .places import TABLE
 from .system import attempt, run
 
@@ -12,6 +16,8 @@ __all__ = [
     "check_firewall",
     "delete_table",
     "expected_table",
+    "firewall_differences",
+    "line_differences",
     "live_table",
     "load_table",
     "normalised",
@@ -22,6 +28,7 @@ __all__ = [
 _SCRATCH = ["unshare", "--net", "--"]
 _OPENING = [f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{}}"]
 _LIST = ["nft", "-j", "list", "table", "inet", TABLE]
+_TEXT = ["nft", "-s", "list", "table", "inet", TABLE]
 
 
 def top_level_statements(text: str) -> list[str]:
@@ -69,16 +76,46 @@ def check_firewall(text: str, *, where: str) -> None:
         raise AgentError(Answer.REFUSED, f"{where}: {error.reason}") from None
 
 
+@functools.lru_cache(maxsize=8)
 def expected_table(text: str) -> str:
     """Return what `live_table` says once this file is loaded, found out in a scratch namespace."""
+    return normalised(_in_scratch(text, _LIST))
+
+
+def _in_scratch(text: str, argv: Sequence[str]) -> str:
     script = 'nft -f - && exec "$@"'
-    return normalised(run([*_SCRATCH, "sh", "-c", script, "sh", *_LIST], stdin=text))
+    return run([*_SCRATCH, "sh", "-c", script, "sh", *argv], stdin=text)
 
 
 def live_table() -> Optional[str]:
     """Return our table as it is, in a form that can be compared; None when there is none."""
     listed = attempt(_LIST)
     return None if listed is None else normalised(listed)
+
+
+def firewall_differences(text: str) -> list[Difference]:
+    """Say how our live table differs from this file, rule by rule."""
+    live = live_table()
+    if live is None:
+        return [Difference(f"firewall table inet {TABLE}", "absent", "present")]
+    if live == expected_table(text):
+        return []
+    listed, wanted = run(_TEXT), _in_scratch(text, _TEXT)
+    return line_differences(listed, wanted) or [
+        Difference(f"firewall table inet {TABLE}", "another one", "ours")
+    ]
+
+
+def line_differences(live: str, wanted: str) -> list[Difference]:
+    """Say which lines of a listing are too many or missing. Pure."""
+    found = []
+    for line in difflib.ndiff(live.splitlines(), wanted.splitlines()):
+        rule = " ".join(line[2:].split())
+        if line.startswith("- "):
+            found.append(Difference("firewall", rule, "absent"))
+        elif line.startswith("+ "):
+            found.append(Difference("firewall", "absent", rule))
+    return found
 
 
 def normalised(listing: str) -> str:
@@ -103,7 +140,7 @@ def _stable(value: Any) -> Any:
 
 def restore_text() -> str:
     """Return a file that brings the table back to what it is now, also when there is none."""
-    listed = attempt(["nft", "-s", "list", "table", "inet", TABLE])
+    listed = attempt(_TEXT)
     return f"table inet {TABLE}\ndelete table inet {TABLE}\n{listed or ''}"
 
 

@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
@@ -18,17 +18,21 @@ from .firewall import check_firewall
 from .keystore import fingerprint, load_keys
 from .places import Places
 from .sysctl import check_sysctls, parse_sysctls
-from .system import replace_link, run, sync_folder, write_file, write_json
+from .system import read_json, replace_link, run, sync_folder, write_file, write_json
 from .wgconf import KEY_LINE, WgFile, complete
 
 __all__ = [
     "Generation",
+    "as_generation",
     "collect_generations",
     "commit",
+    "committed_originals",
     "current_digest",
+    "generation_files",
     "key_names_in_use",
     "load_generation",
     "load_link",
+    "read_originals",
     "stage",
     "validate",
     "write_originals",
@@ -55,7 +59,8 @@ _FREE_NAMES = 32
 class Generation:
     """A staged document, as what it asks for.
 
-    `originals` are the kernel settings to go back to when one of `sysctls` leaves.
+    `originals` are the kernel settings to go back to when one of `sysctls` leaves; `files` are the
+    document's by path, `keys` base64 by fingerprint.
     """
 
     folder: Path
@@ -66,35 +71,35 @@ class Generation:
     firewall: str
     sysctls: Mapping[str, str]
     originals: Mapping[str, str]
-
-    def text(self, path: str) -> str:
-        """Return the content of one of the document's files."""
-        return (self.folder / NAMES[path]).read_text()
+    files: Mapping[str, str]
+    keys: Mapping[str, str] = field(repr=False)
 
 
 def stage(places: Places, document: Document) -> Generation:
     """Put a document's files on disk, keys inserted; nothing uses them yet.
 
-    Raises `AgentError` (KEYS-MISSING, NO-SPACE, REFUSED) or `OSError`, and leaves nothing then.
+    A generation that was damaged is mended file by file. Raises `AgentError` (KEYS-MISSING, NO-SPACE,
+    REFUSED) or `OSError`, and leaves nothing new then.
     """
-    keys = load_keys(places.keys, document.wg.key_names())
     final = places.generations / document.digest
     try:
         return load_generation(final)
     except AgentError:
         pass
+    committed = load_link(places.current)
+    keys = load_keys(places.keys, document.wg.key_names(), committed.keys if committed else {})
     _check_space(places.generations)
+    if final.is_dir():
+        _fill(final, document, keys)
+        return load_generation(final)
     fresh = places.generations / f".{document.digest}.{secrets.token_hex(4)}.new"
     try:
         fresh.mkdir(mode=0o700)
         _fill(fresh, document, keys)
-        if final.exists():
-            final.rename(fresh.with_suffix(".damaged"))
         fresh.rename(final)
         sync_folder(places.generations)
     finally:
-        for leftover in (fresh, fresh.with_suffix(".damaged")):
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(fresh, ignore_errors=True)
     return load_generation(final)
 
 
@@ -107,13 +112,19 @@ def _check_space(folder: Path) -> None:
 
 
 def _fill(folder: Path, document: Document, keys: Mapping[str, str]) -> None:
-    contents = {NAMES[path]: text.encode() for path, text in document.files.items()}
-    contents[NAMES[WG_CONF]] = complete(document.files[WG_CONF], keys).encode()
-    contents[_DOCUMENT] = document.raw
+    contents = generation_files(document, keys)
     manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     for name, content in contents.items():
         write_file(folder / name, content, 0o600)
     write_json(folder / _MANIFEST, manifest)
+
+
+def generation_files(document: Document, keys: Mapping[str, str]) -> dict[str, bytes]:
+    """Return what the files of a document's generation hold, by name."""
+    contents = {NAMES[path]: text.encode() for path, text in document.files.items()}
+    contents[NAMES[WG_CONF]] = complete(document.files[WG_CONF], keys).encode()
+    contents[_DOCUMENT] = document.raw
+    return contents
 
 
 def load_generation(folder: Path) -> Generation:
@@ -127,10 +138,11 @@ def load_generation(folder: Path) -> Generation:
         keys = _keys_of(document, contents[NAMES[WG_CONF]].decode())
     except (OSError, ValueError, AgentError):
         raise AgentError(Answer.FAILED, f"{folder} is absent or damaged") from None
-    try:
-        originals = json.loads((folder / _ORIGINALS).read_text())
-    except (OSError, ValueError):
-        originals = {}
+    return as_generation(folder, document, keys)
+
+
+def as_generation(folder: Path, document: Document, keys: Mapping[str, str]) -> Generation:
+    """Return what a document asks for; `folder` is where its generation lies, or would."""
     return Generation(
         folder=folder,
         digest=document.digest,
@@ -139,7 +151,9 @@ def load_generation(folder: Path) -> Generation:
         link=wanted_link(document.wg),
         firewall=document.files[FIREWALL],
         sysctls=parse_sysctls(document.files[SYSCTL], where=SYSCTL),
-        originals=originals,
+        originals=read_originals(folder),
+        files=document.files,
+        keys=keys,
     )
 
 
@@ -189,6 +203,18 @@ def current_digest(places: Places) -> Optional[str]:
         return places.current.readlink().name
     except OSError:
         return None
+
+
+def read_originals(folder: Path) -> dict[str, str]:
+    """Return the kernel settings from before, also those of a generation that is damaged elsewhere."""
+    value = read_json(folder / _ORIGINALS) or {}
+    return {str(key): str(original) for key, original in value.items()}
+
+
+def committed_originals(places: Places) -> dict[str, str]:
+    """Return those of the committed generation, damaged or not; nothing before the first commit."""
+    digest = current_digest(places)
+    return read_originals(places.generations / digest) if digest else {}
 
 
 def write_originals(generation: Generation, originals: Mapping[str, str]) -> None:

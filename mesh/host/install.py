@@ -1,8 +1,12 @@
 """The command `install`: the agent puts itself and its units in place."""
 
 import hashlib
+import importlib.util
+import io
+import marshal
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 from .answers import AgentError, Answer
@@ -14,12 +18,14 @@ from .systemd import require_systemd
 from .trial import load_trial
 from .units import rescue_ruleset, unit_files
 
-__all__ = ["archive_digest", "check_archive", "install"]
+__all__ = ["agent_digest", "archive_digest", "check_archive", "install", "with_bytecode"]
 
 _LOCK_WAIT = 10.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # Until the first commit says otherwise: WireGuard's usual port.
 _RESCUE_PORT = 51820
+# PEP 552: bytecode that is not compared with its source, which no one can change within an archive.
+_UNCHECKED = (1).to_bytes(4, "little")
 _TOOLS = ("nft", "wg", "ip", "unshare", "systemctl", "systemd-run")
 
 
@@ -28,24 +34,41 @@ def _archive() -> Path:
     return Path(__file__).parent.parent
 
 
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def archive_digest() -> str:
     """Return the SHA-256 of the zipapp this code runs from, hex. Raises `AgentError`."""
     try:
-        return hashlib.sha256(_archive().read_bytes()).hexdigest()
+        return _sha256(_archive().read_bytes())
     except OSError:
         raise AgentError(Answer.FAILED, f"{_archive()} is not the agent's file") from None
 
 
+def _recorded(places: Places) -> tuple[str, str]:
+    """Return the digests of the file that was sent and of the file it was installed as."""
+    try:
+        sent, installed = places.agent_digest.read_text().split()
+    except (OSError, ValueError):
+        return "nothing", "nothing"
+    return sent, installed
+
+
+def agent_digest(places: Places) -> str:
+    """Return the SHA-256 of the agent as it was sent, hex; of this file if it is another one."""
+    sent, installed = _recorded(places)
+    found = archive_digest()
+    return sent if found == installed else found
+
+
 def check_archive(places: Places) -> None:
     """Refuse to run from an installed file that is not the one that was installed. Raises `AgentError`."""
-    try:
-        expected = places.agent_digest.read_text().strip()
-    except OSError:
-        expected = "nothing"
-    if archive_digest() != expected:
+    found, installed = archive_digest(), _recorded(places)[1]
+    if found != installed:
         raise AgentError(
             Answer.REFUSED,
-            f"{_archive()} has the digest {archive_digest()}, installed was {expected}: install it again",
+            f"{_archive()} has the digest {found}, installed was {installed}: install it again",
         )
 
 
@@ -89,10 +112,30 @@ def _make_folders(places: Places) -> None:
 
 
 def _install_archive(places: Places, digest: str) -> None:
-    content = _archive().read_bytes()
-    if not places.agent.is_file() or places.agent.read_bytes() != content:
-        write_file(places.agent, content, 0o755)
-    write_file(places.agent_digest, f"{digest}\n".encode(), 0o644)
+    sent, installed = _recorded(places)
+    if sent == digest and places.agent.is_file() and _sha256(places.agent.read_bytes()) == installed:
+        return
+    content = with_bytecode(_archive().read_bytes())
+    write_file(places.agent, content, 0o755)
+    write_file(places.agent_digest, f"{digest}\n{_sha256(content)}\n".encode(), 0o644)
+
+
+def with_bytecode(archive: bytes) -> bytes:
+    """Return the zipapp with this Python's bytecode beside each module: compiling takes most of a start.
+
+    Another Python, after an upgrade of the host, finds the modules themselves there.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(buffer, "w") as target:
+        for info in source.infolist():
+            text = source.read(info)
+            target.writestr(info, text)
+            if info.filename.endswith(".py"):
+                code = compile(text, info.filename, "exec", dont_inherit=True)
+                head = importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(text)
+                compiled = zipfile.ZipInfo(f"{info.filename}c", info.date_time)
+                target.writestr(compiled, head + marshal.dumps(code))
+    return buffer.getvalue()
 
 
 def _install_units(places: Places) -> None:

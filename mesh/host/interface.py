@@ -3,10 +3,11 @@
 import contextlib
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from .answers import AgentError, Answer
 from .device import (
@@ -16,15 +17,25 @@ from .device import (
     Secret,
     device_differences,
     link_commands,
+    link_differences,
     parse_addresses,
     parse_dump,
     parse_routes,
     wg_commands,
 )
+from .difference import Difference
 from .places import INTERFACE
 from .system import attempt, find_tool, run
 
-__all__ = ["converge", "create_link", "delete_link", "interface_differences", "read_device", "read_link"]
+__all__ = [
+    "converge",
+    "create_link",
+    "delete_link",
+    "interface_differences",
+    "read_device",
+    "read_link",
+    "read_traffic",
+]
 
 _ROUNDS = 3
 _FAMILIES = ("-4", "-6")
@@ -46,14 +57,31 @@ def read_device() -> Device:
     return parse_dump(run(["wg", "show", INTERFACE, "dump"]))
 
 
-def interface_differences(device: Device, link: Link) -> list[str]:
-    """Say in words how the live interface differs from what it should be."""
+def read_traffic() -> dict[str, dict[str, Any]]:
+    """Return endpoint, age of the latest handshake in seconds (None: never) and bytes, by public key."""
+    lines = (attempt(["wg", "show", INTERFACE, "dump"]) or "").splitlines()[1:]
+    now = time.time()
+    found = {}
+    for public, _preshared, endpoint, _allowed, handshake, received, sent, _keepalive in (
+        line.split("\t") for line in lines
+    ):
+        age = max(0, round(now - int(handshake))) if handshake != "0" else None
+        found[public] = {
+            "endpoint": endpoint,
+            "handshake_age": age,
+            "received": int(received),
+            "sent": int(sent),
+        }
+    return found
+
+
+def interface_differences(device: Optional[Device], link: Link) -> list[Difference]:
+    """Say how the live interface differs from what it should be; None leaves the device out."""
     live = read_link()
     if live is None:
-        return [f"there is no link {INTERFACE}"]
-    found = device_differences(read_device(), device)
-    found += [f"not done: {' '.join(command)}" for command in link_commands(live, link)]
-    return found
+        return [Difference(f"link {INTERFACE}", "absent", "present")]
+    found = [] if device is None else device_differences(read_device(), device)
+    return found + link_differences(live, link)
 
 
 def converge(device: Device, link: Link) -> int:

@@ -1,15 +1,16 @@
 """The keys of a node, each in a file named by the key's own fingerprint."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from .answers import AgentError, Answer
 from .system import write_file
 from .wgconf import key_bytes
 
-__all__ = ["collect_keys", "fingerprint", "load_keys", "parse_keys", "store_keys"]
+__all__ = ["collect_keys", "fingerprint", "load_keys", "parse_keys", "store_keys", "stored_keys"]
 
 # Personalisation of BLAKE2b, so that this name says nothing about any other use of the key.
 _PERSON = b"wgmesh-key-fp"
@@ -53,22 +54,28 @@ def store_keys(folder: Path, keys: dict[str, str]) -> None:
         write_file(path, content, 0o600)
 
 
-def load_keys(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Read keys by fingerprint.
-
-    Raises `AgentError` (KEYS-MISSING) when one is absent or is not the key its name says.
-    """
+def stored_keys(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Read keys by fingerprint; one that is absent, or is not the key its name says, is left out."""
     keys = {}
     for name in names:
-        try:
+        with contextlib.suppress(OSError, ValueError):
             key = (folder / name).read_text().strip()
-            sound = fingerprint(key) == name
-        except (OSError, ValueError):
-            sound = False
-        if not sound:
-            raise AgentError(Answer.KEYS_MISSING, f"key:{name} is not in {folder}: send the keys again")
-        keys[name] = key
+            if fingerprint(key) == name:
+                keys[name] = key
     return keys
+
+
+def load_keys(folder: Path, names: Iterable[str], spare: Mapping[str, str]) -> dict[str, str]:
+    """Read keys by fingerprint from the store, else from `spare`.
+
+    Raises `AgentError` (KEYS-MISSING) when one is in neither.
+    """
+    wanted = list(names)
+    keys = {**spare, **stored_keys(folder, wanted)}
+    for name in wanted:
+        if name not in keys:
+            raise AgentError(Answer.KEYS_MISSING, f"key:{name} is not in {folder}: send the keys again")
+    return {name: keys[name] for name in wanted}
 
 
 def collect_keys(folder: Path, keep: Iterable[str]) -> list[str]:

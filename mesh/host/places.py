@@ -29,7 +29,7 @@ class Places:
 
     @property
     def agent_digest(self) -> Path:
-        """SHA-256 of the installed zipapp, hex."""
+        """SHA-256, hex, of the zipapp as it was sent and as it is installed."""
         return self.library / "wgmesh.sha256"
 
     @property

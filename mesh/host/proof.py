@@ -25,7 +25,9 @@ __all__ = ["Session", "prove_not_locked_out", "ssh_session"]
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_CONNECT = 1.0
+_CONNECT = 2.0
+# Once everybody who must come in has, a stranger who may come in is late at most this long.
+_STRANGER = 0.3
 _ALL = 15.0
 _CLIENT_LINK = "wgmesh-proof"
 
@@ -61,7 +63,7 @@ def prove_not_locked_out(generation: Generation, session: Session) -> None:
     """
     wanted, foreign = _cases(generation, session)
     rulesets = [*_foreign_tables(), generation.firewall]
-    results = _isolated(lambda: _try_out(session, rulesets, [*wanted, *([foreign] if foreign else [])]))
+    results = _isolated(lambda: _try_out(session, rulesets, wanted, foreign))
     if results is None:
         log("the lock-out proof could not be run here; the rollback alone guards the change")
         return
@@ -138,7 +140,9 @@ def _new_network() -> None:
         raise OSError(number, os.strerror(number))
 
 
-def _try_out(session: Session, rulesets: Sequence[str], sources: Sequence[str]) -> dict[str, bool]:
+def _try_out(
+    session: Session, rulesets: Sequence[str], wanted: Sequence[str], foreign: Optional[str]
+) -> dict[str, bool]:
     """Be the host, in a scratch namespace; the network around it is a second one."""
     to_client, from_parent = os.pipe()
     reader, writer = os.pipe()
@@ -150,7 +154,7 @@ def _try_out(session: Session, rulesets: Sequence[str], sources: Sequence[str]) 
             _new_network()
             os.write(writer, b"?")
             os.read(to_client, 1)
-            os.write(writer, json.dumps(_knock(session, sources)).encode())
+            os.write(writer, json.dumps(_knock(session, wanted, foreign)).encode())
         except (AgentError, OSError) as error:
             log(f"lock-out proof: {error}")
         finally:
@@ -167,6 +171,14 @@ def _try_out(session: Session, rulesets: Sequence[str], sources: Sequence[str]) 
     return value
 
 
+def _ip(version: int, lines: Sequence[str]) -> None:
+    run(["ip", f"-{version}", "-batch", "-"], stdin="".join(f"{line}\n" for line in lines))
+
+
+def _nodad(version: int) -> str:
+    return " nodad" if version == 6 else ""
+
+
 def _prefix(address: str) -> str:
     return f"{address}/{ipaddress.ip_address(address).max_prefixlen}"
 
@@ -175,13 +187,16 @@ def _host(session: Session, rulesets: Sequence[str], client: int) -> socket.sock
     """Set up the host's side: its interface, its firewall, a listener where sshd listens."""
     version = ipaddress.ip_address(session.server).version
     nic = session.interface
-    run(["ip", "link", "set", "dev", "lo", "up"])
-    peer = ["peer", "name", _CLIENT_LINK, "netns", str(client)]
-    run(["ip", "link", "add", "name", nic, "type", "veth", *peer])
-    nodad = ["nodad"] if version == 6 else []
-    run(["ip", "address", "add", _prefix(session.server), "dev", nic, *nodad])
-    run(["ip", "link", "set", "dev", nic, "up"])
-    run(["ip", f"-{version}", "route", "add", "default", "dev", nic])
+    _ip(
+        version,
+        [
+            "link set dev lo up",
+            f"link add name {nic} type veth peer name {_CLIENT_LINK} netns {client}",
+            f"address add {_prefix(session.server)} dev {nic}{_nodad(version)}",
+            f"link set dev {nic} up",
+            f"route add default dev {nic}",
+        ],
+    )
     for ruleset in rulesets[:-1]:
         _load_if_it_fits(ruleset)
     run(["nft", "-f", "-"], stdin=rulesets[-1])
@@ -207,21 +222,19 @@ def _load_if_it_fits(ruleset: str) -> None:
         log(f"lock-out proof: without the table `{ruleset.partition('{')[0].strip()}`: {error}")
 
 
-def _knock(session: Session, sources: Sequence[str]) -> dict[str, bool]:
+def _knock(session: Session, wanted: Sequence[str], foreign: Optional[str]) -> dict[str, bool]:
     """Be the network: connect from every source at once, and tell who was let in and heard a word."""
     version = ipaddress.ip_address(session.server).version
-    run(["ip", "link", "set", "dev", _CLIENT_LINK, "up"])
-    nodad = ["nodad"] if version == 6 else []
-    for source in sources:
-        run(["ip", "address", "add", _prefix(source), "dev", _CLIENT_LINK, *nodad])
-    run(["ip", f"-{version}", "route", "add", _prefix(session.server), "dev", _CLIENT_LINK])
-    waiting = {}
-    for source in sources:
-        knock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
-        knock.setblocking(False)
-        knock.bind((source, 0))
-        knock.connect_ex((session.server, session.port))
-        waiting[knock] = source
+    sources = [*wanted, *([foreign] if foreign else [])]
+    _ip(
+        version,
+        [
+            f"link set dev {_CLIENT_LINK} up",
+            *(f"address add {_prefix(source)} dev {_CLIENT_LINK}{_nodad(version)}" for source in sources),
+            f"route add {_prefix(session.server)} dev {_CLIENT_LINK}",
+        ],
+    )
+    waiting = {_dial(session, source, version): source for source in sources}
     results = dict.fromkeys(sources, False)
     end = time.monotonic() + _CONNECT
     while waiting and time.monotonic() < end:
@@ -230,4 +243,14 @@ def _knock(session: Session, sources: Sequence[str]) -> dict[str, bool]:
             with contextlib.suppress(OSError):
                 results[waiting[knock]] = knock.recv(1) == b"!"
             del waiting[knock]
+        if list(waiting.values()) == [foreign]:
+            end = min(end, time.monotonic() + _STRANGER)
     return results
+
+
+def _dial(session: Session, source: str, version: int) -> socket.socket:
+    knock = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
+    knock.setblocking(False)
+    knock.bind((source, 0))
+    knock.connect_ex((session.server, session.port))
+    return knock

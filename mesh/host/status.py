@@ -1,49 +1,62 @@
-"""The command `status`: where this node stands, as JSON without secrets."""
+"""The commands `status` and `check`: where this node stands, as JSON without secrets."""
 
 import json
-from typing import Any
+from typing import Any, Optional
 
 from . import VERSION
 from .answers import AgentError
-from .etc import etc_differences
-from .generation import current_digest, load_link
-from .install import archive_digest
+from .difference import Difference
+from .document import Document, parse_document
+from .drift import differences
+from .generation import current_digest
+from .install import agent_digest
+from .interface import read_traffic
 from .places import Places
 from .system import read_json, since_boot
-from .trial import differences, load_trial
+from .trial import load_trial
 
-__all__ = ["status"]
+__all__ = ["check", "status"]
 
 
 def status(places: Places) -> str:
-    """Return the state, the committed digest, the pending trial and how the running system differs."""
+    """Return the state, the committed digest, the pending trial and how the node differs from its files."""
+    try:
+        raw = (places.current / "document").read_bytes()
+        document: Optional[Document] = parse_document(raw)
+    except (OSError, AgentError):
+        document = None
+    if document is not None and document.digest == current_digest(places):
+        return _report(places, differences(places, document))
+    if current_digest(places) is None:
+        return _report(places, [])
+    return _report(places, [Difference(str(places.current), "damaged", "as committed")])
+
+
+def check(places: Places, raw: bytes) -> str:
+    """Return the same, with the differences from the document in `raw`. Raises `AgentError`, `OSError`."""
+    return _report(places, differences(places, parse_document(raw)))
+
+
+def _report(places: Places, found: list[Difference]) -> str:
     trial = load_trial(places)
-    committed = load_link(places.current)
     outcome = read_json(places.outcome)
     value: dict[str, Any] = {
         "version": VERSION,
-        "agent": archive_digest(),
+        "agent": agent_digest(places),
         "current": current_digest(places),
         "state": trial.phase if trial else "idle",
         "trial": None,
         "last_rollback": None,
-        "differences": [],
+        "peers": read_traffic(),
+        "differences": [difference._asdict() for difference in found],
     }
     if trial:
-        left = round(trial.deadline - since_boot(), 1)
         value["trial"] = {
             "txn": trial.txn,
             "digest": trial.digest,
             "phase": trial.phase,
-            "seconds_left": left,
+            "seconds_left": round(trial.deadline - since_boot(), 1),
         }
     if outcome:
         value["last_rollback"] = {name: outcome.get(name) for name in ("txn", "digest", "reason")}
-    if committed:
-        try:
-            value["differences"] = differences(places, committed) + etc_differences(places, committed)
-        except (AgentError, OSError) as error:
-            value["differences"] = [str(error)]
-    elif value["current"]:
-        value["differences"] = [f"{places.current} is damaged"]
     return json.dumps(value, indent=1, sort_keys=True)

@@ -1,7 +1,7 @@
 """What the agent asks of systemd."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .answers import AgentError, Answer
@@ -11,7 +11,7 @@ from .system import attempt, run
 __all__ = [
     "active_state",
     "agent_command",
-    "arm_timer",
+    "arm_timers",
     "disabled",
     "enable",
     "kill",
@@ -37,27 +37,27 @@ def start_detached(unit: str, argv: Sequence[str]) -> None:
     run(["systemd-run", "--quiet", "--collect", f"--unit={unit}", "--", *argv])
 
 
-def arm_timer(unit: str, seconds: float, argv: Sequence[str]) -> None:
-    """Have a command run in so many seconds of monotonic time, and see that it is armed.
+def arm_timers(timers: Mapping[str, float], argv: Sequence[str]) -> None:
+    """Have a command run after these many seconds of monotonic time, by timer; see that each is armed.
 
-    Raises `AgentError`.
-
-    Without AccuracySec a timer may be a minute late (systemd.timer(5), default 1min).
+    Raises `AgentError`. Without AccuracySec a timer may be a minute late (systemd.timer(5), default 1min).
     """
-    run(
-        [
-            "systemd-run",
-            "--quiet",
-            "--collect",
-            f"--unit={unit}",
-            f"--on-active={seconds:g}s",
-            "--timer-property=AccuracySec=1s",
-            "--",
-            *argv,
-        ]
-    )
-    if attempt(["systemctl", "is-active", "--quiet", f"{unit}.timer"]) is None:
-        raise AgentError(Answer.FAILED, f"the rollback timer {unit} is not armed; nothing was changed")
+    for unit, seconds in timers.items():
+        run(
+            [
+                *("systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--on-active={seconds:g}s"),
+                *("--timer-property=AccuracySec=1s", "--", *argv),
+            ]
+        )
+    states = _told("is-active", [f"{unit}.timer" for unit in timers])
+    if states != ["active"] * len(timers):
+        raise AgentError(Answer.FAILED, "the rollback timers are not armed; nothing was changed")
+
+
+def _told(verb: str, units: Sequence[str]) -> list[str]:
+    """Ask one question about several units at once; their exit code speaks of one of them only."""
+    script = 'systemctl "$@" 2>/dev/null; true'
+    return run(["sh", "-c", script, "sh", verb, *units]).split()
 
 
 def active_state(unit: str) -> str:
@@ -68,8 +68,7 @@ def active_state(unit: str) -> str:
 
 def stop(*units: str) -> None:
     """Stop units; those that do not exist are fine."""
-    for unit in units:
-        attempt(["systemctl", "stop", unit])
+    attempt(["systemctl", "stop", *units])
 
 
 def kill(unit: str) -> None:
@@ -79,7 +78,10 @@ def kill(unit: str) -> None:
 
 def disabled(units: Sequence[str]) -> list[str]:
     """Return those units that do not start at boot."""
-    return [unit for unit in units if attempt(["systemctl", "is-enabled", "--quiet", unit]) is None]
+    states = _told("is-enabled", units)
+    if len(states) != len(units):  # one that does not exist has no state, and ends the answer
+        states = [" ".join(_told("is-enabled", [unit])) for unit in units]
+    return [unit for unit, state in zip(units, states) if state != "enabled"]
 
 
 def enable(units: Sequence[str]) -> None:

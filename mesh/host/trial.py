@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Optional
 
 from .answers import AgentError, Answer
+from .drift import running_differences
 from .etc import reconcile
 from .faults import step
 from .firewall import expected_table, live_table, load_table
@@ -13,24 +14,24 @@ from .generation import (
     Generation,
     collect_generations,
     commit,
+    committed_originals,
     current_digest,
     load_generation,
-    load_link,
     write_originals,
 )
-from .interface import converge, interface_differences, read_link
+from .interface import converge, read_link
 from .lock import forced_lock, lock
 from .places import WG_UNIT, Places
-from .sysctl import originals_after, read_sysctls, set_sysctls
+from .sysctl import originals_after, set_sysctls
 from .system import attempt, boot_id, io_error, log, read_json, run, since_boot, write_json
-from .systemd import active_state, agent_command, arm_timer, kill, start_detached, stop
+from .systemd import active_state, agent_command, arm_timers, kill, start_detached, stop
 from .undo import load_snapshot, restore, take_snapshot, target_sysctls
 
 __all__ = [
+    "PHASES",
     "Trial",
     "arm",
     "confirm",
-    "differences",
     "expire",
     "last_outcome",
     "load_trial",
@@ -38,6 +39,9 @@ __all__ = [
     "run_trial",
     "start",
 ]
+
+PHASES = ("armed", "running", "live", "rolling-back")
+"""What a pending trial can be; without one a node is idle."""
 
 _DEADLINE = 90.0
 _DEADLINE_BOUNDS = (5.0, 300.0)
@@ -52,7 +56,7 @@ _LOCK_WAIT = 15.0
 class Trial:
     """A pending trial; times are seconds since boot.
 
-    `phase` is armed, running, live or rolling-back; `repair` means that its digest was already the
+    `phase` is one of `PHASES`; `repair` means that its digest was already the
     committed one, so that the removal of this record commits instead of the symlink.
     """
 
@@ -101,7 +105,6 @@ def arm(places: Places, generation: Generation) -> Trial:
 
     Raises `AgentError`, and leaves nothing then. The lock must be held.
     """
-    committed = load_link(places.current)
     seconds = _deadline(places)
     trial = Trial(
         txn=secrets.token_hex(8),
@@ -113,12 +116,13 @@ def arm(places: Places, generation: Generation) -> Trial:
         repair=current_digest(places) == generation.digest,
     )
     try:
-        take_snapshot(places, target_sysctls(generation, committed))
+        take_snapshot(places, target_sysctls(generation, committed_originals(places)))
         step("snapshot")
         _save(places, trial)
         step("pending")
-        for unit, extra in zip(trial.timers, (0.0, _SECOND_TIMER)):
-            arm_timer(unit, seconds + extra, agent_command(places, "expire", trial.txn))
+        first, second = trial.timers
+        timers = {first: seconds, second: seconds + _SECOND_TIMER}
+        arm_timers(timers, agent_command(places, "expire", trial.txn))
         step("armed")
     except (AgentError, OSError):
         _clear(places, trial)
@@ -174,37 +178,20 @@ def _change(places: Places, generation: Generation) -> None:
     if live_table() != expected_table(generation.firewall):
         load_table(generation.firewall)
     step("firewall")
-    if read_link() is None or active_state(WG_UNIT) != "active":
-        # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
-        verb = "restart" if active_state(WG_UNIT) == "active" else "start"
-        attempt(["systemctl", "reset-failed", WG_UNIT])
-        run(["systemctl", verb, WG_UNIT], timeout=60)
-    else:
+    state = active_state(WG_UNIT)
+    if state == "active" and read_link() is not None:
         converge(generation.device, generation.link)
+    else:
+        # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
+        attempt(["systemctl", "reset-failed", WG_UNIT])
+        run(["systemctl", "restart" if state == "active" else "start", WG_UNIT], timeout=60)
     step("interface")
-    set_sysctls(places.sysctls, target_sysctls(generation, load_link(places.current)))
+    set_sysctls(places.sysctls, target_sysctls(generation, committed_originals(places)))
     step("sysctl")
 
 
-def differences(places: Places, generation: Generation) -> list[str]:
-    """Say in words how the running system differs from a generation."""
-    found = []
-    if live_table() != expected_table(generation.firewall):
-        found.append("the firewall table is another one")
-    found += interface_differences(generation.device, generation.link)
-    if active_state(WG_UNIT) != "active":
-        found.append(f"{WG_UNIT} is not active")
-    live = read_sysctls(places.sysctls, generation.sysctls)
-    found += [
-        f"{key} is {live[key]} instead of {value}"
-        for key, value in generation.sysctls.items()
-        if key in live and live[key] != value
-    ]
-    return found
-
-
 def _check(places: Places, generation: Generation) -> None:
-    found = differences(places, generation)
+    found = running_differences(places, generation)
     if found:
         raise AgentError(Answer.FAILED, f"self-check: {found[0]}")
 
@@ -245,21 +232,22 @@ def _check_time(trial: Trial) -> None:
 
 
 def _write_originals(places: Places, generation: Generation) -> None:
-    committed = load_link(places.current)
     snapshot = load_snapshot(places)
-    before = originals_after(
-        committed.originals if committed else {}, snapshot.sysctls if snapshot else {}, generation.sysctls
-    )
+    live = snapshot.sysctls if snapshot else {}
+    before = originals_after(committed_originals(places), live, generation.sysctls)
     write_originals(generation, before)
 
 
 def finish(places: Places, trial: Trial, generation: Generation) -> None:
-    """Do what follows a commit; may be done again at any time. Raises `AgentError`, `OSError`."""
+    """Do what follows a commit; may be done again at any time. Raises `AgentError` (FAILED)."""
     step("committed")
     log(f"trial {trial.txn} is confirmed, {trial.digest} is committed")
     try:
         reconcile(places, generation)
         step("reconciled")
+    except (AgentError, OSError) as error:
+        reason = f"committed and in force, but not all of /etc follows: {_reason(error)}; run it again"
+        raise AgentError(Answer.FAILED, reason) from None
     finally:
         # Last: until then a crash leaves the timers, which find the commit and do this again.
         _clear(places, trial)

@@ -29,9 +29,8 @@ class Snapshot:
     sysctls: Mapping[str, str]
 
 
-def target_sysctls(generation: Generation, committed: Optional[Generation]) -> dict[str, str]:
+def target_sysctls(generation: Generation, originals: Mapping[str, str]) -> dict[str, str]:
     """Return what to set: what the generation asks for, and the originals of what leaves. Pure."""
-    originals = committed.originals if committed else {}
     leaving = {key: value for key, value in originals.items() if key not in generation.sysctls}
     return {**leaving, **generation.sysctls}
 

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from .places import TABLE, WG_UNIT, Places
 
-__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "RESCUE_UNIT", "rescue_ruleset", "unit_files"]
+__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "rescue_ruleset", "unit_files"]
 
 FIREWALL_UNIT = "wgmesh-firewall.service"
 BOOT_UNIT = "wgmesh-boot.service"
-RESCUE_UNIT = "wgmesh-rescue.service"
 
 _FIREWALL = """\
 [Unit]
@@ -16,29 +15,19 @@ Description=wireguard-mesh firewall
 Documentation=file:/etc/wgmesh/firewall.nft
 DefaultDependencies=no
 RequiresMountsFor=/var/lib/wgmesh
-After=local-fs.target
+After=local-fs.target nftables.service
 Wants=network-pre.target
 Before=network-pre.target shutdown.target
 Conflicts=shutdown.target
-OnFailure={rescue_unit}
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart={nft} -f {current}/firewall.nft
+# The network waits for this unit: where our file does not load, for the rescue ruleset.
+ExecStart=/bin/sh -c '{nft} -f {current}/firewall.nft || {{ {nft} -f {rescue}; exit 1; }}'
 
 [Install]
 WantedBy=sysinit.target
-"""
-
-_RESCUE = """\
-[Unit]
-Description=wireguard-mesh rescue firewall: SSH and WireGuard only
-DefaultDependencies=no
-
-[Service]
-Type=oneshot
-ExecStart={nft} -f {rescue}
 """
 
 _BOOT = """\
@@ -105,12 +94,10 @@ def unit_files(places: Places, *, python: str, nft: str) -> dict[str, str]:
         "current": str(places.current),
         "nft": nft,
         "rescue": str(places.rescue),
-        "rescue_unit": RESCUE_UNIT,
         "wg_unit": WG_UNIT,
     }
     return {
         FIREWALL_UNIT: _FIREWALL.format(**names),
-        RESCUE_UNIT: _RESCUE.format(**names),
         BOOT_UNIT: _BOOT.format(**names),
         f"{WG_UNIT}.d/10-wgmesh.conf": _WG_QUICK.format(**names),
     }

@@ -93,6 +93,16 @@ class Node:
         assert not check or done.returncode == 0, (script, done.stdout, done.stderr)
         return done.stdout.strip()
 
+    def background(self, script: str, *, user: str = "root") -> "subprocess.Popen[str]":
+        """Start a Python script in the host, and go on once it says `ready`."""
+        argv = ["setpriv", f"--reuid={user}", "--clear-groups", "python3", "-u", "-c", script]
+        process = subprocess.Popen(
+            self.hosts.lab.enter(self.key, argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", "the script did not start"
+        return process
+
     def agent(self, command: str, stdin: str | bytes = "") -> Run:
         return self.ssh(f"exec python3 {AGENT} {command}", stdin)
 

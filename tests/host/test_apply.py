@@ -69,16 +69,20 @@ def test_another_file_than_the_announced_one_is_refused(mesh: Node) -> None:
     assert (run.word, run.code) == ("REFUSED", 65)
 
 
-def test_adding_and_removing_a_peer_loses_no_packet(mesh: Node, hosts: Hosts, web_2: Node) -> None:
-    ping = hosts.lab.enter(mesh.key, ["ping", "-n", "-q", "-i", "0.01", "-c", "1200", "10.10.0.2"])
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.long)])
+def test_adding_and_removing_a_peer_loses_no_packet(
+    mesh: Node, hosts: Hosts, web_2: Node, times: int
+) -> None:
+    ping = hosts.lab.enter(mesh.key, ["ping", "-n", "-q", "-i", "0.01", "10.10.0.2"])
     with subprocess.Popen(ping, stdout=subprocess.PIPE, text=True) as running:
-        for members in (THREE, PAIR):
+        for members in (THREE, PAIR) * times:
             for node in (mesh, web_2):
                 assert node.apply(hosts.document(node.name, members)).word == "CONFIRMED"
+        mesh.inside("sleep 1; pkill -INT -x ping")
         printed = running.communicate()[0]
     found = re.search(r"(\d+) packets transmitted, (\d+) received", printed)
     assert found, printed
-    assert int(found[1]) > 500
+    assert int(found[1]) > 100
     assert found[1] == found[2], printed
 
 
@@ -100,12 +104,20 @@ def test_forwarding_is_put_back_as_it_was_when_a_node_stops_forwarding(mesh: Nod
     assert mesh.inside("sysctl -n net.ipv4.ip_forward net.ipv4.conf.all.accept_redirects") == "0\n0"
 
 
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.999])
-def test_a_cut_document_is_refused_and_changes_nothing(mesh: Node, hosts: Hosts, share: float) -> None:
+@pytest.mark.parametrize("stride", [199, pytest.param(1, marks=pytest.mark.long)])
+def test_a_document_cut_at_any_byte_is_refused_and_changes_nothing(
+    mesh: Node, hosts: Hosts, stride: int
+) -> None:
     document = hosts.document("web-1", THREE)
     before = mesh.live()
-    run = mesh.agent("apply", document[: int(len(document) * share)])
-    assert (run.word, run.code) == ("REFUSED", 65), run.out
+    cuts = range(0, len(document.encode()), stride)
+    loop = (
+        f"cat >/run/doc; for n in $(seq 0 {stride} {cuts[-1]}); do"
+        f" head -c $n /run/doc | python3 {AGENT} apply; echo $?; done; rm /run/doc"
+    )
+    run = mesh.ssh(loop, document, timeout=1800)
+    assert run.out.splitlines()[1::2] == ["65"] * len(cuts)
+    assert all(line.startswith("REFUSED ") for line in run.out.splitlines()[::2])
     assert mesh.live() == before
 
 
@@ -198,6 +210,12 @@ def test_one_connection_cannot_confirm_its_own_trial(mesh: Node, hosts: Hosts) -
     assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
 
 
+def _moment(node: Node, said: str) -> float:
+    """When the agent last said this, in seconds since boot."""
+    lines = node.inside("journalctl -q -t wgmesh -o short-monotonic").splitlines()
+    return next(float(line.strip("[ ").split("]")[0]) for line in reversed(lines) if said in line)
+
+
 def test_silence_rolls_back_at_the_deadline(mesh: Node, hosts: Hosts) -> None:
     before = mesh.live()
     run = mesh.agent("apply", hosts.document("web-1", THREE))
@@ -206,6 +224,8 @@ def test_silence_rolls_back_at_the_deadline(mesh: Node, hosts: Hosts) -> None:
     assert mesh.live() != before
     mesh.wait_idle()
     assert mesh.live() == before
+    took = _moment(mesh, "is rolled back") - _moment(mesh, "is armed")
+    assert DEADLINE - 1 < took < DEADLINE + 5
     assert mesh.agent("apply", hosts.document("web-1", THREE)).word == "ROLLED-BACK"
     assert mesh.apply(hosts.document("web-1", THREE)).word == "CONFIRMED"
     assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
@@ -251,17 +271,3 @@ def test_a_foreign_listener_on_the_port_is_undone_at_once(mesh: Node, hosts: Hos
     mesh.inside("systemctl stop squat")
     assert run.word == "ROLLED-BACK", run.out
     assert mesh.live() == before
-
-
-def test_no_key_is_in_any_output_or_in_the_journal(mesh: Node, hosts: Hosts) -> None:
-    said = mesh.inside("journalctl --no-pager -o cat; ls -R /tmp; cat /run/wgmesh/*.json; ps axwwe -o args")
-    said += mesh.agent("status").out
-    said += mesh.agent("keys", '{"format": 1, "keys": ["' + hosts.keys.secrets()[0][:-2] + '"]}').out
-    for key in hosts.keys.secrets():
-        assert key not in said
-        assert key[:20] not in said
-
-
-def test_no_file_with_keys_is_readable_by_others(mesh: Node) -> None:
-    loose = mesh.inside("find /var/lib/wgmesh /run/wgmesh /etc/wireguard ! -type l -perm /077")
-    assert loose == ""

@@ -97,26 +97,32 @@ def test_a_confirmation_killed_after_the_commit_is_finished_not_undone(node: Nod
     assert node.inside("sysctl -n net.ipv4.ip_forward") == "1"
 
 
-def test_nothing_changes_when_the_rollback_cannot_be_armed(node: Node, new: str) -> None:
+@pytest.mark.parametrize("instead", ["absent", "/bin/false", "/bin/true"])
+def test_nothing_changes_when_the_rollback_cannot_be_armed(node: Node, new: str, instead: str) -> None:
+    """Also when it is said to be armed, and is not."""
     before = node.live()
     node.inside("mv /usr/bin/systemd-run /usr/bin/systemd-run.away")
+    if instead != "absent":
+        node.inside(f"ln -s {instead} /usr/bin/systemd-run")
     run = node.agent("apply", new)
-    node.inside("mv /usr/bin/systemd-run.away /usr/bin/systemd-run")
+    node.inside("rm -f /usr/bin/systemd-run; mv /usr/bin/systemd-run.away /usr/bin/systemd-run")
     assert (run.word, run.code) == ("FAILED", 71), run.out
     assert node.live() == before
     assert node.status()["state"] == "idle"
 
 
-@pytest.mark.parametrize("size", ["4k", "64k"])
-def test_a_full_disk_leaves_everything_as_it_was(node: Node, new: str, size: str) -> None:
+@pytest.mark.parametrize("limit", ["size=2m", "size=64m,nr_inodes=100"])
+def test_a_full_disk_leaves_everything_as_it_was(node: Node, new: str, limit: str) -> None:
+    """No room for bytes, or none for names."""
     before = node.live()
     node.inside(
-        "mkdir -p /run/saved && cp -a /var/lib/wgmesh/. /run/saved/ && mount -t tmpfs -o mode=700,size=2m"
-        " none /var/lib/wgmesh && cp -a /run/saved/. /var/lib/wgmesh/"
-        f" && dd if=/dev/zero of=/var/lib/wgmesh/fill bs={size} 2>/dev/null; true"
+        f"mkdir -p /run/saved && cp -a /var/lib/wgmesh/. /run/saved/ && mount -t tmpfs -o mode=700,{limit}"
+        " none /var/lib/wgmesh && cp -a /run/saved/. /var/lib/wgmesh/;"
+        "dd if=/dev/zero of=/var/lib/wgmesh/fill bs=4k count=500 2>/dev/null;"
+        "n=0; while touch /var/lib/wgmesh/fill$n 2>/dev/null && [ $n -lt 99 ]; do n=$((n+1)); done; true"
     )
     run = node.agent("apply", new)
-    left = node.inside("find /var/lib/wgmesh -name '*.new' -o -size 0 -type f")
+    left = node.inside("find /var/lib/wgmesh -name '*.new' -o -size 0 -type f ! -name 'fill*'")
     state = node.live()
     node.inside("umount /var/lib/wgmesh; rm -r /run/saved")
     assert (run.word, run.code) == ("NO-SPACE", 74), run.out
@@ -152,6 +158,7 @@ def test_a_clock_that_jumps_back_a_day_changes_nothing_about_the_deadline(node: 
     shown = node.inside(f"systemctl show wgmesh-rollback-{trial['txn']}.timer")
     assert re.search(r"TimersMonotonic=.*OnActiveUSec", shown)
     assert "TimersCalendar=" not in shown
+    assert "AccuracyUSec=1s" in shown, "systemd's default would let it be a minute late"
     converges(node, new)
 
 
@@ -182,6 +189,9 @@ def test_a_damaged_committed_generation_gives_way_to_the_one_before(
     wait(lambda: node.inside("systemctl is-active wg-quick@wg0", check=False) == "active", 30)
     wait(lambda: node.status()["differences"] == [], 20)
     assert node.agent("apply", hosts.document("web-1", PAIR)).word == "UNCHANGED"
+    assert node.inside("sysctl -n net.ipv4.ip_forward") == "0", (
+        "set by what is damaged, before it was found out"
+    )
 
 
 def test_five_applies_after_one_set_of_keys_keep_every_key(node: Node, hosts: Hosts) -> None:

@@ -44,7 +44,7 @@ def test_smallest_commands(case: Path) -> None:
     live, wanted = device(value["live"]), device(value["wanted"])
     assert [plain(command) for command in wg_commands(live, wanted)] == value["commands"]
     if "differences" in value:
-        assert device_differences(live, wanted) == value["differences"]
+        assert [str(found) for found in device_differences(live, wanted)] == value["differences"]
 
 
 def test_secrets_do_not_show_in_what_python_prints() -> None:

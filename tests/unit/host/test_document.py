@@ -50,6 +50,8 @@ def test_every_missing_line_of_structure_is_refused() -> None:
         (GOOD.replace(b"# web-1\n", b"# \xff\n", 1), "not UTF-8"),
         (GOOD.replace(b"# web-1\n", b"# \r\n", 1), "line 3: control character 0x0d"),
         (GOOD.replace(b"# web-1\n", b"# \x00\n", 1), "control character"),
+        (GOOD.replace(b"# web-1\n", "# \u2028PostUp = reboot\n".encode(), 1), "control character 0x2028"),
+        (GOOD.replace(b"# web-1\n", "# \x85PostUp = reboot\n".encode(), 1), "control character 0x85"),
         (GOOD.replace(b"/etc/hosts <==", b"/etc/passwd <=="), "`==> /etc/hosts <==` must come here"),
         (GOOD + b"more\n", "nothing may follow"),
         (GOOD.replace(b"10.10.0.2 web-2", b"10.10.0.300 web-2"), "is not an IP address"),

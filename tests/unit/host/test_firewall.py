@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from mesh.host.firewall import normalised, top_level_statements
+from mesh.host.firewall import line_differences, normalised, top_level_statements
 from mesh.host.units import rescue_ruleset
 from tests.unit.host.documents import FIREWALL
 
@@ -60,3 +60,14 @@ def test_counters_handles_and_what_traffic_fills_in_do_not_count() -> None:
     other = _listing(9, 77, ["10.0.0.2", "10.0.0.1"], ["192.0.2.1"])
     assert normalised(one) == normalised(other)
     assert normalised(one) != normalised(_listing(3, 0, ["10.0.0.1"], []))
+
+
+def test_a_changed_table_is_told_rule_by_rule() -> None:
+    wanted = "table inet wgmesh {\n\tchain input {\n\t\ttcp dport 22 accept\n\t\tudp dport 1 accept\n\t}\n}\n"
+    live = wanted.replace("\t\tudp dport 1 accept\n", "").replace(
+        "22 accept", "22 accept\n\t\ttcp dport 99 accept"
+    )
+    assert [str(found) for found in line_differences(live, wanted)] == [
+        "firewall: tcp dport 99 accept instead of absent",
+        "firewall: absent instead of udp dport 1 accept",
+    ]

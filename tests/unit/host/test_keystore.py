@@ -21,7 +21,7 @@ def test_keys_are_stored_for_root_alone_and_found_again(tmp_path: Path) -> None:
     keys = parse_keys(bundle())
     store_keys(tmp_path, keys)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
-    assert load_keys(tmp_path, keys) == keys
+    assert load_keys(tmp_path, keys, {}) == keys
     assert collect_keys(tmp_path, keys) == []
 
 
@@ -45,7 +45,7 @@ def test_a_damaged_key_counts_as_missing(tmp_path: Path, content: str) -> None:
     name = fingerprint(KEYS[0])
     (tmp_path / name).write_text(content)
     with pytest.raises(AgentError) as caught:
-        load_keys(tmp_path, [name])
+        load_keys(tmp_path, [name], {})
     assert caught.value.answer is Answer.KEYS_MISSING
     assert name in caught.value.reason
 

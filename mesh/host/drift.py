@@ -1,0 +1,70 @@
+"""How a node differs from its files: what runs, and what is stored."""
+
+import base64
+
+from .difference import Difference
+from .document import Document
+from .etc import etc_differences
+from .firewall import firewall_differences
+from .generation import Generation, as_generation, current_digest, generation_files, load_link
+from .interface import interface_differences
+from .keystore import stored_keys
+from .places import WG_UNIT, Places
+from .sysctl import read_sysctls
+from .systemd import active_state
+
+__all__ = ["differences", "running_differences"]
+
+_NO_KEY = base64.b64encode(bytes(32)).decode()
+
+
+def running_differences(places: Places, generation: Generation, *, device: bool = True) -> list[Difference]:
+    """Say how the running system differs from a generation; without `device`, keys and peers are left out."""
+    found = firewall_differences(generation.firewall)
+    found += interface_differences(generation.device if device else None, generation.link)
+    state = active_state(WG_UNIT)
+    if state != "active":
+        found.append(Difference(WG_UNIT, state, "active"))
+    live = read_sysctls(places.sysctls, generation.sysctls)
+    return found + [
+        Difference(f"sysctl {key}", live[key], value)
+        for key, value in generation.sysctls.items()
+        if key in live and live[key] != value
+    ]
+
+
+def _stored_differences(places: Places, document: Document, generation: Generation) -> list[Difference]:
+    """Say how what is stored differs: the committed generation, its files, and what follows it in /etc."""
+    committed = current_digest(places)
+    if committed != document.digest:
+        found = [Difference(str(places.current), committed or "none", document.digest)]
+    else:
+        found = _file_differences(places, generation_files(document, generation.keys))
+    return found + etc_differences(places, generation)
+
+
+def _file_differences(places: Places, contents: dict[str, bytes]) -> list[Difference]:
+    found = []
+    for name, content in contents.items():
+        path = places.current / name
+        try:
+            live = "other content" if path.read_bytes() != content else ""
+        except OSError as error:
+            live = error.strerror or "unreadable"
+        if live:
+            found.append(Difference(str(path), live, "as committed"))
+    return found
+
+
+def differences(places: Places, document: Document) -> list[Difference]:
+    """Say how this node differs from a document, changing nothing. Raises `AgentError`, `OSError`."""
+    committed = load_link(places.current)
+    names = document.wg.key_names()
+    keys = {**(committed.keys if committed else {}), **stored_keys(places.keys, names)}
+    lost = [name for name in names if name not in keys]
+    wanted = as_generation(
+        places.generations / document.digest, document, {**dict.fromkeys(lost, _NO_KEY), **keys}
+    )
+    return running_differences(places, wanted, device=not lost) + _stored_differences(
+        places, document, wanted
+    )

@@ -1,0 +1,98 @@
+"""The command `leave`: the host is as it was before it became a node."""
+
+import contextlib
+import shutil
+
+from .answers import AgentError, Answer
+from .blocks import without_block
+from .etc import ENABLED_UNITS, managed_links
+from .firewall import delete_table
+from .generation import committed_originals
+from .interface import delete_link
+from .lock import lock
+from .places import WG_UNIT, Places
+from .sysctl import set_sysctls
+from .system import attempt, log, write_file
+from .systemd import stop
+from .trial import load_trial
+from .units import unit_files
+
+__all__ = ["leave"]
+
+_LOCK_WAIT = 10.0
+
+
+def leave(places: Places) -> tuple[Answer, str]:
+    """Take away all that was put here, and put back what was there before; the agent itself goes last.
+
+    May be run again until it is done. The management key stays where no other key could open the host.
+    Raises `AgentError` (BUSY), `OSError`.
+    """
+    with lock(places, wait=_LOCK_WAIT):
+        if load_trial(places) is not None:
+            raise AgentError(Answer.BUSY, "a trial is under way: try again when it is over")
+        stop(WG_UNIT)
+        attempt(["systemctl", "disable", "--quiet", *ENABLED_UNITS])
+        delete_link()
+        delete_table()
+        _restore_sysctls(places)
+        _restore_links(places)
+        kept = _remove_blocks(places)
+        _remove_units(places)
+    log("this host has left the mesh")
+    for folder in (places.state, places.volatile, places.library):
+        shutil.rmtree(folder, ignore_errors=True)
+    return Answer.LEFT, kept
+
+
+def _restore_sysctls(places: Places) -> None:
+    for key, value in committed_originals(places).items():
+        _put_back(places, key, value)
+
+
+def _put_back(places: Places, key: str, value: str) -> None:
+    try:
+        set_sysctls(places.sysctls, {key: value})
+    except (AgentError, OSError) as error:
+        log(f"{key} stays as it is: {error}")
+
+
+def _restore_links(places: Places) -> None:
+    for path, _target in managed_links(places):
+        if path.is_symlink():
+            path.unlink()
+        before = path.with_name(f"{path.name}.before-wgmesh")
+        if before.exists() and not path.exists():
+            before.rename(path)
+    with contextlib.suppress(OSError):  # what the operator put there stays
+        places.firewall_conf.parent.rmdir()
+
+
+def _remove_blocks(places: Places) -> str:
+    """Remove our lines; returns what had to stay."""
+    kept = ""
+    for path in (places.hosts.resolve(), places.authorized_keys.resolve()):
+        if not path.is_file():
+            continue
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        rest = without_block(text)
+        if path.name == places.authorized_keys.name and not _has_key(rest):
+            kept = f"{path} keeps its keys: nobody could log in without them"
+        elif rest != text:
+            write_file(path, rest.encode("utf-8", "surrogateescape"), path.stat().st_mode & 0o777)
+    return kept or "nothing stays"
+
+
+def _has_key(text: str) -> bool:
+    return any(line.strip() and not line.startswith("#") for line in text.splitlines())
+
+
+def _remove_units(places: Places) -> None:
+    for name in unit_files(places, python="", nft=""):
+        path = places.units / name
+        path.unlink(missing_ok=True)
+        if path.parent != places.units:
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+    attempt(["systemctl", "daemon-reload"])
+    attempt(["systemctl", "reset-failed", *ENABLED_UNITS])

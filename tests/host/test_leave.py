@@ -1,0 +1,59 @@
+"""A host that leaves is as it was before; what its owner set is the owner's again."""
+
+import pytest
+
+from tests.host.nodes import Hosts, Node
+
+pytestmark = pytest.mark.hosts
+
+LOOK = (
+    "nft -s list ruleset; sysctl -a 2>/dev/null | grep -E '^net.ipv[46].(conf.(all|def)|ip_f|icmp|tcp_sy)';"
+    "cat /etc/hosts /root/.ssh/authorized_keys; stat -c '%A %U %N' /var/lib/wgmesh /run/wgmesh /etc/wgmesh"
+    " /usr/local/lib/wgmesh /etc/wireguard /etc/wireguard/* /etc/sysctl.d/* /etc/systemd/system/*;"
+    "ip -o link | cut -d: -f2; systemctl is-enabled wg-quick@wg0; systemctl --failed --no-legend"
+)
+
+
+@pytest.fixture(scope="module")
+def guest(hosts: Hosts) -> Node:
+    """A host that has its owner's own settings."""
+    node = hosts.boot("web-3")
+    node.inside(
+        "rm -r /etc/wgmesh; sysctl -q net.ipv4.tcp_syncookies=2 net.ipv4.conf.all.log_martians=0;"
+        "mkdir -p /etc/wireguard; chmod 700 /etc/wireguard; umask 77; echo '# mine' >/etc/wireguard/wg0.conf"
+    )
+    return node
+
+
+def _join(node: Node, hosts: Hosts) -> None:
+    assert node.install().word == "INSTALLED"
+    assert node.agent("keys", hosts.keys.bundle("web-3")).word == "STORED"
+    document = hosts.document("web-3", ("web-1", "web-3"), forward=True)
+    assert node.apply(document).word == "CONFIRMED"
+
+
+def test_a_host_that_leaves_is_as_it_was_before(guest: Node, hosts: Hosts) -> None:
+    before = guest.inside(LOOK, check=False)
+    _join(guest, hosts)
+    assert guest.inside("sysctl -n net.ipv4.ip_forward net.ipv4.tcp_syncookies") == "1\n1"
+    assert guest.inside("cat /etc/wireguard/wg0.conf.before-wgmesh") == "# mine"
+    run = guest.agent("leave")
+    assert (run.word, run.code) == ("LEFT", 0), run.out
+    assert guest.inside(LOOK, check=False) == before
+
+
+def test_a_host_that_left_boots_as_before_and_can_come_back(guest: Node, hosts: Hosts) -> None:
+    guest.reboot()
+    assert guest.inside("nft list tables; ip -o link show wg0 2>/dev/null", check=False) == ""
+    _join(guest, hosts)
+    assert guest.status()["differences"] == []
+
+
+def test_the_only_key_that_opens_a_host_stays(guest: Node, hosts: Hosts) -> None:
+    again = guest.apply(hosts.document("web-3", ("web-1", "web-3"), forward=True))
+    assert again.word == "UNCHANGED"
+    guest.inside("sed -n '/BEGIN wgmesh/,/END wgmesh/p' -i /root/.ssh/authorized_keys")
+    run = guest.agent("leave")
+    assert run.word == "LEFT"
+    assert "authorized_keys keeps its keys" in run.out
+    assert guest.ssh("true").code == 0
