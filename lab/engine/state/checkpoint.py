@@ -1,4 +1,4 @@
-"""A stack's state as JSON: Pulumi's deployment, version 3.
+"""A stack's state as JSON: Pulumi's deployment (format.py says which version).
 
 Each resource's JSON is kept until the resource changes, ciphertexts included, so that saving after every
 step costs what the step changed and unchanged secrets keep their ciphertext.
@@ -16,7 +16,6 @@ from lab.engine.values import Secret, from_json, to_json
 
 __all__ = ["Checkpoint", "SecretsProvider", "now"]
 
-VERSION: Final = 3
 _ENGINE: Final = "v3.260.0"  # the engine whose format this is
 _MAGIC: Final = "7dff0d166258e7f1d265e8e044021ea087795d58a0c6415ab6fe8b7c790e447f"
 
