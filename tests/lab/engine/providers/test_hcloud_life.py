@@ -61,7 +61,9 @@ def test_an_automatic_name_is_kept_and_a_successor_can_be_made_first(play: Play)
 def test_placement_group(play: Play) -> None:
     async def scenario(stack: Stack) -> None:
         made = await stack.create("PlacementGroup", "g", name="g", type="spread")
-        assert made.outputs == {"name": "g", "type": "spread", "labels": {}, "servers": []}
+        assert made.outputs == {
+            "id": made.id, "name": "g", "type": "spread", "labels": {}, "servers": [],
+        }  # fmt: skip
         renamed = await stack.update(made, name="h", type="spread", labels={"x": "y"})
         assert (renamed.outputs["name"], renamed.outputs["labels"]) == ("h", {"x": "y"})
         assert await is_gone(stack, renamed)
