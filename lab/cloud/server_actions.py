@@ -59,9 +59,13 @@ async def _change_type(cloud: Cloud, record: Record, body: Any) -> dict[str, Any
         raise ApiError("server_not_stopped", f"server {record['name']} must be powered off")
 
     async def work() -> None:
+        record["status"] = "migrating"
         record["server_type"] = kind["name"]
         if request.upgrade_disk:
             record["primary_disk_size"] = kind["disk"]
+        # the API starts it again by itself, and the real provider relies on that
+        await cloud.hosts.start(str(record["id"]))
+        record["status"] = "running"
 
     return {"action": begin(cloud, record, "change_server_type", work)}
 
