@@ -98,7 +98,6 @@ class Cloud:
             f"{node.name}-ip",
             name=f"{pulumi.get_stack()}-{node.name}",
             type="ipv4",
-            assignee_type="server",
             auto_delete=False,
             location=node.location,
             labels=labels(node.name),
