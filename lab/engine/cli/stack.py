@@ -148,6 +148,8 @@ def import_state(
     try:
         document = json_module.loads(file.read_text() if file else sys.stdin.read())
         refused, deployment = refusal(document), document["deployment"]
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}; nothing was changed") from None
     except (ValueError, KeyError, TypeError):
         raise CommandError("what is to be imported is no exported state; nothing was changed") from None
     if refused:

@@ -92,7 +92,7 @@ class Checkpoint:
     def _seal(self, secret: Secret) -> Mapping[str, str]:
         known = self._sealed.get(id(secret))
         if known is None or known[0] is not secret:
-            inner = to_json(secret.value, self._seal)
+            inner = to_json(secret.value, _sealed_inside)
             known = (secret, {"ciphertext": self._crypter.encrypt(json.dumps(inner))})
             self._sealed[id(secret)] = known
         return known[1]
@@ -122,11 +122,21 @@ class Checkpoint:
 
     def _unseal(self, value: Mapping[str, Any]) -> Secret:
         if "plaintext" in value:
-            return Secret(from_json(json.loads(value["plaintext"]), self._unseal))
+            return _unsealed_inside(value)
         plaintext = json.loads(self._crypter.decrypt(value["ciphertext"]))
-        secret = Secret(from_json(plaintext, self._unseal))
+        secret = Secret(from_json(plaintext, _unsealed_inside))
         self._sealed[id(secret)] = (secret, {"ciphertext": value["ciphertext"]})
         return secret
+
+
+def _sealed_inside(secret: Secret) -> dict[str, str]:
+    """A secret in a secret is not encrypted again, but has the same words (Pulumi's NopEncrypter)."""
+    return {"ciphertext": json.dumps(to_json(secret.value, _sealed_inside))}
+
+
+def _unsealed_inside(value: Mapping[str, Any]) -> Secret:
+    text = value["plaintext"] if "plaintext" in value else value["ciphertext"]
+    return Secret(from_json(json.loads(text), _unsealed_inside))
 
 
 def dump_resource(resource: ResourceState, seal: Callable[[Secret], Mapping[str, Any]]) -> dict[str, Any]:
