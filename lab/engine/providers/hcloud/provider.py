@@ -239,7 +239,8 @@ class _ClosedError(HCloudException):
 
 def _comparable(kind: Kind, old: Values, new: Values) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return old and new inputs such that what differs is what is to be changed."""
-    before, after = plain(old), plain(new)
+    # the real provider leaves defaults out of its inputs
+    before, after = {**kind.defaults, **plain(old)}, plain(new)
     for name, value in before.items():
         kept = name not in after and name in kind.kept
         equal = name in after and meaning(kind, name, value) == meaning(kind, name, after[name])
