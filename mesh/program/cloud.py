@@ -115,7 +115,9 @@ class Cloud:
         """Declare the node's server.
 
         User data, SSH keys and image matter when a server is made and never replace one; because
-        it takes its address along, a server is deleted before its successor is made.
+        it takes its address along, a server is deleted before its successor is made. It stays in the
+        placement group it was made in: a running one cannot leave its group, and a node whose overlay
+        address changes must not be stuck for that.
         """
         return hcloud.Server(
             f"{node.name}-server",
@@ -134,7 +136,7 @@ class Cloud:
             opts=pulumi.ResourceOptions(
                 parent=parent,
                 hooks=self.hooks,
-                ignore_changes=["userData", "sshKeys", "image"],
+                ignore_changes=["userData", "sshKeys", "image", "placementGroupId"],
                 delete_before_replace=True,
             ),
         )
