@@ -100,15 +100,23 @@ class Rehearsal:
         return code
 
     def run(self, words: Sequence[str]) -> int:
-        """Run the engine with Pulumi's `words` on the stack; returns its exit code."""
-        self._own_state()
+        """Run the engine with Pulumi's `words` on the stack; returns its exit code.
+
+        `stack import` is how the other engine takes the state over; anything else it is refused.
+        """
+        importing = [*words[:2]] == ["stack", "import"]
+        if not importing:
+            self._own_state()
         command = [sys.executable, "-m", "lab.engine"] if self.engine == "lab" else [_pulumi()]
         environment = self.environment()
         self._select(command, environment)
         self._release_lock_of_the_dead(command, environment)
-        return subprocess.run(
+        code = subprocess.run(
             [*command, *words, "--stack", self.stack], cwd=self.project, env=environment, check=False
         ).returncode
+        if importing and code == 0:
+            self._take_over_state()
+        return code
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment either engine runs in: own backend, own home, a known passphrase."""
@@ -159,9 +167,19 @@ class Rehearsal:
         if owner not in {None, self.engine}:
             raise RehearsalError(
                 f"this lab's state belongs to the engine {owner!r}, not to {self.engine!r}: run "
-                f"`make down ENGINE={owner}` first, or carry the state over with "
-                "`stack export` and `stack import` (docs/lab.md)"
+                f"`make down ENGINE={owner}` first, or carry the state over: "
+                f"`ENGINE={owner} .venv/bin/python -m lab run stack export --file state.json`, then "
+                f"`ENGINE={self.engine} .venv/bin/python -m lab run stack import --file state.json`"
             )
+        (self.state / "owner").write_text(f"{self.engine}\n")
+
+    def _take_over_state(self) -> None:
+        """From now on the state is this engine's; what the other one kept would only grow stale."""
+        for other in set(ENGINES) - {self.engine}:
+            if (self.state / other).exists():
+                kept = self.state / f"{other}-before-import"
+                shutil.rmtree(kept, ignore_errors=True)
+                (self.state / other).rename(kept)
         (self.state / "owner").write_text(f"{self.engine}\n")
 
     def _owner(self) -> str | None:

@@ -102,9 +102,11 @@ async def _change_type(cloud: Cloud, record: Record, body: Any) -> dict[str, Any
         raise ApiError("invalid_server_type", f"server type {kind['name']} does not fit the server")
 
     async def work() -> None:
+        record["status"] = "migrating"
         record["server_type"] = kind["name"]
         if request.upgrade_disk:
             record["primary_disk_size"] = kind["disk"]
+        # the API starts it again by itself, and the real provider relies on that
         await _start(cloud, record)
 
     return {"action": begin(cloud, record, "change_server_type", work)}

@@ -100,7 +100,6 @@ class Cloud:
             f"{node.name}-ip",
             name=f"{pulumi.get_stack()}-{node.name}",
             type="ipv4",
-            assignee_type="server",
             auto_delete=False,
             location=node.location,
             labels=labels(node.name),
@@ -118,7 +117,9 @@ class Cloud:
         """Declare the node's server.
 
         User data, SSH keys and image matter when a server is made and never replace one; because
-        it takes its address along, a server is deleted before its successor is made.
+        it takes its address along, a server is deleted before its successor is made. It stays in the
+        placement group it was made in: a running one cannot leave its group, and a node whose overlay
+        address changes must not be stuck for that.
         """
         return hcloud.Server(
             f"{node.name}-server",
@@ -137,7 +138,7 @@ class Cloud:
             opts=pulumi.ResourceOptions(
                 parent=parent,
                 hooks=self.hooks,
-                ignore_changes=["userData", "sshKeys", "image"],
+                ignore_changes=["userData", "sshKeys", "image", "placementGroupId"],
                 delete_before_replace=True,
             ),
         )

@@ -66,15 +66,16 @@ _CLOUD_COMMANDS = {
 def already_exists(args: pulumi.ErrorHookArgs) -> bool:
     """Explain a name that the cloud already knows; never retries.
 
-    A run that was killed while the cloud worked leaves a resource that the state does not know.
+    A run that was killed while the cloud worked leaves a resource that the state does not know. It is
+    not advised to import it: the hcloud provider would not know that the server's address is the one it
+    is asked for, would give that address back, and then fail to find it.
     """
     if "uniqueness_error" in args.errors[0]:
         name = (args.new_inputs or {}).get("name", args.name)
         kind = _CLOUD_COMMANDS.get(args.type, "resource")
         pulumi.log.error(
             f"{name}: the cloud already has a {kind} of this name, but this stack's state does not: most "
-            f"likely a run was stopped while it was being made. If nothing else uses it, remove it with "
-            f"`hcloud {kind} delete {name}` and run up again; or take it over with "
-            f"`pulumi import {args.type} {args.name} <id>`, the id from `hcloud {kind} describe {name}`."
+            f"likely a run was stopped while it was being made, and nothing depends on it yet. If nothing "
+            f"else uses it, remove it with `hcloud {kind} delete {name}` and run up again."
         )
     return False
