@@ -64,7 +64,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
-            self._deployment.register_outputs(request.urn, from_wire(request.outputs))
+            await self._deployment.register_outputs(request.urn, from_wire(request.outputs))
         except DeployError as error:
             await self._refuse(context, error)
         return empty_pb2.Empty()
@@ -75,7 +75,9 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             args = await self._transforms.invoke_args(request.tok, from_wire(request.args))
             if contains_unknown(args):
                 return resource_pb2.ResourceInvokeResponse(unknown=True)
-            answer = await self._deployment.invoke(request.tok, args, request.provider, request.version)
+            answer = await self._deployment.invoke(
+                request.tok, args, request.provider, request.version, request.parent
+            )
         except (DeployError, ProviderError) as error:
             await context.abort(
                 grpc.StatusCode.UNKNOWN, f"invocation of {request.tok} returned an error: {error}"
