@@ -146,10 +146,13 @@ class Deployment:
         prefix = f"urn:pulumi:{self._request.stack}::{self._request.project.name}"
         return make_urn(prefix, goal.parent, goal.type, goal.name)
 
+    def inherited(self, goal: Goal) -> Goal:
+        """Return what is asked with what its parent's options add to it."""
+        return goal.under(self._goals.get(goal.parent))
+
     async def register(self, goal: Goal) -> Registered:
         """Decide and take the steps of one registration. Never returns once no step may begin."""
         urn = self.urn(goal)
-        goal = goal.under(self._goals.get(goal.parent))
         self._goals.setdefault(urn, goal)
         provider = await self.provider_reference(goal)
         if goal.type.startswith(PROVIDER_PREFIX):

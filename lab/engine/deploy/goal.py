@@ -1,17 +1,27 @@
 """What a program asks for when it registers a resource."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from google.protobuf.message import Message
+from pulumi.runtime.proto import resource_pb2
 
 from lab.engine.deploy.request import DeployError
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState, urn_type
 from lab.engine.values import from_wire, value_from_wire
 
-__all__ = ["Alias", "Goal", "package_of", "refuse_unknown"]
+__all__ = [
+    "Alias",
+    "Goal",
+    "aliases_of",
+    "hooks_of",
+    "hooks_to_wire",
+    "package_of",
+    "refuse_unknown",
+    "timeouts_of",
+]
 
 # Fields of a request that only say what the SDK understands or where the code stands.
 _HARMLESS: Final = {
@@ -152,14 +162,14 @@ class Goal:
             ),
             ignore_changes=list(request.ignoreChanges),
             additional_secret_outputs=list(request.additionalSecretOutputs),
-            aliases=[*(Alias(urn=urn) for urn in request.aliasURNs), *map(_alias, request.aliases)],
-            custom_timeouts=_timeouts(request.customTimeouts),
+            aliases=[*(Alias(urn=urn) for urn in request.aliasURNs), *aliases_of(request.aliases)],
+            custom_timeouts=timeouts_of(request.customTimeouts),
             replace_on_changes=list(request.replaceOnChanges),
             retain_on_delete=request.retainOnDelete if request.HasField("retainOnDelete") else None,
             deleted_with=request.deletedWith,
             replace_with=list(request.replace_with),
             replacement_trigger=trigger,
-            hooks=_hooks(request),
+            hooks=hooks_of(request.hooks),
             hide_diff=[[path] for path in request.hideDiffs],
         )
 
@@ -181,6 +191,11 @@ def refuse_unknown(request: Message, known: set[str], what: str) -> None:
             raise DeployError(f"{what}: this engine does not know the option {descriptor.name!r}")
 
 
+def aliases_of(messages: Iterable[Any]) -> list[Alias]:
+    """Return the aliases in a request."""
+    return [_alias(message) for message in messages]
+
+
 def _alias(message: Any) -> Alias:
     if message.WhichOneof("alias") == "urn":
         return Alias(urn=message.urn)
@@ -196,18 +211,24 @@ def _alias(message: Any) -> Alias:
     )
 
 
-def _hooks(request: Any) -> dict[str, list[str]]:
-    if not request.HasField("hooks"):
-        return {}
-    return {
-        name: list(getattr(request.hooks, key)) for key, name in _HOOKS.items() if getattr(request.hooks, key)
-    }
+def hooks_of(message: Any) -> dict[str, list[str]]:
+    """Return the hooks in a request, by kind as the state names it."""
+    return {name: list(getattr(message, key)) for key, name in _HOOKS.items() if getattr(message, key)}
 
 
-def _timeouts(message: Any) -> Mapping[str, float] | None:
+def hooks_to_wire(hooks: Mapping[str, list[str]]) -> Any:
+    """Return hooks as a request has them; None for none."""
+    if not hooks:
+        return None
+    bound = {key: hooks[name] for key, name in _HOOKS.items() if name in hooks}
+    return resource_pb2.RegisterResourceRequest.ResourceHooksBinding(**bound)
+
+
+def timeouts_of(message: Any) -> Mapping[str, float] | None:
+    """Return custom timeouts in seconds. Raises `DeployError` for what is no duration."""
     found = {
         name: _seconds(getattr(message, name))
-        for name in ("create", "update", "delete")
+        for name in ("create", "update", "delete", "read")
         if getattr(message, name)
     }
     return found or None
@@ -215,7 +236,7 @@ def _timeouts(message: Any) -> Mapping[str, float] | None:
 
 def _seconds(text: str) -> float:
     """Read a duration such as `1h30m` (Go's form)."""
-    parts = re.findall(r"([\d.]+)(h|ms|m|s)", text)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|m|s)", text)
     if not parts or "".join(f"{number}{unit}" for number, unit in parts) != text:
         raise DeployError(f"{text!r} is not a duration such as 5m or 1h30m")
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)

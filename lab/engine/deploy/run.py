@@ -129,7 +129,7 @@ async def _run_program(request: UpdateRequest, deployment: Deployment, interrupt
             failed = program.explain(await ending) or failed
         return failed or deployment.step_failed
     finally:
-        program.kill()
+        await program.kill()
         await served.close()
 
 
