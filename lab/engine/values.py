@@ -28,6 +28,8 @@ __all__ = [
     "same",
     "to_json",
     "to_wire",
+    "value_from_wire",
+    "value_to_wire",
 ]
 
 SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
@@ -169,6 +171,13 @@ def to_wire(values: Mapping[str, Any], *, keep_secrets: bool = True) -> struct_p
     struct = struct_pb2.Struct()
     json_format.ParseDict(_to_wire(values, keep_secrets), struct)
     return struct
+
+
+def value_to_wire(value: Any) -> struct_pb2.Value:
+    """Return a single value as a request carries it."""
+    message = struct_pb2.Value()
+    json_format.ParseDict(_to_wire(value, True), message)
+    return message
 
 
 def _to_wire(value: Any, keep_secrets: bool) -> Any:  # noqa: FBT001 - passed down unchanged

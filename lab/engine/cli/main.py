@@ -73,6 +73,7 @@ def up(
     continue_on_error: Continue = False, expect_no_changes: NoChanges = False, event_log: EventLog = None,
     target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
     exclude_dependents: ExcludeDependents = False, replace: Replace = None, refresh: Refresh = False,
+    run_program: RunProgram = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
     """Create, change and delete until all is as the program says."""
@@ -81,7 +82,8 @@ def up(
         "update", cwd, stack_name,
         {"parallel": parallel, "continue_on_error": continue_on_error, "targets": target,
          "target_dependents": target_dependents, "excludes": exclude,
-         "exclude_dependents": exclude_dependents, "replaces": replace, "refresh": refresh},
+         "exclude_dependents": exclude_dependents, "replaces": replace, "refresh": refresh,
+         "run_program": run_program},
         yes=yes, skip_preview=skip_preview, diff=diff, json=json, expect_no_changes=expect_no_changes,
         event_log=event_log,
     )  # fmt: skip
@@ -94,6 +96,7 @@ def preview(
     parallel: Parallel = _DEFAULT_PARALLEL, expect_no_changes: NoChanges = False, event_log: EventLog = None,
     target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
     exclude_dependents: ExcludeDependents = False, replace: Replace = None, refresh: Refresh = False,
+    run_program: RunProgram = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
     """Show what `up` would do."""
@@ -101,7 +104,8 @@ def preview(
     _operate(
         "update", cwd, stack_name,
         {"parallel": parallel, "targets": target, "target_dependents": target_dependents, "excludes": exclude,
-         "exclude_dependents": exclude_dependents, "replaces": replace, "refresh": refresh},
+         "exclude_dependents": exclude_dependents, "replaces": replace, "refresh": refresh,
+         "run_program": run_program},
         preview_only=True, diff=diff, json=json, expect_no_changes=expect_no_changes, event_log=event_log,
     )  # fmt: skip
 

@@ -2,18 +2,18 @@
 
 import asyncio
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lab.engine.deploy.aliases import make_urn
 from lab.engine.deploy.events import Events
 from lab.engine.deploy.executor import Executor, StepError
-from lab.engine.deploy.generator import BailError, Generator, make_urn
-from lab.engine.deploy.goal import Goal
+from lab.engine.deploy.generator import BailError, Generator
+from lab.engine.deploy.goal import Goal, package_of
 from lab.engine.deploy.hooks import Hooks
 from lab.engine.deploy.journal import Journal
-from lab.engine.deploy.providers import Providers, default_name, package_of, reference
-from lab.engine.deploy.request import DeployError, UpdateRequest
+from lab.engine.deploy.providers import Providers, default_name, reference
+from lab.engine.deploy.request import DeployError, Kind, UpdateRequest
 from lab.engine.deploy.steps import Op, Step
 from lab.engine.provider import Provider, ProviderError
 from lab.engine.state.model import PROVIDER_PREFIX, STACK_TYPE, ResourceState
@@ -37,7 +37,8 @@ class Deployment:
 
     def __init__(self, request: UpdateRequest) -> None:
         self._request = request
-        self._continue = request.options.continue_on_error
+        self.keeps_going = request.options.continue_on_error
+        """Whether what does not need a failed resource goes on."""
         self.events = Events(request.emit, planning=request.preview)
         self.journal = Journal(request.snapshot, None if request.preview else request.save)
         self.hooks = Hooks(preview=request.preview)
@@ -46,11 +47,12 @@ class Deployment:
             reference(state): state for state in request.snapshot.resources if state.is_provider
         }
         self.generator = Generator(
-            olds=request.snapshot.resources,
+            records=request.snapshot.resources,
             options=request.options,
             events=self.events,
             provider=self.find_provider,
             preview=request.preview,
+            mode=request.mode,
         )
         self.executor = Executor(
             journal=self.journal, events=self.events, hooks=self.hooks, providers=self.providers,
@@ -58,12 +60,9 @@ class Deployment:
         )  # fmt: skip
         self._deciding = asyncio.Lock()
         self._defaults: dict[tuple[str, str], asyncio.Task[str]] = {}
-        self._states: dict[str, ResourceState] = {}
-        self._op: dict[str, Step] = {}
+        self._goals: dict[str, Goal] = {}
+        self._registered: dict[str, tuple[Step, ResourceState]] = {}
         self._broken: set[str] = set()
-        self._waiting: dict[int, Step] = {}
-        self._deleting: dict[int, Step] = {}
-        self._kept_by_failures: set[str] = set()
         self.program_done = asyncio.Event()
         """Set when the program has registered all it wants."""
         self.stack_urn = ""
@@ -78,9 +77,20 @@ class Deployment:
         """Whether nothing is really done."""
         return self._request.preview
 
+    @property
+    def kind(self) -> Kind:
+        """What the operation is."""
+        return self._request.kind
+
     def stop(self) -> None:
         """Begin no new step."""
         self.failed.set()
+
+    def mend(self) -> None:
+        """Once resources have been found to be gone: forget them wherever they are named."""
+        self.journal.mend()
+        self.generator.rebase(self.journal.base())
+        self.journal.save()
 
     # -------------------------------------------------------------- providers
 
@@ -95,12 +105,12 @@ class Deployment:
 
     async def provider_reference(self, goal: Goal) -> str:
         """Return the provider a resource goes to: its own, its parent's, or the package's default one."""
-        if goal.provider:
-            return goal.provider
+        if not goal.custom or goal.type.startswith(PROVIDER_PREFIX):
+            return ""
         package = package_of(goal.type)
-        if package in goal.providers:
-            return goal.providers[package]
-        return await self.default_provider(package, goal.version)
+        return (
+            goal.provider or goal.providers.get(package) or await self.default_provider(package, goal.version)
+        )
 
     async def default_provider(self, package: str, version: str) -> str:
         """Return a package's default provider, making it a resource when it is first needed."""
@@ -117,9 +127,15 @@ class Deployment:
         )  # fmt: skip
         return reference((await self.register(goal)).state)
 
-    async def invoke(self, token: str, args: dict[str, Any], provider: str, version: str) -> dict[str, Any]:
-        """Call a function of a provider."""
-        found = provider or await self.default_provider(package_of(token), version)
+    async def invoke(
+        self, token: str, args: dict[str, Any], provider: str, version: str, parent: str
+    ) -> dict[str, Any]:
+        """Call a function of a provider: the one named, the parent's, or the package's default one."""
+        package = package_of(token)
+        inherited = self._goals[parent].providers.get(package) if parent in self._goals else None
+        found = provider or inherited or await self.default_provider(package, version)
+        if found not in self._provider_states:
+            raise DeployError(f"unknown provider '{found}'")
         code = await self.providers.get(self._provider_states[found])
         return dict(await code.invoke(token, plain(args)))
 
@@ -130,12 +146,15 @@ class Deployment:
         prefix = f"urn:pulumi:{self._request.stack}::{self._request.project.name}"
         return make_urn(prefix, goal.parent, goal.type, goal.name)
 
+    def inherited(self, goal: Goal) -> Goal:
+        """Return what is asked with what its parent's options add to it."""
+        return goal.under(self._goals.get(goal.parent))
+
     async def register(self, goal: Goal) -> Registered:
         """Decide and take the steps of one registration. Never returns once no step may begin."""
         urn = self.urn(goal)
-        provider = ""
-        if goal.custom and not goal.type.startswith(PROVIDER_PREFIX):
-            provider = await self.provider_reference(goal)
+        self._goals.setdefault(urn, goal)
+        provider = await self.provider_reference(goal)
         if goal.type.startswith(PROVIDER_PREFIX):
             package = goal.type.removeprefix(PROVIDER_PREFIX)
             inputs = self.providers.check(package, goal.properties)
@@ -143,33 +162,40 @@ class Deployment:
                 inputs = {**inputs, "version": goal.version}
             goal = replace(goal, properties=inputs)
         await self._wait_if_stopped()
-        if self._broken & self._needed(goal, provider):
-            self._broken.add(urn)
-            self.generator.keep(urn, goal)
-            return Registered(ResourceState(urn=urn, type=goal.type, custom=goal.custom), skipped=True)
-        async with self._deciding:
-            await self._wait_if_stopped()
-            steps, untargeted = await self._decide(urn, goal, provider)
-        if untargeted:
-            await self.executor.take(steps[0], self.generator)
-            return Registered(steps[0].resource, unknown=True)
-        return await self._take(urn, steps)
-
-    async def _decide(self, urn: str, goal: Goal, provider: str) -> tuple[list[Step], bool]:
         try:
-            steps, untargeted = await self.generator.decide(urn, goal, provider)
-        except BailError:
-            self.bailed = True
-            self.stop()
-            raise
-        except ProviderError as error:
-            self.events.diagnostic("error", str(error), urn)
-            self.bailed = True
-            self.stop()
+            async with self._deciding:
+                await self._wait_if_stopped()
+                old, new = self.generator.claim(urn, goal, provider)
+            if old is not None and self._request.refreshes_as_registered:
+                old = await self._refreshed(old, new)
+            async with self._deciding:
+                await self._wait_if_stopped()
+                steps = [self._with_provider_id(one) for one in await self.generator.decide(goal, old, new)]
+        except (BailError, ProviderError) as error:
+            self._bail(error, urn)
             raise BailError from error
         if goal.type == STACK_TYPE:
             self.stack_urn = urn
-        return [self._with_provider_id(step) for step in steps], untargeted
+        if not steps:
+            assert old is not None
+            return Registered(old)
+        return await self._take(urn, steps)
+
+    def _bail(self, error: Exception, urn: str) -> None:
+        if isinstance(error, ProviderError):
+            self.events.diagnostic("error", str(error), urn)
+        self.bailed = True
+        self.stop()
+
+    async def _refreshed(self, old: ResourceState, new: ResourceState) -> ResourceState | None:
+        from lab.engine.deploy.refresh import refresh_one  # noqa: PLC0415 - it needs this module
+
+        if not self.generator.targets.includes(old):
+            return old
+        self.generator.sets.refreshed.add(new.urn)
+        found = await refresh_one(self, old, internal=not old.custom or old.is_provider)
+        self.journal.save()
+        return found
 
     def _with_provider_id(self, step: Step) -> Step:
         """Give a new provider its id before it is made, as others name it by that."""
@@ -182,15 +208,6 @@ class Deployment:
         self._provider_states[reference(new)] = new
         return replace(step, new=new)
 
-    @staticmethod
-    def _needed(goal: Goal, provider: str) -> set[str]:
-        probe = ResourceState(
-            urn="", type=goal.type, custom=goal.custom, parent=goal.parent, provider=provider,
-            dependencies=goal.dependencies, property_dependencies=goal.property_dependencies,
-            deleted_with=goal.deleted_with,
-        )  # fmt: skip
-        return probe.needs()
-
     async def _wait_if_stopped(self) -> None:
         """Once no step may begin, a registration is never answered; the program is ended."""
         if self.failed.is_set():
@@ -200,85 +217,67 @@ class Deployment:
         state: ResourceState | None = None
         for planned in steps:
             await self._wait_if_stopped()
+            if self._broken & (planned.resource.needs() - {planned.resource.provider_urn}):
+                self._broken.add(planned.urn)
+                continue
             # what is replaced is shown with what it was replaced by, once that is known
             step = replace(planned, new=state) if planned.op == Op.REPLACE and state else planned
             try:
                 after = await self.executor.take(step, self.generator)
             except StepError:
-                self.step_failed = True
-                self._broken.add(urn)
-                if not self._continue:
-                    self.stop()
-                    await self._wait_if_stopped()
-                return Registered(step.resource, failed=True)
-            if step.urn == urn and after is not None and step.op != Op.REPLACE:
+                await self._step_failed(step)
+                return Registered(steps[-1].resource, failed=True)
+            if self.executor.after_failed.is_set() and not self.keeps_going:
+                self.stop()
+            if after is not None and step.op != Op.REPLACE:
                 state = after
-                self._op[urn] = step
+                self._registered[after.urn] = (step, after)
                 if after.is_provider:
                     self._provider_states[reference(after)] = after
-        assert state is not None
-        self._states[urn] = state
-        return Registered(state)
+        if state is None or urn in self._broken:
+            return Registered(steps[-1].resource, skipped=True)
+        return Registered(state, unknown=steps[-1].skipped_create)
 
-    def register_outputs(self, urn: str, outputs: dict[str, Any]) -> None:
+    async def _step_failed(self, step: Step) -> None:
+        self.step_failed = True
+        self._broken.add(step.urn)
+        if not self.keeps_going:
+            self.stop()
+            await self._wait_if_stopped()
+
+    # -------------------------------------------------------------- outputs
+
+    async def register_outputs(self, urn: str, outputs: dict[str, Any]) -> None:
         """Take a component's outputs at once, the stack's for the end. Raises `DeployError`."""
-        if urn not in self._states:
-            raise DeployError(f"cannot complete a resource {urn!r} whose registration isn't known")
+        if urn not in self._registered:
+            raise DeployError(f"cannot complete a resource '{urn}' whose registration isn't pending")
         if urn == self.stack_urn:
             self._stack_outputs = outputs
         else:
-            self._set_outputs(urn, outputs)
+            await self._set_outputs(urn, outputs)
 
-    def finish_outputs(self, *, failed: bool) -> None:
+    async def finish_outputs(self, *, failed: bool) -> None:
         """Record the stack's outputs; after a failure those that are missing stay what they were."""
         if self._stack_outputs is not None:
-            former = self._states[self.stack_urn].outputs if failed else {}
-            self._set_outputs(self.stack_urn, {**former, **self._stack_outputs})
+            former = self._registered[self.stack_urn][1].outputs if failed else {}
+            outputs = {**former, **self._stack_outputs}
             self._stack_outputs = None
+            await self._set_outputs(self.stack_urn, outputs)
 
-    def _set_outputs(self, urn: str, outputs: dict[str, Any]) -> None:
-        state = self._states[urn]
+    async def _set_outputs(self, urn: str, outputs: dict[str, Any]) -> None:
+        step, state = self._registered[urn]
+        if step.skipped_create:
+            return
         after = replace(state, outputs=outputs)
         if after != state:
             self.journal.update(state, after)
-            self._states[urn] = after
+            self._registered[urn] = (step, after)
+            if urn in self.generator.olds:
+                self.generator.olds[urn] = after
             self.journal.save()
-        self.events.done(self._op[urn], after)
-
-    # -------------------------------------------------------------- the end
-
-    async def delete_the_rest(self, records: Iterable[ResourceState]) -> None:
-        """Delete what nobody asked for: each resource after all that need it."""
-        self._waiting = {id(step.old): step for step in self.generator.deletes(records)}
-        if self.generator.saw_error and not self.preview:
-            self._waiting.clear()
-            raise BailError
-        running: set[asyncio.Task[None]] = set()
-        while self._waiting or running:
-            if not self.failed.is_set():
-                for step in self._ready():
-                    self._deleting[id(step.old)] = self._waiting.pop(id(step.old))
-                    running.add(asyncio.create_task(self._delete(step)))
-            if not running:
-                return
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-
-    def _ready(self) -> list[Step]:
-        """Return the deletes that nothing still to be deleted, or that failed to be, needs."""
-        held = set(self._kept_by_failures)
-        for step in (*self._waiting.values(), *self._deleting.values()):
-            held |= step.resource.needs() - {step.urn}
-        return [step for step in self._waiting.values() if step.urn not in held]
-
-    async def _delete(self, step: Step) -> None:
-        try:
-            await self.executor.take(step, self.generator)
-        except StepError:
-            self.step_failed = True
-            self._kept_by_failures |= step.resource.needs()
-            if not self._continue:
-                self.stop()
-        finally:
-            self._deleting.pop(id(step.old), None)
+        if not state.custom and step.op in {Op.CREATE, Op.UPDATE, Op.CREATE_REPLACEMENT}:
+            kind = "after_update" if step.op == Op.UPDATE else "after_create"
+            await self.executor.run_after_hooks(kind, after, step.old if step.op == Op.UPDATE else None)
+        self.events.done(step, after)
+        if self.executor.after_failed.is_set() and not self.keeps_going:
+            self.stop()

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
-from lab.engine.deploy.steps import Op, Step
+from lab.engine.deploy.steps import Step
 from lab.engine.state.checkpoint import dump_resource
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState, urn_name
 from lab.engine.values import Secret, to_json
@@ -55,13 +56,17 @@ class Events:
 
     def count(self, step: Step) -> None:
         """Count a step that has ended well."""
-        op = Op.REPLACE if step.op == Op.REPLACE else step.op
         if step.logical and not is_default_provider(step.urn, step.resource.type):
-            self.changes[op] = self.changes.get(op, 0) + 1
+            self.changes[step.op] = self.changes.get(step.op, 0) + 1
 
-    def count_refresh(self, op: str) -> None:
-        """Count what a refresh found: same, update or delete."""
-        self.changes[op] = self.changes.get(op, 0) + 1
+    def refreshed(self, step: Step, result: str, *, internal: bool, counted: bool) -> None:
+        """A resource has been read; `counted` where reading is what the operation is for."""
+        if not counted:
+            self.done(step)
+            return
+        if not internal and not is_default_provider(step.urn, step.resource.type):
+            self.changes[result] = self.changes.get(result, 0) + 1
+        self.done(replace(step, op=result))
 
     def diagnostic(self, severity: str, message: str, urn: str = "", *, ephemeral: bool = False) -> None:
         """Say something to the user: debug, info, info#err, warning, error."""

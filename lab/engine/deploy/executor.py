@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from lab.engine.deploy.events import Events
-from lab.engine.deploy.generator import Generator, as_resource
+from lab.engine.deploy.generator import Generator
 from lab.engine.deploy.hooks import HookError, Hooks
 from lab.engine.deploy.journal import Journal
 from lab.engine.deploy.providers import Providers
 from lab.engine.deploy.secrecy import mark_outputs
-from lab.engine.deploy.steps import Op, Step
+from lab.engine.deploy.steps import DELETES, Op, Step
+from lab.engine.deploy.views import as_resource, seen_by
 from lab.engine.provider import PartialFailureError, Provider, ProviderError
 from lab.engine.state.checkpoint import now
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState
-from lab.engine.values import plain
 
 __all__ = ["Executor", "StepError"]
 
@@ -24,7 +24,15 @@ T = TypeVar("T")
 
 
 class StepError(Exception):
-    """A step has failed; what there is to say has been said."""
+    """A step has failed; what there is to say has been said. `protected` says that nothing was attempted."""
+
+    def __init__(self, *, protected: bool = False) -> None:
+        super().__init__()
+        self.protected = protected
+
+
+class _ProtectedError(ProviderError):
+    """A protected resource is not deleted."""
 
 
 class Executor:
@@ -49,6 +57,8 @@ class Executor:
         self._preview = preview
         self._slots = asyncio.Semaphore(max(1, parallel))
         self._running = 0
+        self.after_failed = asyncio.Event()
+        """Set when a hook has failed that ran after its resource was done."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -73,23 +83,25 @@ class Executor:
         try:
             after = await self._apply(step, generator)
         except (ProviderError, HookError) as error:
-            self._events.diagnostic("error", str(error), step.urn)
-            self._events.failed(step)
-            raise StepError from error
+            prefix = "Preview failed: " if self._preview else ""
+            self._events.diagnostic("error", f"{prefix}{error}", step.urn)
+            if not self._preview:
+                self._events.failed(step)
+            raise StepError(protected=isinstance(error, _ProtectedError)) from error
         self._events.count(step)
-        if step.resource.custom or self._preview or step.op in {Op.DELETE, Op.DELETE_REPLACED}:
+        if step.resource.custom or self._preview or step.op == Op.DELETE:
             self._events.done(step, after)
         return after
 
     async def _apply(self, step: Step, generator: Generator) -> ResourceState | None:
         match step.op:
             case Op.SAME:
-                return self._same(step)
+                return self._same(step, generator)
             case Op.CREATE | Op.CREATE_REPLACEMENT:
                 return await self._create(step, generator)
             case Op.UPDATE:
-                return await self._update(step)
-            case Op.DELETE | Op.DELETE_REPLACED:
+                return await self._update(step, generator)
+            case op if op in DELETES:
                 await self._delete(step, generator)
                 return None
             case Op.REMOVE_PENDING:
@@ -100,17 +112,18 @@ class Executor:
             case _:  # replace: the record of what the other steps do
                 return step.new
 
-    def _same(self, step: Step) -> ResourceState:
+    def _same(self, step: Step, generator: Generator) -> ResourceState:
         assert step.new is not None
         if step.old is None:  # not targeted: known to the program, not made
             return step.new
+        outputs = mark_outputs(step.old.outputs, step.new.inputs, step.new.additional_secret_outputs)
         after = replace(
-            step.new, id=step.old.id, outputs=step.old.outputs, init_errors=step.old.init_errors,
-            created=step.old.created, modified=step.old.modified, taint=step.old.taint,
+            step.new, id=step.old.id, outputs=outputs, created=step.old.created, modified=step.old.modified,
         )  # fmt: skip
         if after == step.old:
             after = step.old  # the very record, whose JSON is kept
         self._journal.add(after, step.old)
+        generator.olds[step.old.urn] = after
         if after is not step.old:
             self._journal.save()
         return after
@@ -136,7 +149,8 @@ class Executor:
         self._journal.end(pending)
         after = self._made(new, identifier, outputs, [])
         self._place(step, after, generator)
-        await self._run_hooks("after_create", new, new=after)
+        if new.custom:
+            await self.run_after_hooks("after_create", after)
         return after
 
     def _made(
@@ -164,23 +178,26 @@ class Executor:
         provider = await self._find(new)
         if provider is None:
             return "", {}
-        inputs = new.inputs if provider.accepts_secrets else plain(new.inputs)
-        identifier, outputs = await provider.create(new.urn, new.type, inputs, preview=self._preview)
+        inputs = seen_by(provider, new.inputs)
+        call = provider.create(new.urn, new.type, inputs, preview=self._preview)
+        identifier, outputs = await _within(call, new, "create")
         return identifier, dict(outputs)
 
-    async def _update(self, step: Step) -> ResourceState:
-        old, new = step.old, step.new
+    async def _update(self, step: Step, generator: Generator) -> ResourceState:
+        old, asked = step.old, step.new
         assert old is not None
-        assert new is not None
-        new = replace(new, id=old.id)
+        assert asked is not None
+        new = replace(asked, id=old.id)
         await self._run_hooks("before_update", new, new=new, old=old)
-        pending = self._begin(replace(old, resource_hooks=new.resource_hooks), "updating")
+        pending = self._begin(asked, "updating")
         errors: list[str] = []
         failure: PartialFailureError | None = None
         try:
             outputs = await self._with_retries("update", new, old, lambda: self._call_update(old, new))
         except PartialFailureError as error:
+            # what is there was not made from the new inputs
             failure, errors, outputs = error, [str(error)], dict(error.outputs)
+            new = replace(new, inputs=old.inputs)
         except BaseException:
             self._journal.end(pending)
             self._journal.save()
@@ -190,10 +207,12 @@ class Executor:
             outputs = mark_outputs(outputs, new.inputs, new.additional_secret_outputs)
         after = replace(new, outputs=outputs, init_errors=errors, created=old.created, modified=now())
         self._journal.add(after, old)
+        generator.olds[old.urn] = after
         self._journal.save()
         if failure is not None:
             raise failure
-        await self._run_hooks("after_update", new, new=after, old=old)
+        if new.custom:
+            await self.run_after_hooks("after_update", after, old)
         return after
 
     async def _call_update(self, old: ResourceState, new: ResourceState) -> dict[str, Any]:
@@ -202,24 +221,24 @@ class Executor:
         provider = await self._find(new)
         if provider is None:
             return dict(old.outputs)
-        secrets = provider.accepts_secrets
-        news = new.inputs if secrets else plain(new.inputs)
-        return dict(await provider.update(as_resource(old, secrets=secrets), news, preview=self._preview))
+        news = seen_by(provider, new.inputs)
+        call = provider.update(as_resource(old, provider), news, preview=self._preview)
+        return dict(await _within(call, new, "update"))
 
     async def _delete(self, step: Step, generator: Generator) -> None:
-        old = step.old
-        assert old is not None
-        if old.protect:
-            prefix = "Preview failed: " if self._preview else ""
-            raise ProviderError(
-                f'{prefix}resource "{old.urn}" cannot be deleted\nbecause it is protected. To unprotect the '
+        assert step.old is not None
+        old = step.old if step.old.delete else generator.olds.get(step.old.urn, step.old)
+        await self._run_hooks("before_delete", old, old=old)
+        if old.protect and step.logical:
+            raise _ProtectedError(
+                f'resource "{old.urn}" cannot be deleted\nbecause it is protected. To unprotect the '
                 "resource, either remove the `protect` flag from the resource in your Pulumi program and run "
                 f"`pulumi up`, or use the command:\n`pulumi state unprotect '{old.urn}'`"
             )
-        await self._run_hooks("before_delete", old, old=old)
         pending = self._begin(old, "deleting")
+        gone_with = old.deleted_with in generator.sets.deleted
         try:
-            if not (step.skip_provider or old.retain_on_delete or not old.custom):
+            if not (gone_with or old.retain_on_delete or not old.custom):
                 await self._with_retries("delete", None, old, lambda: self._call_delete(old))
         except BaseException:
             self._journal.end(pending)
@@ -233,14 +252,14 @@ class Executor:
         else:
             self._journal.remove(old)
         self._journal.save()
-        await self._run_hooks("after_delete", old, old=old)
+        await self.run_after_hooks("after_delete", None, old)
 
     async def _call_delete(self, old: ResourceState) -> None:
         if self._preview or old.is_provider or old.external:
             return
         provider = await self._find(old)
         if provider is not None:
-            await provider.delete(as_resource(old, secrets=provider.accepts_secrets))
+            await _within(provider.delete(as_resource(old, provider)), old, "delete")
 
     def _begin(self, state: ResourceState, kind: str) -> Any:
         if self._preview or not state.custom or state.is_provider:
@@ -258,6 +277,18 @@ class Executor:
         for warning in await self._hooks.run(kind, state, new=new, old=old):
             self._events.diagnostic("warning", warning, state.urn)
 
+    async def run_after_hooks(
+        self, kind: str, new: ResourceState | None, old: ResourceState | None = None
+    ) -> None:
+        """Run the hooks for what has been done; one that fails undoes nothing, yet the operation fails."""
+        state = new or old
+        assert state is not None
+        try:
+            await self._run_hooks(kind, state, new=new, old=old)
+        except HookError as error:
+            self._events.diagnostic("error", str(error), state.urn)
+            self.after_failed.set()
+
     async def _with_retries(
         self,
         operation: str,
@@ -272,8 +303,12 @@ class Executor:
                 return await call()
             except ProviderError as error:
                 errors.insert(0, str(error))
-                hooked = (new or old or _NOBODY).resource_hooks.get("OnError")
-                if self._preview or not hooked or len(errors) >= _MOST_TRIES:
+                state = new or old or _NOBODY
+                if not state.resource_hooks.get("OnError"):
+                    raise
+                if len(errors) >= _MOST_TRIES:
+                    message = f"maximum number of error hook retries ({_MOST_TRIES}) reached"
+                    self._events.diagnostic("warning", message, state.urn)
                     raise
                 try:
                     again = await self._hooks.retry(operation, errors, new=new, old=old)
@@ -282,10 +317,22 @@ class Executor:
                 if not again:
                     raise
                 message = f"retrying {operation} due to on-error hook request ({len(errors)}/{_MOST_TRIES})"
-                self._events.diagnostic("warning", message, (new or old or _NOBODY).urn)
+                self._events.diagnostic("warning", message, state.urn)
 
 
 _NOBODY: Final = ResourceState(urn="", type="", custom=False)
+
+
+async def _within(call: Awaitable[T], state: ResourceState, operation: str) -> T:
+    """Await a provider's answer, no longer than the resource's custom timeout. Raises `ProviderError`."""
+    seconds = (state.custom_timeouts or {}).get(operation)
+    try:
+        async with asyncio.timeout(seconds or None):
+            return await call
+    except TimeoutError:
+        if not seconds:
+            raise
+        raise ProviderError(f"{operation} took longer than its custom timeout of {seconds:g}s") from None
 
 
 def _provider_id(new: ResourceState) -> str:

@@ -4,47 +4,56 @@ The decisions follow pulumi/pulumi, pkg/resource/deploy/step_generator.go. One r
 a time; steps of different resources then run side by side.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from lab.engine.deploy.aliases import AliasError, Aliases
+from lab.engine.deploy.diffs import is_replacement, triggers, with_replace_on_changes
 from lab.engine.deploy.events import Events
-from lab.engine.deploy.goal import Alias, Goal
-from lab.engine.deploy.paths import contains, parse_path, reset
-from lab.engine.deploy.request import Options
+from lab.engine.deploy.goal import Goal
+from lab.engine.deploy.paths import parse_path, reset
+from lab.engine.deploy.replacing import Dependents, FindProvider
+from lab.engine.deploy.request import Mode, Options
 from lab.engine.deploy.secrecy import mark_outputs
 from lab.engine.deploy.steps import Op, Step
 from lab.engine.deploy.targets import Targets
-from lab.engine.provider import DiffKind, DiffResult, PropertyDiff, Provider, Resource
-from lab.engine.state.model import STACK_TYPE, ResourceState, urn_name, urn_type
-from lab.engine.values import UNKNOWN, contains_unknown, plain, same
+from lab.engine.deploy.views import as_resource, seen_by
+from lab.engine.provider import DiffResult, Provider
+from lab.engine.state.model import STACK_TYPE, ResourceState
+from lab.engine.values import contains_unknown, plain, same
 
-__all__ = ["BailError", "Generator", "as_resource"]
-
-FindProvider = Callable[[ResourceState], Awaitable[Provider | None]]
+__all__ = ["BailError", "Generator"]
 
 
 class BailError(Exception):
     """The operation stops; what there is to say has been said."""
 
 
-def as_resource(state: ResourceState, *, secrets: bool) -> Resource:
-    """Return a record as a provider sees it."""
-    inputs, outputs = (
-        (state.inputs, state.outputs) if secrets else (plain(state.inputs), plain(state.outputs))
-    )
-    return Resource(urn=state.urn, type=state.type, id=str(state.id), inputs=inputs, outputs=outputs)
-
-
 @dataclass
 class _Sets:
-    """Which resources have been decided, and how."""
+    """Which resources (by URN) have been decided, and how."""
 
-    registered: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    created: set[str] = field(default_factory=set)
+    updated: set[str] = field(default_factory=set)
     replaced: set[str] = field(default_factory=set)
+    same: set[str] = field(default_factory=set)
+    refreshed: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
-    decided: set[str] = field(default_factory=set)
+
+    def decided(self) -> set[str]:
+        """Return what a step has been generated for."""
+        return self.created | self.updated | self.replaced | self.same | self.deleted
+
+    def has_step(self, urn: str) -> bool:
+        """Whether a step has been generated for a resource."""
+        return any(urn in one for one in (self.created, self.updated, self.replaced, self.same, self.deleted))
+
+    def operated(self, urn: str) -> bool:
+        """Whether a resource is still wanted, so that it must not be deleted at the end."""
+        return any(urn in one for one in (self.same, self.updated, self.replaced, self.refreshed))
 
 
 class Generator:
@@ -53,178 +62,160 @@ class Generator:
     def __init__(
         self,
         *,
-        olds: Iterable[ResourceState],
+        records: Iterable[ResourceState],
         options: Options,
         events: Events,
         provider: FindProvider,
         preview: bool,
+        mode: Mode,
     ) -> None:
-        self.olds = {old.urn: old for old in olds if not old.delete}
-        """What the state has, by URN; brought up to date as records change."""
-        self._order = list(self.olds)
-        self._options = options
-        self._targets = Targets(options)
+        self._preview = preview
+        self._mode = mode
+        self.targets = Targets(options)
         self._events = events
         self._provider = provider
-        self._preview = preview
-        self._sets = _Sets()
-        self._dependent_keys: dict[str, tuple[str, ...]] = {}
-        self._former: dict[str, list[str]] = {}
+        self.sets = _Sets()
+        self.aliases = Aliases()
+        self.made: list[str] = []
+        """When destroying with the program: what it has registered, which is to be deleted at the end."""
         self.saw_error = False
         """Whether something was refused although the operation went on (previews)."""
+        self.rebase(records)
 
-    def registered(self, urn: str) -> bool:
-        """Whether the program, or an alias, has claimed this record of the state."""
-        return urn in self._sets.registered
-
-    def deleted(self, urn: str) -> bool:
-        """Whether a delete step for this record has been decided."""
-        return urn in self._sets.deleted
-
-    def keep(self, urn: str, goal: Goal) -> None:
-        """Count a resource as asked for although nothing is done to it: what it needs has failed."""
-        old = self._find_old(urn, goal)
-        self._sets.registered.update({urn} if old is None else {urn, old.urn})
-
-    def forget_registrations(self) -> None:
-        """Count nothing as claimed: everything is to be deleted."""
-        self._sets.registered.clear()
+    def rebase(self, records: Iterable[ResourceState]) -> None:
+        """Take the state as it is, before the first decision."""
+        kept = list(records)
+        self.olds = {record.urn: record for record in kept if not record.delete}
+        """What the state has, by URN; brought up to date as records change."""
+        self._dependents = Dependents(kept, self.olds, self._provider)
 
     # -------------------------------------------------------------- registration
 
-    async def decide(self, urn: str, goal: Goal, provider_reference: str) -> tuple[list[Step], bool]:
-        """Return the steps of one registration; the flag says that it is skipped as not targeted."""
-        if urn in self._sets.registered:
-            self._error(f"Duplicate resource URN '{urn}'; try giving it a unique name", urn)
+    def claim(self, urn: str, goal: Goal, provider: str) -> tuple[ResourceState | None, ResourceState]:
+        """Return a resource's record in the state and the one that is asked for. Raises `BailError`."""
+        if goal.parent and goal.parent not in self.sets.seen:
+            self.error(f"could not find parent resource {goal.parent}", urn)
             raise BailError
-        self._sets.registered.add(urn)
-        old = self._find_old(urn, goal)
-        if old is not None:
-            self._sets.registered.add(old.urn)
-        new = self._new_state(urn, goal, provider_reference, old)
+        if urn in self.sets.seen:
+            self.error(f"Duplicate resource URN '{urn}'; try giving it a unique name", urn)
+            raise BailError
+        self.sets.seen.add(urn)
+        try:
+            old = self.aliases.find(urn, goal, self.olds, self.sets.seen)
+        except AliasError as error:
+            self.error(str(error), urn)
+            raise BailError from error
+        return old, goal.state(urn, provider, old)
+
+    async def decide(self, goal: Goal, old: ResourceState | None, new: ResourceState) -> list[Step]:
+        """Return the steps of one registration; none when it is done as it is. Raises `BailError`."""
+        steps = self._without_doing(old, new)
+        if steps is None:
+            steps = await self._decide(goal, old, new)
+        self._refuse_skipped_dependencies(steps)
+        return steps
+
+    def _without_doing(self, old: ResourceState | None, new: ResourceState) -> list[Step] | None:
+        """Decide where a program runs to refresh or to destroy: it makes and changes no resource."""
+        urn = new.urn
+        real = new.custom and not new.is_provider
+        lacking = bool(new.needs() & self.sets.skipped)
+        if self._mode == "refresh" and (real or lacking):
+            if old is not None:
+                return []
+            self.sets.same.add(urn)
+            return [self._skipped_create(new)]
+        if self._mode == "destroy":
+            if lacking or (real and old is None):
+                return [self._skipped_create(new if old is None else replace(new, outputs=old.outputs))]
+            self.made.append(urn)
+            if real:
+                assert old is not None
+                self.sets.same.add(urn)
+                return [Step(op=Op.SAME, old=old, new=replace(new, inputs=old.inputs))]
+        return None
+
+    def _skipped_create(self, new: ResourceState) -> Step:
+        self.sets.skipped.add(new.urn)
+        return Step(op=Op.SAME, new=new, untargeted=True)
+
+    async def _decide(self, goal: Goal, old: ResourceState | None, new: ResourceState) -> list[Step]:
+        urn = new.urn
         provider = await self._provider(new) if goal.custom else None
-        recreating = old is not None and old.urn in self._sets.deleted
-        new = await self._checked(new, old if not recreating else None, provider, goal)
+        recreating = urn in self.sets.deleted
         implicit = new.is_provider or new.type == STACK_TYPE
-        if not implicit and not self._targets.includes(new):
-            return self._untargeted(old, new)
-        self._refuse_skipped_dependencies(new)
-        self._sets.decided.add(urn)
+        if not implicit and not self.targets.includes(new):
+            return self._untargeted(old, new, provider)
+        external = old is not None and old.external
+        afresh = old is None or recreating or external or self.targets.replaces(urn, old)
+        new = await self._checked(goal, old, new, provider, afresh=afresh)
         if old is None:
-            return [Step(op=Op.CREATE, new=new)], False
+            self.sets.created.add(urn)
+            return [Step(op=Op.CREATE, new=new)]
         if recreating:
-            self._sets.deleted.discard(old.urn)
-            self._sets.replaced.add(urn)
-            keys = self._dependent_keys.get(old.urn, ())
+            self.sets.deleted.discard(urn)
+            self.sets.replaced.add(urn)
+            keys = self._dependents.keys.get(urn, ())
             return [
                 Step(op=Op.REPLACE, old=old, new=new),
                 Step(op=Op.CREATE_REPLACEMENT, old=old, new=new, keys=keys, logical=False),
-            ], False
-        return await self._compare(goal, old, new, provider), False
-
-    def _new_state(
-        self, urn: str, goal: Goal, provider_reference: str, old: ResourceState | None
-    ) -> ResourceState:
-        return ResourceState(
-            urn=urn,
-            type=goal.type,
-            custom=goal.custom,
-            inputs=goal.properties,
-            parent=goal.parent,
-            protect=goal.protect,
-            dependencies=goal.dependencies,
-            provider=provider_reference,
-            property_dependencies=goal.property_dependencies,
-            additional_secret_outputs=goal.additional_secret_outputs,
-            custom_timeouts=goal.custom_timeouts,
-            retain_on_delete=goal.retain_on_delete,
-            deleted_with=goal.deleted_with,
-            replace_with=goal.replace_with,
-            created=old.created if old else "",
-            modified=old.modified if old else "",
-            ignore_changes=goal.ignore_changes,
-            hide_diff=goal.hide_diff,
-            replace_on_changes=goal.replace_on_changes,
-            replacement_trigger=goal.replacement_trigger,
-            resource_hooks=goal.hooks,
-        )
-
-    def _find_old(self, urn: str, goal: Goal) -> ResourceState | None:
-        """Return the record of this resource, under its own URN or an alias."""
-        for candidate in (urn, *self._aliases(urn, goal)):
-            old = self.olds.get(candidate)
-            if old is None:
-                continue
-            if candidate != urn and candidate in self._sets.registered:
-                self._error(f"Duplicate resource alias '{candidate}' applied to resource '{urn}'", urn)
-                raise BailError
-            return old
-        return None
-
-    def _aliases(self, urn: str, goal: Goal) -> list[str]:
-        """Return every URN the resource may have had: its own aliases and those of its parents."""
-        prefix = "::".join(urn.split("::")[:2])
-        parents = [goal.parent]
-        known = self._former.get(goal.parent, [])
-        parents += known
-        found: list[str] = []
-        for alias in (Alias(), *goal.aliases):
-            if alias.urn:
-                found.append(alias.urn)
-                continue
-            over = [""] if alias.no_parent else parents if alias.parent is None else [alias.parent]
-            for parent in over:
-                name = alias.name or goal.name
-                if parent in known and not alias.name:
-                    # a child named after its parent follows the parent's old name
-                    name = _renamed(goal.name, urn_name(goal.parent), urn_name(parent))
-                found.append(make_urn(prefix, parent, alias.type or goal.type, name))
-                if name != goal.name and parent in known:
-                    found.append(make_urn(prefix, parent, alias.type or goal.type, goal.name))
-        found = [candidate for candidate in dict.fromkeys(found) if candidate != urn]
-        if found:
-            self._former[urn] = found
-        return found
+            ]
+        if external:
+            self.sets.created.add(urn)
+            self.sets.replaced.add(urn)
+            return [
+                Step(op=Op.CREATE_REPLACEMENT, old=old, new=new, logical=False),
+                Step(op=Op.REPLACE, old=old, new=new),
+            ]
+        return await self._compare(goal, old, new, provider)
 
     async def _checked(
-        self, new: ResourceState, old: ResourceState | None, provider: Provider | None, goal: Goal
+        self,
+        goal: Goal,
+        old: ResourceState | None,
+        new: ResourceState,
+        provider: Provider | None,
+        *,
+        afresh: bool,
     ) -> ResourceState:
-        if old is not None:
-            new = replace(new, inputs=self._with_ignored(new, old))
-        if provider is None:
-            return new
-        inputs = await self._check(new, old, provider)
-        # which URNs a property depends on is kept for every input there is
-        dependencies = {name: goal.property_dependencies.get(name, []) for name in goal.property_dependencies}
-        return replace(new, inputs=inputs, property_dependencies=dependencies)
+        """Return what is asked with ignored changes undone and the provider's defaults filled in."""
+        inputs = new.inputs if old is None else self._with_ignored(new, old)
+        if provider is not None:
+            if afresh or old is None:
+                inputs = await self._check(new, None, goal.properties, provider)
+            else:
+                inputs = await self._check(new, old, inputs, provider)
+        return replace(new, inputs=inputs)
 
     async def _check(
-        self, new: ResourceState, old: ResourceState | None, provider: Provider
+        self, new: ResourceState, old: ResourceState | None, inputs: dict[str, Any], provider: Provider
     ) -> dict[str, Any]:
-        if provider.accepts_secrets:
-            olds, news = (old.inputs if old else None), new.inputs
-        else:
-            olds, news = (plain(old.inputs) if old else None), plain(new.inputs)
-        result = await provider.check(new.urn, new.type, olds, news)
+        olds = None if old is None else seen_by(provider, old.inputs)
+        result = await provider.check(new.urn, new.type, olds, seen_by(provider, inputs))
         for failure in result.failures:
             where = f"property {failure.property} " if failure.property else ""
-            self._error(f"{new.type} resource '{new.name}': {where}has a problem: {failure.reason}", new.urn)
+            self.error(f"{new.type} resource '{new.name}': {where}has a problem: {failure.reason}", new.urn)
         if result.failures:
             raise BailError
-        return mark_outputs(dict(result.inputs), new.inputs, ())
+        return mark_outputs(dict(result.inputs), inputs, ())
 
     def _with_ignored(self, new: ResourceState, old: ResourceState) -> dict[str, Any]:
         """Put old inputs back where changes are ignored."""
         inputs: Any = new.inputs
+        missing = []
         for text in new.ignore_changes:
-            inputs, done = reset(old.inputs, inputs, parse_path(text))
+            try:
+                path = parse_path(text)
+            except ValueError:
+                continue
+            inputs, done = reset(old.inputs, inputs, path)
             if not done:
-                self._events.diagnostic(
-                    "info",
-                    f"cannot ignore changes to the following properties because one or more elements of the "
-                    f"path are missing: {text!r}".replace("'", '"'),
-                    new.urn,
-                )
+                missing.append(text)
+        if missing:
+            named = ", ".join(missing)
+            self._events.diagnostic(
+                "info", f'cannot ignore changes in added or removed elements of the path: "{named}"', new.urn
+            )
         return dict(inputs)
 
     # -------------------------------------------------------------- comparing
@@ -233,47 +224,38 @@ class Generator:
         self, goal: Goal, old: ResourceState, new: ResourceState, provider: Provider | None
     ) -> list[Step]:
         if not self._preview and contains_unknown(new.replacement_trigger):
-            self._error(f"replacement trigger contains unknowns for {new.urn}", new.urn)
+            self.error(f"replacement trigger contains unknowns for {new.urn}", new.urn)
             raise BailError
-        triggered = _triggers(plain(old.replacement_trigger), plain(new.replacement_trigger))
-        diff = DiffResult(changes=True) if triggered else await self._diff(old, new, provider, goal)
-        diff = _replace_on_changes(diff, goal.replace_on_changes, initialised=not old.init_errors)
-        if not diff.changes and not old.pending_replacement:
-            if old.init_errors:
-                return [self._step(Op.UPDATE, old, new, diff)]
-            return [Step(op=Op.SAME, old=old, new=new)]
-        if diff.replaces or _replaces(diff) or triggered or old.pending_replacement:
+        triggered = triggers(plain(old.replacement_trigger), plain(new.replacement_trigger))
+        diff = DiffResult(changes=True) if triggered else await self._diff(old, new, provider)
+        try:
+            diff = with_replace_on_changes(diff, goal.replace_on_changes, failed_before=bool(old.init_errors))
+        except ValueError as error:
+            self.error(str(error), new.urn)
+            raise BailError from error
+        replaces = triggered or old.pending_replacement or is_replacement(diff)
+        if (diff.changes or old.pending_replacement) and replaces:
             return await self._replace(goal, old, new, provider, diff)
-        return [self._step(Op.UPDATE, old, new, diff)]
+        if diff.changes or old.init_errors:
+            self.sets.updated.add(new.urn)
+            return [_step(Op.UPDATE, old, new, diff)]
+        self.sets.same.add(new.urn)
+        return [Step(op=Op.SAME, old=old, new=new)]
 
-    async def _diff(
-        self, old: ResourceState, new: ResourceState, provider: Provider | None, goal: Goal
-    ) -> DiffResult:
-        if self._targets.replaces(new.urn):
+    async def _diff(self, old: ResourceState, new: ResourceState, provider: Provider | None) -> DiffResult:
+        if self.targets.replaces(new.urn, old):
             return DiffResult(changes=True, replaces=["id"])
-        if any(urn in self._sets.replaced for urn in new.replace_with):
+        if any(urn in self.sets.replaced for urn in new.replace_with):
             return DiffResult(changes=True, replaces=["replaceWith"])
-        if new.deleted_with in self._sets.replaced:
+        if new.deleted_with in self.sets.replaced:
             return DiffResult(changes=True, replaces=["deletedWith"])
-        if self._provider_changed(old, new):
+        if bool(old.provider) != bool(new.provider):
+            # a component that was a resource, or the other way round; else a provider takes over from another
             return DiffResult(changes=True, replaces=["provider"])
         if provider is None:
-            changed = not same(old.inputs, new.inputs) and not new.is_provider
-            return DiffResult(changes=changed or (new.is_provider and not same(old.inputs, new.inputs)))
-        news = new.inputs if provider.accepts_secrets else plain(new.inputs)
-        return await provider.diff(
-            as_resource(old, secrets=provider.accepts_secrets), news, goal.ignore_changes
-        )
-
-    def _provider_changed(self, old: ResourceState, new: ResourceState) -> bool:
-        """Another provider replaces a resource, but for a default provider of another version."""
-        if not old.provider or old.provider == new.provider:
-            return False
-        before, after = old.provider.rpartition("::")[0], new.provider.rpartition("::")[0]
-        if before == after:
-            # the provider itself was replaced
-            return after in self._sets.replaced
-        return not (urn_name(before).startswith("default") and urn_name(after).startswith("default"))
+            return DiffResult(changes=not same(old.inputs, new.inputs))
+        news = seen_by(provider, new.inputs)
+        return await provider.diff(as_resource(old, provider), news, new.ignore_changes)
 
     async def _replace(
         self,
@@ -284,7 +266,7 @@ class Generator:
         diff: DiffResult,
     ) -> list[Step]:
         if new.protect and old.protect:
-            self._error(
+            self.error(
                 f'unable to replace resource "{new.urn}"\nas it is currently marked for protection. To '
                 "unprotect the resource, remove the `protect` flag from the resource in your Pulumi program "
                 "and run `pulumi up`",
@@ -292,201 +274,100 @@ class Generator:
             )
             if not self._preview:
                 raise BailError
-        self._sets.replaced.add(new.urn)
-        if provider is not None and not self._targets.replaces(new.urn):
-            fresh = replace(new, inputs=goal.properties)
-            new = replace(new, inputs=await self._check(fresh, None, provider))
+        self.sets.replaced.add(new.urn)
+        if provider is not None and not self.targets.replaces(new.urn, old):
+            new = replace(new, inputs=await self._check(new, None, goal.properties, provider))
         delete_first = diff.delete_before_replace
         if goal.delete_before_replace is not None:
             delete_first = goal.delete_before_replace
         if delete_first:
             return await self._replace_deleting_first(old, new, diff)
         return [
-            self._step(Op.CREATE_REPLACEMENT, old, new, diff, logical=False),
-            self._step(Op.REPLACE, old, new, diff),
+            _step(Op.CREATE_REPLACEMENT, old, new, diff, logical=False),
+            _step(Op.REPLACE, old, new, diff),
         ]
 
     async def _replace_deleting_first(
         self, old: ResourceState, new: ResourceState, diff: DiffResult
     ) -> list[Step]:
         steps = []
-        for dependent, keys in reversed(await self._condemned_with(old)):
-            if dependent.urn in self._sets.deleted:
-                continue
-            self._dependent_keys[dependent.urn] = keys
-            if dependent.protect:
-                self._error(
+        for dependent in await self._dependents.of(old, self.sets.decided()):
+            if dependent.protect and not dependent.delete:
+                self.error(
                     f'unable to replace resource "{dependent.urn}" as part of replacing "{new.urn}" as it is '
                     "currently marked for protection. To unprotect the resource, remove the `protect` flag "
                     "from the resource in your Pulumi program and run `pulumi up`, or use the command:\n"
                     f"`pulumi state unprotect '{dependent.urn}'`",
-                    dependent.urn,
+                    new.urn,
                 )
                 raise BailError
-            self._sets.deleted.add(dependent.urn)
-            steps.append(self._delete_first(dependent))
+            steps.append(_delete_first(dependent))
+            self.sets.deleted.add(dependent.urn)
         if not old.pending_replacement:
-            steps.append(self._delete_first(old))
+            self.sets.deleted.add(old.urn)
+            steps.append(_delete_first(old))
         return [
             *steps,
-            self._step(Op.REPLACE, old, new, diff),
-            self._step(Op.CREATE_REPLACEMENT, old, new, diff, logical=False),
+            _step(Op.REPLACE, old, new, diff),
+            _step(Op.CREATE_REPLACEMENT, old, new, diff, logical=False),
         ]
-
-    def _delete_first(self, old: ResourceState) -> Step:
-        gone = old.deleted_with in self._sets.deleted | self._sets.replaced
-        return Step(op=Op.DELETE_REPLACED, old=old, logical=False, keep_record=True, skip_provider=gone)
-
-    async def _condemned_with(self, root: ResourceState) -> list[tuple[ResourceState, tuple[str, ...]]]:
-        """Return what must be replaced because `root` is deleted first, in the order of the state."""
-        condemned = {root.urn}
-        found: list[tuple[ResourceState, tuple[str, ...]]] = []
-        for urn in self._order[self._order.index(root.urn) + 1 :]:
-            candidate = self.olds.get(urn)
-            if candidate is None or urn in self._sets.decided:
-                continue
-            keys = await self._replaced_by(candidate, condemned)
-            if keys is not None:
-                condemned.add(urn)
-                found.append((candidate, keys))
-        return found
-
-    async def _replaced_by(self, candidate: ResourceState, condemned: set[str]) -> tuple[str, ...] | None:
-        """Return the keys for which a resource would be replaced along; None when it stays."""
-        if not candidate.custom:
-            return None
-        provider_urn = candidate.provider.rpartition("::")[0]
-        tied = {candidate.deleted_with, provider_urn, *candidate.replace_with}
-        if tied & condemned:
-            return ()
-        touched = {
-            name
-            for name, urns in candidate.property_dependencies.items()
-            if name in candidate.inputs and condemned & set(urns)
-        }
-        if not touched:
-            return None
-        provider = await self._provider(candidate)
-        if provider is None:
-            return None
-        inputs = {name: UNKNOWN if name in touched else value for name, value in candidate.inputs.items()}
-        news = inputs if provider.accepts_secrets else plain(inputs)
-        old = as_resource(candidate, secrets=provider.accepts_secrets)
-        diff = await provider.diff(old, news, candidate.ignore_changes)
-        diff = _replace_on_changes(diff, candidate.replace_on_changes, initialised=True)
-        return tuple(diff.replaces) if diff.replaces or _replaces(diff) else None
-
-    def _step(
-        self, op: str, old: ResourceState, new: ResourceState, diff: DiffResult, *, logical: bool = True
-    ) -> Step:
-        return Step(
-            op=op,
-            old=old,
-            new=new,
-            keys=tuple(diff.replaces),
-            diffs=tuple(diff.diffs),
-            detailed=diff.detailed,
-            logical=logical,
-        )
 
     # -------------------------------------------------------------- targets
 
-    def _untargeted(self, old: ResourceState | None, new: ResourceState) -> tuple[list[Step], bool]:
+    def _untargeted(
+        self, old: ResourceState | None, new: ResourceState, provider: Provider | None
+    ) -> list[Step]:
         """What is not targeted stays as it is; what is new and not targeted is not made."""
         if old is None:
-            self._sets.skipped.add(new.urn)
-            return [Step(op=Op.SAME, new=new)], True
-        self._sets.decided.add(new.urn)
-        return [Step(op=Op.SAME, old=old, new=replace(old, urn=new.urn))], False
+            self.sets.same.add(new.urn)
+            return [self._skipped_create(new if provider is None else replace(new, inputs={}))]
+        self.sets.same.add(new.urn)
+        return self._kept(old, new.urn)
 
-    def _refuse_skipped_dependencies(self, new: ResourceState) -> None:
-        for urn in sorted(new.needs() & self._sets.skipped):
-            self._error(
-                f"Resource '{new.urn}' depends on '{urn}' which was was not specified in --target list.",
-                new.urn,
-            )
-            if not self._preview:
+    def _kept(self, old: ResourceState, wanted_by: str) -> list[Step]:
+        """Keep a record, and first those of what it needs that the program no longer asks for."""
+        self.sets.seen.add(old.urn)
+        self.sets.same.add(old.urn)
+        steps: list[Step] = []
+        for urn in sorted(old.needs()):
+            if self.sets.has_step(urn) or self.sets.operated(self.aliases.current(urn)):
+                continue
+            needed = self.olds.get(urn)
+            if needed is None:
+                self.error(f"{urn}, which untargeted resource {wanted_by} needs, has no old state", wanted_by)
                 raise BailError
+            steps += self._kept(needed, wanted_by)
+        return [*steps, Step(op=Op.SAME, old=old, new=old, untargeted=True)]
 
-    def _error(self, message: str, urn: str) -> None:
+    def _refuse_skipped_dependencies(self, steps: list[Step]) -> None:
+        if not self.targets.constrained:
+            return
+        for step in steps:
+            if step.new is None or step.skipped_create:
+                continue
+            for urn in sorted(step.new.needs() & self.sets.skipped):
+                self.error(
+                    f"Resource '{step.urn}' depends on '{urn}' which was was not specified in --target list.",
+                    step.urn,
+                )
+                if not self._preview:
+                    raise BailError
+                self.sets.skipped.discard(urn)
+
+    def error(self, message: str, urn: str) -> None:
+        """Refuse something for a reason that the user is told."""
         self.saw_error = True
         self._events.diagnostic("error", message, urn)
 
-    # -------------------------------------------------------------- deletes
 
-    def deletes(self, records: Iterable[ResourceState]) -> list[Step]:
-        """Return the steps that remove what the program no longer asks for."""
-        steps = []
-        for record in records:
-            if record.delete:
-                if self._targets.includes(record):
-                    steps.append(Step(op=Op.DELETE_REPLACED, old=record, logical=False))
-            elif record.urn not in self._sets.registered or record.urn in self._sets.deleted:
-                if not self._targets.may_delete(record):
-                    continue
-                self._sets.deleted.add(record.urn)
-                op = Op.REMOVE_PENDING if record.pending_replacement else Op.DELETE
-                steps.append(Step(op=op, old=record))
-        gone = {step.urn for step in steps}
-        self._targets.refuse_dependents(gone, self._error)
-        return [
-            replace(
-                step, skip_provider=step.resource.deleted_with in gone and step.resource.deleted_with != ""
-            )
-            for step in steps
-        ]
+def _step(op: str, old: ResourceState, new: ResourceState, diff: DiffResult, *, logical: bool = True) -> Step:
+    return Step(
+        op=op, old=old, new=new, keys=tuple(diff.replaces), diffs=tuple(diff.diffs), detailed=diff.detailed,
+        logical=logical,
+    )  # fmt: skip
 
 
-def make_urn(prefix: str, parent: str, type_: str, name: str) -> str:
-    """Return a URN; the types of all parents but the stack are part of it."""
-    if parent:
-        parent_types = parent.split("::", 3)[2]
-        if urn_type(parent) != STACK_TYPE:
-            return f"{prefix}::{parent_types}${type_}::{name}"
-    return f"{prefix}::{type_}::{name}"
-
-
-def _renamed(name: str, parent: str, former_parent: str) -> str:
-    return former_parent + name[len(parent) :] if name.startswith(parent) else name
-
-
-def _triggers(old: Any, new: Any) -> bool:
-    if contains_unknown(old) or contains_unknown(new):
-        return True
-    return old is not None and new is not None and not same(old, new)
-
-
-def _replaces(diff: DiffResult) -> bool:
-    return any(str(change.kind).endswith("-replace") for change in (diff.detailed or {}).values())
-
-
-def _replace_on_changes(diff: DiffResult, texts: list[str], *, initialised: bool) -> DiffResult:
-    """Turn changes below the given paths into replacements."""
-    if not texts or (not diff.changes and initialised):
-        return diff
-    paths = [parse_path(text) for text in texts]
-
-    def forced(text: str) -> bool:
-        return any(contains(path, parse_path(text)) for path in paths)
-
-    detailed = diff.detailed
-    if detailed is not None:
-        detailed = {
-            text: PropertyDiff(kind=_to_replace(change.kind), input_diff=change.input_diff)
-            if forced(text)
-            else change
-            for text, change in detailed.items()
-        }
-    keys = [*diff.replaces, *(name for name in diff.diffs if forced(name) and name not in diff.replaces)]
-    return DiffResult(
-        changes=diff.changes,
-        replaces=keys,
-        delete_before_replace=diff.delete_before_replace,
-        diffs=diff.diffs,
-        detailed=detailed,
-    )
-
-
-def _to_replace(kind: DiffKind) -> DiffKind:
-    text = str(kind)
-    return kind if text.endswith("-replace") else DiffKind(f"{text}-replace")
+def _delete_first(old: ResourceState) -> Step:
+    if old.delete:
+        return Step(op=Op.DELETE, old=old)
+    return Step(op=Op.DELETE_REPLACED, old=old, logical=False, keep_record=True)

@@ -73,7 +73,7 @@ class Hooks:
         key = "".join(part.capitalize() for part in kind.split("_"))
         warnings = []
         for name in state.resource_hooks.get(key, []):
-            hook = self._find(name, "resource hook")
+            hook = self._find(name, "hook")
             if self._preview and not hook.on_dry_run:
                 continue
             request = resource_pb2.ResourceHookRequest(
@@ -83,10 +83,9 @@ class Hooks:
                 await self.call(hook.target, hook.token, request.SerializeToString())
             )
             if answer.error:
-                message = f'{kind.replace("_", " ")} hook "{name}" failed: {answer.error}'
                 if not hook.ignore_errors:
-                    raise HookError(message)
-                warnings.append(message)
+                    raise HookError(f'{kind.partition("_")[0]} hook "{name}" failed: {answer.error}')
+                warnings.append(f'{key} hook "{name}" failed: {answer.error}')
         return warnings
 
     async def retry(

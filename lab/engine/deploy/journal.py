@@ -1,32 +1,77 @@
 """The state while an operation runs: what is done, what is left of before, what is under way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 
-from lab.engine.state.model import PendingOperation, ResourceState, Snapshot
+from lab.engine.state.model import STACK_TYPE, PendingOperation, ResourceState, Snapshot, urn_name, urn_type
 
 __all__ = ["Journal"]
+
+
+class _Records:
+    """Records in order, each found by its identity at once."""
+
+    def __init__(self, records: Iterable[ResourceState] = ()) -> None:
+        self._slots = count()
+        self._records: dict[int, ResourceState] = {}
+        self._slot_of: dict[int, int] = {}
+        for record in records:
+            self.append(record)
+
+    def __iter__(self) -> Iterator[ResourceState]:
+        return iter(self._records.values())
+
+    def append(self, record: ResourceState) -> None:
+        slot = next(self._slots)
+        self._records[slot] = record
+        self._slot_of[id(record)] = slot
+
+    def replace(self, old: ResourceState, new: ResourceState) -> bool:
+        slot = self._slot_of.pop(id(old), None)
+        if slot is None:
+            return False
+        self._records[slot] = new
+        self._slot_of[id(new)] = slot
+        return True
+
+    def remove(self, record: ResourceState) -> None:
+        slot = self._slot_of.pop(id(record), None)
+        if slot is not None:
+            del self._records[slot]
 
 
 class Journal:
     """Keeps the snapshot current and saves it before a provider is called and after it answered."""
 
     def __init__(self, base: Snapshot, save: Callable[[Snapshot], None] | None) -> None:
-        self._base = list(base.resources)
+        self._base = _Records(base.resources)
         self._metadata = base.metadata
-        self._news: list[ResourceState] = []
+        self._news = _Records()
         # operations an earlier run left behind; only a refresh may clear them
         self._left = list(base.pending_operations)
-        self._pending: list[PendingOperation] = []
+        self._pending: dict[int, PendingOperation] = {}
+        self._renamed: dict[str, str] = {}
         self._save = save
 
     def snapshot(self) -> Snapshot:
         """Return the state as it is now."""
+        resources = [*self._news, *self._base]
+        if self._renamed:
+            resources = _renamed(resources, self._renamed)
         return Snapshot(
-            resources=[*self._news, *self._base],
-            pending_operations=[*self._left, *self._pending],
+            resources=resources,
+            pending_operations=[*self._left, *self._pending.values()],
             metadata=self._metadata,
         )
+
+    def base(self) -> list[ResourceState]:
+        """Return what is left of the state before, in its order."""
+        return list(self._base)
+
+    def news(self) -> list[ResourceState]:
+        """Return what this operation has already dealt with, in the order in which it did."""
+        return list(self._news)
 
     def save(self) -> None:
         """Write the state; a preview writes nothing."""
@@ -36,28 +81,27 @@ class Journal:
     def begin(self, resource: ResourceState, kind: str) -> PendingOperation:
         """Record that an operation is about to begin."""
         pending = PendingOperation(resource=resource, type=kind)
-        self._pending.append(pending)
+        self._pending[id(pending)] = pending
         self.save()
         return pending
 
     def end(self, pending: PendingOperation | None) -> None:
         """Forget an operation that has ended, well or not; the caller saves."""
         if pending is not None:
-            self._pending = [item for item in self._pending if item is not pending]
+            self._pending.pop(id(pending), None)
 
     def add(self, new: ResourceState, old: ResourceState | None = None) -> None:
         """A resource is as `new` says; what it was before is no longer."""
         if old is not None:
-            self._remove(old)
+            self.remove(old)
+            if old.urn != new.urn:
+                self._renamed[old.urn] = new.urn
         self._news.append(new)
 
     def update(self, old: ResourceState, new: ResourceState) -> None:
         """Put another record of the same resource in the place of one that is there."""
-        for records in (self._news, self._base):
-            for index, record in enumerate(records):
-                if record is old:
-                    records[index] = new
-                    return
+        if not self._news.replace(old, new):
+            self._base.replace(old, new)
 
     def condemn(self, old: ResourceState) -> ResourceState:
         """Mark a resource as replaced and still to be deleted."""
@@ -67,30 +111,80 @@ class Journal:
 
     def remove(self, old: ResourceState) -> None:
         """A resource is gone."""
-        self._remove(old)
-
-    def _remove(self, old: ResourceState) -> None:
-        self._base = [record for record in self._base if record is not old]
-        self._news = [record for record in self._news if record is not old]
+        self._base.remove(old)
+        self._news.remove(old)
 
     def settle_left(self, *, creates: bool) -> None:
         """Forget what an earlier run left under way; what it was creating only when told so."""
         self._left = [] if creates else [item for item in self._left if item.type == "creating"]
 
-    def drop_dangling(self) -> None:
-        """Take URNs of resources that are gone out of the records of those that are left."""
-        known = {record.urn for record in (*self._news, *self._base)}
-        self._base = [_without_dangling(record, known) for record in self._base]
+    def mend(self) -> dict[int, ResourceState]:
+        """Take what resources that are gone were to others out of the records that are left.
+
+        A child of one that is gone becomes its grandparent's. Returns the records that changed, by the
+        identity of the one before.
+        """
+        known: set[str] = set()
+        parents: dict[str, str] = {}
+        changed: dict[int, ResourceState] = {}
+        for record in self.base():
+            mended = _mended(record, known, parents)
+            known.add(record.urn)
+            parents[record.urn] = mended.parent
+            if mended is not record:
+                self.update(record, mended)
+                changed[id(record)] = mended
+        return changed
 
 
-def _without_dangling(record: ResourceState, known: set[str]) -> ResourceState:
-    if not record.needs() - known:
+def _mended(record: ResourceState, known: set[str], parents: Mapping[str, str]) -> ResourceState:
+    properties = {
+        name: kept
+        for name, urns in record.property_dependencies.items()
+        if (kept := [urn for urn in urns if urn in known])
+    }
+    mended = replace(
+        record,
+        parent=record.parent if record.parent in known else parents.get(record.parent, ""),
+        dependencies=[urn for urn in record.dependencies if urn in known],
+        property_dependencies=properties,
+        deleted_with=record.deleted_with if record.deleted_with in known else "",
+        replace_with=[urn for urn in record.replace_with if urn in known],
+    )
+    return record if mended == record else mended
+
+
+def _renamed(records: list[ResourceState], renamed: Mapping[str, str]) -> list[ResourceState]:
+    """Return the records with every URN that an alias has replaced written anew.
+
+    What has not been registered yet still speaks of the old names; and a child's URN holds its parent's type.
+    """
+    known = dict(renamed)
+    for record in records:
+        parent = known.get(record.parent)
+        if parent and urn_type(parent) != STACK_TYPE:
+            prefix = parent.rpartition("::")[0]
+            known[record.urn] = f"{prefix}${urn_type(record.urn)}::{urn_name(record.urn)}"
+    return [_with_names(record, known) for record in records]
+
+
+def _with_names(record: ResourceState, known: Mapping[str, str]) -> ResourceState:
+    if record.urn not in known and not record.needs() & known.keys():
         return record
+
+    def name(urn: str) -> str:
+        return known.get(urn, urn)
+
+    provider, separator, identifier = record.provider.rpartition("::")
     return replace(
         record,
-        dependencies=[urn for urn in record.dependencies if urn in known],
+        urn=name(record.urn),
+        parent=name(record.parent),
+        provider=f"{name(provider)}{separator}{identifier}",
+        dependencies=[name(urn) for urn in record.dependencies],
         property_dependencies={
-            name: [urn for urn in urns if urn in known] for name, urns in record.property_dependencies.items()
+            key: [name(urn) for urn in urns] for key, urns in record.property_dependencies.items()
         },
-        deleted_with=record.deleted_with if record.deleted_with in known else "",
+        deleted_with=name(record.deleted_with),
+        replace_with=[name(urn) for urn in record.replace_with],
     )

@@ -14,9 +14,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pulumi
 import pulumi.runtime
+from pulumi.runtime import settings
 
 EXIT_SAID = 32  # the program has told the user why it failed (pulumi-language-python-exec)
 _THREADS_PER_SLOT = 4
+_MOMENT = 0.05  # seconds in which what depends on a failed apply has failed, too
 
 
 def main() -> int:
@@ -25,11 +27,11 @@ def main() -> int:
     pulumi.runtime.set_all_config(
         pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env()
     )
-    settings = pulumi.runtime.Settings(
+    made = pulumi.runtime.Settings(
         monitor=address, engine=address, project=project, stack=stack, organization=organization,
         dry_run=dry_run == "true", parallel=int(parallel), root_directory=root,
     )  # fmt: skip
-    pulumi.runtime.configure(settings)
+    pulumi.runtime.configure(made)
     sys.argv = [program]
     os.chdir(os.path.dirname(program) if os.path.isfile(program) else program)  # noqa: PTH113, PTH120
     loop = asyncio.new_event_loop()
@@ -43,8 +45,9 @@ def main() -> int:
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return 1
-    except Exception:  # noqa: BLE001 - whatever a program may raise
-        pulumi.log.error(f"Program failed with an unhandled exception:\n{_users_part()}")
+    except Exception as error:  # noqa: BLE001 - whatever a program may raise
+        told = _fuller(loop, error)
+        pulumi.log.error(f"Program failed with an unhandled exception:\n{_users_part(told)}")
         return EXIT_SAID
     finally:
         executor.shutdown(wait=True)
@@ -60,14 +63,28 @@ def _program(path: str) -> Callable[[], None]:
     return run
 
 
-def _users_part() -> str:
+def _fuller(loop: asyncio.AbstractEventLoop, error: Exception) -> Exception:
+    """Return the failure of the registration that an apply's failure has spoilt: it names the resource.
+
+    Which of the two the SDK raises is chance.
+    """
+    loop.run_until_complete(asyncio.sleep(_MOMENT))
+    manager = getattr(settings, "_get_rpc_manager", lambda: None)()
+    registration: Exception | None = getattr(manager, "unhandled_exception", None)
+    cause: BaseException | None = registration
+    while cause is not None and cause is not error:
+        cause = cause.__cause__
+    return registration if cause is not None and registration is not None else error
+
+
+def _users_part(error: Exception) -> str:
     """The traceback from the program's first frame on."""
-    frames = traceback.extract_tb(sys.exc_info()[2])
+    frames = traceback.extract_tb(error.__traceback__)
     program = os.path.realpath(sys.argv[0])
     for index, frame in enumerate(frames):
         if os.path.realpath(frame.filename).startswith(program):
-            return traceback.format_exc(limit=-(len(frames) - index))
-    return traceback.format_exc()
+            return "".join(traceback.format_exception(error, limit=-(len(frames) - index)))
+    return "".join(traceback.format_exception(error))
 
 
 if __name__ == "__main__":

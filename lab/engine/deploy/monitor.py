@@ -54,7 +54,9 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
-            goal = await self._transforms.apply(Goal.of(request), list(request.transforms))
+            asked, own = Goal.of(request), list(request.transforms)
+            goal = await self._transforms.apply(self._deployment.inherited(asked), own)
+            self._transforms.remember(self._deployment.urn(goal), goal, own)
             registered = await self._deployment.register(goal)
         except BailError:
             await asyncio.Event().wait()
@@ -64,7 +66,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
-            self._deployment.register_outputs(request.urn, from_wire(request.outputs))
+            await self._deployment.register_outputs(request.urn, from_wire(request.outputs))
         except DeployError as error:
             await self._refuse(context, error)
         return empty_pb2.Empty()
@@ -72,10 +74,12 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     async def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
             refuse_unknown(request, _INVOKE_FIELDS, request.tok)
-            args = await self._transforms.invoke_args(request.tok, from_wire(request.args))
+            args, provider, version = await self._transforms.invoke_args(
+                request.tok, from_wire(request.args), request.provider, request.version
+            )
             if contains_unknown(args):
                 return resource_pb2.ResourceInvokeResponse(unknown=True)
-            answer = await self._deployment.invoke(request.tok, args, request.provider, request.version)
+            answer = await self._deployment.invoke(request.tok, args, provider, version, request.parent)
         except (DeployError, ProviderError) as error:
             await context.abort(
                 grpc.StatusCode.UNKNOWN, f"invocation of {request.tok} returned an error: {error}"

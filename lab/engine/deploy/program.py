@@ -80,11 +80,17 @@ class Program:
         self._deployment.program_done.set()
         return code
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """End the process and all it started."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is None:
+            return
+        if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            await self._process.wait()
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
 
     def explain(self, code: int) -> bool:
         """Say why the program failed, if it has not; returns whether it failed."""

@@ -12,7 +12,7 @@ from lab.engine.providers import PROVIDERS
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState
 from lab.engine.values import Secret, contains_unknown, plain
 
-__all__ = ["Providers", "default_name", "package_of", "reference"]
+__all__ = ["Providers", "default_name", "reference"]
 
 _INTERNAL: Final = "__internal"
 
@@ -20,11 +20,6 @@ _INTERNAL: Final = "__internal"
 def reference(state: ResourceState) -> str:
     """Return how a resource names its provider."""
     return f"{state.urn}::{state.id}"
-
-
-def package_of(type_: str) -> str:
-    """Return the package a resource's or function's type belongs to."""
-    return type_.split(":", 1)[0]
 
 
 def default_name(version: str) -> str:

@@ -5,69 +5,89 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from lab.engine.deploy.deployment import Deployment
-from lab.engine.deploy.generator import as_resource
+from lab.engine.deploy.diffs import inverted
 from lab.engine.deploy.secrecy import mark_outputs
 from lab.engine.deploy.steps import Op, Step
-from lab.engine.deploy.targets import Targets
-from lab.engine.provider import ProviderError
+from lab.engine.deploy.views import as_resource, seen_by
+from lab.engine.provider import DiffResult, Provider, ProviderError
 from lab.engine.state.checkpoint import now
 from lab.engine.state.model import ResourceState
 from lab.engine.values import same
 
-__all__ = ["refresh"]
+__all__ = ["refresh", "refresh_one"]
+
+_NO_CHANGE = DiffResult(changes=False)
 
 
-async def refresh(deployment: Deployment, records: Iterable[ResourceState], targets: Targets) -> None:
-    """Read every resource from its provider and record what it says; what is gone leaves the state."""
-    pending = [
-        _refresh_one(deployment, record)
-        for record in records
-        if not record.is_provider and targets.includes(record)
-    ]
-    slots = asyncio.Semaphore(8)
+async def refresh(deployment: Deployment, records: Iterable[ResourceState], *, parallel: int) -> None:
+    """Read every included resource again and record what it is; what is gone leaves the state."""
+    slots = asyncio.Semaphore(max(1, parallel))
 
-    async def bounded(work: "asyncio.Future[None] | object") -> None:
+    async def one(record: ResourceState) -> None:
         async with slots:
-            await work  # type: ignore[misc]
+            await refresh_one(deployment, record)
 
-    await asyncio.gather(*(bounded(work) for work in pending))
-    deployment.journal.drop_dangling()
-    deployment.journal.save()
+    included = [record for record in records if deployment.generator.targets.includes(record)]
+    await asyncio.gather(*(one(record) for record in included))
+    deployment.mend()
 
 
-async def _refresh_one(deployment: Deployment, record: ResourceState) -> None:
-    step = Step(op=Op.REFRESH, old=record, new=record)
+async def refresh_one(
+    deployment: Deployment, record: ResourceState, *, internal: bool = False
+) -> ResourceState | None:
+    """Read one resource; returns its record afterwards, None when it is gone.
+
+    A read that fails fails the operation at its end; the record then stays as it was.
+    """
+    step = Step(op=Op.REFRESH, old=record, new=record, logical=False)
     deployment.events.begin(step)
     try:
-        provider = await deployment.find_provider(record)
-        if provider is None:
-            found: ResourceState | None = record
-        else:
-            read = await provider.read(as_resource(record, secrets=provider.accepts_secrets))
-            found = None
-            if read is not None:
-                outputs = mark_outputs(dict(read.outputs), record.outputs, record.additional_secret_outputs)
-                inputs = mark_outputs(dict(read.inputs), record.inputs, ())
-                found = replace(record, id=read.id, inputs=inputs, outputs=outputs)
-                if not same(outputs, record.outputs) or not same(inputs, record.inputs):
-                    found = replace(found, modified=now())
+        found, diff = await _read(deployment, record)
     except ProviderError as error:
-        deployment.events.diagnostic("error", str(error), record.urn)
-        deployment.events.failed(step)
+        prefix = "Preview failed: " if deployment.preview else ""
+        deployment.events.diagnostic("error", f"{prefix}{error}", record.urn)
+        if not deployment.preview:
+            deployment.events.failed(step)
         deployment.step_failed = True
-        return
+        return record
     if found is None:
-        deployment.events.count_refresh(Op.DELETE)
         deployment.journal.remove(record)
-        deployment.generator.olds.pop(record.urn, None)
-        deployment.events.done(Step(op=Op.REFRESH, old=record))
-        return
-    changed = found != record and not (
-        same(found.outputs, record.outputs) and same(found.inputs, record.inputs)
-    )
-    deployment.events.count_refresh(Op.UPDATE if changed else Op.SAME)
-    if found != record:
+        if not record.delete:
+            deployment.generator.olds.pop(record.urn, None)
+    elif found is not record:
         deployment.journal.update(record, found)
         if not record.delete:
             deployment.generator.olds[record.urn] = found
-    deployment.events.done(step, found)
+    result = Op.DELETE if found is None else Op.UPDATE if diff.changes else Op.SAME
+    done = replace(step, new=found, diffs=tuple(diff.diffs), detailed=diff.detailed)
+    deployment.events.refreshed(done, result, internal=internal, counted=deployment.kind == "refresh")
+    return found
+
+
+async def _read(deployment: Deployment, record: ResourceState) -> tuple[ResourceState | None, DiffResult]:
+    """Return the record as it should be, and how it differs, seen from the one there is."""
+    if record.pending_replacement:
+        return record, _NO_CHANGE
+    provider = await deployment.find_provider(record)
+    if provider is None:
+        return record, _NO_CHANGE
+    read = await provider.read(as_resource(record, provider))
+    if read is None:
+        return None, _NO_CHANGE
+    inputs = mark_outputs(dict(read.inputs), record.inputs, ())
+    outputs = mark_outputs(dict(read.outputs), {**record.outputs, **inputs}, record.additional_secret_outputs)
+    found = replace(record, id=read.id, inputs=inputs, outputs=outputs, init_errors=[])
+    if found == record:
+        return record, _NO_CHANGE
+    changed = not (same(outputs, record.outputs) and same(inputs, record.inputs))
+    if changed:
+        found = replace(found, modified=now())
+    if record.external:
+        return found, DiffResult(changes=not same(outputs, record.outputs))
+    return found, await _difference(provider, found, record)
+
+
+async def _difference(provider: Provider, found: ResourceState, record: ResourceState) -> DiffResult:
+    """Compare as an update would that has nothing else to do, seen from the other side."""
+    wanted = seen_by(provider, record.inputs)
+    return inverted(await provider.diff(as_resource(found, provider), wanted, record.ignore_changes))

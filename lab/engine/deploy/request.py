@@ -7,9 +7,11 @@ from typing import Any, Literal
 from lab.engine.project import Config, Project
 from lab.engine.state.model import Snapshot
 
-__all__ = ["DeployError", "Kind", "Options", "UpdateRequest", "UpdateResult"]
+__all__ = ["DeployError", "Kind", "Mode", "Options", "UpdateRequest", "UpdateResult"]
 
 Kind = Literal["update", "refresh", "destroy"]
+Mode = Literal["update", "refresh", "destroy"]
+"""What a running program is for: to make what it says, or only to refresh or delete what there is."""
 
 
 class DeployError(Exception):
@@ -49,6 +51,21 @@ class UpdateRequest:
     options: Options
     save: Callable[[Snapshot], None]
     emit: Callable[[dict[str, Any]], None]
+
+    @property
+    def mode(self) -> Mode:
+        """What the program, if it runs, is run for."""
+        return self.kind if self.options.run_program else "update"
+
+    @property
+    def refreshes_first(self) -> bool:
+        """Whether the whole state is read again before anything else."""
+        return (self.kind == "refresh" or self.options.refresh) and not self.options.run_program
+
+    @property
+    def refreshes_as_registered(self) -> bool:
+        """Whether each resource is read again when the program registers it."""
+        return (self.kind == "refresh" or self.options.refresh) and self.options.run_program
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from lab.engine.deploy.deployment import Deployment
+from lab.engine.deploy.ending import delete_the_rest
 from lab.engine.deploy.generator import BailError
 from lab.engine.deploy.monitor import serve
 from lab.engine.deploy.program import ORGANIZATION, Program
 from lab.engine.deploy.refresh import refresh
 from lab.engine.deploy.request import DeployError, UpdateRequest, UpdateResult
-from lab.engine.deploy.targets import Targets
-from lab.engine.state.model import ResourceState
 
 __all__ = ["run"]
 
@@ -48,9 +47,8 @@ async def run(request: UpdateRequest) -> UpdateResult:
     finally:
         await deployment.hooks.close()
         await deployment.providers.close()
-    if deployment.step_failed or (
-        deployment.generator.saw_error and request.preview and not deployment.bailed
-    ):
+    broken = deployment.step_failed or deployment.executor.after_failed.is_set()
+    if (broken or deployment.generator.saw_error) and not deployment.bailed:
         events.diagnostic("error", f"{_word(request)} failed")
         failed = True
     events.summary(failed=failed)
@@ -67,18 +65,40 @@ def _word(request: UpdateRequest) -> str:
 
 
 async def _operate(request: UpdateRequest, deployment: Deployment, interrupted: "_Interrupted") -> bool:
-    if request.kind == "update":
-        _warn_of_pending(request, deployment)
-    if request.kind == "refresh" or request.options.refresh:
-        await refresh(deployment, list(request.snapshot.resources), Targets(request.options))
-        if request.kind == "refresh":
-            _settle_pending(request, deployment)
+    _check_named(request, deployment)
+    if request.refreshes_first:
+        await refresh(deployment, request.snapshot.resources, parallel=request.options.parallel)
+        _settle_pending(request, deployment)
+        if request.kind == "refresh" or deployment.step_failed:
             return deployment.step_failed
+    elif not request.preview:
+        _warn_of_pending(request, deployment)
     if request.kind == "destroy" and not request.options.run_program:
         _refuse_delete_hooks(request, deployment)
-        await _delete_all(deployment)
+        await delete_the_rest(deployment)
         return deployment.step_failed
     return await _run_program(request, deployment, interrupted)
+
+
+def _check_named(request: UpdateRequest, deployment: Deployment) -> None:
+    """Refuse targets that are nowhere. Raises `DeployError`, or `BailError` when it has been said."""
+    urns = [record.urn for record in request.snapshot.resources]
+    targets = deployment.generator.targets
+    if request.kind != "update":
+        for urn in targets.unknown_in_state(urns):
+            raise DeployError(f"no resource named '{urn}' found")
+    elif request.refreshes_first:
+        _refuse_unknown(deployment, targets.unknown_in_state(urns))
+    _refuse_unknown(deployment, targets.unknown(urns, replaces=True))
+
+
+def _refuse_unknown(deployment: Deployment, unknown: list[str]) -> None:
+    for urn in unknown:
+        hint = "" if "$" in urn else " Did you forget to escape $ in your shell?"
+        deployment.events.diagnostic("error", f"Target '{urn}' could not be found in the stack.{hint}")
+    if unknown:
+        deployment.bailed = True
+        raise BailError
 
 
 async def _run_program(request: UpdateRequest, deployment: Deployment, interrupted: "_Interrupted") -> bool:
@@ -95,44 +115,45 @@ async def _run_program(request: UpdateRequest, deployment: Deployment, interrupt
         await _first(deployment.program_done.wait(), deployment.failed.wait(), interrupted.cut.wait())
         if deployment.failed.is_set():
             await _until_idle(deployment, interrupted)
-            deployment.finish_outputs(failed=True)
+            await deployment.finish_outputs(failed=True)
             return True
         code = ending.result() if ending.done() else None
         failed = False if code is None else program.explain(code)
         if not failed:
-            await _deletes(request, deployment)
-        deployment.finish_outputs(failed=failed or deployment.step_failed)
+            failed = await _finish(request, deployment)
+        await deployment.finish_outputs(
+            failed=failed or deployment.step_failed or deployment.generator.saw_error
+        )
         served.release()
         if code is None:
             failed = program.explain(await ending) or failed
         return failed or deployment.step_failed
     finally:
-        program.kill()
+        await program.kill()
         await served.close()
 
 
-async def _deletes(request: UpdateRequest, deployment: Deployment) -> None:
-    if request.kind == "destroy":
-        await _delete_all(deployment)
+async def _finish(request: UpdateRequest, deployment: Deployment) -> bool:
+    """Once all has been registered: delete (or read again) what has not been. Returns whether it failed."""
+    generator = deployment.generator
+    before = [record.urn for record in request.snapshot.resources]
+    unknown = generator.targets.unknown([*before, *generator.sets.seen])
+    if request.mode == "refresh":
+        left = [
+            record
+            for record in deployment.journal.base()
+            if not generator.sets.operated(generator.aliases.current(record.urn))
+        ]
+        await refresh(deployment, left, parallel=request.options.parallel)
+        _settle_pending(request, deployment)
     else:
-        await deployment.delete_the_rest(_remaining(deployment))
-
-
-def _remaining(deployment: Deployment) -> list[ResourceState]:
-    """What of the former state the program has not asked for, in the order of the state."""
-    return [
-        record
-        for record in deployment.journal.snapshot().resources
-        if record.delete
-        or not deployment.generator.registered(record.urn)
-        or deployment.generator.deleted(record.urn)
-    ]
-
-
-async def _delete_all(deployment: Deployment) -> None:
-    records = deployment.journal.snapshot().resources
-    deployment.generator.forget_registrations()
-    await deployment.delete_the_rest(records)
+        with contextlib.suppress(BailError):
+            await delete_the_rest(deployment)
+    try:
+        _refuse_unknown(deployment, unknown)
+    except BailError:
+        return True
+    return False
 
 
 async def _first(*waits: Any) -> None:
@@ -149,7 +170,7 @@ async def _until_idle(deployment: Deployment, interrupted: "_Interrupted") -> No
 
 def _warn_of_pending(request: UpdateRequest, deployment: Deployment) -> None:
     left = request.snapshot.pending_operations
-    if left and not request.preview:
+    if left:
         lines = "\n".join(f"  * {item.resource.urn}, interrupted while {item.type}" for item in left)
         deployment.events.diagnostic("warning", _PENDING.format(count=len(left), list=lines))
 

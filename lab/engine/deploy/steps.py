@@ -23,9 +23,11 @@ class Op:
     REMOVE_PENDING: Final = "remove-pending-replace"
     REFRESH: Final = "refresh"
     READ: Final = "read"
+    DISCARD: Final = "discard"
+    DISCARD_REPLACED: Final = "discard-replaced"
 
 
-DELETES: Final = {Op.DELETE, Op.DELETE_REPLACED, Op.REMOVE_PENDING}
+DELETES: Final = {Op.DELETE, Op.DELETE_REPLACED, Op.DISCARD, Op.DISCARD_REPLACED}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,8 @@ class Step:
 
     `keys` force a replacement, `diffs` are the properties that changed, `detailed` the same by path.
     `logical` is False for one half of a replacement; `keep_record` leaves the old record in the state
-    as pending replacement (delete before replace).
+    as pending replacement (delete before replace). `untargeted` says that the operation leaves the resource
+    alone; without an `old` the resource is then not made at all.
     """
 
     op: str
@@ -45,7 +48,12 @@ class Step:
     detailed: Mapping[str, PropertyDiff] | None = field(default=None)
     logical: bool = True
     keep_record: bool = False
-    skip_provider: bool = False
+    untargeted: bool = False
+
+    @property
+    def skipped_create(self) -> bool:
+        """Whether this stands for a resource that is asked for and not made."""
+        return self.untargeted and self.old is None
 
     @property
     def resource(self) -> ResourceState:

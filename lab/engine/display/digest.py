@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.engine.deploy.events import is_default_provider
+from lab.engine.deploy.steps import Op
 from lab.engine.state.model import STACK_TYPE
 
 __all__ = ["Digest"]
@@ -41,7 +42,8 @@ class Digest:
 
     def _begin(self, event: Mapping[str, Any]) -> None:
         metadata = event["resourcePreEvent"]["metadata"]
-        if is_default_provider(metadata["urn"], metadata["type"]) or not metadata.get("logical"):
+        half = not metadata.get("logical") and metadata["op"] != Op.REFRESH
+        if is_default_provider(metadata["urn"], metadata["type"]) or half:
             return
         if metadata["op"] == "same" and metadata["type"] != STACK_TYPE and not _protection_changes(metadata):
             return

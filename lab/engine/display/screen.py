@@ -38,10 +38,10 @@ _SEVERITY_COLORS: Final = {"error": "31", "warning": "33", "info": "0"}
 class Screen:
     """Prints what the events say as they come. Colours only on a terminal and without NO_COLOR."""
 
-    def __init__(self, *, diff: bool, out: TextIO = sys.stdout) -> None:
+    def __init__(self, *, diff: bool, out: TextIO | None = None) -> None:
         self._diff = diff
-        self._out = out
-        self._color = out.isatty() and not os.environ.get("NO_COLOR")
+        self._out = out or sys.stdout
+        self._color = self._out.isatty() and not os.environ.get("NO_COLOR")
         self._began: dict[str, float] = {}
         self._diagnostics: list[tuple[str, str, str]] = []
         self._summary: Mapping[str, Any] = {}

@@ -123,10 +123,11 @@ class Backend:
             mine.unlink(missing_ok=True)
 
     def _refusal(self, locks: list[Path]) -> str:
-        lines = [f"the stack is currently locked by {len(locks)} lock(s)."]
-        lines.append(
-            "Either wait for the other run to end or, when it was killed, delete the lock with `cancel`."
+        head = (
+            f"the stack is currently locked by {len(locks)} lock(s). Either wait for the other "
+            "process(es) to end or delete the lock file with `pulumi cancel`."
         )
+        lines = [head]
         for path in locks:
             try:
                 lock = json.loads(path.read_text())

@@ -73,14 +73,18 @@ class ResourceState:
         """Whether this is a provider, not something a provider made."""
         return self.type.startswith(PROVIDER_PREFIX)
 
+    @property
+    def provider_urn(self) -> str:
+        """The URN of its provider; empty for components."""
+        return self.provider.rpartition("::")[0]
+
     def needs(self) -> set[str]:
         """Return the URNs that must exist before this one and be deleted after it."""
         found = set(self.dependencies)
         for urns in self.property_dependencies.values():
             found.update(urns)
-        for urn in (self.parent, self.deleted_with, self.provider.rpartition("::")[0]):
-            if urn:
-                found.add(urn)
+        found.update(self.replace_with)
+        found.update(urn for urn in (self.parent, self.deleted_with, self.provider_urn) if urn)
         return found
 
 

@@ -1,0 +1,135 @@
+"""The end of an operation: what nobody asked for is deleted, each resource after all that need it."""
+
+import asyncio
+
+from lab.engine.deploy.deployment import Deployment
+from lab.engine.deploy.executor import StepError
+from lab.engine.deploy.generator import BailError
+from lab.engine.deploy.graph import Graph
+from lab.engine.deploy.steps import Op, Step
+from lab.engine.state.model import ResourceState
+
+__all__ = ["delete_the_rest"]
+
+
+async def delete_the_rest(deployment: Deployment) -> None:
+    """Delete what is left of the state before (step_generator.go, GenerateDeletes and ScheduleDeletes).
+
+    What a program has registered for a destroy goes, too. Raises `BailError` where more would go than was
+    targeted.
+    """
+    snapshot = [*deployment.journal.news(), *deployment.journal.base()]
+    graph = Graph(snapshot)
+    kept, deletes = _plan(deployment, snapshot, graph)
+    _refuse_untargeted(deployment, deletes)
+    for step in kept:
+        await deployment.executor.take(step, deployment.generator)
+    await _Deletes(deployment, snapshot, graph, deletes).run()
+
+
+def _plan(
+    deployment: Deployment, snapshot: list[ResourceState], graph: Graph
+) -> tuple[list[Step], list[Step]]:
+    """Return the steps for what stays as it is not targeted, and those for what goes."""
+    generator, targets = deployment.generator, deployment.generator.targets
+    urns = {record.urn: None for record in snapshot}
+    allowed = forbidden = None
+    if targets.by_targets:
+        allowed = graph.closure_of_dependents(targets.targeted(urns))
+    elif targets.by_excludes:
+        forbidden = graph.closure_of_dependencies(
+            targets.excluded(urns), dependents=targets.exclude_dependents
+        )
+    made = set(generator.made)
+    kept, deletes = [], []
+    for record in deployment.journal.base():
+        operated = generator.sets.operated(generator.aliases.current(record.urn))
+        included = record.urn in allowed if allowed is not None else record.urn not in (forbidden or ())
+        if not included:
+            if not operated:
+                kept.append(Step(op=Op.SAME, old=record, new=record, untargeted=True))
+        elif record.delete or not operated:
+            deletes.append(_delete_step(record))
+    for record in deployment.journal.news():
+        included = record.urn in allowed if allowed is not None else record.urn not in (forbidden or ())
+        if record.urn in made and included:
+            deletes.append(_delete_step(record))
+    generator.sets.deleted.update(step.urn for step in deletes)
+    return kept, deletes
+
+
+def _delete_step(record: ResourceState) -> Step:
+    if record.delete:
+        op = Op.DISCARD_REPLACED if record.external else Op.DELETE_REPLACED
+        return Step(op=op, old=record, logical=False)
+    if record.pending_replacement:
+        return Step(op=Op.REMOVE_PENDING, old=record, logical=False)
+    return Step(op=Op.DISCARD if record.external else Op.DELETE, old=record)
+
+
+def _refuse_untargeted(deployment: Deployment, deletes: list[Step]) -> None:
+    refused = [step.urn for step in deletes if not deployment.generator.targets.may_go(step.urn)]
+    for urn in refused:
+        deployment.generator.error(
+            f"Resource '{urn}' will be destroyed but was not specified in --target list.\n"
+            "Either include resource in --target list or pass --target-dependents to proceed.",
+            urn,
+        )
+    if refused and not deployment.preview:
+        raise BailError
+
+
+class _Deletes:
+    """Deletes that wait for one another."""
+
+    def __init__(
+        self, deployment: Deployment, snapshot: list[ResourceState], graph: Graph, steps: list[Step]
+    ) -> None:
+        self._deployment = deployment
+        self._steps = {id(step.old): step for step in steps}
+        places = {id(record): index for index, record in enumerate(snapshot)}
+        self._needs = {
+            key: {
+                id(snapshot[place])
+                for place in graph.dependencies(places[key])
+                if id(snapshot[place]) in self._steps
+            }
+            for key in self._steps
+        }
+        self._needed_by = dict.fromkeys(self._steps, 0)
+        for needs in self._needs.values():
+            for key in needs:
+                self._needed_by[key] += 1
+
+    async def run(self) -> None:
+        """Delete; what a resource needs that could not be deleted stays."""
+        running: set[asyncio.Task[int | None]] = set()
+        ready = [key for key, count in self._needed_by.items() if not count]
+        while ready or running:
+            if not self._deployment.failed.is_set():
+                running |= {asyncio.create_task(self._delete(key)) for key in ready}
+            ready = []
+            if not running:
+                return
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                key = task.result()
+                if key is None:
+                    continue
+                for needed in self._needs[key]:
+                    self._needed_by[needed] -= 1
+                    if not self._needed_by[needed]:
+                        ready.append(needed)
+
+    async def _delete(self, key: int) -> int | None:
+        deployment = self._deployment
+        try:
+            await deployment.executor.take(self._steps[key], deployment.generator)
+        except StepError as error:
+            deployment.step_failed = True
+            if not (deployment.keeps_going or error.protected):
+                deployment.stop()
+            return None
+        if deployment.executor.after_failed.is_set() and not deployment.keeps_going:
+            deployment.stop()
+        return key
