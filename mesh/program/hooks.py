@@ -6,7 +6,17 @@ from typing import Final
 
 import pulumi
 
-__all__ = ["CANARY", "NAME_TAKEN", "RECONNECT", "already_exists", "canary_answer", "wants_reconnect"]
+from mesh.program.remedies import remedy
+
+__all__ = [
+    "CANARY",
+    "NAME_TAKEN",
+    "RECONNECT",
+    "already_exists",
+    "canary_answer",
+    "command_failed",
+    "wants_reconnect",
+]
 
 RECONNECT: Final = "wireguard-mesh-reconnect"
 CANARY: Final = "wireguard-mesh-canary"
@@ -37,11 +47,21 @@ def wants_reconnect(args: pulumi.ErrorHookArgs) -> bool:
     return False
 
 
+def command_failed(args: pulumi.ErrorHookArgs) -> bool:
+    """Have a command tried again where that helps; else say what its user can do."""
+    if wants_reconnect(args):
+        return True
+    helps = remedy(args)
+    if helps is not None:
+        pulumi.log.error(helps)
+    return False
+
+
 def canary_answer(canary: str) -> Callable[[pulumi.ErrorHookArgs], bool]:
     """Return the hook for the commands of the canary: as for any node, and a word when it is given up."""
 
     def answer(args: pulumi.ErrorHookArgs) -> bool:
-        if wants_reconnect(args):
+        if command_failed(args):
             return True
         pulumi.log.error(
             f"{canary} is the canary (mesh.rollout.canary) and {args.name} failed there: the change goes no "

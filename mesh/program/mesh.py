@@ -65,7 +65,7 @@ class Mesh(pulumi.ComponentResource):
         """Declare what runs on the nodes: the canary first, the others once it has committed."""
         agent_file = build_agent(Path("build"))
         reconnect = pulumi.ResourceHookBinding(
-            on_error=[pulumi.ErrorHook(hooks.RECONNECT, hooks.wants_reconnect)]
+            on_error=[pulumi.ErrorHook(hooks.RECONNECT, hooks.command_failed)]
         )
         gate: tuple[pulumi.Resource, ...] = ()
         if canary is not None:

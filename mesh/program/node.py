@@ -124,8 +124,13 @@ class Node(pulumi.ComponentResource):
             self._shared.management_public,
         )
 
-        def render(values: Any) -> str:
+        def render(values: Any) -> Any:
+            if not pulumi.runtime.is_dry_run() and pulumi.output.contains_unknowns(values):
+                # what should have made it has failed: the engine skips this node, and no text may reach it
+                return pulumi.output.UNKNOWN
             known_directory, private, preshared, management = _as_text(values)
+            if known_directory == UNKNOWN_TEXT:
+                return pulumi.output.UNKNOWN
             if preshared == UNKNOWN_TEXT:
                 preshared = dict.fromkeys(plan.peers, UNKNOWN_TEXT)
             return render_document(

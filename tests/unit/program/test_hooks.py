@@ -3,7 +3,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from mesh.program.hooks import already_exists, canary_answer, wants_reconnect
+from mesh.program.hooks import already_exists, canary_answer, command_failed, wants_reconnect
 
 RECONNECT = (
     'error: Process exited with status 75: running " exec python3 x apply":\nstaged\nRECONNECT 3f2a9c\n'
@@ -70,7 +70,7 @@ def test_a_canary_is_dialled_again_like_any_node(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     "error",
     [
-        "Process exited with status 70: ROLLED-BACK silence",
+        'Process exited with status 70: running "x":\nROLLED-BACK silence',
         "dial tcp 192.0.2.1:22: connect: no route to host",
     ],
 )
@@ -80,14 +80,14 @@ def test_a_canary_that_fails_says_that_the_others_are_spared_and_how_to_go_on(
     said: list[str] = []
     monkeypatch.setattr(pulumi.log, "error", said.append)
     assert not canary_answer("web-1")(_args(error))
-    assert len(said) == 1
+    assert said[0].startswith("web-1: ")
     for words in (
         "web-1 is the canary (mesh.rollout.canary) and web-1-apply failed",
         "the files of all other nodes stay as they are",
         "run up again",
         "`enabled: false`",
     ):
-        assert words in said[0]
+        assert words in said[1]
 
 
 def test_a_taken_name_is_explained_and_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,11 +100,51 @@ def test_a_taken_name_is_explained_and_not_retried(monkeypatch: pytest.MonkeyPat
     )
     assert not already_exists(args)
     assert "`hcloud server delete prod-web-1`" in said[0]
-    assert "pulumi import hcloud:index/server:Server web-1-apply" in said[0]
 
 
 def test_any_other_error_of_the_cloud_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(pulumi.log, "error", said.append)
     assert not already_exists(_args("resource_limit_exceeded", type_="hcloud:index/server:Server"))
+    assert said == []
+
+
+_PARENT = "urn:pulumi:prod::wireguard-mesh::wireguard-mesh:index:Mesh$wireguard-mesh:index:Node"
+_URN = f"{_PARENT}$command:remote:Command"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("dial tcp 192.0.2.1:22: connect: connection refused", "nothing listens for SSH"),
+        ("dial tcp 192.0.2.1:22: i/o timeout", "no answer on its SSH port"),
+        (
+            "ssh: handshake failed: ssh: host key mismatch",
+            f"`pulumi up --replace '{_PARENT}$hcloud:index/server:Server::db-1-server'`",
+        ),
+        ("ssh: handshake failed: ssh: unable to authenticate", "does not accept this stack's SSH key"),
+        (
+            'Process exited with status 66: running "x":\nKEYS-MISSING key:ab is not there',
+            f"`pulumi up --replace '{_URN}::db-1-keys'`",
+        ),
+        ('Process exited with status 70: running "x":\nROLLED-BACK wg failed', "is as it was before"),
+    ],
+)
+def test_a_command_that_fails_for_good_names_its_node_and_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, error: str, words: str
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    args = _args(error)
+    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+    assert not command_failed(args)
+    assert len(said) == 1
+    assert said[0].startswith("db-1: ")
+    assert words in said[0]
+
+
+def test_a_refusal_that_says_all_gets_no_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    assert not command_failed(_args('Process exited with status 65: running "x":\nREFUSED bad line 3'))
     assert said == []

@@ -160,7 +160,7 @@ def test_only_another_server_bootstraps_again(three: Recording) -> None:
 
 def test_a_server_is_never_replaced_for_what_only_matters_at_birth(three: Recording) -> None:
     request = three["web-1-server"].request
-    assert set(request.ignoreChanges) == {"userData", "sshKeys", "image"}
+    assert set(request.ignoreChanges) == {"userData", "sshKeys", "image", "placementGroupId"}
     assert request.deleteBeforeReplace
 
 

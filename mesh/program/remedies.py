@@ -1,0 +1,47 @@
+"""What a user can do about a command that failed for good, in words that name the node."""
+
+import re
+from typing import Final
+
+import pulumi
+
+__all__ = ["remedy"]
+
+_STEP: Final = re.compile(r"-(bootstrap|agent-file|agent|keys|apply)$")
+
+# What the command provider (its SSH library) and the agent say -> what helps.
+_REMEDIES: Final = {
+    r"connection refused": """
+        its server answers, but nothing listens for SSH. Start sshd there (over the provider's console), then
+        run up again.""",
+    r"i/o timeout|no route to host|network is unreachable": """
+        no answer on its SSH port: its server is off or hangs, or something on the way drops SSH from here.
+        Start it, then run up again. With `--continue-on-error` the other nodes do not wait for it, and
+        `enabled: false` leaves it alone until it is back.""",
+    r"host key mismatch": """
+        another host key answers at its address than the one this stack gave it: the server was rebuilt or its
+        key was changed, or something else answers there. Nothing was sent. If it was rebuilt, have it made
+        anew: `pulumi up --replace '{server}'`.""",
+    r"unable to authenticate": """
+        it does not accept this stack's SSH key for root. Put the key's line back into
+        /root/.ssh/authorized_keys (over the provider's console), or have the server made anew:
+        `pulumi up --replace '{server}'`.""",
+    r"^KEYS-MISSING": """
+        its keys are gone from /var/lib/wgmesh/keys. Send them again: `pulumi up --replace '{keys}'`.""",
+    r"^ROLLED-BACK": """
+        the change was tried and undone, and the node is as it was before. Correct what it says, then run up
+        again.""",
+}
+
+
+def remedy(args: pulumi.ErrorHookArgs) -> str | None:
+    """Return `NODE: what helps` for the newest error of a command; None when the error says it all."""
+    node = _STEP.sub("", args.name)
+    for pattern, text in _REMEDIES.items():
+        if re.search(pattern, args.errors[0], re.MULTILINE):
+            server = args.urn.replace(
+                f"{args.type}::{args.name}", f"hcloud:index/server:Server::{node}-server"
+            )
+            keys = args.urn.replace(f"::{args.name}", f"::{node}-keys")
+            return f"{node}: {' '.join(text.split()).format(server=server, keys=keys)}"
+    return None
