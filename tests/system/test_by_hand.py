@@ -1,0 +1,85 @@
+"""What somebody changed in the cloud, behind the stack's back, is noticed and made whole."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from hcloud import Client
+
+from tests.system.world import World
+
+pytestmark = pytest.mark.hosts
+
+
+@pytest.fixture(scope="module")
+def mesh(world: World) -> World:
+    world.up()
+    return world
+
+
+@pytest.fixture
+def cloud(mesh: World) -> Iterator[Client]:
+    """The cloud's API, as the provider's own console uses it; the mesh is whole before and after."""
+    endpoint, token = re.findall(r"hcloud:(?:endpoint|token): (\S+)", mesh.stack_file.read_text())
+    yield Client(token=token, api_endpoint=endpoint, poll_interval=0.1)
+    reach = mesh.reach()
+    assert reach.code == 0, reach.out
+    assert mesh.lab("run", "preview", "--expect-no-changes").code == 0
+
+
+def _delete(cloud: Client, name: str) -> None:
+    server = cloud.servers.get_by_name(name)
+    assert server is not None
+    server.delete().wait_until_finished()
+
+
+def test_a_deleted_server_is_made_again_at_its_address_and_configured_from_the_start(
+    mesh: World, cloud: Client
+) -> None:
+    before = mesh.outputs()["nodes"]
+    _delete(cloud, "lab-web-1")
+    assert "web-1-server" in mesh.ok("refresh", "--yes", "--skip-preview")
+    printed = mesh.up()
+    assert "hcloud:index/server:Server web-1-server created" in printed
+    assert "web-2-apply" not in printed, "the others have nothing to do: address and key are the same"
+    assert mesh.outputs()["nodes"] == before
+
+
+def test_one_up_with_refresh_does_the_same(mesh: World, cloud: Client) -> None:
+    _delete(cloud, "lab-db-1")
+    assert "db-1-server created" in mesh.ok("up", "--yes", "--skip-preview", "--refresh")
+
+
+def test_a_rebuilt_server_is_replaced_on_request_and_configured_from_the_start(
+    mesh: World, cloud: Client
+) -> None:
+    server = cloud.servers.get_by_name("lab-web-2")
+    image = cloud.images.get_by_name_and_architecture("debian-12", "x86")
+    assert server is not None
+    assert image is not None
+    server.rebuild(image).action.wait_until_finished()
+    resources = mesh.json("stack", "export")["deployment"]["resources"]
+    (urn,) = [resource["urn"] for resource in resources if resource["urn"].endswith("::web-2-server")]
+    assert "web-2-apply" in mesh.ok("up", "--yes", "--skip-preview", "--replace", urn)
+
+
+def test_a_removed_address_is_replaced_and_every_node_learns_the_new_one(mesh: World, cloud: Client) -> None:
+    before = mesh.outputs()["nodes"]["db-1"]["public_ip"]
+    address = cloud.primary_ips.get_by_name("lab-db-1")
+    assert address is not None
+    _delete(cloud, "lab-db-1")
+    address.delete()
+    mesh.ok("up", "--yes", "--skip-preview", "--refresh")
+    after = mesh.outputs()["nodes"]["db-1"]["public_ip"]
+    assert after != before
+    assert f"Endpoint = {after}:51820" in mesh.on("web-1", "cat /etc/wireguard/wg0.conf")
+
+
+def test_a_host_that_reboots_during_up_is_configured_all_the_same(mesh: World, cloud: Client) -> None:
+    mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8443"]))
+    mesh.on("web-1", "systemd-run -q --on-active=1s systemctl reboot")
+    run = mesh.lab("run", "up", "--yes", "--skip-preview")
+    if run.code:  # the reboot came in the middle of the trial
+        mesh.up()
+    assert "8443" in mesh.on("web-1", "nft list table inet wgmesh")
+    assert mesh.on("web-1", "systemctl is-active wg-quick@wg0").strip() == "active"
