@@ -70,7 +70,8 @@ class Cloud:
                 name=f"{stack}-management",
                 public_key=management_key,
                 labels=labels(),
-                opts=opts,
+                # another key is another resource, and its name must be free
+                opts=pulumi.ResourceOptions(parent=parent, hooks=hooks, delete_before_replace=True),
             ),
             firewalls={
                 name: hcloud.Firewall(
@@ -95,7 +96,10 @@ class Cloud:
         )
 
     def primary_ip(self, node: NodePlan, *, parent: pulumi.Resource) -> hcloud.PrimaryIp:
-        """Declare the node's public IPv4 address, which outlives its servers."""
+        """Declare the node's public IPv4 address, which outlives its servers.
+
+        At another location it is another one, and its name must be free for that.
+        """
         return hcloud.PrimaryIp(
             f"{node.name}-ip",
             name=f"{pulumi.get_stack()}-{node.name}",
@@ -103,7 +107,7 @@ class Cloud:
             auto_delete=False,
             location=node.location,
             labels=labels(node.name),
-            opts=pulumi.ResourceOptions(parent=parent, hooks=self.hooks),
+            opts=pulumi.ResourceOptions(parent=parent, hooks=self.hooks, delete_before_replace=True),
         )
 
     def server(
