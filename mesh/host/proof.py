@@ -100,10 +100,11 @@ def _foreign_tables() -> list[str]:
 def _isolated(work: Callable[[], dict[str, bool]]) -> Optional[dict[str, bool]]:
     """Run `work` in a process and network namespace of its own; None when it fails or hangs."""
     reader, writer = os.pipe()
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        _child(work, writer)
+        _child(work, writer, parent)
     os.close(writer)
     ready, _, _ = select.select([reader], [], [], _ALL)
     raw = os.read(reader, 1 << 20) if ready else b""
@@ -117,11 +118,11 @@ def _isolated(work: Callable[[], dict[str, bool]]) -> Optional[dict[str, bool]]:
     return value if isinstance(value, dict) else None
 
 
-def _child(work: Callable[[], Any], writer: int) -> None:
+def _child(work: Callable[[], Any], writer: int, parent: int) -> None:
     """Do the work in a namespace of its own, hand over its result and end without a trace."""
     try:
         os.setpgid(0, 0)
-        _new_network()
+        _new_network(parent)
         os.write(writer, json.dumps(work()).encode())
     except (AgentError, OSError, ValueError) as error:
         log(f"lock-out proof: {error}")
@@ -129,12 +130,12 @@ def _child(work: Callable[[], Any], writer: int) -> None:
         os._exit(0)
 
 
-def _new_network() -> None:
-    """Enter a fresh network namespace, and die with the parent."""
+def _new_network(parent: int) -> None:
+    """Enter a fresh network namespace, and die with the parent: a fork holds its lock, too."""
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(
-        _PR_SET_PDEATHSIG, signal.SIGKILL
-    )  # a fork holds the lock, too: it must not outlive its parent
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before that took hold
+        raise OSError("the process that asked is gone")
     if libc.unshare(_CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
@@ -146,12 +147,13 @@ def _try_out(
     """Be the host, in a scratch namespace; the network around it is a second one."""
     to_client, from_parent = os.pipe()
     reader, writer = os.pipe()
+    host = os.getpid()
     client = os.fork()
     if client == 0:
         os.close(from_parent)
         os.close(reader)
         try:
-            _new_network()
+            _new_network(host)
             os.write(writer, b"?")
             os.read(to_client, 1)
             os.write(writer, json.dumps(_knock(session, wanted, foreign)).encode())

@@ -126,6 +126,11 @@ class Node:
         value: dict[str, Any] = json.loads(self.inside(f"python3 {AGENT} status"))
         return value
 
+    def moment(self, said: str) -> float:
+        """When the agent last said this in the journal, in seconds since boot."""
+        lines = self.inside("journalctl -q -t wgmesh -o short-monotonic").splitlines()
+        return next(float(line.strip("[ ").split("]")[0]) for line in reversed(lines) if said in line)
+
     def reboot(self, *, graceful: bool = True) -> None:
         self.hosts.lab.stop(self.key, graceful=graceful)
         self.hosts.lab.start(self.key)

@@ -207,8 +207,8 @@ def test_a_pending_trial_is_left_alone(fleet: Fleet, hosts: Hosts) -> None:
     done = fleet.repair()["web-1"]
     assert done.problem is not None
     assert "under trial" in done.problem
-    fleet.node.wait_idle()
-    assert fleet.check().good
+    assert fleet.node.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+    assert fleet.repair()["web-1"].good
 
 
 def test_no_report_holds_a_key(fleet: Fleet, hosts: Hosts) -> None:

@@ -162,22 +162,6 @@ def test_a_clock_that_jumps_back_a_day_changes_nothing_about_the_deadline(node: 
     converges(node, new)
 
 
-def test_a_client_that_dies_during_any_dial_does_no_harm(node: Node, hosts: Hosts, new: str) -> None:
-    before = node.live()
-    for delay in (0.05, 0.15, 0.3, 0.6):
-        argv = node.ssh_argv(f"exec python3 {AGENT} apply")
-        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
-            assert client.stdin is not None
-            client.stdin.write(new.encode())
-            client.stdin.close()
-            time.sleep(delay)
-            client.kill()
-    converges(node, new)
-    assert node.live() != before
-    assert node.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
-    assert node.live() == before
-
-
 def test_a_damaged_committed_generation_gives_way_to_the_one_before(
     node: Node, hosts: Hosts, new: str
 ) -> None:

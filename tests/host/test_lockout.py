@@ -94,7 +94,8 @@ def _undone_in_time(node: Node, hosts: Hosts, name: str) -> None:
     try:
         assert node.agent("apply", bad_document(hosts, name)).word in ("RECONNECT", "")
         wait(lambda: node.status()["state"] == "idle", DEADLINE + 10)
-        wait(lambda: node.ssh("true").code == 0, 10)
+        assert node.ssh("true").code == 0
+        assert node.moment("is rolled back") - node.moment("is armed") < DEADLINE + 5
     finally:
         node.inside(f"echo '{{\"deadline_seconds\": {DEADLINE}}}' >/etc/wgmesh/agent.json")
     assert node.live() == before

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.hosts
 PAIR = ("web-1", "web-2")
 THREE = ("web-1", "web-2", "web-3")
 _FORWARD = [name for name in STEPS if not name.startswith(("rollback", "undone"))]
-_EARLY = ("validated", "armed", "committed")
+_FEW = ("armed", "committed")
 _ports = count(20_000)
 
 
@@ -68,6 +68,7 @@ def test_ten_percent_loss_on_the_way_delays_but_stops_nothing(node: Node, hosts:
     assert node.status()["differences"] == []
 
 
+@pytest.mark.long
 def test_a_way_that_is_cut_during_a_trial_brings_the_old_state_back(node: Node, hosts: Hosts) -> None:
     before, document = node.live(), fresh(hosts)
     assert node.agent("apply", document).word == "RECONNECT"
@@ -92,7 +93,7 @@ def test_of_two_at_once_each_is_done_or_told_to_wait(node: Node, hosts: Hosts, r
 
 @pytest.mark.parametrize(
     "step",
-    [*_EARLY, *(pytest.param(name, marks=pytest.mark.long) for name in _FORWARD if name not in _EARLY)],
+    [*_FEW, *(pytest.param(name, marks=pytest.mark.long) for name in _FORWARD if name not in _FEW)],
 )
 def test_a_client_killed_at_any_step_leaves_the_old_or_the_new_state(
     node: Node, hosts: Hosts, step: str
