@@ -189,4 +189,4 @@ async def enforce_network(cloud: Cloud, network: Record) -> None:
 
 async def _set_network(cloud: Cloud, network: Record) -> None:
     routes = tuple((route["destination"], route["gateway"]) for route in network["routes"])
-    await cloud.hosts.set_network(str(network["id"]), PrivateNetwork(gateway=gateway(network), routes=routes))
+    await cloud.hosts.set_network(str(network["id"]), PrivateNetwork(routes=routes))

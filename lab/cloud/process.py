@@ -71,6 +71,9 @@ class Process:
         self._pid_file.write_text(
             json.dumps({"pid": os.getpid(), "started": start_time(os.getpid()), "port": self.port})
         )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn raises a signal again once it has stopped serving: what is under way still ends in order
+            signal.signal(number, lambda *_: None)
         try:
             async with _metadata(cloud):
                 await server.serve(sockets=[listener])

@@ -81,8 +81,9 @@ def create(cloud: Cloud, body: Any) -> dict[str, Any]:
         "user_data": base64.b64encode(request.user_data.encode()).decode(),
     }  # fmt: skip
     networks = [cloud.store.get("networks", number) for number in request.networks]
+    tried: Record = {**draft, "id": 0, "private_net": []}
     for network in networks:  # refused before anything is kept
-        attachments.attach(cloud, {**draft, "id": 0}, network)
+        attachments.attach(cloud, tried, network)
     cloud.faults.refuse_create(place)
     if request.public_net.enable_ipv4 and request.public_net.ipv4 is None:
         cloud.next_address()

@@ -207,7 +207,7 @@ class Lab:
             for interface in interfaces:
                 if interface in fresh:
                     self._networks.plug(machine.link, interface, running["leader"])
-                else:
+                elif interface not in present:
                     self._networks.set_addresses(machine.link, interface)
 
     def _configure(self, key: str, interfaces: Sequence[Interface]) -> None:

@@ -21,9 +21,8 @@ _ROUTES: Final = "99"  # marks a network's own routes in its namespace; no routi
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateNetwork:
-    """What a network's namespace is made from: its gateway, and routes as (destination, gateway)."""
+    """What a network has of its own: routes to hosts in it, as (destination, gateway)."""
 
-    gateway: str
     routes: tuple[tuple[str, str], ...] = ()
 
 
@@ -97,9 +96,7 @@ class PrivateNetworks:
             value = json.loads((self._folder / f"{key}.json").read_text())
         except FileNotFoundError:
             raise HostError(f"there is no private network {key}") from None
-        return PrivateNetwork(
-            gateway=value["gateway"], routes=tuple((route[0], route[1]) for route in value["routes"])
-        )
+        return PrivateNetwork(routes=tuple((route[0], route[1]) for route in value["routes"]))
 
     def _make(self, key: str) -> None:
         namespace, where = self.namespace(key), f"network {key}"

@@ -291,10 +291,13 @@ def _chain(name: str, rules: Sequence[Rule], side: str) -> list[str]:
     lines = [f"chain {name} {{"]
     for rule in rules:
         for family in ("ip", "ip6"):
-            networks = [network for network in rule.networks if (":" in network) == (family == "ip6")]
-            # a set takes no interval twice, nor one that is part of another
-            merged = ", ".join(map(str, collapse_addresses(map(ip_network, networks))))  # type: ignore[type-var]
-            if networks:
+            networks = [
+                ip_network(network, strict=False)
+                for network in rule.networks
+                if (":" in network) == (family == "ip6")
+            ]
+            if networks:  # merged, as a set takes no interval that is part of another
+                merged = ", ".join(map(str, collapse_addresses(networks)))  # type: ignore[type-var]
                 lines.append(f"{family} {side} {{ {merged} }} {_protocol(rule, family)} return")
     return [*lines, "drop", "}"]
 

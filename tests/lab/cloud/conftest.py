@@ -3,15 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.cloud.document import Checks, checking, load
 from tests.lab.cloud.world import LabCloud
-
-
-@pytest.fixture(scope="session", autouse=True)
-def checks() -> Iterator[Checks]:
-    """Every answer that a test of the cloud gets is held against the official document."""
-    with checking(load()) as checks:
-        yield checks
 
 
 def _running(state: Path) -> Iterator[LabCloud]:

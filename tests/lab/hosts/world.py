@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from lab.hosts import HostSpec, Lab
 from lab.hosts.processes import start_time
@@ -26,7 +27,15 @@ class World:
     def id(self) -> str:
         return self.lab._router.id
 
-    def create(self, key: str, *, number: int, config: object = None, keys: Sequence[str] = ()) -> "Host":
+    def create(
+        self,
+        key: str,
+        *,
+        number: int,
+        config: object = None,
+        keys: Sequence[str] = (),
+        network6: str | None = None,
+    ) -> "Host":
         address = str(self.lab.pool[number])
         self.lab.create(
             HostSpec(
@@ -36,12 +45,13 @@ class World:
                 user_data=f"#cloud-config\n{json.dumps(config or {})}\n",
                 public_keys=keys,
                 instance_id=f"i-{key}",
+                network6=network6,
             )
         )
         return Host(self, key, address)
 
-    def boot(self, key: str, *, number: int, config: object = None, keys: Sequence[str] = ()) -> "Host":
-        host = self.create(key, number=number, config=config, keys=keys)
+    def boot(self, key: str, **wanted: Any) -> "Host":
+        host = self.create(key, **wanted)
         self.lab.start(key)
         host.wait_booted()
         return host
