@@ -122,8 +122,8 @@ class Stack:
         deployment = self.deployment()
         return self.state_checkpoint(deployment).load(deployment)
 
-    def write(self, deployment: Mapping[str, Any]) -> None:
-        """Replace the state."""
+    def write(self, deployment: str) -> None:
+        """Replace the state by a deployment as JSON text."""
         self.session.backend.write(self.session.project.name, self.name, deployment)
 
 

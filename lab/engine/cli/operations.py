@@ -64,11 +64,13 @@ def _confirmed(stack: Stack, kind: Kind) -> bool:
 def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: bool) -> None:
     config = stack.config()
     deployment = stack.deployment()
-    snapshot = stack.state_checkpoint(deployment).load(deployment)
-    checkpoint = Checkpoint(stack.crypter)
+    reader = stack.state_checkpoint(deployment)
+    snapshot = reader.load(deployment)
+    # with the salt of the stack file, unchanged secrets keep their ciphertexts
+    checkpoint = reader if reader.salt == stack.crypter.salt else Checkpoint(stack.crypter)
 
     def save(current: Snapshot) -> None:
-        stack.write(checkpoint.dump(current))
+        stack.write(checkpoint.encode(current))
 
     screen, digest = Screen(diff=flags.diff), Digest()
     as_digest = flags.json and preview

@@ -46,7 +46,7 @@ def init(
     stack = Stack(session=session, name=made)
     if stack.file.salt is None:
         _ = stack.crypter  # asks for the passphrase and writes the salt
-    session.backend.write(session.project.name, made, {})
+    session.backend.write(session.project.name, made, "{}")
     if not no_select:
         session.select(made)
     print(f"Created stack '{made}'")
@@ -162,7 +162,7 @@ def import_state(
     from lab.engine.state.checkpoint import Checkpoint  # noqa: PLC0415
 
     with stack.session.backend.locked(stack.session.project.name, stack.name):
-        stack.write(Checkpoint(stack.crypter).dump(snapshot))
+        stack.write(Checkpoint(stack.crypter).encode(snapshot))
     print("Import complete.")
 
 

@@ -86,11 +86,11 @@ class Deployment:
         """Begin no new step."""
         self.failed.set()
 
-    def mend(self) -> None:
+    async def mend(self) -> None:
         """Once resources have been found to be gone: forget them wherever they are named."""
         self.journal.mend()
         self.generator.rebase(self.journal.base())
-        self.journal.save()
+        await self.journal.save()
 
     # -------------------------------------------------------------- providers
 
@@ -194,7 +194,7 @@ class Deployment:
             return old
         self.generator.sets.refreshed.add(new.urn)
         found = await refresh_one(self, old, internal=not old.custom or old.is_provider)
-        self.journal.save()
+        await self.journal.save()
         return found
 
     def _with_provider_id(self, step: Step) -> Step:
@@ -274,7 +274,7 @@ class Deployment:
             self._registered[urn] = (step, after)
             if urn in self.generator.olds:
                 self.generator.olds[urn] = after
-            self.journal.save()
+            await self.journal.save()
         if not state.custom and step.op in {Op.CREATE, Op.UPDATE, Op.CREATE_REPLACEMENT}:
             kind = "after_update" if step.op == Op.UPDATE else "after_create"
             await self.executor.run_after_hooks(kind, after, step.old if step.op == Op.UPDATE else None)

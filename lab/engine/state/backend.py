@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -82,15 +82,15 @@ class Backend:
         deployment: dict[str, Any] = checkpoint.get("latest") or {}
         return deployment
 
-    def write(self, project: str, stack: str, deployment: Mapping[str, Any]) -> None:
-        """Replace a stack's state, whole or not at all; the one before stays as a backup."""
+    def write(self, project: str, stack: str, deployment: str) -> None:
+        """Replace a stack's state (JSON text), whole or not at all; the one before stays as a backup."""
         self._prepare()
         path = self._file(project, stack)
         path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint = {"stack": f"organization/{project}/{stack}", "latest": deployment}
+        name = json.dumps(f"organization/{project}/{stack}")
         fresh = path.with_suffix(f".{os.getpid()}.new")
         with fresh.open("w") as file:
-            json.dump({"version": VERSION, "checkpoint": checkpoint}, file, separators=(",", ":"))
+            file.write(f'{{"version":{VERSION},"checkpoint":{{"stack":{name},"latest":{deployment}}}}}')
             file.flush()
             os.fsync(file.fileno())
         if path.exists():
