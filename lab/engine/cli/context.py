@@ -117,6 +117,15 @@ class Stack:
             return Checkpoint(self.crypter)
         return Checkpoint(Crypter.open(read_passphrase(), salt))
 
+    def load(self, deployment: Mapping[str, Any]) -> tuple[Snapshot, Checkpoint]:
+        """Return what a deployment holds and what writes it again under the salt of the stack file.
+
+        Under the same salt, unchanged secrets keep their ciphertexts.
+        """
+        reader = self.state_checkpoint(deployment)
+        snapshot = reader.load(deployment)
+        return snapshot, reader if reader.salt == self.crypter.salt else Checkpoint(self.crypter)
+
     def snapshot(self) -> Snapshot:
         """Return the state with its secrets decrypted."""
         deployment = self.deployment()

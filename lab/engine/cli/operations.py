@@ -14,7 +14,6 @@ from lab.engine.deploy import DeployError, Options, UpdateRequest, UpdateResult,
 from lab.engine.deploy.request import Kind
 from lab.engine.display import Digest, Screen
 from lab.engine.provider import ProviderError
-from lab.engine.state.checkpoint import Checkpoint
 from lab.engine.state.model import Snapshot, StateError
 
 __all__ = ["Flags", "operate"]
@@ -64,10 +63,7 @@ def _confirmed(stack: Stack, kind: Kind) -> bool:
 def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: bool) -> None:
     config = stack.config()
     deployment = stack.deployment()
-    reader = stack.state_checkpoint(deployment)
-    snapshot = reader.load(deployment)
-    # with the salt of the stack file, unchanged secrets keep their ciphertexts
-    checkpoint = reader if reader.salt == stack.crypter.salt else Checkpoint(stack.crypter)
+    snapshot, checkpoint = stack.load(deployment)
 
     def save(current: Snapshot) -> None:
         stack.write(checkpoint.encode(current))

@@ -155,14 +155,14 @@ def import_state(
             f"the exported state has version {version}, this engine reads {VERSION}; nothing was changed"
         )
     prefix = f"urn:pulumi:{stack.name}::{stack.session.project.name}::"
-    foreign = [r["urn"] for r in deployment.get("resources") or [] if not r["urn"].startswith(prefix)]
+    if not isinstance(deployment, dict):
+        raise CommandError("what is to be imported is no exported state; nothing was changed")
+    snapshot, checkpoint = stack.load(deployment)
+    foreign = [resource.urn for resource in snapshot.resources if not resource.urn.startswith(prefix)]
     if foreign and not force:
         raise CommandError(f"resource '{foreign[0]}' belongs to another stack; nothing was changed")
-    snapshot = stack.state_checkpoint(deployment).load(deployment)
-    from lab.engine.state.checkpoint import Checkpoint  # noqa: PLC0415
-
     with stack.session.backend.locked(stack.session.project.name, stack.name):
-        stack.write(Checkpoint(stack.crypter).encode(snapshot))
+        stack.write(checkpoint.encode(snapshot))
     print("Import complete.")
 
 

@@ -17,7 +17,7 @@ from lab.engine.deploy.request import DeployError, Kind, UpdateRequest
 from lab.engine.deploy.steps import Op, Step
 from lab.engine.provider import Provider, ProviderError
 from lab.engine.state.model import PROVIDER_PREFIX, STACK_TYPE, ResourceState
-from lab.engine.values import plain
+from lab.engine.values import plain, same
 
 __all__ = ["Deployment", "Registered"]
 
@@ -268,8 +268,8 @@ class Deployment:
         step, state = self._registered[urn]
         if step.skipped_create:
             return
-        after = replace(state, outputs=outputs)
-        if after != state:
+        after = state if same(outputs, state.outputs) else replace(state, outputs=outputs)
+        if after is not state:
             self.journal.update(state, after)
             self._registered[urn] = (step, after)
             if urn in self.generator.olds:

@@ -16,6 +16,7 @@ from lab.engine.deploy.views import as_resource, seen_by
 from lab.engine.provider import PartialFailureError, Provider, ProviderError
 from lab.engine.state.checkpoint import now
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState
+from lab.engine.values import same
 
 __all__ = ["Executor", "StepError"]
 
@@ -117,10 +118,12 @@ class Executor:
         if step.old is None:  # not targeted: known to the program, not made
             return step.new
         outputs = mark_outputs(step.old.outputs, step.new.inputs, step.new.additional_secret_outputs)
+        unchanged = same(step.new.inputs, step.old.inputs)
         after = replace(
             step.new, id=step.old.id, outputs=outputs, created=step.old.created, modified=step.old.modified,
+            inputs=step.old.inputs if unchanged else step.new.inputs,
         )  # fmt: skip
-        if after == step.old:
+        if unchanged and after == step.old:
             after = step.old  # the very record, whose JSON is kept
         self._journal.add(after, step.old)
         generator.olds[step.old.urn] = after

@@ -114,6 +114,15 @@ class Checkpoint:
 
     def load(self, deployment: Mapping[str, Any]) -> Snapshot:
         """Return the snapshot in a deployment. Raises `StateError`."""
+        try:
+            return self._load(deployment)
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+            raise StateError(
+                f"the state is damaged and left as it is ({type(error).__name__}: {error}); the one before "
+                "is beside it in the backend's folder, as .json.bak"
+            ) from error
+
+    def _load(self, deployment: Mapping[str, Any]) -> Snapshot:
         resources = [self._load_resource(resource) for resource in deployment.get("resources") or []]
         pending = [
             PendingOperation(resource=self._load_resource(operation["resource"]), type=operation["type"])
