@@ -152,10 +152,7 @@ def test_a_damaged_or_newer_state_is_refused_and_left_as_it_is(project: Project,
         ("no json", "no exported state"),
         ('{"version": 9, "deployment": {}}', "version 9"),
         ('{"version": 3, "deployment": {"resources": [{"urn": "urn:pulumi:b::c::d:e:F::g"}]}}', "damaged"),
-        (
-            '{"version": 3, "deployment": {"resources": [%s]}}' % json.dumps(FOREIGN),
-            "belongs to another stack",
-        ),
+        (json.dumps({"version": 3, "deployment": {"resources": [FOREIGN]}}), "belongs to another stack"),
     ],
 )
 def test_what_is_no_state_of_this_stack_is_not_imported(project: Project, text: str, said: str) -> None:
