@@ -83,6 +83,9 @@ def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: 
         except (DeployError, ProviderError) as error:
             screen.finish()
             raise CommandError(str(error)) from error
+        except BaseException:
+            screen.finish()
+            raise
     if as_digest:
         json.dump(digest.document(), sys.stdout, indent=2)
         print()

@@ -70,7 +70,7 @@ def alive(log: list[str]) -> dict[str, int]:
 
 
 def survives(project: Project, writes: int) -> bool:
-    """Kill, mend as docs say, run again, destroy; asserts that all that was made is known and gone at the end."""
+    """Kill, mend as docs say, run again, destroy; what was made must be known, and gone at the end."""
     project.write(BEFORE)
     assert project.run("up --yes --skip-preview").code == 0
     log = project.log()
