@@ -170,7 +170,7 @@ def test_help_lists_pulumis_own_options(tmp_path: Path) -> None:
     project = Project(tmp_path / "box")
     for words, options in {
         "up --help": "--yes --skip-preview --diff --json --parallel --continue-on-error --expect-no-changes "
-        "--target --target-dependents --exclude --exclude-dependents --replace --refresh --run-program --stack",
+        "--target --target-dependents --exclude --exclude-dependents --replace --refresh --run-program",
         "preview --help": "--diff --json --expect-no-changes --target --replace --refresh",
         "destroy --help": "--yes --skip-preview --preview-only --target --target-dependents --run-program",
         "refresh --help": "--yes --skip-preview --preview-only --clear-pending-creates --expect-no-changes",
