@@ -9,7 +9,6 @@ import typer
 import yaml
 
 from lab.engine.cli.context import CommandError, Session, Stack
-from lab.engine.deploy.paths import parse_path
 from lab.engine.project import full_key
 
 app = typer.Typer(no_args_is_help=True)
@@ -43,6 +42,8 @@ def set_value(
         return
     if not secret:
         stored = _typed(text)
+    from lab.engine.deploy.paths import parse_path  # noqa: PLC0415 - it brings the SDK, which others do without
+
     head, *rest = parse_path(key)
     name = full_key(stack.session.project, str(head))
     stack.file.set(name, _placed(stack.file.config.get(name), rest, stored))

@@ -117,13 +117,22 @@ class Stack:
             return Checkpoint(self.crypter)
         return Checkpoint(Crypter.open(read_passphrase(), salt))
 
+    def load(self, deployment: Mapping[str, Any]) -> tuple[Snapshot, Checkpoint]:
+        """Return what a deployment holds and what writes it again under the salt of the stack file.
+
+        Under the same salt, unchanged secrets keep their ciphertexts.
+        """
+        reader = self.state_checkpoint(deployment)
+        snapshot = reader.load(deployment)
+        return snapshot, reader if reader.salt == self.crypter.salt else Checkpoint(self.crypter)
+
     def snapshot(self) -> Snapshot:
         """Return the state with its secrets decrypted."""
         deployment = self.deployment()
         return self.state_checkpoint(deployment).load(deployment)
 
-    def write(self, deployment: Mapping[str, Any]) -> None:
-        """Replace the state."""
+    def write(self, deployment: str) -> None:
+        """Replace the state by a deployment as JSON text."""
         self.session.backend.write(self.session.project.name, self.name, deployment)
 
 

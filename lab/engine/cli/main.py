@@ -190,4 +190,7 @@ def main() -> None:
         with contextlib.suppress(OSError):
             sys.stdout.close()
         code = 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
     raise SystemExit(code)

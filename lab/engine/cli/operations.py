@@ -14,7 +14,6 @@ from lab.engine.deploy import DeployError, Options, UpdateRequest, UpdateResult,
 from lab.engine.deploy.request import Kind
 from lab.engine.display import Digest, Screen
 from lab.engine.provider import ProviderError
-from lab.engine.state.checkpoint import Checkpoint
 from lab.engine.state.model import Snapshot, StateError
 
 __all__ = ["Flags", "operate"]
@@ -64,11 +63,10 @@ def _confirmed(stack: Stack, kind: Kind) -> bool:
 def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: bool) -> None:
     config = stack.config()
     deployment = stack.deployment()
-    snapshot = stack.state_checkpoint(deployment).load(deployment)
-    checkpoint = Checkpoint(stack.crypter)
+    snapshot, checkpoint = stack.load(deployment)
 
     def save(current: Snapshot) -> None:
-        stack.write(checkpoint.dump(current))
+        stack.write(checkpoint.encode(current))
 
     screen, digest = Screen(diff=flags.diff), Digest()
     as_digest = flags.json and preview
@@ -85,6 +83,9 @@ def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: 
         except (DeployError, ProviderError) as error:
             screen.finish()
             raise CommandError(str(error)) from error
+        except BaseException:
+            screen.finish()
+            raise
     if as_digest:
         json.dump(digest.document(), sys.stdout, indent=2)
         print()

@@ -46,7 +46,7 @@ def init(
     stack = Stack(session=session, name=made)
     if stack.file.salt is None:
         _ = stack.crypter  # asks for the passphrase and writes the salt
-    session.backend.write(session.project.name, made, {})
+    session.backend.write(session.project.name, made, "{}")
     if not no_select:
         session.select(made)
     print(f"Created stack '{made}'")
@@ -155,14 +155,14 @@ def import_state(
     if refused:
         raise CommandError(f"the exported state {refused}; nothing was changed")
     prefix = f"urn:pulumi:{stack.name}::{stack.session.project.name}::"
-    foreign = [r["urn"] for r in deployment.get("resources") or [] if not r["urn"].startswith(prefix)]
+    if not isinstance(deployment, dict):
+        raise CommandError("what is to be imported is no exported state; nothing was changed")
+    snapshot, checkpoint = stack.load(deployment)
+    foreign = [resource.urn for resource in snapshot.resources if not resource.urn.startswith(prefix)]
     if foreign and not force:
         raise CommandError(f"resource '{foreign[0]}' belongs to another stack; nothing was changed")
-    snapshot = stack.state_checkpoint(deployment).load(deployment)
-    from lab.engine.state.checkpoint import Checkpoint  # noqa: PLC0415
-
     with stack.session.backend.locked(stack.session.project.name, stack.name):
-        stack.write(Checkpoint(stack.crypter).dump(snapshot))
+        stack.write(checkpoint.encode(snapshot))
     print("Import complete.")
 
 

@@ -17,7 +17,7 @@ from lab.engine.deploy.request import DeployError, Kind, UpdateRequest
 from lab.engine.deploy.steps import Op, Step
 from lab.engine.provider import Provider, ProviderError
 from lab.engine.state.model import PROVIDER_PREFIX, STACK_TYPE, ResourceState
-from lab.engine.values import plain
+from lab.engine.values import plain, same
 
 __all__ = ["Deployment", "Registered"]
 
@@ -86,11 +86,11 @@ class Deployment:
         """Begin no new step."""
         self.failed.set()
 
-    def mend(self) -> None:
+    async def mend(self) -> None:
         """Once resources have been found to be gone: forget them wherever they are named."""
         self.journal.mend()
         self.generator.rebase(self.journal.base())
-        self.journal.save()
+        await self.journal.save()
 
     # -------------------------------------------------------------- providers
 
@@ -194,7 +194,7 @@ class Deployment:
             return old
         self.generator.sets.refreshed.add(new.urn)
         found = await refresh_one(self, old, internal=not old.custom or old.is_provider)
-        self.journal.save()
+        await self.journal.save()
         return found
 
     def _with_provider_id(self, step: Step) -> Step:
@@ -268,13 +268,13 @@ class Deployment:
         step, state = self._registered[urn]
         if step.skipped_create:
             return
-        after = replace(state, outputs=outputs)
-        if after != state:
+        after = state if same(outputs, state.outputs) else replace(state, outputs=outputs)
+        if after is not state:
             self.journal.update(state, after)
             self._registered[urn] = (step, after)
             if urn in self.generator.olds:
                 self.generator.olds[urn] = after
-            self.journal.save()
+            await self.journal.save()
         if not state.custom and step.op in {Op.CREATE, Op.UPDATE, Op.CREATE_REPLACEMENT}:
             kind = "after_update" if step.op == Op.UPDATE else "after_create"
             await self.executor.run_after_hooks(kind, after, step.old if step.op == Op.UPDATE else None)

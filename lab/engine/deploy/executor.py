@@ -16,6 +16,7 @@ from lab.engine.deploy.views import as_resource, seen_by
 from lab.engine.provider import PartialFailureError, Provider, ProviderError
 from lab.engine.state.checkpoint import now
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState
+from lab.engine.values import same
 
 __all__ = ["Executor", "StepError"]
 
@@ -96,7 +97,7 @@ class Executor:
     async def _apply(self, step: Step, generator: Generator) -> ResourceState | None:
         match step.op:
             case Op.SAME:
-                return self._same(step, generator)
+                return await self._same(step, generator)
             case Op.CREATE | Op.CREATE_REPLACEMENT:
                 return await self._create(step, generator)
             case Op.UPDATE:
@@ -107,32 +108,34 @@ class Executor:
             case Op.REMOVE_PENDING:
                 assert step.old is not None
                 self._journal.remove(step.old)
-                self._journal.save()
+                await self._journal.save()
                 return None
             case _:  # replace: the record of what the other steps do
                 return step.new
 
-    def _same(self, step: Step, generator: Generator) -> ResourceState:
+    async def _same(self, step: Step, generator: Generator) -> ResourceState:
         assert step.new is not None
         if step.old is None:  # not targeted: known to the program, not made
             return step.new
         outputs = mark_outputs(step.old.outputs, step.new.inputs, step.new.additional_secret_outputs)
+        unchanged = same(step.new.inputs, step.old.inputs)
         after = replace(
             step.new, id=step.old.id, outputs=outputs, created=step.old.created, modified=step.old.modified,
+            inputs=step.old.inputs if unchanged else step.new.inputs,
         )  # fmt: skip
-        if after == step.old:
+        if unchanged and after == step.old:
             after = step.old  # the very record, whose JSON is kept
         self._journal.add(after, step.old)
         generator.olds[step.old.urn] = after
         if after is not step.old:
-            self._journal.save()
+            await self._journal.save()
         return after
 
     async def _create(self, step: Step, generator: Generator) -> ResourceState:
         new = step.new
         assert new is not None
         await self._run_hooks("before_create", new, new=new)
-        pending = self._begin(new, "creating")
+        pending = await self._begin(new, "creating")
         try:
             identifier, outputs = await self._with_retries(
                 "create", new, None, lambda: self._call_create(new)
@@ -140,15 +143,15 @@ class Executor:
         except PartialFailureError as error:
             self._journal.end(pending)
             made = self._made(new, error.id, dict(error.outputs), [str(error)])
-            self._place(step, made, generator)
+            await self._place(step, made, generator)
             raise
-        except BaseException:
+        except (ProviderError, HookError):
             self._journal.end(pending)
-            self._journal.save()
+            await self._journal.save()
             raise
         self._journal.end(pending)
         after = self._made(new, identifier, outputs, [])
-        self._place(step, after, generator)
+        await self._place(step, after, generator)
         if new.custom:
             await self.run_after_hooks("after_create", after)
         return after
@@ -160,7 +163,7 @@ class Executor:
         marked = mark_outputs(outputs, new.inputs, new.additional_secret_outputs) if new.custom else outputs
         return replace(new, id=identifier, outputs=marked, init_errors=errors, created=time, modified=time)
 
-    def _place(self, step: Step, after: ResourceState, generator: Generator) -> None:
+    async def _place(self, step: Step, after: ResourceState, generator: Generator) -> None:
         """Record a created resource, and what becomes of the one it replaces."""
         old = generator.olds.get(step.old.urn) if step.old is not None else None
         if old is None:
@@ -170,7 +173,7 @@ class Executor:
         else:
             generator.olds[old.urn] = self._journal.condemn(old)
             self._journal.add(after)
-        self._journal.save()
+        await self._journal.save()
 
     async def _call_create(self, new: ResourceState) -> tuple[str, dict[str, Any]]:
         if new.type.startswith(PROVIDER_PREFIX):
@@ -189,7 +192,7 @@ class Executor:
         assert asked is not None
         new = replace(asked, id=old.id)
         await self._run_hooks("before_update", new, new=new, old=old)
-        pending = self._begin(asked, "updating")
+        pending = await self._begin(asked, "updating")
         errors: list[str] = []
         failure: PartialFailureError | None = None
         try:
@@ -198,9 +201,9 @@ class Executor:
             # what is there was not made from the new inputs
             failure, errors, outputs = error, [str(error)], dict(error.outputs)
             new = replace(new, inputs=old.inputs)
-        except BaseException:
+        except (ProviderError, HookError):
             self._journal.end(pending)
-            self._journal.save()
+            await self._journal.save()
             raise
         self._journal.end(pending)
         if new.custom:
@@ -208,7 +211,7 @@ class Executor:
         after = replace(new, outputs=outputs, init_errors=errors, created=old.created, modified=now())
         self._journal.add(after, old)
         generator.olds[old.urn] = after
-        self._journal.save()
+        await self._journal.save()
         if failure is not None:
             raise failure
         if new.custom:
@@ -235,14 +238,14 @@ class Executor:
                 "resource, either remove the `protect` flag from the resource in your Pulumi program and run "
                 f"`pulumi up`, or use the command:\n`pulumi state unprotect '{old.urn}'`"
             )
-        pending = self._begin(old, "deleting")
+        pending = await self._begin(old, "deleting")
         gone_with = old.deleted_with in generator.sets.deleted
         try:
             if not (gone_with or old.retain_on_delete or not old.custom):
                 await self._with_retries("delete", None, old, lambda: self._call_delete(old))
-        except BaseException:
+        except (ProviderError, HookError):
             self._journal.end(pending)
-            self._journal.save()
+            await self._journal.save()
             raise
         self._journal.end(pending)
         if step.keep_record:
@@ -251,7 +254,7 @@ class Executor:
             generator.olds[old.urn] = kept
         else:
             self._journal.remove(old)
-        self._journal.save()
+        await self._journal.save()
         await self.run_after_hooks("after_delete", None, old)
 
     async def _call_delete(self, old: ResourceState) -> None:
@@ -261,10 +264,10 @@ class Executor:
         if provider is not None:
             await _within(provider.delete(as_resource(old, provider)), old, "delete")
 
-    def _begin(self, state: ResourceState, kind: str) -> Any:
+    async def _begin(self, state: ResourceState, kind: str) -> Any:
         if self._preview or not state.custom or state.is_provider:
             return None
-        return self._journal.begin(state, kind)
+        return await self._journal.begin(state, kind)
 
     async def _run_hooks(
         self,

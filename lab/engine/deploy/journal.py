@@ -1,5 +1,6 @@
 """The state while an operation runs: what is done, what is left of before, what is under way."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
@@ -53,6 +54,8 @@ class Journal:
         self._pending: dict[int, PendingOperation] = {}
         self._renamed: dict[str, str] = {}
         self._save = save
+        self._wanted = self._written = 0
+        self._writing: asyncio.Task[None] | None = None
 
     def snapshot(self) -> Snapshot:
         """Return the state as it is now."""
@@ -73,16 +76,34 @@ class Journal:
         """Return what this operation has already dealt with, in the order in which it did."""
         return list(self._news)
 
-    def save(self) -> None:
-        """Write the state; a preview writes nothing."""
-        if self._save is not None:
-            self._save(self.snapshot())
+    async def save(self) -> None:
+        """Return once the state is written as it is now; a preview writes nothing.
 
-    def begin(self, resource: ResourceState, kind: str) -> PendingOperation:
+        Steps that wait for this at the same time share one write.
+        """
+        if self._save is None:
+            return
+        self._wanted += 1
+        mine = self._wanted
+        while self._written < mine:
+            if self._writing is None:
+                self._writing = asyncio.create_task(self._write(self._save))
+            await asyncio.shield(self._writing)
+
+    async def _write(self, save: Callable[[Snapshot], None]) -> None:
+        try:
+            await asyncio.sleep(0)  # those that are ready to join do so
+            upto = self._wanted
+            save(self.snapshot())
+            self._written = upto
+        finally:
+            self._writing = None
+
+    async def begin(self, resource: ResourceState, kind: str) -> PendingOperation:
         """Record that an operation is about to begin."""
         pending = PendingOperation(resource=resource, type=kind)
         self._pending[id(pending)] = pending
-        self.save()
+        await self.save()
         return pending
 
     def end(self, pending: PendingOperation | None) -> None:

@@ -1,7 +1,7 @@
 """Property paths: `a.b[0]["c d"][*]`, as in ignore_changes and replace_on_changes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from lab.engine.values import Secret
@@ -37,55 +37,73 @@ def contains(outer: Path, inner: Path) -> bool:
     return len(outer) <= len(inner) and all(a in ("*", b) for a, b in zip(outer, inner, strict=False))
 
 
-def _step(value: Any, part: str | int) -> Any:
-    if isinstance(value, Secret):
-        return _step(value.value, part)
-    if isinstance(value, dict) and isinstance(part, str):
-        return value.get(part, _MISSING)
-    if isinstance(value, list) and isinstance(part, int) and part < len(value):
-        return value[part]
-    return _MISSING
+def reset(
+    old: Any, new: Any, path: Path, *, old_secret: bool = False, new_secret: bool = False
+) -> tuple[Any, bool]:
+    """Return `new` with what is at `path` taken from `old`.
 
-
-def _keys(value: Any) -> list[str | int]:
-    if isinstance(value, Secret):
-        return _keys(value.value)
-    if isinstance(value, dict):
-        return list(value)
-    return list(range(len(value))) if isinstance(value, list) else []
-
-
-def reset(old: Any, new: Any, path: Path) -> tuple[Any, bool]:
-    """Return `new` with what is at `path` taken from `old`; the flag is False where no such place is."""
+    The flag is False where that cannot be: no list changes its length, nothing is made on the way. The rules
+    are those of sdk/go/common/resource/properties_path.go. `old_secret` and `new_secret` say that the values
+    are inside of secrets.
+    """
     if isinstance(new, Secret):
-        inner, done = reset(old, new.value, path)
+        inner, done = reset(old, new.value, path, old_secret=old_secret, new_secret=True)
         return Secret(inner), done
-    head, rest = path[0], path[1:]
+    if isinstance(old, Secret):
+        return reset(old.value, new, path, old_secret=True, new_secret=new_secret)
+
+    def taken(value: Any) -> Any:
+        return Secret(value) if old_secret and not new_secret and not isinstance(value, Secret) else value
+
+    def deeper(before: Any, after: Any) -> tuple[Any, bool]:
+        return reset(before, after, path[1:], old_secret=old_secret, new_secret=new_secret)
+
+    below = deeper if len(path) > 1 else lambda before, _: (taken(before), True)
+    head = path[0]
     if head == "*":
-        names = list(dict.fromkeys([*_keys(old), *_keys(new)]))
-        done = True
-        for name in names:
-            new, fine = reset(old, new, [name, *rest])
-            done = done and fine
-        return new, done
-    before = _step(old, head)
-    if not rest:
-        return _assign(new, head, before)
-    after = _step(new, head)
+        return _reset_each(old, new, below, leaf=len(path) == 1)
+    if isinstance(head, int):
+        return _reset_at(old, new, head, below, leaf=len(path) == 1)
+    return _reset_named(old, new, head, below, leaf=len(path) == 1)
+
+
+_Below = Callable[[Any, Any], tuple[Any, bool]]
+
+
+def _reset_named(old: Any, new: Any, name: str, below: _Below, *, leaf: bool) -> tuple[Any, bool]:
+    before = old.get(name, _MISSING) if isinstance(old, dict) else _MISSING
+    if not isinstance(new, dict):
+        return new, before is _MISSING if leaf else not isinstance(old, dict)
+    after = new.get(name, _MISSING)
+    if leaf:
+        rest = {key: item for key, item in new.items() if key != name}
+        return (rest if before is _MISSING else {**new, name: below(before, after)[0]}), True
+    if not isinstance(old, dict):
+        return new, False
     if after is _MISSING:
-        # nothing on either side is nothing to restore; one that is gone cannot hold the old value
         return new, before is _MISSING
-    inner, done = reset(None if before is _MISSING else before, after, rest)
-    return _assign(new, head, inner)[0], done
+    found, done = below(None if before is _MISSING else before, after)
+    return {**new, name: found}, done
 
 
-def _assign(container: Any, part: str | int, value: Any) -> tuple[Any, bool]:
-    if isinstance(container, dict) and isinstance(part, str):
-        rest = {name: item for name, item in container.items() if name != part}
-        return (rest if value is _MISSING else {**rest, part: value}), True
-    if isinstance(container, list) and isinstance(part, int):
-        if value is _MISSING:
-            return container[:part] + container[part + 1 :], True
-        if part <= len(container):
-            return [*container[:part], value, *container[part + 1 :]], True
-    return container, value is _MISSING
+def _reset_at(old: Any, new: Any, index: int, below: _Below, *, leaf: bool) -> tuple[Any, bool]:
+    if not isinstance(old, list) or not isinstance(new, list):
+        return new, not isinstance(old, list) and not isinstance(new, list)
+    if index >= len(old) or index >= len(new):
+        return new, leaf and index >= len(old) and index >= len(new)
+    found, done = below(old[index], new[index])
+    return [*new[:index], found, *new[index + 1 :]], done
+
+
+def _reset_each(old: Any, new: Any, below: _Below, *, leaf: bool) -> tuple[Any, bool]:
+    if isinstance(old, list) and isinstance(new, list):
+        pairs = [below(before, after) for before, after in zip(old, new, strict=False)]
+        fine = all(done for _, done in pairs) and len(old) == len(new)
+        return [*(found for found, _ in pairs), *new[len(old) :]], fine
+    if isinstance(old, dict) and isinstance(new, dict):
+        if leaf:
+            return {name: below(before, None)[0] for name, before in old.items()}, True
+        changed = {name: below(old[name], new[name]) for name in old if name in new}
+        fine = all(done for _, done in changed.values()) and old.keys() <= new.keys()
+        return {**new, **{name: found for name, (found, _) in changed.items()}}, fine
+    return new, leaf and isinstance(new, dict | list)

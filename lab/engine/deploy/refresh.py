@@ -29,7 +29,7 @@ async def refresh(deployment: Deployment, records: Iterable[ResourceState], *, p
 
     included = [record for record in records if deployment.generator.targets.includes(record)]
     await asyncio.gather(*(one(record) for record in included))
-    deployment.mend()
+    await deployment.mend()
 
 
 async def refresh_one(

@@ -68,7 +68,7 @@ async def _operate(request: UpdateRequest, deployment: Deployment, interrupted: 
     _check_named(request, deployment)
     if request.refreshes_first:
         await refresh(deployment, request.snapshot.resources, parallel=request.options.parallel)
-        _settle_pending(request, deployment)
+        await _settle_pending(request, deployment)
         if request.kind == "refresh" or deployment.step_failed:
             return deployment.step_failed
     elif not request.preview:
@@ -145,7 +145,7 @@ async def _finish(request: UpdateRequest, deployment: Deployment) -> bool:
             if not generator.sets.operated(generator.aliases.current(record.urn))
         ]
         await refresh(deployment, left, parallel=request.options.parallel)
-        _settle_pending(request, deployment)
+        await _settle_pending(request, deployment)
     else:
         with contextlib.suppress(BailError):
             await delete_the_rest(deployment)
@@ -175,11 +175,11 @@ def _warn_of_pending(request: UpdateRequest, deployment: Deployment) -> None:
         deployment.events.diagnostic("warning", _PENDING.format(count=len(left), list=lines))
 
 
-def _settle_pending(request: UpdateRequest, deployment: Deployment) -> None:
+async def _settle_pending(request: UpdateRequest, deployment: Deployment) -> None:
     """A refresh has looked: only creates stay unknown, until the user says they are settled."""
     if not request.preview:
         deployment.journal.settle_left(creates=request.options.clear_pending_creates)
-        deployment.journal.save()
+        await deployment.journal.save()
 
 
 def _refuse_delete_hooks(request: UpdateRequest, deployment: Deployment) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final, TextIO
 
 from lab.engine.deploy.events import is_default_provider
 from lab.engine.display.diff import differences, properties
+from lab.engine.display.tree import Tree
 from lab.engine.state.model import STACK_TYPE, urn_name
 from lab.engine.values import SECRET_SIGNATURE, SIGNATURE
 
@@ -18,6 +19,7 @@ _SIGNS: Final = {
     "delete-replaced": "--", "same": " ", "refresh": "~", "remove-pending-replace": "~",
 }  # fmt: skip
 _COLORS: Final = {"+": "32", "~": "33", "-": "31", "+-": "35", "++": "32", "--": "31"}
+_STYLES: Final = {"+": "green", "~": "yellow", "-": "red", "+-": "magenta", "++": "green", "--": "red"}
 _DOING: Final = {
     "create": ("creating", "created"), "update": ("updating", "updated"), "delete": ("deleting", "deleted"),
     "replace": ("replacing", "replaced"),
@@ -41,7 +43,12 @@ class Screen:
     def __init__(self, *, diff: bool, out: TextIO | None = None) -> None:
         self._diff = diff
         self._out = out or sys.stdout
-        self._color = self._out.isatty() and not os.environ.get("NO_COLOR")
+        terminal = self._out.isatty()
+        self._color = terminal and not os.environ.get("NO_COLOR")
+        self._tree: Tree | None = None
+        if terminal and not diff and os.environ.get("TERM") != "dumb":
+            self._tree = Tree()
+            self._tree.start(self._out, _STYLES if self._color else {})
         self._began: dict[str, float] = {}
         self._diagnostics: list[tuple[str, str, str]] = []
         self._summary: Mapping[str, Any] = {}
@@ -80,6 +87,9 @@ class Screen:
     def _begin(self, event: Mapping[str, Any]) -> None:
         metadata = event["metadata"]
         self._began[metadata["urn"] + metadata["op"]] = time.monotonic()
+        if self._tree is not None:
+            self._grow(self._tree, event, begins=True)
+            return
         if self._hidden(metadata):
             return
         if self._diff:
@@ -92,6 +102,9 @@ class Screen:
         metadata = event["metadata"]
         if metadata["type"] == STACK_TYPE and metadata.get("new"):
             self._stack = (metadata.get("old"), metadata["new"]["outputs"])
+        if self._tree is not None:
+            self._grow(self._tree, event, begins=False)
+            return
         if self._hidden(metadata) or self._diff:
             return
         if event.get("planning"):
@@ -103,8 +116,30 @@ class Screen:
         words = _DOING.get(metadata["op"], (metadata["op"], metadata["op"]))
         self._print(f"{self._label(metadata)} {words[1]} ({seconds:.1f}s)")
 
+    def _grow(self, tree: Tree, event: Mapping[str, Any], *, begins: bool) -> None:
+        """Show a step in the tree; in a preview its first half says it all."""
+        metadata = event["metadata"]
+        if is_default_provider(metadata["urn"], metadata["type"]):
+            return
+        op = metadata["op"]
+        if event.get("planning"):
+            changed = f" [diff: {','.join(metadata['diffs'])}]" if metadata.get("diffs") else ""
+            if begins and (op == "same" or metadata.get("logical")):
+                tree.begin(metadata, _SIGNS.get(op, ""), "" if op == "same" else f"{op}{changed}")
+            return
+        words = ("", "") if op == "same" else _DOING.get(op, (op, op))
+        if begins:
+            # a component is only a record: it is there at once, with or without outputs to come
+            made = not (metadata.get("new") or metadata.get("old") or {}).get("custom")
+            tree.begin(metadata, _SIGNS.get(op, ""), words[1 if made else 0])
+        else:
+            tree.end(metadata, words[1], timed=True)
+
     def _failed(self, event: Mapping[str, Any]) -> None:
         metadata = event["metadata"]
+        if self._tree is not None:
+            self._tree.end(metadata, "failed", timed=True)
+            return
         self._print(f"{self._label(metadata)} {self._paint('failed', '31')}")
 
     def _show_diff(self, metadata: Mapping[str, Any]) -> None:
@@ -152,7 +187,7 @@ class Screen:
         severity = event["severity"].partition("#")[0]
         if event.get("ephemeral"):
             return
-        if event["message"].startswith("retrying ") and severity == "warning":
+        if self._tree is None and event["message"].startswith("retrying ") and severity == "warning":
             # said where it happens; the summary would only repeat it
             self._print(f"    {urn_name(event['urn'])}: {event['message']}")
             return
@@ -163,6 +198,8 @@ class Screen:
 
     def finish(self) -> None:
         """Print diagnostics, outputs and the summary."""
+        if self._tree is not None:
+            self._tree.stop()
         self._print_diagnostics()
         preview = bool(self._summary.get("isPreview"))
         self._print_outputs()

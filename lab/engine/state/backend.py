@@ -11,12 +11,12 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from lab.engine.state.format import refusal, stamp
+from lab.engine.state.format import refusal, stamp_of_text
 from lab.engine.state.model import StateError
 
 __all__ = ["Backend", "LockedError"]
@@ -80,15 +80,16 @@ class Backend:
         deployment: dict[str, Any] = checkpoint.get("latest") or {}
         return deployment
 
-    def write(self, project: str, stack: str, deployment: Mapping[str, Any]) -> None:
-        """Replace a stack's state, whole or not at all; the one before stays as a backup."""
+    def write(self, project: str, stack: str, deployment: str) -> None:
+        """Replace a stack's state (JSON text), whole or not at all; the one before stays as a backup."""
         self._prepare()
         path = self._file(project, stack)
         path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoint = {"stack": f"organization/{project}/{stack}", "latest": deployment}
+        name = json.dumps(f"organization/{project}/{stack}")
         fresh = path.with_suffix(f".{os.getpid()}.new")
         with fresh.open("w") as file:
-            json.dump({**stamp(deployment), "checkpoint": checkpoint}, file, separators=(",", ":"))
+            beside = json.dumps(stamp_of_text(deployment))[1:-1]
+            file.write(f'{{{beside},"checkpoint":{{"stack":{name},"latest":{deployment}}}}}')
             file.flush()
             os.fsync(file.fileno())
         if path.exists():

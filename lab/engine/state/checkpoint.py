@@ -16,6 +16,7 @@ from lab.engine.values import Secret, from_json, to_json
 
 __all__ = ["Checkpoint", "SecretsProvider", "now"]
 
+_SPARE: Final = 100  # texts of records that are kept in any case
 _ENGINE: Final = "v3.260.0"  # the engine whose format this is
 _MAGIC: Final = "7dff0d166258e7f1d265e8e044021ea087795d58a0c6415ab6fe8b7c790e447f"
 
@@ -63,31 +64,44 @@ class Checkpoint:
     def __init__(self, crypter: Crypter) -> None:
         self._crypter = crypter
         self._sealed: dict[int, tuple[Secret, dict[str, str]]] = {}
-        self._kept: dict[int, tuple[ResourceState, dict[str, Any]]] = {}
+        self._kept: dict[int, tuple[ResourceState, str]] = {}
 
-    def dump(self, snapshot: Snapshot) -> dict[str, Any]:
-        """Return the deployment."""
-        deployment: dict[str, Any] = {
+    @property
+    def salt(self) -> str:
+        """The `encryptionsalt` its secrets are encrypted under."""
+        return self._crypter.salt
+
+    def encode(self, snapshot: Snapshot) -> str:
+        """Return the deployment as JSON text."""
+        head = {
             "manifest": {"time": now(), "magic": _MAGIC, "version": _ENGINE},
             "secrets_providers": {"type": "passphrase", "state": {"salt": self._crypter.salt}},
         }
+        parts = [json.dumps(head)[1:-1]]
         if snapshot.resources:
-            deployment["resources"] = [self.dump_resource(resource) for resource in snapshot.resources]
+            records = ",".join([self._record(resource) for resource in snapshot.resources])
+            parts.append(f'"resources":[{records}]')
         if snapshot.pending_operations:
-            deployment["pending_operations"] = [
-                {"resource": self.dump_resource(pending.resource), "type": pending.type}
-                for pending in snapshot.pending_operations
-            ]
-        deployment["metadata"] = snapshot.metadata
-        return deployment
+            pending = ",".join(
+                f'{{"resource":{self._record(one.resource)},"type":{json.dumps(one.type)}}}'
+                for one in snapshot.pending_operations
+            )
+            parts.append(f'"pending_operations":[{pending}]')
+        parts.append(f'"metadata":{json.dumps(snapshot.metadata)}')
+        self._forget(len(snapshot.resources) + len(snapshot.pending_operations))
+        return "{" + ",".join(parts) + "}"
 
-    def dump_resource(self, resource: ResourceState) -> dict[str, Any]:
-        """Return one resource's JSON."""
+    def _record(self, resource: ResourceState) -> str:
         kept = self._kept.get(id(resource))
         if kept is None or kept[0] is not resource:
-            kept = (resource, dump_resource(resource, self._seal))
+            kept = (resource, json.dumps(dump_resource(resource, self._seal), separators=(",", ":")))
             self._kept[id(resource)] = kept
         return kept[1]
+
+    def _forget(self, live: int) -> None:
+        """Keep no more texts of records that are gone than there are others."""
+        while len(self._kept) > 2 * live + _SPARE:
+            del self._kept[next(iter(self._kept))]
 
     def _seal(self, secret: Secret) -> Mapping[str, str]:
         known = self._sealed.get(id(secret))
@@ -99,6 +113,15 @@ class Checkpoint:
 
     def load(self, deployment: Mapping[str, Any]) -> Snapshot:
         """Return the snapshot in a deployment. Raises `StateError`."""
+        try:
+            return self._load(deployment)
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+            raise StateError(
+                f"the state is damaged and left as it is ({type(error).__name__}: {error}); the one before "
+                "is beside it in the backend's folder, as .json.bak"
+            ) from error
+
+    def _load(self, deployment: Mapping[str, Any]) -> Snapshot:
         resources = [self._load_resource(resource) for resource in deployment.get("resources") or []]
         pending = [
             PendingOperation(resource=self._load_resource(operation["resource"]), type=operation["type"])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["refusal", "stamp"]
+__all__ = ["refusal", "stamp", "stamp_of_text"]
 
 _PLAIN: Final = 3
 _WITH_FEATURES: Final = 4
@@ -26,6 +26,15 @@ def stamp(deployment: Mapping[str, Any]) -> dict[str, Any]:
         for name, feature in _FEATURES.items()
         if resource.get(name)
     }
+    return _stamp(used)
+
+
+def stamp_of_text(deployment: str) -> dict[str, Any]:
+    """Return the same for a deployment as compact JSON text, in which `"name":` stands for a key only."""
+    return _stamp({feature for name, feature in _FEATURES.items() if f'"{name}":' in deployment})
+
+
+def _stamp(used: set[str]) -> dict[str, Any]:
     return {"version": _WITH_FEATURES, "features": sorted(used)} if used else {"version": _PLAIN}
 
 

@@ -1,6 +1,5 @@
 """The engine on small programs: what it does, in which order, and what it remembers."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ NOT_FOUND = {"program", "run", "config", "secrets", "any_order"}
 
 def look(project: Project, ran: Ran, planned: Ran | None, name: str, expected: Any) -> Any:
     """What was found of one thing that a step speaks of."""
-    looks: dict[str, Callable[[], Any]] = {
+    looks: dict[str, Any] = {
         "code": lambda: ran.code,
         "does": ran.steps,
         "plan": lambda: planned.steps() if planned is not None else None,
