@@ -25,7 +25,7 @@ def _start(knock: dict) -> socket.socket | None:
     udp = knock["protocol"] == "udp"
     sock = socket.socket(_family(knock["target"]), socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
     sock.setblocking(False)
-    sock.bind((knock["source"], 0))
+    sock.bind((knock["source"], knock["sport"]))
     started = sock.connect_ex((knock["target"], knock["port"]))
     if started not in (0, errno.EINPROGRESS):
         sock.close()
@@ -57,16 +57,26 @@ def _checksum(packet: bytes) -> int:
     return ~total & 0xFFFF
 
 
+_ANSWERS = {8: 0, 13: 14, 128: 129}  # echo, time stamp, ICMPv6 echo: RFC 792, RFC 4443
+
+
 def _ping(knock: dict) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock:
+    """Send one ICMP message; its type stands where others have a port."""
+    kind = knock["port"]
+    v6 = _family(knock["target"]) == socket.AF_INET6
+    protocol = socket.IPPROTO_ICMPV6 if v6 else socket.IPPROTO_ICMP
+    with socket.socket(_family(knock["target"]), socket.SOCK_RAW, protocol) as sock:
         sock.bind((knock["source"], 0))
         sock.settimeout(_QUIET)
-        head = struct.pack("!BBHHH", 8, 0, 0, 7, 7)
-        sock.sendto(struct.pack("!BBHHH", 8, 0, _checksum(head), 7, 7), (knock["target"], 0))
+        body = struct.pack("!HH", 7, 7) + bytes(12)
+        sum_ = _checksum(struct.pack("!BBH", kind, 0, 0) + body)
+        sock.sendto(struct.pack("!BBH", kind, 0, sum_) + body, (knock["target"], 0))
         try:
-            return sock.recv(64)[20] == 0
+            while sock.recv(64)[0 if v6 else 20] != _ANSWERS[kind]:
+                pass
         except OSError:
             return False
+    return True
 
 
 def knock() -> None:

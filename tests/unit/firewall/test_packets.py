@@ -14,10 +14,12 @@ from tests.unit.firewall.world import (
     METADATA,
     NODE_BRIDGE,
     NODE_MESH,
+    NODE_MESH6,
     NODE_PUBLIC,
     NODE_PUBLIC6,
     OFFICE,
     OUTSIDE6,
+    PEER6,
     PEER_ENDPOINT,
     PEERS,
     STRANGER,
@@ -29,6 +31,7 @@ from tests.unit.meshes import documents_of, plan_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
+ECHO, TIMESTAMP, ECHO6 = 8, 13, 128  # ICMP types
 GOLDEN = Path(__file__).parents[1] / "render" / "golden"
 NODES: dict[str, Any] = {
     "web-1": {"address": PEERS[0], "groups": ["web"]},
@@ -119,8 +122,23 @@ def test_no_limit_slows_down_ssh(place: World) -> None:
 
 def test_ping_is_answered_everywhere(place: World) -> None:
     place.load(_ruleset(_mesh(policy=[])))
-    assert place.outside.knock([Knock("icmp", STRANGER, NODE_PUBLIC, 0)]) == [True]
-    assert place.mesh.knock([Knock("icmp", PEERS[0], NODE_MESH, 0)]) == [True]
+    assert place.outside.knock([Knock("icmp", STRANGER, NODE_PUBLIC, ECHO)]) == [True]
+    assert place.outside.knock([Knock("icmp", OUTSIDE6[0], NODE_PUBLIC6, ECHO6)]) == [True]
+    assert place.mesh.knock([Knock("icmp", PEERS[0], NODE_MESH, ECHO)]) == [True]
+
+
+def test_other_icmp_needs_a_rule(place: World) -> None:
+    place.load(_ruleset(_mesh(policy=[{"from": ["web-1"], "to": ["db"], "allow": ["icmp"]}])))
+    assert place.mesh.knock([Knock("icmp", PEERS[0], NODE_MESH, TIMESTAMP)]) == [True]
+    assert place.mesh.knock([Knock("icmp", PEERS[1], NODE_MESH, TIMESTAMP)]) == [False]
+    assert place.outside.knock([Knock("icmp", STRANGER, NODE_PUBLIC, TIMESTAMP)]) == [False]
+
+
+def test_leases_can_be_renewed(place: World) -> None:
+    place.load(_ruleset(_mesh()))
+    with place.listening([68]):
+        lease, forged = (Knock("udp", STRANGER, NODE_PUBLIC, 68, sport=sport) for sport in (67, 6767))
+        assert place.outside.knock([lease, forged]) == [True, False]
 
 
 POLICY = [
@@ -175,6 +193,19 @@ def test_nobody_plays_the_mesh_from_outside_and_nobody_outside_comes_through_it(
         place.mesh.knock(_udp("10.99.0.1", NODE_MESH, 53))
         assert place.outside.knock(_udp(STRANGER, NODE_PUBLIC, 53)) == [True]
     assert heard.packets == [(STRANGER, 53)]
+
+
+def test_nothing_comes_through_the_tunnel_by_ipv6(place: World) -> None:
+    place.load("table inet wgmesh\ndelete table inet wgmesh\n")
+    assert place.mesh.knock(_tcp(PEER6, NODE_MESH6, 22)) == [True]
+    place.load(_ruleset(_mesh()))
+    assert place.mesh.knock(_tcp(PEER6, NODE_MESH6, 22)) == [False]
+
+
+def test_a_node_talks_to_itself_by_each_of_its_addresses(place: World) -> None:
+    place.load(_ruleset(_mesh(policy=[], ssh={"from": [OFFICE]})))
+    for address in ("127.0.0.1", NODE_MESH, NODE_PUBLIC, "::1"):
+        assert place.node.knock(_tcp(address, address, 5432)) == [True]
 
 
 def test_a_node_that_forwards_guards_its_own_overlay_address(place: World) -> None:

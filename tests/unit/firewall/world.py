@@ -17,6 +17,7 @@ _PLAYER: Final = Path(__file__).with_name("player.py")
 
 NODE_PUBLIC, NODE_MESH, NODE_BRIDGE = "198.51.100.1", "10.10.0.11", "172.17.0.1"
 NODE_PUBLIC6, OUTSIDE6 = "2001:db8:1::1", ("2001:db8:2::5", "2001:db8:3::5")
+NODE_MESH6, PEER6 = "fd00:10::11", "fd00:10::1"
 PEERS: Final = ("10.10.0.1", "10.10.0.2", "10.10.0.3")
 PEER_ENDPOINT, OFFICE, STRANGER = "192.0.0.1", "203.0.113.5", "198.51.100.66"
 METADATA: Final = "169.254.169.254"
@@ -25,13 +26,16 @@ CONTAINER: Final = "172.17.0.2"
 
 @dataclass(frozen=True)
 class Knock:
-    """One attempt: protocol, source address, destination address and port, as which user."""
+    """One attempt: protocol, source address, destination address and port (or ICMP type), from which port
+    (0: any), as which user.
+    """
 
     protocol: str
     source: str
     target: str
     port: int
     uid: int = 0
+    sport: int = 0
 
 
 class Place:
@@ -168,6 +172,7 @@ def _link(world: World) -> None:
             )
         ),
         f"address add {NODE_PUBLIC6}/64 dev eth0 nodad",
+        f"address add {NODE_MESH6}/64 dev wg0 nodad",
         *(f"link set {device} up" for device in ("eth0", "wg0", "docker0")),
         "route add default dev eth0",
         "route add ::/0 dev eth0",
@@ -195,6 +200,7 @@ def _link(world: World) -> None:
         "link set wg0 mtu 1500 up",
         *(f"address add {address}/32 dev wg0" for address in (*PEERS, "10.99.0.1")),
         f"route add default via {NODE_MESH} dev wg0 onlink",
+        f"address add {PEER6}/64 dev wg0 nodad",
     )
     container.ip(
         "link set eth0 up", f"address add {CONTAINER}/16 dev eth0", f"route add default via {NODE_BRIDGE}"
