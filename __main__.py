@@ -2,15 +2,16 @@
 
 import pulumi
 
+from mesh.plan import PlanError, plan_mesh
 from mesh.program import Mesh
 from mesh.settings import SettingsError, parse_settings
 
 try:
-    settings = parse_settings(pulumi.Config().require_object("mesh"))
-except SettingsError as error:
+    plan = plan_mesh(parse_settings(pulumi.Config().require_object("mesh")))
+except (SettingsError, PlanError) as error:
     raise pulumi.RunError(str(error)) from None
 
-mesh = Mesh("mesh", settings)
+mesh = Mesh("mesh", plan)
 
 pulumi.export("nodes", mesh.nodes)
 pulumi.export("ssh_private_key", mesh.ssh_private_key)

@@ -4,6 +4,7 @@ Where the cloud listens and which token it takes is what the stack file says, so
 runs as it would against the real one.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -99,14 +100,23 @@ class Rehearsal:
         return code
 
     def run(self, words: Sequence[str]) -> int:
-        """Run the engine with Pulumi's `words` on the stack; returns its exit code."""
-        self._own_state()
+        """Run the engine with Pulumi's `words` on the stack; returns its exit code.
+
+        `stack import` is how the other engine takes the state over; anything else it is refused.
+        """
+        importing = [*words[:2]] == ["stack", "import"]
+        if not importing:
+            self._own_state()
         command = [sys.executable, "-m", "lab.engine"] if self.engine == "lab" else [_pulumi()]
         environment = self.environment()
         self._select(command, environment)
-        return subprocess.run(
+        self._release_lock_of_the_dead(command, environment)
+        code = subprocess.run(
             [*command, *words, "--stack", self.stack], cwd=self.project, env=environment, check=False
         ).returncode
+        if importing and code == 0:
+            self._take_over_state()
+        return code
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment either engine runs in: own backend, own home, a known passphrase."""
@@ -136,6 +146,20 @@ class Rehearsal:
             raise RehearsalError(f"could not create the stack {self.stack}: {result.stderr.strip()}")
         made.touch()
 
+    def _release_lock_of_the_dead(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Do what Pulumi leaves to people: release the stack's lock when the run that held it was killed.
+
+        Safe here, as the lab's state is used from this machine only.
+        """
+        folder = self.state / self.engine / ".pulumi" / "locks" / "organization"
+        locks = [json.loads(path.read_text()) for path in folder.glob(f"*/{self.stack}/*.json")]
+        if locks and not any(_is_an_engine(lock.get("pid", 0)) for lock in locks):
+            print("a former run was killed: releasing its lock", file=sys.stderr)
+            subprocess.run(
+                [*command, "cancel", "--yes", "--stack", self.stack],
+                cwd=self.project, env=environment, check=False, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
     def _own_state(self) -> None:
         """Remember which engine keeps this lab's state, and refuse the other one."""
         self.state.mkdir(exist_ok=True)
@@ -143,14 +167,33 @@ class Rehearsal:
         if owner not in {None, self.engine}:
             raise RehearsalError(
                 f"this lab's state belongs to the engine {owner!r}, not to {self.engine!r}: run "
-                f"`make down ENGINE={owner}` first, or carry the state over with "
-                "`stack export` and `stack import` (docs/lab.md)"
+                f"`make down ENGINE={owner}` first, or carry the state over: "
+                f"`ENGINE={owner} .venv/bin/python -m lab run stack export --file state.json`, then "
+                f"`ENGINE={self.engine} .venv/bin/python -m lab run stack import --file state.json`"
             )
+        (self.state / "owner").write_text(f"{self.engine}\n")
+
+    def _take_over_state(self) -> None:
+        """From now on the state is this engine's; what the other one kept would only grow stale."""
+        for other in set(ENGINES) - {self.engine}:
+            if (self.state / other).exists():
+                kept = self.state / f"{other}-before-import"
+                shutil.rmtree(kept, ignore_errors=True)
+                (self.state / other).rename(kept)
         (self.state / "owner").write_text(f"{self.engine}\n")
 
     def _owner(self) -> str | None:
         marker = self.state / "owner"
         return marker.read_text().strip() if marker.exists() else None
+
+
+def _is_an_engine(pid: int) -> bool:
+    """Whether the process still runs and is an engine, not a later one with the number of a dead one."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(word == b"lab.engine" or word.endswith(b"pulumi") for word in words)
 
 
 def _pulumi() -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from lab.cloud.errors import CloudError
+from lab.cloud.guard import REQUESTS
 from lab.cloud.process import Process
 from lab.hosts import HostError
 
@@ -19,31 +20,46 @@ Token = Annotated[
 ]
 Images = Annotated[Path | None, typer.Option(help="The folder that keeps the host images.")]
 NoHosts = Annotated[bool, typer.Option("--no-hosts", help="Simulate the hosts: the API alone.")]
+Requests = Annotated[int, typer.Option(min=1, help="How many are taken at once; one more each second.")]
 
 
-def _process(state: Path, port: int, token: str, images: Path | None, *, no_hosts: bool) -> Process:
+def _process(
+    state: Path, port: int, token: str, images: Path | None, requests: int, *, no_hosts: bool
+) -> Process:
     if images is None and not no_hosts:
         raise CloudError(
             "name the folder of the host images with --images, or simulate the hosts with --no-hosts"
         )
     found = None if no_hosts or images is None else images.resolve()
-    return Process(state=state.resolve(), port=port, token=token, images=found)
+    return Process(state=state.resolve(), port=port, token=token, images=found, requests=requests)
 
 
 @app.command()
 def serve(
-    *, state: State, port: Port, token: Token, images: Images = None, no_hosts: NoHosts = False
+    *,
+    state: State,
+    port: Port,
+    token: Token,
+    images: Images = None,
+    requests: Requests = REQUESTS,
+    no_hosts: NoHosts = False,
 ) -> None:
     """Serve in the foreground."""
-    _process(state, port, token, images, no_hosts=no_hosts).serve()
+    _process(state, port, token, images, requests, no_hosts=no_hosts).serve()
 
 
 @app.command()
 def start(
-    *, state: State, port: Port, token: Token, images: Images = None, no_hosts: NoHosts = False
+    *,
+    state: State,
+    port: Port,
+    token: Token,
+    images: Images = None,
+    requests: Requests = REQUESTS,
+    no_hosts: NoHosts = False,
 ) -> None:
     """Serve in the background; returns when it answers."""
-    if _process(state, port, token, images, no_hosts=no_hosts).start():
+    if _process(state, port, token, images, requests, no_hosts=no_hosts).start():
         print(f"the cloud answers on http://127.0.0.1:{port}/v1")
     else:
         print(f"the cloud runs already on http://127.0.0.1:{port}/v1")

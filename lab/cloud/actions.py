@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from contextvars import ContextVar
+from typing import Final
 
 from lab.cloud.errors import ApiError
 from lab.cloud.faults import Faults
@@ -12,6 +13,11 @@ from lab.hosts import HostError
 __all__ = ["Actions"]
 
 Work = Callable[[], Awaitable[None]]
+_CURRENT: Final[ContextVar[Record]] = ContextVar("current action")
+
+
+def _nothing() -> None:
+    """Nothing remains to be done."""
 
 
 class Actions:
@@ -22,8 +28,14 @@ class Actions:
         self._faults = faults
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, command: str, resources: Sequence[tuple[str, int]], work: Work | None = None) -> Record:
-        """Begin an action; without `work` it has succeeded already."""
+    def start(
+        self,
+        command: str,
+        resources: Sequence[tuple[str, int]],
+        work: Work | None = None,
+        done: Callable[[], None] = _nothing,
+    ) -> Record:
+        """Begin an action; without `work` it has succeeded already. `done` runs at its end in any case."""
         action = self._store.add(
             "actions",
             {
@@ -39,12 +51,20 @@ class Actions:
         if work is None:
             self._finish(action, None)
             return dict(action)
-        task = asyncio.create_task(self._run(action, work))
+        task = asyncio.create_task(self._run(action, work, done))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return dict(action)
 
-    async def _run(self, action: Record, work: Work) -> None:
+    async def advance(self, progress: int) -> None:
+        """Say of the action under way that it is done so far, in percent."""
+        action = _CURRENT.get()
+        action["progress"] = progress
+        self._store.save()
+        await self._faults.slow()
+
+    async def _run(self, action: Record, work: Work, done: Callable[[], None]) -> None:
+        _CURRENT.set(action)
         error: tuple[str, str] | None = None
         try:
             await self._faults.slow()
@@ -56,7 +76,9 @@ class Actions:
             error = ("action_failed", str(failure))
         except asyncio.CancelledError:
             error = ("action_failed", "the cloud was stopped")
-        self._finish(action, error)
+        with self._store.batch():
+            done()
+            self._finish(action, error)
 
     def _finish(self, action: Record, error: tuple[str, str] | None) -> None:
         action["status"] = "success" if error is None else "error"
@@ -75,8 +97,3 @@ class Actions:
         for action in self._store.all("actions"):
             if action["status"] == "running":
                 self._finish(action, ("action_failed", "the cloud was stopped while this was under way"))
-
-
-def view(action: Record) -> dict[str, Any]:
-    """Return an action as the API shows it."""
-    return dict(action)

@@ -1,8 +1,7 @@
-"""The HTTP server: routes, tokens, limits, errors in the official shape."""
+"""The HTTP server: routes, and errors in the official shape."""
 
 import json
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,17 +13,25 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
-from lab.cloud import catalog, firewalls, placement_groups, primary_ips, server_actions, servers, ssh_keys
-from lab.cloud.errors import ApiError
-from lab.cloud.listing import page
+from lab.cloud import (
+    catalog,
+    firewalls,
+    networks,
+    placement_groups,
+    primary_ips,
+    server_actions,
+    servers,
+    ssh_keys,
+)
+from lab.cloud.errors import ApiError, invalid
+from lab.cloud.guard import Guard
+from lab.cloud.listing import links, page
 from lab.cloud.state import Cloud
+from lab.hosts import HostError
 
 __all__ = ["application"]
-
-_LIMIT: Final = 3600  # requests an hour, refilled by one a second: the documented limit of a project
-_WRITING: Final = {"POST", "PUT", "DELETE"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +42,7 @@ class _Resource:
     module: ModuleType
     actions: Mapping[str, Callable[[Cloud, Any, Any], Awaitable[dict[str, Any]]]]
     filters: tuple[str, ...] = ("name",)
+    sorts: tuple[str, ...] = ("id", "name", "created")
 
     @property
     def singular(self) -> str:
@@ -42,12 +50,23 @@ class _Resource:
 
 
 _RESOURCES: Final = (
-    _Resource(collection="ssh_keys", module=ssh_keys, actions={}, filters=("name", "fingerprint")),
+    _Resource(
+        collection="ssh_keys",
+        module=ssh_keys,
+        actions={},
+        filters=("name", "fingerprint"),
+        sorts=("id", "name"),
+    ),
     _Resource(collection="placement_groups", module=placement_groups, actions={}, filters=("name", "type")),
     _Resource(
-        collection="primary_ips", module=primary_ips, actions=primary_ips.ACTIONS, filters=("name", "ip")
+        collection="primary_ips",
+        module=primary_ips,
+        actions=primary_ips.ACTIONS,
+        filters=("name", "ip"),
+        sorts=("id", "created"),
     ),
     _Resource(collection="firewalls", module=firewalls, actions=firewalls.ACTIONS),
+    _Resource(collection="networks", module=networks, actions=networks.ACTIONS),
     _Resource(
         collection="servers", module=servers, actions=server_actions.ACTIONS, filters=("name", "status")
     ),
@@ -59,19 +78,34 @@ _CATALOG: Final = (
 )
 
 
-def application(cloud: Cloud, token: str, access_log: Path) -> Starlette:
-    """Return the API under /v1."""
+class _Answer(JSONResponse):
+    """JSON in ASCII, as a request may hold text that UTF-8 has no bytes for, and a refusal may repeat it."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
+
+
+def application(cloud: Cloud, token: str, access_log: Path, requests: int) -> Starlette:
+    """Return the API under /v1, for whoever has the token, so many requests at once."""
     routes = [route for resource in _RESOURCES for route in _resource_routes(cloud, resource)]
     routes += [route for entry in _CATALOG for route in _catalog_routes(*entry)]
     routes += [
         Route("/actions", _actions_list(cloud, None)),
         Route("/actions/{id:int}", _action_get(cloud, None)),
     ]
-    guard = _Guard(cloud, token, access_log)
+    routes = [
+        Route(f"/v1{route.path}", route.endpoint, methods=list(route.methods or ())) for route in routes
+    ]
+    guard = Guard(routes=routes, faults=cloud.faults, token=token, access_log=access_log, requests=requests)
     return Starlette(
-        routes=[Mount("/v1", routes=routes)],
+        routes=routes,
         middleware=[Middleware(BaseHTTPMiddleware, dispatch=guard.dispatch)],
-        exception_handlers={ApiError: _refuse, HTTPException: _refuse_http},
+        exception_handlers={
+            ApiError: _refuse,
+            HTTPException: _refuse_http,
+            HostError: _fail,
+            Exception: _fail,
+        },
     )
 
 
@@ -101,38 +135,51 @@ async def _body(request: Request) -> Any:
         return {}
     try:
         return json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ApiError("json_error", "the request's body is not valid JSON") from None
 
 
 def _list(cloud: Cloud, resource: _Resource) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
+        await servers.refresh(cloud)
         shown = [resource.module.view(cloud, record) for record in cloud.store.all(resource.collection)]
-        return JSONResponse(page(resource.collection, shown, request.query_params, filters=resource.filters))
+        return _page(request, resource.collection, shown, filters=resource.filters, sorts=resource.sorts)
 
     return handle
 
 
+def _page(request: Request, name: str, shown: Sequence[Mapping[str, Any]], **words: Any) -> Response:
+    content = page(name, shown, request.query_params, **words)
+    link = links(request.url, content["meta"]["pagination"])
+    return _Answer(content, headers={"Link": link} if link else None)
+
+
 def _get(cloud: Cloud, resource: _Resource) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
+        await servers.refresh(cloud)
         record = cloud.store.get(resource.collection, request.path_params["id"])
-        return JSONResponse({resource.singular: resource.module.view(cloud, record)})
+        return _Answer({resource.singular: resource.module.view(cloud, record)})
 
     return handle
 
 
 def _create(cloud: Cloud, resource: _Resource) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
-        return JSONResponse(resource.module.create(cloud, await _body(request)), status_code=201)
+        body = await _body(request)
+        await servers.refresh(cloud)
+        with cloud.store.batch():
+            answer = resource.module.create(cloud, body)
+        return _Answer(answer, status_code=201)
 
     return handle
 
 
 def _update(cloud: Cloud, resource: _Resource) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
+        body = await _body(request)
         record = cloud.store.get(resource.collection, request.path_params["id"])
-        resource.module.update(cloud, record, await _body(request))
-        return JSONResponse({resource.singular: resource.module.view(cloud, record)})
+        await resource.module.update(cloud, record, body)
+        return _Answer({resource.singular: resource.module.view(cloud, record)})
 
     return handle
 
@@ -141,18 +188,20 @@ def _delete(cloud: Cloud, resource: _Resource) -> Callable[[Request], Awaitable[
     async def handle(request: Request) -> Response:
         record = cloud.store.get(resource.collection, request.path_params["id"])
         answer = await resource.module.delete(cloud, record)
-        return Response(status_code=204) if answer is None else JSONResponse(answer)
+        return Response(status_code=204) if answer is None else _Answer(answer)
 
     return handle
 
 
 def _act(cloud: Cloud, resource: _Resource) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
+        body = await _body(request)
+        await servers.refresh(cloud)
         record = cloud.store.get(resource.collection, request.path_params["id"])
         command = resource.actions.get(request.path_params["command"])
         if command is None:
             raise ApiError("not_found", f"the lab does not know this action of a {resource.singular}")
-        return JSONResponse(await command(cloud, record, await _body(request)), status_code=201)
+        return _Answer(await command(cloud, record, body), status_code=201)
 
     return handle
 
@@ -170,10 +219,15 @@ def _actions_list(cloud: Cloud, resource: _Resource | None) -> Callable[[Request
         if resource is not None and number is not None:
             cloud.store.get(resource.collection, number)
         found = [action for action in cloud.store.all("actions") if _belongs(action, resource, number)]
-        sorts = ("id", "command", "status", "progress", "started", "finished")
-        return JSONResponse(
-            page("actions", found, request.query_params, filters=("id", "status", "command"), sorts=sorts)
-        )
+        wanted = request.query_params.getlist("id")
+        if resource is None and not wanted:
+            raise ApiError(
+                "invalid_input", "listing all actions is not offered: name some with `id`", status=400
+            )
+        if not all(text.isascii() and text.isdigit() for text in wanted):
+            raise invalid("id", "is not a number")
+        sorts = ("id", "command", "status", "started", "finished")
+        return _page(request, "actions", found, filters=("id", "status"), sorts=sorts)
 
     return handle
 
@@ -185,7 +239,7 @@ def _action_get(cloud: Cloud, resource: _Resource | None) -> Callable[[Request],
         action = cloud.store.get("actions", number if number is not None else request.path_params["id"])
         if not _belongs(action, resource, owner):
             raise ApiError("not_found", f"action with ID '{action['id']}' not found")
-        return JSONResponse({"action": action})
+        return _Answer({"action": action})
 
     return handle
 
@@ -194,15 +248,13 @@ def _catalog_routes(
     collection: str, singular: str, items: list[dict[str, Any]], filters: tuple[str, ...]
 ) -> list[Route]:
     async def listed(request: Request) -> Response:
-        return JSONResponse(
-            page(collection, items, request.query_params, filters=filters, sorts=("id", "name"))
-        )
+        return _page(request, collection, items, filters=filters, sorts=("id", "name", "created"))
 
     async def one(request: Request) -> Response:
         number = request.path_params["id"]
         for item in items:
             if item["id"] == number:
-                return JSONResponse({singular: item})
+                return _Answer({singular: item})
         raise ApiError("not_found", f"{singular} with ID '{number}' not found")
 
     return [Route(f"/{collection}", listed), Route(f"/{collection}/{{id:int}}", one)]
@@ -210,60 +262,18 @@ def _catalog_routes(
 
 async def _refuse(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return JSONResponse(error.body(), status_code=error.status)
+    return _Answer(error.body(), status_code=error.status)
 
 
 async def _refuse_http(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = "not_found" if error.status_code in {404, 405} else "invalid_input"
-    return JSONResponse(
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_input")
+    return _Answer(
         {"error": {"code": code, "message": str(error.detail), "details": None}},
         status_code=error.status_code,
     )
 
 
-class _Guard:
-    """Looks at every request first: is the path known, is the token right, is the limit kept."""
-
-    def __init__(self, cloud: Cloud, token: str, access_log: Path) -> None:
-        self._cloud = cloud
-        self._expected = f"Bearer {token}"
-        self._log = access_log
-        self._left = float(_LIMIT)
-        self._counted = time.monotonic()
-
-    async def dispatch(
-        self, request: Request, following: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        refusal = self._refusal(request)
-        response = (
-            JSONResponse(refusal.body(), status_code=refusal.status) if refusal else await following(request)
-        )
-        response.headers["RateLimit-Limit"] = str(_LIMIT)
-        response.headers["RateLimit-Remaining"] = str(int(self._left))
-        response.headers["RateLimit-Reset"] = str(int(time.time() + _LIMIT - self._left))
-        with self._log.open("a") as log:
-            log.write(f"{request.method} {request.url.path} {response.status_code}\n")
-        return response
-
-    def _refusal(self, request: Request) -> ApiError | None:
-        self._refill()
-        authorization = request.headers.get("Authorization")
-        if authorization is None:
-            return ApiError("unauthorized", "token is required")
-        if authorization != self._expected:
-            return ApiError("unauthorized", "the token you have provided is invalid")
-        if self._left < 1:
-            return ApiError("rate_limit_exceeded", f"limit of {_LIMIT} requests per hour reached")
-        self._left -= 1
-        status = self._cloud.faults.status()
-        if status is not None:
-            fault = ApiError("service_error", "requested fault")
-            fault.status = status
-            return fault
-        return None
-
-    def _refill(self) -> None:
-        moment = time.monotonic()
-        self._left = min(float(_LIMIT), self._left + moment - self._counted)
-        self._counted = moment
+async def _fail(_request: Request, error: Exception) -> Response:
+    message = str(error) if isinstance(error, HostError) else "the lab's cloud failed; see its cloud.log"
+    return _Answer({"error": {"code": "server_error", "message": message, "details": None}}, status_code=500)

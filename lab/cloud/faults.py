@@ -1,19 +1,24 @@
 """Faults on request, for tests: `faults.json` in the cloud's state folder says what goes wrong next.
 
 {"create": "resource_unavailable"}   the next creation of a server is refused with this code
+{"capacity": ["fsn1"]}               no server can be placed in these locations, until this is taken out
 {"action": "create_server"}          the next action of this name ends in an error
 {"http": 503, "count": 3}            the next `count` requests get this status
-{"slow": 2.0}                        every action takes this many seconds longer
+{"slow": 2.0}                        every step of an action takes this many seconds longer
+{"vanish": "web-1"}                  this server and its host are gone at the next request
 """
 
 import asyncio
 import json
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lab.cloud.errors import ApiError
 
 __all__ = ["Faults"]
+
+_CODES: Final = {429: "rate_limit_exceeded", 500: "server_error", 502: "bad_gateway", 504: "timeout"}
 
 
 class Faults:
@@ -25,43 +30,55 @@ class Faults:
     def _read(self) -> dict[str, Any]:
         try:
             value: dict[str, Any] = json.loads(self._path.read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # not there, or not written whole yet
             return {}
         return value
 
     def _write(self, value: dict[str, Any]) -> None:
-        self._path.write_text(json.dumps(value))
+        fresh = self._path.with_suffix(".new")
+        fresh.write_text(json.dumps(value))
+        fresh.rename(self._path)
 
-    def refuse_create(self) -> None:
-        """Refuse the creation of a server once, when asked for. Raises `ApiError`."""
+    def _take(self, name: str) -> Any:
         value = self._read()
-        code = value.pop("create", None)
-        if code is not None:
+        found = value.pop(name, None)
+        if found is not None:
             self._write(value)
+        return found
+
+    def refuse_create(self, location: str) -> None:
+        """Refuse the creation of a server, when asked for. Raises `ApiError`."""
+        if location in self._read().get("capacity", ()):
+            raise ApiError("resource_unavailable", f"error during placement: no capacity in {location}")
+        code = self._take("create")
+        if code is not None:
             raise ApiError(code, f"requested fault: {code}")
 
     def fail_action(self, command: str) -> None:
         """Fail an action once, when asked for. Raises `ApiError`."""
-        value = self._read()
-        if value.get("action") == command:
-            del value["action"]
-            self._write(value)
+        if self._read().get("action") == command:
+            self._take("action")
             raise ApiError("server_error", f"requested fault: {command} failed")
 
-    def status(self) -> int | None:
-        """Return the HTTP status a request gets instead of its answer, if any."""
+    def refusal(self) -> ApiError | None:
+        """Return what a request gets instead of its answer, if anything."""
         value = self._read()
         if "http" not in value:
             return None
-        count = value.get("count", 1) - 1
-        status = int(value["http"])
+        count, status = value.get("count", 1) - 1, int(value["http"])
         if count <= 0:
             value.pop("http")
             value.pop("count", None)
         else:
             value["count"] = count
         self._write(value)
-        return status
+        code = _CODES.get(status, "service_error")
+        return ApiError(code, f"requested fault: {HTTPStatus(status).phrase}", status=status)
+
+    def vanishing(self) -> str | None:
+        """Return the name of the server that is to vanish, once."""
+        name = self._take("vanish")
+        return None if name is None else str(name)
 
     async def slow(self) -> None:
         """Take longer, when asked for."""

@@ -35,11 +35,12 @@ def create(cloud: Cloud, body: Any) -> dict[str, Any]:
 
 def refuse_full(cloud: Cloud, number: int) -> None:
     """A spread group has at most ten servers. Raises `ApiError`."""
+    cloud.store.get("placement_groups", number)
     if len(_servers(cloud, number)) >= _MOST_SERVERS:
         raise ApiError("placement_error", f"placement group {number} has {_MOST_SERVERS} servers already")
 
 
-def update(cloud: Cloud, record: Record, body: Any) -> None:
+async def update(cloud: Cloud, record: Record, body: Any) -> None:
     """Change name and labels."""
     rename(cloud, "placement_groups", record, parse(Rename, body))
 

@@ -8,17 +8,22 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import uvicorn
+from starlette.applications import Starlette
 
 from lab.cloud.actions import Actions
 from lab.cloud.app import application
 from lab.cloud.driver import Driver, RealHosts, SimulatedHosts
 from lab.cloud.errors import CloudError
 from lab.cloud.faults import Faults
+from lab.cloud.guard import REQUESTS
+from lab.cloud.metadata import metadata_application
 from lab.cloud.servers import reconcile
 from lab.cloud.state import Cloud
 from lab.cloud.store import Store
@@ -40,6 +45,8 @@ class Process:
     port: int
     token: str
     images: Path | None
+    requests: int = REQUESTS
+    """How many requests are taken at once; one more each second."""
 
     def serve(self) -> None:
         """Serve until stopped. Raises `CloudError`."""
@@ -59,17 +66,15 @@ class Process:
         await hosts.up()
         cloud.actions.after_restart()
         await reconcile(cloud)
-        app = application(cloud, self.token, self.state / "access.log")
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="off", server_header=False
-        )
-        server = uvicorn.Server(config)
+        app = application(cloud, self.token, self.state / "access.log", self.requests)
+        server = _server(app)
         self._pid_file.write_text(
             json.dumps({"pid": os.getpid(), "started": start_time(os.getpid()), "port": self.port})
         )
         try:
-            await server.serve(sockets=[listener])
-            await cloud.actions.wait()
+            async with _metadata(cloud):
+                await server.serve(sockets=[listener])
+                await cloud.actions.wait()
         finally:
             self._pid_file.unlink(missing_ok=True)
 
@@ -107,6 +112,8 @@ class Process:
             str(self.state),
             "--port",
             str(self.port),
+            "--requests",
+            str(self.requests),
         ]
         words += ["--images", str(self.images)] if self.images is not None else ["--no-hosts"]
         with (self.state / "cloud.log").open("ab") as log:
@@ -138,6 +145,28 @@ class Process:
             end(record["pid"], record["started"])
         self._pid_file.unlink(missing_ok=True)
         return True
+
+
+def _server(app: Starlette) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", server_header=False)
+    )
+
+
+@asynccontextmanager
+async def _metadata(cloud: Cloud) -> AsyncIterator[None]:
+    """Answer what hosts ask about themselves, meanwhile."""
+    listener = cloud.hosts.metadata_listener()
+    if listener is None:
+        yield
+        return
+    server = _server(metadata_application(cloud))
+    task = asyncio.create_task(server._serve([listener]))  # noqa: SLF001 - serve() would take the signals
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
 
 
 def _listener(port: int) -> socket.socket:

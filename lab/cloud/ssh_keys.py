@@ -1,16 +1,17 @@
 """/ssh_keys."""
 
 import base64
-import binascii
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 from lab.cloud.errors import ApiError, invalid
 from lab.cloud.requests import CreateSshKey, Rename, parse
 from lab.cloud.state import Cloud
 from lab.cloud.store import Record, now
 
-__all__ = ["create", "delete", "update", "view"]
+__all__ = ["create", "delete", "rename", "update", "view"]
+
+_SHORTEST_KEY: Final = 36  # ed25519: a length and 32 bytes (RFC 8709)
 
 
 def view(_cloud: Cloud, record: Record) -> dict[str, Any]:
@@ -24,7 +25,11 @@ def create(cloud: Cloud, body: Any) -> dict[str, Any]:
     fingerprint = _fingerprint(request.public_key)
     cloud.store.refuse_taken("ssh_keys", request.name)
     if any(record["fingerprint"] == fingerprint for record in cloud.store.all("ssh_keys")):
-        raise ApiError("uniqueness_error", "SSH key with the same fingerprint already exists")
+        raise ApiError(
+            "uniqueness_error",
+            "SSH key with the same fingerprint already exists",
+            {"fields": [{"name": "public_key"}]},
+        )
     record = cloud.store.add(
         "ssh_keys",
         {
@@ -42,16 +47,17 @@ def _fingerprint(line: str) -> str:
     words = line.split()
     try:
         blob = base64.b64decode(words[1], validate=True)
-    except (IndexError, binascii.Error):
+    except (IndexError, ValueError):
         raise invalid("public_key", "not a valid SSH public key") from None
     name = words[0].encode()
-    if not blob.startswith(len(name).to_bytes(4, "big") + name):
+    rest = blob.removeprefix(len(name).to_bytes(4, "big") + name)
+    if len(blob) - len(rest) != len(name) + 4 or len(rest) < _SHORTEST_KEY:
         raise invalid("public_key", "not a valid SSH public key")
     digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
     return ":".join(digest[index : index + 2] for index in range(0, len(digest), 2))
 
 
-def update(cloud: Cloud, record: Record, body: Any) -> None:
+async def update(cloud: Cloud, record: Record, body: Any) -> None:
     """Change name and labels."""
     rename(cloud, "ssh_keys", record, parse(Rename, body))
 

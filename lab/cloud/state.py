@@ -1,6 +1,8 @@
 """What the handlers of all resources share."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
+from itertools import islice
 
 from lab.cloud.actions import Actions
 from lab.cloud.driver import Driver
@@ -19,15 +21,25 @@ class Cloud:
     actions: Actions
     hosts: Driver
     faults: Faults
+    enforcing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while hosts are told of firewalls and networks, so that the last change is the last told."""
 
     def next_address(self) -> str:
         """Return a free public IPv4 address. Raises `ApiError` when there is none."""
-        used = {record["ip"] for record in self.store.all("primary_ips")}
+        used = self._used()
         # the first two belong to the machine itself
         for address in list(self.hosts.pool.hosts())[8:]:
             if str(address) not in used:
                 return str(address)
         raise ApiError("resource_limit_exceeded", "no free public IPv4 address is left")
+
+    def next_network(self) -> str:
+        """Return a free public IPv6 network, a /64."""
+        used, networks = self._used(), self.hosts.pool6.subnets(new_prefix=64)
+        return next(str(net) for net in islice(networks, 1, None) if str(net) not in used)
+
+    def _used(self) -> set[str]:
+        return {record["ip"] for record in self.store.all("primary_ips")}
 
     def server_of_ip(self, record: Record) -> Record | None:
         """Return the server that has a primary IP."""

@@ -1,6 +1,11 @@
 """`python -m lab.engine`: the engine's command line, with Pulumi's own words."""
 
-from lab.engine.cli.main import main
+import os
+
+# gRPC tells of each connection that ends, on stderr, where only engine and program should speak.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 if __name__ == "__main__":
+    from lab.engine.cli.main import main  # gRPC reads the variable when it is imported
+
     main()

@@ -75,9 +75,25 @@ class Project:
         return StackFile(self.stack_folder / f"Pulumi.{stack}.yaml")
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that is given twice, as Pulumi's own reader does; PyYAML alone keeps the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        first: dict[tuple[str, str], int] = {}
+        for key, _value in node.value:
+            line = key.start_mark.line + 1
+            name = (key.tag, str(key.value))
+            if name in first:
+                raise yaml.constructor.ConstructorError(
+                    problem=f'line {line}: mapping key "{key.value}" already defined at line {first[name]}'
+                )
+            first[name] = line
+        return super().construct_mapping(node, deep)
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.safe_load(path.read_text()) or {}
+        document = yaml.load(path.read_text(), _UniqueKeys) or {}  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
         raise ProjectError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(document, dict):

@@ -3,6 +3,7 @@
 from lab.hosts.errors import HostError
 from lab.hosts.lab import Lab
 from lab.hosts.machine import HostSpec
+from lab.hosts.private import Interface, PrivateNetwork
 from lab.hosts.router import Rule
 
-__all__ = ["HostError", "HostSpec", "Lab", "Rule"]
+__all__ = ["HostError", "HostSpec", "Interface", "Lab", "PrivateNetwork", "Rule"]

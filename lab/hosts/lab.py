@@ -3,20 +3,23 @@
 import fcntl
 import json
 import os
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from lab.hosts import cgroups
-from lab.hosts.errors import HostError
+from lab.hosts.errors import HostError, run
 from lab.hosts.image import image_path
 from lab.hosts.machine import HostSpec, Machine
+from lab.hosts.private import Interface, PrivateNetwork, PrivateNetworks, stale
 from lab.hosts.processes import end, is_alive, start_time
 from lab.hosts.router import Router, Rule
 
@@ -24,6 +27,8 @@ __all__ = ["Lab"]
 
 _BOOT_SECONDS: Final = 30  # until the first process runs; it takes a tenth of a second
 _SHUTDOWN_SECONDS: Final = 20  # as long as a cloud waits for an orderly shutdown before it cuts the power
+_BUS_TRIES: Final = 100  # a fifth of a second apart; a busy machine boots a host in a few seconds
+_HTTP: Final = 80
 _INOTIFY_LIMIT: Final = Path("/proc/sys/fs/inotify/max_user_instances")
 _INOTIFY_OF_HOST: Final = 4  # systemd has 3, D-Bus one; without them a host hangs half booted
 _GROUPS_OF_HOSTS: Final = "wgl*-*"  # of every lab on this machine: its root user's limit counts them all
@@ -42,11 +47,17 @@ class Lab:
         self._images = image_dir.resolve()
         self._hosts = self._state / "hosts"
         self._router = Router(self._state)
+        self._networks = PrivateNetworks(self._state, self._router)
 
     @property
     def pool(self) -> IPv4Network:
         """The /24 of public addresses; the first two usable ones belong to this machine."""
         return self._router.pool
+
+    @property
+    def pool6(self) -> IPv6Network:
+        """The /56 of public IPv6 networks; the first of them belongs to this machine."""
+        return self._router.pool6
 
     def up(self) -> None:
         """Make the network; clean up what a run that was killed left of it."""
@@ -57,6 +68,7 @@ class Lab:
                 if not machine.exists:  # its creation was cut short
                     machine.destroy()
         self._router.up()
+        self._networks.up()
         self._enforce()
 
     def down(self) -> None:
@@ -66,6 +78,7 @@ class Lab:
                 self._kill(machine)
         self._end_supervisors()
         cgroups.end_all(f"{self._router.id}-*")
+        self._networks.down()
         self._router.down()
 
     def machines(self) -> list[Machine]:
@@ -103,6 +116,10 @@ class Lab:
                     cwd=Path(__file__).parents[2],
                 )  # fmt: skip
             self._await_boot(machine, process)
+
+    def refuse_image(self, name: str) -> None:
+        """Refuse an image that is not built. Raises `HostError`."""
+        self._image(name, "rebuild")
 
     def _image(self, name: str, where: str) -> Path:
         image = image_path(self._images, name)
@@ -150,13 +167,13 @@ class Lab:
         """Return what every host really does."""
         return {m.key: "running" if self._running(m) else "off" for m in self.machines() if m.exists}
 
-    def readdress(self, key: str, address: str | None) -> None:
-        """Give a host that is off another public address."""
+    def readdress(self, key: str, address: str | None, network6: str | None = None) -> None:
+        """Give a host that is off other public addresses."""
         machine = self._machine(key)
         with self._locked(machine):
             if self._running(machine):
                 raise HostError(f"host {key} runs; its address can change only while it is off")
-            machine.set_address(address)
+            machine.set_addresses(address, network6)
 
     def set_firewall(self, key: str, rules: Sequence[Rule] | None) -> None:
         """Enforce a cloud firewall on the way to and from a host; None removes it."""
@@ -164,6 +181,46 @@ class Lab:
         with self._locked(machine):
             machine.set_rules(rules)
         self._enforce()
+
+    def set_network(self, key: str, network: PrivateNetwork | None) -> None:
+        """Make a private network or change its routes; None removes it."""
+        if network is None:
+            self._networks.remove(key)
+        else:
+            self._networks.set(key, network)
+
+    def set_interfaces(self, key: str, interfaces: Sequence[Interface]) -> None:
+        """Let a host have these interfaces in private networks, at once where it runs."""
+        machine = self._machine(key)
+        with self._locked(machine):
+            present, running = machine.interfaces(), self._running(machine)
+            machine.set_interfaces(interfaces)
+            if running is None:
+                machine.configure(interfaces)
+                return
+            gone = stale(present, interfaces)
+            fresh = stale(interfaces, present)
+            for interface in gone:
+                self._networks.unplug(machine.link, interface.network)
+            if gone or fresh:
+                self._configure(key, interfaces)
+            for interface in interfaces:
+                if interface in fresh:
+                    self._networks.plug(machine.link, interface, running["leader"])
+                else:
+                    self._networks.set_addresses(machine.link, interface)
+
+    def _configure(self, key: str, interfaces: Sequence[Interface]) -> None:
+        """Tell a running host's networkd its private networks."""
+        lines = ["set -e", "cd /etc/systemd/network", "rm -f 20-*.network"]
+        lines += [f"printf %s {shlex.quote(each.config())} > 20-{each.name}.network" for each in interfaces]
+        # a host that boots may not have come to its bus yet
+        lines.append(f"for try in $(seq {_BUS_TRIES}); do networkctl reload && exit; sleep 0.2; done")
+        run(*self.enter(key, ["sh", "-c", "\n".join([*lines, "exit 1"])]), where=f"host {key}")
+
+    def metadata_listener(self) -> socket.socket:
+        """Return a socket on which hosts reach the metadata service."""
+        return self._router.listener(_HTTP)
 
     def _enforce(self) -> None:
         self._router.set_firewalls(lambda: {m.link: m.rules() for m in self.machines() if m.exists})
@@ -176,10 +233,13 @@ class Lab:
             raise HostError(f"host {key} is off")
         return [
             *("nsenter", "--target", str(running["leader"])),
-            *("--mount", "--uts", "--ipc", "--net", "--pid", "--root"),
+            *("--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--no-fork"),
             *("env", "-i", "-C", "/", "HOME=/root"),
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             *("setpriv", f"--bounding-set={','.join(_foreign_capabilities(running['leader']))}"),
+            # Forks into the host's processes. nsenter's own fork would stop for good when a host that
+            # shuts down stops its processes.
+            *("sh", "-c", '"$@"; exit $?', "enter"),
             *argv,
         ]
 

@@ -5,11 +5,13 @@ import secrets
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from ipaddress import IPv6Network
 from pathlib import Path
 from typing import Any, Final
 
 from lab.hosts.errors import HostError
-from lab.hosts.router import GATEWAY, Rule
+from lab.hosts.private import Interface
+from lab.hosts.router import GATEWAY, GATEWAY6, Rule
 
 __all__ = ["HostSpec", "Machine"]
 
@@ -21,7 +23,8 @@ class HostSpec:
     """What a host is made from.
 
     `key` names it in this lab (letters and digits, at most 8), `hostname` is its first host name,
-    `address` its public IPv4 address or None, `image` the cloud's name of the image.
+    `address` its public IPv4 address or None, `network6` its public IPv6 network (a /64) or None, `image`
+    the cloud's name of the image.
     """
 
     key: str
@@ -31,6 +34,7 @@ class HostSpec:
     public_keys: Sequence[str]
     instance_id: str
     image: str = "debian-12"
+    network6: str | None = None
 
 
 class Machine:
@@ -113,7 +117,7 @@ class Machine:
             etc / "hosts", f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n::1 localhost ip6-localhost\n"
         )
         self._write_seed(spec)
-        self.set_address(spec.address)
+        self.set_addresses(spec.address, spec.network6)
         _write(self.folder / "spec.json", json.dumps(asdict(spec)))
 
     def _write_seed(self, spec: HostSpec) -> None:
@@ -129,16 +133,45 @@ class Machine:
         _write(seed / "meta-data", json.dumps(metadata, indent=1) + "\n", mode=0o600)
         _write(seed / "user-data", spec.user_data or "#cloud-config\n{}\n", mode=0o600)
 
-    def set_address(self, address: str | None) -> None:
-        """Tell networkd the public address; it counts from the next boot."""
-        networks = self.disk / "etc/systemd/network"
-        networks.mkdir(parents=True, exist_ok=True)
-        lines = ["[Match]", "Name=eth0", "[Network]", "LinkLocalAddressing=no", "IPv6AcceptRA=no"]
+    def set_addresses(self, address: str | None, network6: str | None) -> None:
+        """Tell networkd the public addresses; they count from the next boot."""
+        local = "no" if network6 is None else "ipv6"
+        lines = ["[Match]", "Name=eth0", "[Network]", f"LinkLocalAddressing={local}", "IPv6AcceptRA=no"]
         if address is not None:
-            lines += [f"Address={address}/32", "[Route]", f"Gateway={GATEWAY}", "GatewayOnLink=yes"]
-        _write(networks / "10-eth0.network", "\n".join(lines) + "\n")
+            lines.append(f"Address={address}/32")
+        if network6 is not None:
+            lines.append(f"Address={IPv6Network(network6)[1]}/64")
+        for gateway, there in ((GATEWAY, address), (GATEWAY6, network6)):
+            if there is not None:
+                lines += ["[Route]", f"Gateway={gateway}", "GatewayOnLink=yes"]
+        self._networkd.mkdir(parents=True, exist_ok=True)
+        _write(self._networkd / "10-eth0.network", "\n".join(lines) + "\n")
         if self.exists:
-            _write(self.folder / "spec.json", json.dumps({**self.spec(), "address": address}))
+            changed = {"address": address, "network6": network6}
+            _write(self.folder / "spec.json", json.dumps({**self.spec(), **changed}))
+
+    @property
+    def _networkd(self) -> Path:
+        return self.disk / "etc/systemd/network"
+
+    def interfaces(self) -> list[Interface]:
+        """Return the host's interfaces in private networks."""
+        try:
+            kept = json.loads((self.folder / "interfaces.json").read_text())
+        except FileNotFoundError:
+            return []
+        return [Interface(**{**each, "aliases": tuple(each["aliases"])}) for each in kept]
+
+    def set_interfaces(self, interfaces: Sequence[Interface]) -> None:
+        """Remember the host's interfaces in private networks."""
+        _write(self.folder / "interfaces.json", json.dumps([asdict(each) for each in interfaces]))
+
+    def configure(self, interfaces: Sequence[Interface]) -> None:
+        """Tell networkd the private networks of a host that is off."""
+        for path in self._networkd.glob("20-*.network"):
+            path.unlink()
+        for interface in interfaces:
+            _write(self._networkd / f"20-{interface.name}.network", interface.config())
 
     def destroy(self) -> None:
         """Remove everything; the host must not run."""

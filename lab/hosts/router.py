@@ -2,28 +2,38 @@
 
     this machine -- link -- router namespace -- link per host -- host
 
-Every host has one public IPv4 address (/32) and reaches everything through 172.31.1.1, as at Hetzner.
-Nothing is forwarded to the outside: the router knows the pool and nothing else.
+Every host has one public IPv4 address (/32) and an IPv6 network (/64), and reaches everything through
+172.31.1.1 and fe80::1, as at Hetzner. Nothing is forwarded to the outside: the router knows the pools
+and nothing else.
 """
 
+import ctypes
 import fcntl
 import hashlib
 import json
+import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from pathlib import Path
 from typing import Final, Literal
 
 from lab.hosts.errors import HostError, run, succeeds
 
-__all__ = ["GATEWAY", "Router", "Rule"]
+__all__ = ["GATEWAY", "GATEWAY6", "Router", "Rule", "delete_link"]
 
 GATEWAY: Final = "172.31.1.1"  # the gateway of every Hetzner Cloud server
+GATEWAY6: Final = "fe80::1"
+METADATA: Final = "169.254.169.254"
 # RFC 2544: for benchmarks of network devices, so nobody's real address.
 _POOLS: Final = IPv4Network("198.18.0.0/15")
+_PREFIX6: Final = IPv6Network("2001:db8::/32")  # RFC 3849: for documentation, likewise
+_SIZE6: Final = 56
+_HAS_IPV6: Final = Path("/proc/sys/net/ipv6").exists()
+_CLONE_NEWNET: Final = 0x40000000  # setns(2)
 _TABLE: Final = "cloud_firewall"
 _DOWNLINK: Final = "machine"  # the router's link to this machine
 
@@ -84,6 +94,12 @@ class Router:
                     kept.hardlink_to(fresh.name)
         return IPv4Network(kept.read_text())
 
+    @property
+    def pool6(self) -> IPv6Network:
+        """The /56 the hosts' public IPv6 networks come from; the first address of it is this machine's."""
+        place = int(self.id[3:], 16) << (128 - _SIZE6)
+        return IPv6Network((int(_PREFIX6[0]) | place, _SIZE6))
+
     def _free_pool(self) -> IPv4Network:
         used = _routed()
         pools = list(_POOLS.subnets(new_prefix=24))
@@ -102,6 +118,8 @@ class Router:
             if not self._connected():
                 self._unlink()
                 self._connect()
+            if _HAS_IPV6:
+                self._connect6()
             self._sysctl()
 
     def _connected(self) -> bool:
@@ -110,8 +128,10 @@ class Router:
         return run("ip", "-n", self.namespace, "-4", "route", "show", back, where="network").strip() != ""
 
     def _sysctl(self) -> None:
-        for name in ("ip_forward=1", "conf.all.send_redirects=0", "conf.default.send_redirects=0"):
-            self.run("sysctl", "-qw", f"net.ipv4.{name}")
+        names = ["ipv4.ip_forward=1", "ipv4.conf.all.send_redirects=0", "ipv4.conf.default.send_redirects=0"]
+        for name in [*names, "ipv6.conf.all.forwarding=1"] if _HAS_IPV6 else names:
+            self.run("sysctl", "-qw", f"net.{name}")
+        self.run("ip", "addr", "replace", f"{METADATA}/32", "dev", "lo")
 
     def _connect(self) -> None:
         pool, machine = self.pool, str(self.pool[1])
@@ -137,6 +157,27 @@ class Router:
         ):  # fmt: skip
             run(*command, where="network")
 
+    def _connect6(self) -> None:
+        ours, machine, up = ("ip", "-n", self.namespace), f"{self.pool6[1]}/128", self._uplink
+        for command in (
+            (*ours, "addr", "replace", f"{GATEWAY6}/64", "dev", _DOWNLINK, "nodad"),
+            ("ip", "addr", "replace", machine, "dev", up, "nodad"),
+            (
+                "ip",
+                "route",
+                "replace",
+                str(self.pool6),
+                "via",
+                GATEWAY6,
+                "dev",
+                up,
+                "src",
+                str(self.pool6[1]),
+            ),
+            (*ours, "route", "replace", machine, "dev", _DOWNLINK),
+        ):
+            run(*command, where="network")
+
     def down(self) -> None:
         """Remove namespace and link, whatever is left of them."""
         with self.locked():
@@ -144,7 +185,7 @@ class Router:
             self._remove()
 
     def _unlink(self) -> None:
-        _delete_link(["ip"], self._uplink)
+        delete_link(["ip"], self._uplink)
 
     def _remove(self) -> None:
         if self.namespace_path.exists():
@@ -154,20 +195,45 @@ class Router:
         """Run a command in the router. Raises `HostError`."""
         return run("nsenter", f"--net={self.namespace_path}", *words, where="router", stdin=stdin)
 
-    def attach(self, link: str, address: str) -> bool:
-        """Route a host's address to its link; False while the link is not there yet."""
+    def attach(self, link: str, address: str | None, network6: str | None) -> bool:
+        """Route a host's addresses to its link; False while the link is not there yet."""
         if not succeeds(["ip", "-n", self.namespace, "link", "show", link]):
             return False
         ours = ("ip", "-n", self.namespace)
-        run(*ours, "addr", "replace", f"{GATEWAY}/32", "dev", link, where=link)
         run(*ours, "link", "set", link, "up", where=link)
-        run(*ours, "route", "replace", f"{address}/32", "dev", link, where=link)
+        if address is not None:
+            run(*ours, "addr", "replace", f"{GATEWAY}/32", "dev", link, where=link)
+            run(*ours, "route", "replace", f"{address}/32", "dev", link, where=link)
+        if network6 is not None and _HAS_IPV6:
+            run(*ours, "addr", "replace", f"{GATEWAY6}/64", "dev", link, "nodad", where=link)
+            run(*ours, "route", "replace", network6, "dev", link, where=link)
         return True
+
+    def listener(self, port: int) -> socket.socket:
+        """Return a socket that hosts reach at 169.254.169.254. Raises `HostError`."""
+        found: list[socket.socket] = []
+
+        def work() -> None:  # in a thread of its own, as setns(2) moves the thread that calls it
+            with self.namespace_path.open() as namespace:
+                if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET) != 0:
+                    return
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((METADATA, port))
+            listener.listen(128)
+            found.append(listener)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        if not found:
+            raise HostError(f"network: cannot listen at {METADATA}:{port} in {self.namespace}")
+        return found[0]
 
     def detach(self, link: str) -> None:
         """Remove a link that a dead host left behind."""
         if self.namespace_path.exists():
-            _delete_link(["ip", "-n", self.namespace], link)
+            delete_link(["ip", "-n", self.namespace], link)
 
     def set_firewalls(self, firewalls: Callable[[], Mapping[str, Sequence[Rule] | None]]) -> None:
         """Enforce the rules of each link, all at once; a link without rules lets everything through.
@@ -185,7 +251,7 @@ def _routed() -> list[IPv4Network]:
     return [IPv4Network(route["dst"]) for route in routes if route["dst"] != "default"]
 
 
-def _delete_link(ip: Sequence[str], link: str) -> None:
+def delete_link(ip: Sequence[str], link: str) -> None:
     """Delete a link if it is there; the kernel may be doing it already, as its host's namespace ends."""
     there = [*ip, "link", "show", link]
     if succeeds(there) and not succeeds([*ip, "link", "del", link]) and succeeds(there):
@@ -224,13 +290,17 @@ def ruleset(firewalls: Mapping[str, Sequence[Rule]]) -> str:
 def _chain(name: str, rules: Sequence[Rule], side: str) -> list[str]:
     lines = [f"chain {name} {{"]
     for rule in rules:
-        v4 = [network for network in rule.networks if ":" not in network]
-        if not v4:
-            continue
-        what = {"icmp": "meta l4proto icmp", "gre": "meta l4proto gre", "esp": "meta l4proto esp"}.get(
-            rule.protocol
-        )
-        if what is None:
-            what = f"{rule.protocol} dport {rule.port or '0-65535'}"
-        lines.append(f"ip {side} {{ {', '.join(v4)} }} {what} return")
+        for family in ("ip", "ip6"):
+            networks = [network for network in rule.networks if (":" in network) == (family == "ip6")]
+            # a set takes no interval twice, nor one that is part of another
+            merged = ", ".join(map(str, collapse_addresses(map(ip_network, networks))))  # type: ignore[type-var]
+            if networks:
+                lines.append(f"{family} {side} {{ {merged} }} {_protocol(rule, family)} return")
     return [*lines, "drop", "}"]
+
+
+def _protocol(rule: Rule, family: str) -> str:
+    if rule.protocol in {"tcp", "udp"}:
+        return f"{rule.protocol} dport {rule.port or '0-65535'}"
+    ping = "icmp" if family == "ip" else "ipv6-icmp"
+    return f"meta l4proto {ping if rule.protocol == 'icmp' else rule.protocol}"

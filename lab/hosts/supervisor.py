@@ -18,6 +18,7 @@ from typing import Final
 
 from lab.hosts import cgroups
 from lab.hosts.machine import Machine
+from lab.hosts.private import PrivateNetworks
 from lab.hosts.processes import children, start_time
 from lab.hosts.router import Router
 
@@ -46,6 +47,7 @@ class _Host:
         self._router = router
         self._machine = machine
         self._image = image
+        self._networks = PrivateNetworks(machine.folder.parents[1], router)
         self._process: subprocess.Popen[bytes] | None = None
         self.off = False
         """Whether it was told to stay off."""
@@ -95,13 +97,14 @@ class _Host:
     def _connect(self) -> None:
         """Wait for the host's link and first process, connect the one and record the other."""
         assert self._process is not None
-        address = self._machine.spec()["address"]
-        connected = address is None
+        spec, connected = self._machine.spec(), False
         while self._process.poll() is None:
             if not connected:
-                connected = self._router.attach(self._machine.link, address)
+                connected = self._router.attach(self._machine.link, spec["address"], spec.get("network6"))
             leader = _leader(self._process.pid)
             if connected and leader is not None:
+                for interface in self._machine.interfaces():
+                    self._networks.plug(self._machine.link, interface, leader)
                 self._record(leader)
                 return
             time.sleep(0.02)

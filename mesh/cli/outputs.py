@@ -17,13 +17,18 @@ class CliError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class NodeOutputs:
-    """One node: overlay address, public IP address, WireGuard public key, SSH host key."""
+    """One node: overlay address, public IP address, WireGuard public key, SSH host key.
+
+    A node that is not `enabled` is there, but nobody's peer.
+    """
 
     name: str
     address: str
     public_ip: str
     public_key: str
     host_key: str
+    enabled: bool = True
+    ssh_port: int = 22
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,5 +75,10 @@ def _parse(outputs: Mapping[str, Any]) -> MeshOutputs:
         raise CliError(f"{', '.join(incomplete)}: not made yet or failed; run `up` again")
     by_address = sorted(nodes.items(), key=lambda item: IPv4Address(item[1]["address"]))
     return MeshOutputs(
-        nodes={name: NodeOutputs(name=name, **facts) for name, facts in by_address}, ssh_private_key=key
+        nodes={
+            # the engine's numbers may be floats
+            name: NodeOutputs(name=name, **{**facts, "ssh_port": int(facts.get("ssh_port", 22))})
+            for name, facts in by_address
+        },
+        ssh_private_key=key,
     )

@@ -44,7 +44,7 @@ async def measure(mesh: MeshOutputs, *, via: str | None, rounds: int) -> Reach:
     None means SSH.
     """
     run = _over_ssh(mesh) if via is None else _over(via)
-    names = list(mesh.nodes)
+    names = [name for name, node in mesh.nodes.items() if node.enabled]
     pairs: dict[tuple[str, str], float | None] = {(a, b): None for a in names for b in names if a != b}
     for _ in range(rounds):
         missing = {a: [b for b in names if a != b and pairs[a, b] is None] for a in names}
@@ -76,9 +76,10 @@ def _over_ssh(mesh: MeshOutputs) -> Runner:
         try:
             async with asyncssh.connect(
                 node.public_ip,
+                port=node.ssh_port,
                 username="root",
                 client_keys=[key],
-                known_hosts=asyncssh.import_known_hosts(f"{node.public_ip} {node.host_key}\n"),
+                known_hosts=([asyncssh.import_public_key(node.host_key)], [], []),
                 connect_timeout=10,
             ) as connection:
                 result = await connection.run(command)
@@ -108,11 +109,12 @@ def table(mesh: MeshOutputs, reach: Reach) -> Table:
     """Return the answers as a table: a row per source, a column per destination, milliseconds."""
     grid = Table(title="who reaches whom (ms through the tunnel)")
     grid.add_column("from \\ to")
-    for node in mesh.nodes.values():
+    enabled = {name: node for name, node in mesh.nodes.items() if node.enabled}
+    for node in enabled.values():
         grid.add_column(f"{node.name}\n{node.address}", justify="right")
-    for source in mesh.nodes:
+    for source in enabled:
         cells = []
-        for destination in mesh.nodes:
+        for destination in enabled:
             time = reach.pairs.get((source, destination))
             if source == destination:
                 cells.append("·")

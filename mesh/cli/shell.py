@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from mesh.cli.outputs import MeshOutputs
+from mesh.cli.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["ssh"]
 
@@ -21,15 +21,21 @@ def ssh(mesh: MeshOutputs, name: str, command: Sequence[str]) -> int:
         key, known_hosts = Path(folder, "key"), Path(folder, "known_hosts")
         key.touch(mode=0o600)
         key.write_text(mesh.ssh_private_key)
-        known_hosts.write_text(f"{node.public_ip} {node.host_key}\n")
+        known_hosts.write_text(f"{_host(node)} {node.host_key}\n")
         words = [
             *("ssh", "-i", str(key), "-o", "IdentitiesOnly=yes"),
             *("-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"),
+            *("-p", str(node.ssh_port)),
             *("-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"),
             f"root@{node.public_ip}",
             *command,
         ]
         return subprocess.run(words, check=False).returncode
+
+
+def _host(node: NodeOutputs) -> str:
+    """The node as known_hosts names it (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT)."""
+    return node.public_ip if node.ssh_port == 22 else f"[{node.public_ip}]:{node.ssh_port}"
 
 
 def _memory() -> str | None:

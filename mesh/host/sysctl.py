@@ -1,31 +1,51 @@
 """Kernel settings: parsed, read, and written one by one with a look at the result."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Optional
 
 from .answers import AgentError, Answer
 
 __all__ = ["check_sysctls", "originals_after", "parse_sysctls", "read_sysctls", "set_sysctls", "side_effects"]
 
-_LINE = re.compile(r"([a-z0-9][a-z0-9_./-]*) = (\S.*)")
+_LINE = re.compile(r"(-?)([a-z0-9][a-z0-9_./-]*) = (\S.*)")
+# Settings of the whole machine, which a container may see but not set; all others are per network namespace.
+_MACHINE = re.compile(r"(kernel|fs)\..*|net\.core\.bpf_jit_harden")
+# Values that the kernel keeps until it starts anew, and that are stricter than any other
+# (Documentation/admin-guide/sysctl/kernel.rst; Documentation/admin-guide/LSM/Yama.rst).
+_LOCKED = {"kernel.unprivileged_bpf_disabled": "1", "kernel.yama.ptrace_scope": "3"}
 _FORWARDING = re.compile(r"net\.ipv[46]\.(ip_forward|conf\..*\.forwarding)")
 # Switching forwarding rewrites these (Linux, net/ipv4/devinet.c, inet_forward_change).
 _REWRITTEN = ("net.ipv4.conf.all.accept_redirects",)
 
 
 def parse_sysctls(text: str, *, where: str) -> dict[str, str]:
-    """Parse `key = value` lines; raises `AgentError` (REFUSED) with the line."""
+    """Parse `key = value` lines; raises `AgentError` (REFUSED) with the line.
+
+    A key of the whole machine has `-` before it, which also tells systemd-sysctl to go on without it.
+    """
     values: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         found = _LINE.fullmatch(line)
-        if not found or found[1] in values or ".." in found[1]:
-            problem = "given twice" if found and found[1] in values else "must read `key = value`"
+        problem = _problem(found, values)
+        if problem or not found:
             raise AgentError(Answer.REFUSED, f"{where} line {number}: {problem}")
-        values[found[1]] = " ".join(found[2].split())
+        values[found[2]] = " ".join(found[3].split())
     return values
+
+
+def _problem(found: Optional["re.Match[str]"], values: Mapping[str, str]) -> Optional[str]:
+    if not found or ".." in found[2]:
+        return "must read `key = value`"
+    if found[2] in values:
+        return "given twice"
+    if bool(found[1]) != bool(_MACHINE.fullmatch(found[2])):
+        return "`-` stands before the keys of the whole machine (kernel, fs), and before no other"
+    return None
 
 
 def _path(root: Path, key: str) -> Path:
@@ -38,19 +58,24 @@ def _absent_family(root: Path, key: str) -> bool:
 
 
 def check_sysctls(root: Path, wanted: Mapping[str, str], *, where: str) -> None:
-    """Refuse a key this kernel does not have; IPv6 keys are fine on a kernel without IPv6."""
+    """Refuse a key this kernel does not have.
+
+    IPv6 keys are fine on a kernel without IPv6, and keys of the whole machine anywhere.
+    """
     for key in wanted:
-        if not _path(root, key).is_file() and not _absent_family(root, key):
+        if not _MACHINE.fullmatch(key) and not _path(root, key).is_file() and not _absent_family(root, key):
             raise AgentError(Answer.REFUSED, f"{where}: this kernel has no {key}")
 
 
 def read_sysctls(root: Path, keys: Mapping[str, str]) -> dict[str, str]:
-    """Return the live values of `keys`, as far as they exist."""
+    """Return the live values of `keys`, as far as they exist and are this system's to set."""
     live = {}
     for key in keys:
         path = _path(root, key)
-        if path.is_file():
-            live[key] = " ".join(path.read_text().split())
+        if path.is_file() and (os.access(path, os.W_OK) or not _MACHINE.fullmatch(key)):
+            value = " ".join(path.read_text().split())
+            if _LOCKED.get(key) != value:
+                live[key] = value
     return live
 
 

@@ -3,5 +3,15 @@
 from mesh.plan.keys import KeyNames, fingerprint, preshared_key
 from mesh.plan.model import MeshPlan, NodePlan
 from mesh.plan.planner import plan_mesh
+from mesh.plan.policy import Ingress, PlanError
 
-__all__ = ["KeyNames", "MeshPlan", "NodePlan", "fingerprint", "plan_mesh", "preshared_key"]
+__all__ = [
+    "Ingress",
+    "KeyNames",
+    "MeshPlan",
+    "NodePlan",
+    "PlanError",
+    "fingerprint",
+    "plan_mesh",
+    "preshared_key",
+]

@@ -1,10 +1,12 @@
 """Every decision that turns settings into a plan."""
 
 import hashlib
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Final
 
 from mesh.plan.model import MeshPlan, NodePlan
-from mesh.settings import PublicPort, Settings
+from mesh.plan.policy import check_policy_tests, plan_ingress
+from mesh.settings import PortRange, Settings
 
 __all__ = ["plan_mesh"]
 
@@ -20,12 +22,18 @@ _FIREWALL_NAME_LENGTH: Final = 48  # readable, and with the stack's name before 
 
 
 def plan_mesh(settings: Settings) -> MeshPlan:
-    """Decide what every node should be. The same settings give the same plan, whatever their order."""
+    """Decide what every node should be. The same settings give the same plan, whatever their order.
+
+    Raises `PlanError` when a test of the policy fails.
+    """
+    check_policy_tests(settings)
     by_address = sorted(settings.nodes, key=lambda name: settings.nodes[name].address)
     nodes = {name: _plan_node(name, by_address, settings) for name in by_address}
     firewalls = {node.firewall: node.public for node in nodes.values()}
     return MeshPlan(
         port=settings.port,
+        ssh_port=settings.ssh.port,
+        canary=settings.rollout.canary,
         nodes=nodes,
         firewalls=dict(sorted(firewalls.items())),
         placement_groups=tuple(sorted({node.placement_group for node in nodes.values()})),
@@ -35,17 +43,26 @@ def plan_mesh(settings: Settings) -> MeshPlan:
 def _plan_node(name: str, by_address: list[str], settings: Settings) -> NodePlan:
     node = settings.nodes[name]
     public = tuple(sorted(node.public, key=lambda port: (port.protocol, port.first)))
+    ssh_from, ssh_mesh = _ssh_sources(settings)
     return NodePlan(
         name=name,
+        enabled=node.enabled,
         address=node.address,
         network=settings.cidr,
         port=settings.port,
         mtu=_INTERNET_MTU if settings.mtu == "auto" else settings.mtu,
         keepalive=_KEEPALIVE,
-        peers=tuple(peer for peer in by_address if peer != name),
-        ssh_from=settings.ssh.from_,
+        peers=tuple(
+            peer for peer in by_address if peer != name and node.enabled and settings.nodes[peer].enabled
+        ),
+        ssh_port=settings.ssh.port,
+        ssh_from=ssh_from,
+        ssh_mesh=ssh_mesh,
         authorized_keys=settings.ssh.authorized_keys,
         public=public,
+        ingress=plan_ingress(settings, name),
+        trusted_interfaces=tuple(sorted(set(node.trusted_interfaces))),
+        metadata=node.metadata,
         forward=node.forward,
         location=node.location,
         type=node.type,
@@ -56,7 +73,18 @@ def _plan_node(name: str, by_address: list[str], settings: Settings) -> NodePlan
     )
 
 
-def _firewall_name(ports: tuple[PublicPort, ...]) -> str:
+def _ssh_sources(
+    settings: Settings,
+) -> tuple[tuple[IPv4Network | IPv6Network, ...], tuple[IPv4Network, ...]]:
+    """Split who may open SSH into networks outside and inside the mesh, each without overlap and sorted."""
+    v4 = [source for source in settings.ssh.from_ if isinstance(source, IPv4Network)]
+    inside = [source for source in v4 if source.subnet_of(settings.cidr)]
+    outside = [source for source in v4 if source not in inside]
+    v6 = [source for source in settings.ssh.from_ if isinstance(source, IPv6Network)]
+    return (*collapse_addresses(outside), *collapse_addresses(v6)), tuple(collapse_addresses(inside))
+
+
+def _firewall_name(ports: tuple[PortRange, ...]) -> str:
     """Name a firewall after what it lets in, so that it stays the same whoever else comes or goes."""
     if not ports:
         return "private"

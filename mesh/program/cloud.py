@@ -13,7 +13,7 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from mesh.plan import NodePlan
-from mesh.settings import PublicPort
+from mesh.settings import PortRange
 
 __all__ = ["Cloud", "labels"]
 
@@ -50,13 +50,15 @@ class Cloud:
         parent: pulumi.Resource,
         hooks: pulumi.ResourceHookBinding,
         management_key: pulumi.Input[str],
-        firewalls: Mapping[str, tuple[PublicPort, ...]],
+        firewalls: Mapping[str, tuple[PortRange, ...]],
         placement_groups: tuple[int, ...],
         port: int,
+        ssh_port: int,
     ) -> "Cloud":
         """Declare the shared resources.
 
-        `firewalls` maps a name to the public ports behind it; `port` is WireGuard's UDP port.
+        `firewalls` maps a name to the public ports behind it; `port` is WireGuard's UDP port, `ssh_port`
+        where sshd listens.
         """
         stack = pulumi.get_stack()
         opts = pulumi.ResourceOptions(parent=parent, hooks=hooks)
@@ -74,7 +76,7 @@ class Cloud:
                 name: hcloud.Firewall(
                     f"firewall-{name}",
                     name=f"{stack}-{name}",
-                    rules=_firewall_rules(ports, port),
+                    rules=_firewall_rules(ports, port, ssh_port),
                     labels=labels(),
                     opts=opts,
                 )
@@ -98,7 +100,6 @@ class Cloud:
             f"{node.name}-ip",
             name=f"{pulumi.get_stack()}-{node.name}",
             type="ipv4",
-            assignee_type="server",
             auto_delete=False,
             location=node.location,
             labels=labels(node.name),
@@ -116,7 +117,9 @@ class Cloud:
         """Declare the node's server.
 
         User data, SSH keys and image matter when a server is made and never replace one; because
-        it takes its address along, a server is deleted before its successor is made.
+        it takes its address along, a server is deleted before its successor is made. It stays in the
+        placement group it was made in: a running one cannot leave its group, and a node whose overlay
+        address changes must not be stuck for that.
         """
         return hcloud.Server(
             f"{node.name}-server",
@@ -135,13 +138,15 @@ class Cloud:
             opts=pulumi.ResourceOptions(
                 parent=parent,
                 hooks=self.hooks,
-                ignore_changes=["userData", "sshKeys", "image"],
+                ignore_changes=["userData", "sshKeys", "image", "placementGroupId"],
                 delete_before_replace=True,
             ),
         )
 
 
-def _firewall_rules(ports: tuple[PublicPort, ...], wireguard_port: int) -> list[hcloud.FirewallRuleArgs]:
+def _firewall_rules(
+    ports: tuple[PortRange, ...], wireguard_port: int, ssh_port: int
+) -> list[hcloud.FirewallRuleArgs]:
     """Let in what a node may ever need; the node's own firewall, under trial, narrows it down.
 
     SSH is open to every source here: a wrong limit at this place could not be undone by any node.
@@ -154,7 +159,7 @@ def _firewall_rules(ports: tuple[PublicPort, ...], wireguard_port: int) -> list[
 
     return [
         allow("icmp", "ICMP"),
-        allow("tcp", "SSH", "22"),
+        allow("tcp", "SSH", str(ssh_port)),
         allow("udp", "WireGuard", str(wireguard_port)),
         *(allow(port.protocol, "public", port.range_text) for port in ports),
     ]

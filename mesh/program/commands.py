@@ -19,13 +19,24 @@ _FIRST_CONTACT_DIALS: Final = 40
 # Enough for an sshd that is being reloaded (10 refusals: about 11 s), short for a host that is down.
 _DIALS: Final = 10
 _DIAL_SECONDS: Final = 10
+_COMMAND_INPUTS: Final = [
+    "connection",
+    "create",
+    "stdin",
+    "environment",
+    "triggers",
+    "logging",
+    "addPreviousOutputInEnv",
+]
+_COPY_INPUTS: Final = ["connection", "source", "remotePath", "triggers"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """Where a node's commands run and what holds for each of them.
 
-    `server` is the resource they live and die with; `hooks` answers a failed command.
+    `server` is the resource they live and die with; `hooks` answers a failed command. With `keep`, commands
+    that exist stay as they are, whatever changes; `gate` is what has to be done before the node is touched.
     """
 
     node: str
@@ -35,16 +46,20 @@ class Target:
     server: pulumi.CustomResource
     hooks: pulumi.ResourceHookBinding
     parent: pulumi.Resource
+    port: int
+    keep: bool
+    gate: tuple[pulumi.Resource, ...] = ()
     dials: int = _DIALS
 
     def first_contact(self, host_key: pulumi.Input[str]) -> "Target":
         """Return the same target as it is before it has its permanent host key."""
-        return replace(self, host_key=host_key, dials=_FIRST_CONTACT_DIALS)
+        return replace(self, host_key=host_key, dials=_FIRST_CONTACT_DIALS, gate=())
 
     def connection(self) -> remote.ConnectionArgs:
         """Return the SSH connection, pinned to the host key."""
         return remote.ConnectionArgs(
             host=self.address,
+            port=self.port,
             user="root",
             private_key=self.private_key,
             host_key=self.host_key,
@@ -56,14 +71,15 @@ class Target:
         self,
         *,
         after: list[pulumi.Resource],
+        inputs: list[str],
         ignore_changes: list[str] | None = None,
     ) -> pulumi.ResourceOptions:
-        """Return the options every command of this node has."""
+        """Return the options every command of this node has; `inputs` are all it could change by."""
         return pulumi.ResourceOptions(
             parent=self.parent,
-            depends_on=after,
+            depends_on=[*after, *self.gate],
             deleted_with=self.server,
-            ignore_changes=ignore_changes,
+            ignore_changes=inputs if self.keep else ignore_changes,
             hooks=self.hooks,
         )
 
@@ -85,7 +101,7 @@ class Target:
             triggers=[self.server.id],
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
-            opts=self.options(after=after, ignore_changes=ignore_changes),
+            opts=self.options(after=after, inputs=_COMMAND_INPUTS, ignore_changes=ignore_changes),
         )
 
 
@@ -128,7 +144,7 @@ class Commands:
             source=pulumi.FileAsset(agent_file.path),
             remote_path=INCOMING,
             triggers=[target.server.id],
-            opts=target.options(after=[bootstrap]),
+            opts=target.options(after=[bootstrap], inputs=_COPY_INPUTS),
         )
         agent = target.command(
             "agent", create=f"exec python3 {INCOMING} install", stdin=agent_file.sha256, after=[copy]

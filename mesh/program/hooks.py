@@ -1,13 +1,15 @@
 """What the program answers when a step fails: dial again, or say what the user can do."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import pulumi
 
-__all__ = ["NAME_TAKEN", "RECONNECT", "already_exists", "wants_reconnect"]
+__all__ = ["CANARY", "NAME_TAKEN", "RECONNECT", "already_exists", "canary_answer", "wants_reconnect"]
 
 RECONNECT: Final = "wireguard-mesh-reconnect"
+CANARY: Final = "wireguard-mesh-canary"
 NAME_TAKEN: Final = "wireguard-mesh-name-taken"
 
 # The agent ends its first connection with this status and this last line (docs/protocol.md).
@@ -35,6 +37,23 @@ def wants_reconnect(args: pulumi.ErrorHookArgs) -> bool:
     return False
 
 
+def canary_answer(canary: str) -> Callable[[pulumi.ErrorHookArgs], bool]:
+    """Return the hook for the commands of the canary: as for any node, and a word when it is given up."""
+
+    def answer(args: pulumi.ErrorHookArgs) -> bool:
+        if wants_reconnect(args):
+            return True
+        pulumi.log.error(
+            f"{canary} is the canary (mesh.rollout.canary) and {args.name} failed there: the change goes no "
+            f"further, the files of all other nodes stay as they are. Correct what the error says and run up "
+            f"again. If {canary} itself is broken, name another canary (or none) in the stack file, or take "
+            f"{canary} out with `enabled: false`, and run up again."
+        )
+        return False
+
+    return answer
+
+
 _CLOUD_COMMANDS = {
     "hcloud:index/server:Server": "server",
     "hcloud:index/primaryIp:PrimaryIp": "primary-ip",
@@ -47,15 +66,16 @@ _CLOUD_COMMANDS = {
 def already_exists(args: pulumi.ErrorHookArgs) -> bool:
     """Explain a name that the cloud already knows; never retries.
 
-    A run that was killed while the cloud worked leaves a resource that the state does not know.
+    A run that was killed while the cloud worked leaves a resource that the state does not know. It is
+    not advised to import it: the hcloud provider would not know that the server's address is the one it
+    is asked for, would give that address back, and then fail to find it.
     """
     if "uniqueness_error" in args.errors[0]:
         name = (args.new_inputs or {}).get("name", args.name)
         kind = _CLOUD_COMMANDS.get(args.type, "resource")
         pulumi.log.error(
             f"{name}: the cloud already has a {kind} of this name, but this stack's state does not: most "
-            f"likely a run was stopped while it was being made. If nothing else uses it, remove it with "
-            f"`hcloud {kind} delete {name}` and run up again; or take it over with "
-            f"`pulumi import {args.type} {args.name} <id>`, the id from `hcloud {kind} describe {name}`."
+            f"likely a run was stopped while it was being made, and nothing depends on it yet. If nothing "
+            f"else uses it, remove it with `hcloud {kind} delete {name}` and run up again."
         )
     return False

@@ -1,16 +1,16 @@
 """The whole mesh as one component."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
 
-from mesh.plan import plan_mesh
+from mesh.plan import MeshPlan
 from mesh.program import hooks, keys
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
 from mesh.program.node import MeshKeys, Node
-from mesh.settings import Settings
 
 __all__ = ["Mesh"]
 
@@ -22,9 +22,8 @@ class Mesh(pulumi.ComponentResource):
     with the number of nodes, not with the number of pairs.
     """
 
-    def __init__(self, name: str, settings: Settings, *, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, plan: MeshPlan, *, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("wireguard-mesh:index:Mesh", name, None, opts)
-        plan = plan_mesh(settings)
         child = pulumi.ResourceOptions(parent=self)
         shared = self._shared_keys()
         cloud = Cloud.declare(
@@ -36,32 +35,51 @@ class Mesh(pulumi.ComponentResource):
             firewalls=plan.firewalls,
             placement_groups=plan.placement_groups,
             port=plan.port,
+            ssh_port=plan.ssh_port,
         )
         nodes = {
             name: Node(node, cloud=cloud, shared=shared, opts=child) for name, node in plan.nodes.items()
         }
-        facts = {name: node.facts() for name, node in nodes.items()}
+        facts = {name: node.facts() for name, node in nodes.items() if plan.nodes[name].enabled}
         directory = pulumi.Stash("directory", input=facts, opts=child)
-        agent_file = build_agent(Path("build"))
-        reconnect = pulumi.ResourceHookBinding(
-            on_error=[pulumi.ErrorHook(hooks.RECONNECT, hooks.wants_reconnect)]
-        )
-        for node in nodes.values():
-            node.configure(directory.input, agent_file=agent_file, hooks=reconnect)
-        self.nodes: dict[str, dict[str, pulumi.Input[str]]] = {
+        self._configure(nodes, directory, plan.canary)
+        self.nodes: dict[str, dict[str, pulumi.Input[str | int | bool]]] = {
             node.name: {
                 "address": str(node.address),
+                "enabled": node.enabled,
+                "ssh_port": node.ssh_port,
                 "public_ip": nodes[node.name].public_ip,
                 "public_key": nodes[node.name].public_key,
                 "host_key": nodes[node.name].host_key,
             }
             for node in plan.nodes.values()
         }
-        """Per node: overlay address, public IP address, WireGuard public key, SSH host key."""
+        """Per node: overlay address, whether it takes part, SSH port, public IP address, WireGuard public
+        key, SSH host key."""
         self.ssh_private_key: pulumi.Output[str] = shared.management
         """The management SSH key, OpenSSH format, secret."""
         outputs: dict[str, Any] = {"nodes": self.nodes}
         self.register_outputs(outputs)
+
+    def _configure(self, nodes: Mapping[str, Node], directory: pulumi.Stash, canary: str | None) -> None:
+        """Declare what runs on the nodes: the canary first, the others once it has committed."""
+        agent_file = build_agent(Path("build"))
+        reconnect = pulumi.ResourceHookBinding(
+            on_error=[pulumi.ErrorHook(hooks.RECONNECT, hooks.wants_reconnect)]
+        )
+        gate: tuple[pulumi.Resource, ...] = ()
+        if canary is not None:
+            answer = pulumi.ErrorHook(hooks.CANARY, hooks.canary_answer(canary))
+            first = nodes[canary].configure(
+                directory.input,
+                agent_file=agent_file,
+                hooks=pulumi.ResourceHookBinding(on_error=[answer]),
+                gate=gate,
+            )
+            gate = (first.apply,)
+        for name, node in nodes.items():
+            if name != canary:
+                node.configure(directory.input, agent_file=agent_file, hooks=reconnect, gate=gate)
 
     def _shared_keys(self) -> MeshKeys:
         management = keys.stored("management-key", keys.ssh_key, parent=self)

@@ -65,8 +65,13 @@ class Node(pulumi.ComponentResource):
         *,
         agent_file: AgentFile,
         hooks: pulumi.ResourceHookBinding,
+        gate: tuple[pulumi.Resource, ...],
     ) -> Commands:
-        """Declare the server and the commands that put the node's files on it."""
+        """Declare the server and the commands that put the node's files on it.
+
+        Nothing but first contact happens before `gate` is done. A node that is not enabled keeps the
+        commands it has; made for the first time, it is a node without peers.
+        """
         plan, shared = self._plan, self._shared
         first_key = keys.stored(f"{plan.name}-first-contact-key", keys.first_contact_key, parent=self)
         first_public = keys.ssh_public_key(first_key)
@@ -74,7 +79,7 @@ class Node(pulumi.ComponentResource):
             plan,
             address=self._address,
             user_data=pulumi.Output.all(first_key, first_public).apply(
-                lambda pair: user_data(plan.name, pair[0], pair[1])
+                lambda pair: user_data(plan.name, pair[0], pair[1], ssh_port=plan.ssh_port)
             ),
             parent=self,
         )
@@ -87,6 +92,9 @@ class Node(pulumi.ComponentResource):
                 server=server,
                 hooks=hooks,
                 parent=self,
+                port=plan.ssh_port,
+                keep=not plan.enabled,
+                gate=gate,
             ),
             first_contact_key=first_public,
             host_private_key=self._host_key,
@@ -94,10 +102,15 @@ class Node(pulumi.ComponentResource):
             keys=keys.key_bundle(
                 self._identity, shared.preshared_root, node=plan.name, peers=plan.peers, epoch=plan.psk_epoch
             ),
-            document=self._document(directory),
+            document=self._document(directory if plan.enabled else self._alone()),
         )
         self.register_outputs({"public_ip": self.public_ip, "public_key": self.public_key})
         return commands
+
+    def _alone(self) -> pulumi.Output[Mapping[str, Any]]:
+        """Return a directory that knows this node only."""
+        own: dict[str, Any] = {self._plan.name: self.facts()}
+        return pulumi.Output.from_input(own)
 
     def _document(self, directory: pulumi.Output[Mapping[str, Any]]) -> pulumi.Output[str]:
         """Render the node's files; what a preview cannot know yet reads `<known after up>`."""

@@ -2,22 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from mesh.plan import NodePlan
+from mesh.plan import Ingress, NodePlan
 
-__all__ = ["FirewallView", "firewall_view"]
+__all__ = ["FirewallView", "NamedSet", "firewall_view"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedSet:
+    """A set of the table: name, nftables type, and elements, each with a note for the reader or none."""
+
+    name: str
+    type: str
+    elements: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FirewallView:
-    """Sets of the table `inet wgmesh`: each a list of nftables elements, possibly empty."""
+    """All sets of the table `inet wgmesh`, in the order of the file; `policy` says whether there is one."""
 
-    mesh: str
-    peer_endpoints: Sequence[str]
-    ssh4: Sequence[str]
-    ssh6: Sequence[str]
-    tcp_ports: Sequence[str]
-    udp_ports: Sequence[str]
+    sets: Sequence[NamedSet]
+    policy: bool
 
 
 def firewall_view(node: NodePlan, directory: Mapping[str, Mapping[str, str]], unknown: str) -> FirewallView:
@@ -25,12 +31,66 @@ def firewall_view(node: NodePlan, directory: Mapping[str, Mapping[str, str]], un
 
     A peer whose endpoint is `unknown` (in a preview) stands in its set as that text.
     """
+    sets = [
+        NamedSet(name="mesh", type="ipv4_addr", elements=_plain([node.network])),
+        NamedSet(name="peer_endpoints", type="ipv4_addr", elements=_endpoints(node, directory, unknown)),
+        NamedSet(
+            name="ssh_sources4",
+            type="ipv4_addr",
+            elements=_plain([source for source in node.ssh_from if source.version == 4]),
+        ),
+        NamedSet(
+            name="ssh_sources6",
+            type="ipv6_addr",
+            elements=_plain([source for source in node.ssh_from if source.version == 6]),
+        ),
+        *(
+            NamedSet(
+                name=f"public_{protocol}",
+                type="inet_service",
+                elements=_plain([port.range_text for port in node.public if port.protocol == protocol]),
+            )
+            for protocol in ("tcp", "udp")
+        ),
+    ]
+    if node.ingress is not None:
+        sets += _policy_sets(node, node.ingress)
+    return FirewallView(sets=sets, policy=node.ingress is not None)
+
+
+def _plain(values: Sequence[object]) -> list[tuple[str, str]]:
+    return [(str(value), "") for value in values]
+
+
+def _endpoints(
+    node: NodePlan, directory: Mapping[str, Mapping[str, str]], unknown: str
+) -> list[tuple[str, str]]:
     ips = [directory[peer]["endpoint"].rpartition(":")[0] or unknown for peer in node.peers]
-    return FirewallView(
-        mesh=str(node.network),
-        peer_endpoints=ips,
-        ssh4=[str(source) for source in node.ssh_from if source.version == 4],
-        ssh6=[str(source) for source in node.ssh_from if source.version == 6],
-        tcp_ports=[port.range_text for port in node.public if port.protocol == "tcp"],
-        udp_ports=[port.range_text for port in node.public if port.protocol == "udp"],
-    )
+    # several nodes may stand behind one address; nftables refuses an element that comes twice
+    return _plain([ip for index, ip in enumerate(ips) if ip == unknown or ip not in ips[:index]])
+
+
+def _policy_sets(node: NodePlan, ingress: Sequence[Ingress]) -> list[NamedSet]:
+    def ports(protocol: Literal["tcp", "udp"]) -> list[tuple[str, str]]:
+        return [
+            (f"{each.address} . {port.range_text}", each.source)
+            for each in ingress
+            for port in each.ports
+            if port.protocol == protocol
+        ]
+
+    return [
+        NamedSet(name="mesh_ssh", type="ipv4_addr", elements=_plain(node.ssh_mesh)),
+        NamedSet(
+            name="mesh_all",
+            type="ipv4_addr",
+            elements=[(str(each.address), each.source) for each in ingress if each.everything],
+        ),
+        NamedSet(
+            name="mesh_icmp",
+            type="ipv4_addr",
+            elements=[(str(each.address), each.source) for each in ingress if each.icmp],
+        ),
+        NamedSet(name="mesh_tcp", type="ipv4_addr . inet_service", elements=ports("tcp")),
+        NamedSet(name="mesh_udp", type="ipv4_addr . inet_service", elements=ports("udp")),
+    ]

@@ -127,7 +127,7 @@ def _lost(printed: str) -> int:
     found = re.search(r"(\d+) packets transmitted, (\d+) received", printed)
     assert found, printed
     sent, received = int(found[1]), int(found[2])
-    assert sent > 500, "the ping was over before the change"
+    assert sent > 200, "the ping did not run throughout the change"
     return sent - received
 
 
@@ -195,9 +195,7 @@ def _needles(secret: str) -> list[str]:
 
 def test_no_secret_is_in_plain_anywhere_it_should_not_be(mesh: World, tmp_path: Path) -> None:
     secrets = _secrets(mesh)
-    assert (
-        len(secrets) == 3 * (1 + 2 + 1) + 1 - 3 or len(secrets) >= 10
-    )  # pre-shared keys are common to two nodes
+    assert len(secrets) == 3 * len(NODES) + 1
     log = tmp_path / "events.json"
     mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8080"]))
     places = {

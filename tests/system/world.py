@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
-_SHARED_FOLDERS = ("mesh", "lab", ".venv")
-_COPIED_FILES = ("__main__.py", "Pulumi.yaml")
+_SHARED_FOLDERS = ("mesh", "lab", "tools", "requirements", ".venv")
+_COPIED_FILES = ("__main__.py", "Pulumi.yaml", "Makefile")
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,10 @@ class World:
         for name in _COPIED_FILES:
             (folder / name).write_text((REPOSITORY / name).read_text())
         (folder / "stacks").mkdir()
-        stack = yaml.safe_load((REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text())
-        stack["config"]["hcloud:endpoint"] = f"http://127.0.0.1:{_free_port()}/v1"
-        self.stack_file.write_text(yaml.safe_dump(stack))
+        stack = (REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text()
+        self.stack_file.write_text(
+            re.sub(r"(hcloud:endpoint: http://127.0.0.1:)\d+", rf"\g<1>{_free_port()}", stack)
+        )
         image = REPOSITORY / ".lab" / "image"
         image.mkdir(parents=True, exist_ok=True)
         (folder / ".lab").mkdir()
@@ -56,7 +57,8 @@ class World:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PULUMI_")}
         environment["WGMESH_PULUMI"] = f"{sys.executable} -m lab run"
         result = subprocess.run(
-            words, cwd=self.folder, env=environment, check=False, text=True, timeout=timeout,
+            words, cwd=self.folder, env=environment, check=False, timeout=timeout,
+            text=True, errors="replace",  # binary files too are searched for secrets
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         return Run(result.returncode, result.stdout)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from lab.engine.cli.context import CommandError, Session, Stack
-from lab.engine.state.checkpoint import VERSION
+from lab.engine.state.format import refusal, stamp
 from lab.engine.state.model import STACK_TYPE, StateError
 from lab.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret, to_json
 
@@ -126,7 +126,7 @@ def export_state(
                     if n in record
                 }
             )
-    text = json_module.dumps({"version": VERSION, "deployment": deployment}, indent=4)
+    text = json_module.dumps({**stamp(deployment), "deployment": deployment}, indent=4)
     if file is None:
         print(text)
     else:
@@ -147,13 +147,13 @@ def import_state(
     stack = _session(cwd, stack_name).stack()
     try:
         document = json_module.loads(file.read_text() if file else sys.stdin.read())
-        version, deployment = document["version"], document["deployment"]
+        refused, deployment = refusal(document), document["deployment"]
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}; nothing was changed") from None
     except (ValueError, KeyError, TypeError):
         raise CommandError("what is to be imported is no exported state; nothing was changed") from None
-    if version != VERSION:
-        raise CommandError(
-            f"the exported state has version {version}, this engine reads {VERSION}; nothing was changed"
-        )
+    if refused:
+        raise CommandError(f"the exported state {refused}; nothing was changed")
     prefix = f"urn:pulumi:{stack.name}::{stack.session.project.name}::"
     foreign = [r["urn"] for r in deployment.get("resources") or [] if not r["urn"].startswith(prefix)]
     if foreign and not force:

@@ -145,6 +145,7 @@ class Deployment:
         await self._wait_if_stopped()
         if self._broken & self._needed(goal, provider):
             self._broken.add(urn)
+            self.generator.keep(urn, goal)
             return Registered(ResourceState(urn=urn, type=goal.type, custom=goal.custom), skipped=True)
         async with self._deciding:
             await self._wait_if_stopped()

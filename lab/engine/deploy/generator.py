@@ -81,6 +81,11 @@ class Generator:
         """Whether a delete step for this record has been decided."""
         return urn in self._sets.deleted
 
+    def keep(self, urn: str, goal: Goal) -> None:
+        """Count a resource as asked for although nothing is done to it: what it needs has failed."""
+        old = self._find_old(urn, goal)
+        self._sets.registered.update({urn} if old is None else {urn, old.urn})
+
     def forget_registrations(self) -> None:
         """Count nothing as claimed: everything is to be deleted."""
         self._sets.registered.clear()

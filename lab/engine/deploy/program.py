@@ -49,8 +49,6 @@ class Program:
             "PULUMI_CONFIG": json.dumps(config.values),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(config.secret_keys)),
             "PYTHONUNBUFFERED": "1",
-            # gRPC tells of each connection that ends, on stderr, where only the program should speak
-            "GRPC_VERBOSITY": os.environ.get("GRPC_VERBOSITY", "NONE"),
         }
         # what opens the state is the engine's business, not the program's
         environment.pop("PULUMI_CONFIG_PASSPHRASE", None)

@@ -18,7 +18,7 @@ def mark_outputs(
 
 def _mark(output: Any, source: Any) -> Any:
     if isinstance(source, Secret):
-        return mark_secret(output)
+        return mark_secret(_mark(output, source.value))
     if isinstance(output, Mapping) and isinstance(source, Mapping):
         return {name: _mark(value, source.get(name)) for name, value in output.items()}
     if isinstance(output, list) and isinstance(source, list) and len(output) == len(source):

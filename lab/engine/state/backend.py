@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from lab.engine.state.checkpoint import VERSION
+from lab.engine.state.format import refusal, stamp
 from lab.engine.state.model import StateError
 
 __all__ = ["Backend", "LockedError"]
@@ -68,17 +68,15 @@ class Backend:
         path = self._file(project, stack)
         try:
             document = json.loads(path.read_text())
-            version, checkpoint = document["version"], document["checkpoint"]
+            refused, checkpoint = refusal(document), document["checkpoint"]
         except FileNotFoundError:
             raise StateError(f"no stack named '{stack}' found") from None
         except (ValueError, KeyError, TypeError):
             raise StateError(
                 f"{path} is not a readable state (left as it is); the one before it is {path.name}.bak"
             ) from None
-        if version != VERSION:
-            raise StateError(
-                f"{path} has version {version}, and this engine reads version {VERSION}; it is left as it is"
-            )
+        if refused:
+            raise StateError(f"{path} {refused}; it is left as it is")
         deployment: dict[str, Any] = checkpoint.get("latest") or {}
         return deployment
 
@@ -90,7 +88,7 @@ class Backend:
         checkpoint = {"stack": f"organization/{project}/{stack}", "latest": deployment}
         fresh = path.with_suffix(f".{os.getpid()}.new")
         with fresh.open("w") as file:
-            json.dump({"version": VERSION, "checkpoint": checkpoint}, file, separators=(",", ":"))
+            json.dump({**stamp(deployment), "checkpoint": checkpoint}, file, separators=(",", ":"))
             file.flush()
             os.fsync(file.fileno())
         if path.exists():

@@ -1,4 +1,4 @@
-"""A stack's state as JSON: Pulumi's deployment, version 3.
+"""A stack's state as JSON: Pulumi's deployment (format.py says which version).
 
 Each resource's JSON is kept until the resource changes, ciphertexts included, so that saving after every
 step costs what the step changed and unchanged secrets keep their ciphertext.
@@ -16,7 +16,6 @@ from lab.engine.values import Secret, from_json, to_json
 
 __all__ = ["Checkpoint", "SecretsProvider", "now"]
 
-VERSION: Final = 3
 _ENGINE: Final = "v3.260.0"  # the engine whose format this is
 _MAGIC: Final = "7dff0d166258e7f1d265e8e044021ea087795d58a0c6415ab6fe8b7c790e447f"
 
@@ -93,7 +92,7 @@ class Checkpoint:
     def _seal(self, secret: Secret) -> Mapping[str, str]:
         known = self._sealed.get(id(secret))
         if known is None or known[0] is not secret:
-            inner = to_json(secret.value, self._seal)
+            inner = to_json(secret.value, _sealed_inside)
             known = (secret, {"ciphertext": self._crypter.encrypt(json.dumps(inner))})
             self._sealed[id(secret)] = known
         return known[1]
@@ -123,11 +122,21 @@ class Checkpoint:
 
     def _unseal(self, value: Mapping[str, Any]) -> Secret:
         if "plaintext" in value:
-            return Secret(from_json(json.loads(value["plaintext"]), self._unseal))
+            return _unsealed_inside(value)
         plaintext = json.loads(self._crypter.decrypt(value["ciphertext"]))
-        secret = Secret(from_json(plaintext, self._unseal))
+        secret = Secret(from_json(plaintext, _unsealed_inside))
         self._sealed[id(secret)] = (secret, {"ciphertext": value["ciphertext"]})
         return secret
+
+
+def _sealed_inside(secret: Secret) -> dict[str, str]:
+    """A secret in a secret is not encrypted again, but has the same words (Pulumi's NopEncrypter)."""
+    return {"ciphertext": json.dumps(to_json(secret.value, _sealed_inside))}
+
+
+def _unsealed_inside(value: Mapping[str, Any]) -> Secret:
+    text = value["plaintext"] if "plaintext" in value else value["ciphertext"]
+    return Secret(from_json(json.loads(text), _unsealed_inside))
 
 
 def dump_resource(resource: ResourceState, seal: Callable[[Secret], Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The life of a host, as its root user and as the cloud see it."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,16 @@ def test_reboot_from_inside_comes_back_by_itself(one: Host) -> None:
     assert one.record()["supervisor"] == before["supervisor"]
     assert one.inside("ls /root/kept /run/forgotten 2>/dev/null || true") == "/root/kept"
     assert one.inside("ip -4 -o address show eth0 | cut -d' ' -f7") == f"{one.address}/32"
+
+
+def test_a_command_under_way_in_a_host_that_reboots_ends_with_it(one: Host) -> None:
+    before = one.record()
+    words = one.world.lab.enter("one", ["sleep", "300"])
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL) as sleeping:
+        one.run("systemctl reboot")
+        wait(lambda: one.record()["leader"] != before["leader"])
+        assert sleeping.wait(timeout=60) != 0
+    one.wait_booted()
 
 
 def test_poweroff_from_inside_stays_off_and_start_keeps_the_disk(two: Host) -> None:

@@ -23,12 +23,14 @@ from lab.engine.provider import (
 from lab.engine.providers.command import copy, local, remote
 from lab.engine.providers.command.dial import with_defaults
 from lab.engine.providers.diffs import compare
+from lab.engine.values import mark_secret
 
 __all__ = ["CommandProvider"]
 
 _LOCAL: Final = "command:local:Command"
 _REMOTE: Final = "command:remote:Command"
 _COPY: Final = "command:remote:CopyToRemote"
+_CREDENTIALS: Final = {"password", "privateKey", "privateKeyPassword"}
 _REQUIRED: Final = {_LOCAL: (), _REMOTE: ("connection",), _COPY: ("connection", "remotePath", "source")}
 
 Runner = Callable[[str, Values, Values], Awaitable[dict[str, str]]]
@@ -56,7 +58,7 @@ class CommandProvider(Provider):
             if name not in inputs
         ]
         if isinstance(inputs.get("connection"), Mapping):
-            inputs["connection"] = with_defaults(inputs["connection"])
+            inputs["connection"] = _sealed(with_defaults(inputs["connection"]))
         if type_ == _COPY:
             failures += copy.refusals(inputs)
         return CheckResult(inputs=inputs, failures=failures)
@@ -116,3 +118,13 @@ class CommandProvider(Provider):
             return {name: former.get(name, "") for name in ("stdout", "stderr")}
         runner: Runner = local.run if type_ == _LOCAL else remote.run
         return await runner(command, inputs, former)
+
+
+def _sealed(connection: Mapping[str, Any]) -> dict[str, Any]:
+    """Mark a connection's credentials, as the real provider does: whole or not, each is a secret."""
+    sealed = {
+        name: mark_secret(value) if name in _CREDENTIALS else value for name, value in connection.items()
+    }
+    if isinstance(connection.get("proxy"), Mapping):
+        sealed["proxy"] = _sealed(connection["proxy"])
+    return sealed

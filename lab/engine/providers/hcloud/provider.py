@@ -141,15 +141,16 @@ class HcloudProvider(Provider):
         kind = self._kind(type_)
         wanted = plain(inputs)
         if preview:
-            return "", {**dict.fromkeys(kind.computed, UNKNOWN), **kind.planned(wanted)}
+            return "", {"id": UNKNOWN, **dict.fromkeys(kind.computed, UNKNOWN), **kind.planned(wanted)}
         what = f"{kind.noun} {wanted.get('name', urn.rsplit('::', 1)[1])}"
         made = await self._call(what, "create", lambda client: kind.create(client, wanted))
         try:
             await self._call(what, "create", lambda _client: made.finish())
             outputs = await self._call(what, "read", lambda client: kind.read(client, made.id, wanted))
         except ProviderError as error:
-            raise PartialFailureError(str(error), id=made.id, outputs=kind.planned(wanted)) from error
-        return made.id, outputs
+            known = {"id": made.id, **kind.planned(wanted)}
+            raise PartialFailureError(str(error), id=made.id, outputs=known) from error
+        return made.id, {"id": made.id, **outputs}
 
     async def update(self, old: Resource, news: Values, *, preview: bool) -> Values:
         """Change it in place."""
@@ -159,7 +160,8 @@ class HcloudProvider(Provider):
             return {**old.outputs, **kind.planned(after)}
         what = f"{kind.noun} {after.get('name', old.id)}"
         await self._call(what, "update", lambda client: kind.update(client, old.id, before, after))
-        return await self._call(what, "read", lambda client: kind.read(client, old.id, after))
+        outputs = await self._call(what, "read", lambda client: kind.read(client, old.id, after))
+        return {"id": old.id, **outputs}
 
     async def read(self, resource: Resource) -> ReadResult | None:
         """Look it up; inputs follow what the cloud says."""
@@ -178,7 +180,7 @@ class HcloudProvider(Provider):
             else value
             for name, value in resource.inputs.items()
         }
-        return ReadResult(id=resource.id, inputs=inputs, outputs=outputs)
+        return ReadResult(id=resource.id, inputs=inputs, outputs={"id": resource.id, **outputs})
 
     async def delete(self, resource: Resource) -> None:
         """Remove it; gone already is fine."""
@@ -237,7 +239,8 @@ class _ClosedError(HCloudException):
 
 def _comparable(kind: Kind, old: Values, new: Values) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return old and new inputs such that what differs is what is to be changed."""
-    before, after = plain(old), plain(new)
+    # the real provider leaves defaults out of its inputs
+    before, after = {**kind.defaults, **plain(old)}, plain(new)
     for name, value in before.items():
         kept = name not in after and name in kind.kept
         equal = name in after and meaning(kind, name, value) == meaning(kind, name, after[name])

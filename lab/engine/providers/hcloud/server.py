@@ -176,13 +176,11 @@ class Server(Kind):
 
 
 def _change_type(server: Any, new: Mapping[str, Any]) -> None:
-    """Change the type; the API wants the server off for that."""
+    """Change the type; the API wants the server off for that, and starts it again by itself."""
     if server.status == "running":
         settle([server.power_off()])
     kind = ServerType(name=new["serverType"])
     settle([server.change_type(kind, upgrade_disk=not new["keepDisk"])])
-    # the API's documentation says that it starts the server again; asking for it changes nothing then
-    settle([server.power_on()])
 
 
 def _set_backups(server: Any, *, wanted: bool) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from lab.engine.provider import UNKNOWN, Archive, Asset, Provider, ProviderError, Resource
 from lab.engine.providers import PROVIDERS
+from lab.engine.values import Secret
 from tests.lab.engine.providers.sshd import PASSWORD, Sshd, sshd
 
 COMMAND = "command:remote:Command"
@@ -370,3 +371,13 @@ def test_a_folders_digest_follows_names_and_contents(files: tuple[Path, Path]) -
     (source / "a").write_text("changed")
     third = Archive.of(sha256="", path=str(source))
     assert len({first.sha256, second.sha256, third.sha256, ""}) == 4
+
+
+def test_credentials_are_secrets_of_their_own() -> None:
+    """As in the real provider's state, which would otherwise see a change of every connection."""
+    proxy = {"host": "b", "password": "p"}
+    given = {"host": "a", "privateKey": "k", "proxy": proxy}
+    checked = asyncio.run(PROVIDERS["command"]().check(URN, COMMAND, None, {"connection": given}))
+    connection = checked.inputs["connection"]
+    assert (connection["host"], connection["privateKey"]) == ("a", Secret("k"))
+    assert connection["proxy"]["password"] == Secret("p")

@@ -1,5 +1,6 @@
 """Each resource's life on the lab's cloud, by the provider's own methods."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,7 +62,9 @@ def test_an_automatic_name_is_kept_and_a_successor_can_be_made_first(play: Play)
 def test_placement_group(play: Play) -> None:
     async def scenario(stack: Stack) -> None:
         made = await stack.create("PlacementGroup", "g", name="g", type="spread")
-        assert made.outputs == {"name": "g", "type": "spread", "labels": {}, "servers": []}
+        assert made.outputs == {
+            "id": made.id, "name": "g", "type": "spread", "labels": {}, "servers": [],
+        }  # fmt: skip
         renamed = await stack.update(made, name="h", type="spread", labels={"x": "y"})
         assert (renamed.outputs["name"], renamed.outputs["labels"]) == ("h", {"x": "y"})
         assert await is_gone(stack, renamed)
@@ -295,6 +298,19 @@ def test_drift_shows_as_a_difference(play: Play, cloud: Cloud) -> None:
         found = await stack.diff(seen, **news, labels={"a": "b"})
         assert found.detailed["labels.a"].kind == DiffKind.UPDATE
         assert (await stack.update(seen, **news, labels={"a": "b"})).outputs["labels"] == {"a": "b"}
+        assert await is_gone(stack, made)
+
+    play(scenario)
+
+
+def test_inputs_without_defaults_are_the_same_as_with_them(play: Play) -> None:
+    """The real provider's inputs, in a state that was imported."""
+
+    async def scenario(stack: Stack) -> None:
+        made = await server(stack, "bare")
+        bare = {name: value for name, value in made.inputs.items() if name not in made.inputs["__defaults"]}
+        imported = replace(made, inputs={**bare, "__defaults": []})
+        assert not (await stack.provider.diff(imported, made.inputs, ())).changes
         assert await is_gone(stack, made)
 
     play(scenario)

@@ -55,8 +55,8 @@ def test_network(play: Play) -> None:
             "Network", "n", name="n", ipRange="10.0.0.0/16", labels={"a": "b"}, deleteProtection=True
         )
         assert made.outputs == {
-            "name": "n", "ipRange": "10.0.0.0/16", "labels": {"a": "b"}, "deleteProtection": True,
-            "exposeRoutesToVswitch": False,
+            "id": made.id, "name": "n", "ipRange": "10.0.0.0/16", "labels": {"a": "b"},
+            "deleteProtection": True, "exposeRoutesToVswitch": False,
         }  # fmt: skip
         made = await stack.update(made, name="m", ipRange="10.0.0.0/16", exposeRoutesToVswitch=True)
         assert (made.outputs["name"], made.outputs["labels"]) == ("m", {})
@@ -94,7 +94,7 @@ def test_a_server_in_a_network(play: Play) -> None:
         made = await stack.create("ServerNetwork", "in", serverId="7", networkId=network.id)
         assert made.id == f"7-{network.id}"
         assert made.outputs == {
-            "serverId": 7, "networkId": int(network.id), "ip": "10.0.1.2", "aliasIps": [],
+            "id": made.id, "serverId": 7, "networkId": int(network.id), "ip": "10.0.1.2", "aliasIps": [],
             "macAddress": "86:00:00:00:00:01",
         }  # fmt: skip
         made = await stack.update(made, serverId="7", networkId=network.id, aliasIps=["10.0.1.9", "10.0.1.8"])

@@ -1,0 +1,30 @@
+"""The stack file as typed, validated models. Every mistake is reported at once, before anything happens."""
+
+from mesh.settings.models import (
+    EVERY_NODE,
+    Defaults,
+    Node,
+    PolicyRule,
+    PolicyTest,
+    PortRange,
+    Rollout,
+    Settings,
+    Ssh,
+)
+from mesh.settings.parser import parse_settings
+from mesh.settings.problems import Problem, SettingsError
+
+__all__ = [
+    "EVERY_NODE",
+    "Defaults",
+    "Node",
+    "PolicyRule",
+    "PolicyTest",
+    "PortRange",
+    "Problem",
+    "Rollout",
+    "Settings",
+    "SettingsError",
+    "Ssh",
+    "parse_settings",
+]

@@ -1,0 +1,124 @@
+"""Reads the value of `wireguard-mesh:mesh`, and words everything that is wrong with it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from mesh.settings.checks import CHECKS
+from mesh.settings.models import Defaults, Model, Settings
+from mesh.settings.problems import Problem, SettingsError, nearest, path_text, show
+from mesh.settings.raw import Finding
+
+__all__ = ["parse_settings"]
+
+
+def parse_settings(raw: object, *, where: str = "mesh") -> Settings:
+    """Check the value of `wireguard-mesh:mesh` and return it as settings.
+
+    `where` is what the paths in messages start with. Raises `SettingsError` with every problem.
+    """
+    if not isinstance(raw, Mapping):
+        problem = Problem(path=where, message=f"{show(raw)} is not a mapping with cidr and nodes")
+        raise SettingsError((problem,))
+    findings: list[Finding] = []
+    settings: Settings | None = None
+    try:
+        settings = Settings.model_validate(_with_defaults(raw))
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_context=True)
+        # a key that is no text is reported by the check of names
+        findings += [_finding(each) for each in details if "[key]" not in each["loc"]]
+    for check in CHECKS:
+        findings += check(raw)
+    if findings or settings is None:
+        ordered = sorted(dict.fromkeys(findings), key=lambda finding: _place(raw, finding[0]))
+        raise SettingsError(
+            tuple(Problem(path=path_text(where, path), message=message) for path, message in ordered)
+        )
+    return settings
+
+
+def _with_defaults(raw: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Give every node the defaults it does not override, wherever both have the right shape.
+
+    A default that is wrong is reported once, where it stands, and not again for every node.
+    """
+    filled = dict(raw)
+    nodes = raw.get("nodes")
+    if isinstance(nodes, Mapping):
+        defaults = _readable_defaults(raw.get("defaults", {}))
+        filled["nodes"] = {
+            name: {**defaults, **node} if isinstance(node, Mapping) else node for name, node in nodes.items()
+        }
+    return filled
+
+
+def _readable_defaults(given: object) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, field in Defaults.model_fields.items():
+        key = field.alias or name
+        value = given.get(key) if isinstance(given, Mapping) else None
+        try:
+            Defaults.model_validate({key: value})
+        except ValidationError:
+            value = getattr(Defaults(), name)
+        values[key] = value
+    return values
+
+
+def _place(raw: object, path: tuple[int | str, ...]) -> tuple[int, ...]:
+    """Return where a path stands in the file, as numbers that sort; what is not there comes last."""
+    place: list[int] = []
+    for part in path:
+        if isinstance(raw, Mapping):
+            keys = [str(key) for key in raw]
+            place.append(keys.index(str(part)) if str(part) in keys else len(keys))
+            raw = next((value for key, value in raw.items() if str(key) == str(part)), None)
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            place.append(part)
+            raw = raw[part]
+        else:
+            break
+    return tuple(place)
+
+
+_MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
+    "missing": lambda _: "is missing and required",
+    "mesh": lambda details: str(details["ctx"]["text"]),
+    "greater_than_equal": lambda details: f"{show(details['input'])} is below {details['ctx']['ge']}",
+    "less_than_equal": lambda details: f"{show(details['input'])} is above {details['ctx']['le']}",
+    "model_type": lambda details: f"{show(details['input'])} is not a mapping of keys and values",
+    "dict_type": lambda details: f"{show(details['input'])} is not a mapping of node names",
+    "bool_type": lambda details: f"{show(details['input'])} is neither true nor false",
+    "too_short": lambda details: (
+        "is empty; list at least one entry"
+        + (", or leave it out for the default" if details["loc"][0] == "ssh" else "")
+    ),
+}
+
+
+def _finding(details: ErrorDetails) -> Finding:
+    path = details["loc"]
+    if details["type"] == "extra_forbidden":
+        return path, f"is not a known key; {nearest(path[-1], _known_keys(path[:-1]))}"
+    describe = _MESSAGES.get(details["type"])
+    return path, describe(details) if describe else f"{show(details['input'])}: {details['msg']}"
+
+
+def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+    """Return the keys a mapping at this place may have."""
+    model: type[Model] = Settings
+    for part in path:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        found = _model_in(fields[part].annotation) if part in fields else None
+        model = found or model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[Model] | None:
+    """Return the model that a field holds, alone or in a list, a mapping or an option."""
+    if isinstance(annotation, type) and issubclass(annotation, Model):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)

@@ -1,0 +1,33 @@
+"""Reads parts of a stack file that may be wrong elsewhere: what cannot be read is passed over."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic_core import PydanticCustomError
+
+__all__ = ["Finding", "listed", "nodes", "read"]
+
+_T = TypeVar("_T")
+
+Finding = tuple[tuple[int | str, ...], str]
+"""A path below the mesh, and what is wrong there."""
+
+
+def read(field: Callable[[object], _T], value: object) -> _T | None:
+    """Return what a field makes of a value; None when it refuses it."""
+    try:
+        return field(value)
+    except PydanticCustomError:
+        return None
+
+
+def nodes(raw: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the nodes by name, whatever each of them is."""
+    found = raw.get("nodes")
+    return {str(name): node for name, node in found.items()} if isinstance(found, Mapping) else {}
+
+
+def listed(owner: object, key: str) -> list[Any]:
+    """Return the list at a key; an empty one when there is none."""
+    value = owner.get(key) if isinstance(owner, Mapping) else None
+    return value if isinstance(value, list) else []

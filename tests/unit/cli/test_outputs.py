@@ -1,0 +1,55 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh.cli.outputs import CliError, read_outputs
+from tests.unit.cli.stack import NODES, OUTPUTS, engine
+
+
+def test_nodes_come_in_the_order_of_their_addresses(tmp_path: Path) -> None:
+    mesh = read_outputs(engine(tmp_path, OUTPUTS), None)
+    assert list(mesh.nodes) == ["web-1", "db-1"]
+    assert mesh.node("db-1").public_ip == "192.0.2.11"
+    assert mesh.ssh_private_key == OUTPUTS["ssh_private_key"]
+
+
+@pytest.mark.parametrize(("stack", "asked"), [(None, ""), ("prod", " --stack prod")])
+def test_the_engine_is_asked_for_the_stack(tmp_path: Path, stack: str | None, asked: str) -> None:
+    read_outputs(engine(tmp_path, OUTPUTS), stack)
+    assert (tmp_path / "asked").read_text() == f"stack output --json --show-secrets{asked}"
+
+
+def test_a_port_of_its_own_and_being_out_are_read(tmp_path: Path) -> None:
+    nodes = {**NODES, "db-1": {**NODES["db-1"], "ssh_port": 2222.0, "enabled": False}}
+    mesh = read_outputs(engine(tmp_path, {**OUTPUTS, "nodes": nodes}), None)
+    assert [(node.ssh_port, node.enabled) for node in mesh.nodes.values()] == [(22, True), (2222, False)]
+    assert str(mesh.node("db-1").ssh_port) == "2222"
+
+
+@pytest.mark.parametrize("outputs", [{}, {"nodes": NODES}, {"nodes": [], "ssh_private_key": "k"}])
+def test_a_stack_that_was_never_up_says_so(tmp_path: Path, outputs: Any) -> None:
+    with pytest.raises(CliError, match="no mesh yet: bring it up first"):
+        read_outputs(engine(tmp_path, outputs), None)
+
+
+def test_a_node_that_was_never_made_is_named(tmp_path: Path) -> None:
+    nodes = {**NODES, "web-2": {"address": "10.10.0.3", "public_ip": None, "host_key": ""}}
+    with pytest.raises(CliError, match=r"^web-2: not made yet or failed; run `up` again"):
+        read_outputs(engine(tmp_path, {**OUTPUTS, "nodes": nodes}), None)
+
+
+def test_an_engine_that_fails_has_said_why_itself(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="its message is above"):
+        read_outputs(engine(tmp_path, {}, code=1), None)
+
+
+def test_an_engine_that_is_not_installed_is_named() -> None:
+    with pytest.raises(CliError, match="`no-such-engine` is not on PATH; name the engine with --pulumi"):
+        read_outputs("no-such-engine run", None)
+
+
+def test_an_unknown_node_is_answered_with_those_there_are(tmp_path: Path) -> None:
+    mesh = read_outputs(engine(tmp_path, OUTPUTS), None)
+    with pytest.raises(CliError, match="'web-9' is no node of this stack; it has web-1, db-1"):
+        mesh.node("web-9")

@@ -1,0 +1,114 @@
+import asyncio
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mesh.cli.outputs import CliError, MeshOutputs, read_outputs
+from mesh.cli.reach import Reach, measure, table
+from tests.unit.cli.stack import OUTPUTS, engine
+
+REPOSITORY = Path(__file__).parents[3]
+
+# Stands on PATH for the real one: answers as iputils does, from the lines `<node> <address>` of a file.
+PING = """#!/bin/sh
+for address; do :; done
+echo "$WGMESH_NODE $address" >>"$WGMESH_WORLD/tried"
+grep -qx "$WGMESH_NODE $address" "$WGMESH_WORLD/answers" || exit 1
+echo "rtt min/avg/max/mdev = 0.500/0.500/0.500/0.000 ms"
+"""
+
+
+@pytest.fixture
+def mesh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MeshOutputs:
+    (tmp_path / "bin").mkdir()
+    ping = tmp_path / "bin" / "ping"
+    ping.write_text(PING)
+    ping.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    monkeypatch.setenv("WGMESH_WORLD", str(tmp_path))
+    return read_outputs(engine(tmp_path, OUTPUTS), None)
+
+
+VIA = "env WGMESH_NODE={node}"
+
+
+def _measure(mesh: MeshOutputs, folder: Path, answers: str, *, rounds: int = 1) -> Reach:
+    (folder / "answers").write_text(answers)
+    return asyncio.run(measure(mesh, via=VIA, rounds=rounds))
+
+
+def test_every_ordered_pair_is_pinged_from_its_own_node(mesh: MeshOutputs, tmp_path: Path) -> None:
+    reach = _measure(mesh, tmp_path, "web-1 10.10.0.11\ndb-1 10.10.0.2\n")
+    assert reach.complete
+    assert reach.pairs == {("web-1", "db-1"): 0.5, ("db-1", "web-1"): 0.5}
+
+
+def test_one_direction_lost_is_not_complete(mesh: MeshOutputs, tmp_path: Path) -> None:
+    reach = _measure(mesh, tmp_path, "web-1 10.10.0.11\n")
+    assert not reach.complete
+    assert reach.pairs["db-1", "web-1"] is None
+
+
+def test_only_pairs_that_failed_are_tried_again(mesh: MeshOutputs, tmp_path: Path) -> None:
+    _measure(mesh, tmp_path, "web-1 10.10.0.11\n", rounds=3)
+    tried = (tmp_path / "tried").read_text().splitlines()
+    assert sorted(tried) == ["db-1 10.10.0.2"] * 3 + ["web-1 10.10.0.11"]
+
+
+def test_a_node_that_is_out_is_not_asked_for(mesh: MeshOutputs, tmp_path: Path) -> None:
+    out = replace(mesh, nodes={**mesh.nodes, "db-1": replace(mesh.nodes["db-1"], enabled=False)})
+    reach = _measure(out, tmp_path, "")
+    assert reach.complete
+    assert reach.pairs == {}
+    assert not (tmp_path / "tried").exists()
+    console = Console(width=80)
+    with console.capture() as printed:
+        console.print(table(out, reach))
+    assert "db-1" not in printed.get()
+
+
+def test_a_way_in_that_is_not_there_is_named(mesh: MeshOutputs) -> None:
+    with pytest.raises(CliError, match="--via: `no-such-tool` is not on PATH"):
+        asyncio.run(measure(mesh, via="no-such-tool {node}", rounds=1))
+
+
+def test_the_table_shows_time_and_loss(mesh: MeshOutputs) -> None:
+    console = Console(width=80, record=True, file=None, force_terminal=False)
+    reach = Reach(pairs={("web-1", "db-1"): 0.5, ("db-1", "web-1"): None})
+    with console.capture() as printed:
+        console.print(table(mesh, reach))
+    web, db = [line for line in printed.get().splitlines() if line.startswith(("│ web-1", "│ db-1"))]
+    assert "0.5" in web
+    assert "lost" in db
+    assert "10.10.0.11" in printed.get()
+
+
+def _command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mesh", *words, "--pulumi", engine(folder, OUTPUTS)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("answers", "code", "said"),
+    [
+        ("web-1 10.10.0.11\ndb-1 10.10.0.2\n", 0, "all 2 pairs reach each other"),
+        ("web-1 10.10.0.11\n", 1, "error: no answer: db-1 -> web-1"),
+    ],
+)
+def test_the_exit_code_tells_whether_all_reach_all(
+    mesh: MeshOutputs, tmp_path: Path, answers: str, code: int, said: str
+) -> None:
+    (tmp_path / "answers").write_text(answers)
+    result = _command(tmp_path, "reach", "--via", VIA, "--rounds", "1")
+    assert result.returncode == code
+    assert said in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr

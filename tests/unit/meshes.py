@@ -1,0 +1,70 @@
+"""Meshes for tests: keys and endpoints that follow from a node's name, and the documents they give."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from hypothesis import strategies as st
+
+from mesh.plan import KeyNames, MeshPlan, NodePlan, fingerprint, plan_mesh, preshared_key
+from mesh.render import render_document
+from mesh.settings import parse_settings
+
+ROOT = b"r" * 32
+MANAGEMENT = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMzUfO2eM8tJGiBGGlVUNBsd0JBTcPlvDeIRLGMqLY4o"
+
+
+def plan_of(raw: Mapping[str, Any]) -> MeshPlan:
+    return plan_mesh(parse_settings(raw))
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=32).digest()
+
+
+def directory_of(plan: MeshPlan) -> dict[str, dict[str, str]]:
+    """Public facts of every node; the public IP address follows the overlay address."""
+    return {
+        node.name: {
+            "address": str(node.address),
+            "public_key": base64.b64encode(_key(f"public {node.name}")).decode(),
+            "endpoint": f"192.0.{node.address.packed[2]}.{node.address.packed[3]}:{node.port}",
+        }
+        for node in plan.nodes.values()
+    }
+
+
+def key_names_of(node: NodePlan) -> KeyNames:
+    return KeyNames(
+        private=fingerprint(_key(f"private {node.name}")),
+        preshared={
+            peer: fingerprint(preshared_key(ROOT, node.name, peer, node.psk_epoch)) for peer in node.peers
+        },
+    )
+
+
+def documents_of(plan: MeshPlan) -> dict[str, str]:
+    directory = directory_of(plan)
+    return {
+        node.name: render_document(node, directory, key_names_of(node), management_key=MANAGEMENT)
+        for node in plan.nodes.values()
+    }
+
+
+_NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,6}[a-z0-9]", fullmatch=True).filter(
+    lambda name: name != "localhost"
+)
+
+
+@st.composite
+def meshes(draw: st.DrawFn, *, at_least: int = 1) -> dict[str, Any]:
+    """Any mesh of up to eight nodes in 10.10.0.0/24."""
+    names = draw(st.lists(_NAMES, min_size=at_least, max_size=8, unique=True))
+    hosts = draw(st.lists(st.integers(1, 254), min_size=len(names), max_size=len(names), unique=True))
+    ports = st.lists(st.sampled_from(["tcp/80", "tcp/443", "udp/53", "tcp/8000-8100"]), unique=True)
+    nodes = {
+        name: {"address": f"10.10.0.{host}", "public": draw(ports), "forward": draw(st.booleans())}
+        for name, host in zip(names, hosts, strict=True)
+    }
+    return {"cidr": "10.10.0.0/24", "nodes": nodes}

@@ -1,0 +1,161 @@
+"""Runs the program against a monitor that notes what is registered and answers as an engine would."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+from google.protobuf import json_format, struct_pb2
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.proto import resource_pb2
+from pulumi.runtime.stack import run_pulumi_func
+
+from mesh.program import Mesh
+from tests.unit.meshes import plan_of
+
+PROJECT, STACK = "wireguard-mesh", "test"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """One resource as the program asked for it; `object` may hold secret and unknown marks."""
+
+    urn: str
+    request: Any
+
+    @property
+    def type(self) -> str:
+        return str(self.request.type)
+
+    @property
+    def name(self) -> str:
+        return str(self.request.name)
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """The inputs as JSON, with the wire's own marks for secrets and unknowns."""
+        value: dict[str, Any] = json_format.MessageToDict(self.request.object)
+        return value
+
+    @property
+    def dependencies(self) -> set[str]:
+        """The names of the resources this one waits for."""
+        return {str(urn).rpartition("::")[2] for urn in self.request.dependencies}
+
+    @property
+    def deleted_with(self) -> str:
+        return str(self.request.deletedWith).rpartition("::")[2]
+
+    def plain(self) -> list[str]:
+        """All text of the inputs that is not marked secret."""
+        return list(_texts(self.inputs))
+
+
+def is_secret(value: Any) -> bool:
+    return isinstance(value, dict) and value.get(rpc._special_sig_key) == rpc._special_secret_sig
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif is_secret(value):
+        return
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+@dataclass
+class Recording:
+    """Everything one run registered, by name, and what the engine would keep of it."""
+
+    resources: dict[str, Registration] = field(default_factory=dict)
+    state: dict[str, struct_pb2.Struct] = field(default_factory=dict)
+    mesh: Any = None
+
+    def of_type(self, suffix: str) -> list[Registration]:
+        return [each for each in self.resources.values() if each.type.endswith(suffix)]
+
+    def __getitem__(self, name: str) -> Registration:
+        return self.resources[name]
+
+
+class _Nothing(mocks.Mocks):
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        raise AssertionError(f"the program calls no function, but {args.token}")
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> Any:
+        raise AssertionError(f"{args.name} was not answered")
+
+
+class _Monitor(mocks.MockMonitor):
+    def __init__(
+        self, recording: Recording, existing: Mapping[str, struct_pb2.Struct], *, preview: bool
+    ) -> None:
+        super().__init__(_Nothing())
+        self._recording = recording
+        self._existing = existing
+        self._preview = preview
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        parent_type = str(request.parent).split("::")[2] + "$" if request.parent else ""
+        urn = f"urn:pulumi:{STACK}::{PROJECT}::{parent_type}{request.type}::{request.name}"
+        if request.type == "pulumi:pulumi:Stack":
+            urn = f"urn:pulumi:{STACK}::{PROJECT}::{request.type}::{request.name}"
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        assert urn not in {each.urn for each in self._recording.resources.values()}, f"{urn} twice"
+        self._recording.resources[request.name] = Registration(urn, request)
+        answer = self._answer(urn, request)
+        self._recording.state[urn] = answer
+        exists = not self._preview or urn in self._existing
+        number = str(len(request.name) * 1000 + sum(request.name.encode()) % 1000)
+        return resource_pb2.RegisterResourceResponse(
+            urn=urn, id=number if request.custom and exists else "", object=answer
+        )
+
+    def _answer(self, urn: str, request: Any) -> struct_pb2.Struct:
+        """What the resource is afterwards: its inputs, and what only the engine or the cloud can say."""
+        answer = struct_pb2.Struct()
+        answer.CopyFrom(request.object)
+        old = self._existing.get(urn)
+        if request.type == "pulumi:index:Stash":
+            if old is not None and "input" in request.ignoreChanges:
+                answer.CopyFrom(old)
+            else:
+                answer["output"] = request.object["input"] if old is None else old["output"]
+        elif request.type == "hcloud:index/primaryIp:PrimaryIp" and (old is not None or not self._preview):
+            octet = sum(request.name.encode()) % 250 + 1
+            answer["ipAddress"] = f"192.0.2.{octet}"
+        return answer
+
+
+def run(mesh: Mapping[str, Any], *, existing: Recording | None = None, preview: bool = False) -> Recording:
+    """Run the program for one mesh; `existing` is the run before."""
+    recording = Recording()
+    monitor = _Monitor(recording, existing.state if existing else {}, preview=preview)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        mocks.set_mocks(_Nothing(), PROJECT, STACK, preview, monitor=monitor)
+
+        def program() -> None:
+            recording.mesh = Mesh("mesh", plan_of(mesh))
+
+        loop.run_until_complete(run_pulumi_func(program))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+    return recording
+
+
+def value_of(output: pulumi.Output[Any]) -> Any:
+    """What an output holds, once the run is over."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(output.future())
+    finally:
+        loop.close()

@@ -1,0 +1,110 @@
+from typing import Any
+
+import pulumi
+import pytest
+
+from mesh.program.hooks import already_exists, canary_answer, wants_reconnect
+
+RECONNECT = (
+    'error: Process exited with status 75: running " exec python3 x apply":\nstaged\nRECONNECT 3f2a9c\n'
+)
+LOST = "wait: remote command exited without exit status or exit signal"
+
+
+def _args(*errors: str, type_: str = "command:remote:Command", inputs: Any = None) -> pulumi.ErrorHookArgs:
+    return pulumi.ErrorHookArgs(
+        urn="urn:pulumi:s::p::t::web-1-apply",
+        id="",
+        name="web-1-apply",
+        type=type_,
+        new_inputs=inputs,
+        old_inputs=None,
+        old_outputs=None,
+        failed_operation="create",
+        errors=list(errors),
+    )
+
+
+def test_the_agents_word_makes_the_engine_dial_again() -> None:
+    assert wants_reconnect(_args(RECONNECT))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RECONNECT.replace("status 75", "status 70"),
+        RECONNECT + "ROLLED-BACK the self-check failed\n",
+        RECONNECT.replace("RECONNECT", "please RECONNECT"),
+        "Process exited with status 75: a program of its own, without the word",
+        "Process exited with status 1",
+        "dial tcp 192.0.2.1:22: connect: connection refused",
+    ],
+)
+def test_nothing_else_does(error: str) -> None:
+    assert not wants_reconnect(_args(error))
+
+
+def test_a_node_that_never_settles_is_given_up() -> None:
+    assert wants_reconnect(_args(*[RECONNECT] * 12))
+    assert not wants_reconnect(_args(*[RECONNECT] * 13))
+
+
+@pytest.mark.parametrize("error", [LOST, "read tcp: connection reset by peer", "EOF", "Connection lost"])
+def test_a_lost_connection_is_tried_three_times(error: str) -> None:
+    assert wants_reconnect(_args(error, error, error))
+    assert not wants_reconnect(_args(error, error, error, error))
+
+
+def test_only_the_newest_error_decides() -> None:
+    assert not wants_reconnect(_args("Process exited with status 70: ROLLED-BACK late", RECONNECT))
+    assert wants_reconnect(_args(RECONNECT, LOST))
+
+
+def test_a_canary_is_dialled_again_like_any_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    assert canary_answer("web-1")(_args(RECONNECT))
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Process exited with status 70: ROLLED-BACK silence",
+        "dial tcp 192.0.2.1:22: connect: no route to host",
+    ],
+)
+def test_a_canary_that_fails_says_that_the_others_are_spared_and_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    assert not canary_answer("web-1")(_args(error))
+    assert len(said) == 1
+    for words in (
+        "web-1 is the canary (mesh.rollout.canary) and web-1-apply failed",
+        "the files of all other nodes stay as they are",
+        "run up again",
+        "`enabled: false`",
+    ):
+        assert words in said[0]
+
+
+def test_a_taken_name_is_explained_and_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    args = _args(
+        "server name is already used (uniqueness_error)",
+        type_="hcloud:index/server:Server",
+        inputs={"name": "prod-web-1"},
+    )
+    assert not already_exists(args)
+    assert "`hcloud server delete prod-web-1`" in said[0]
+    assert "pulumi import hcloud:index/server:Server web-1-apply" in said[0]
+
+
+def test_any_other_error_of_the_cloud_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    assert not already_exists(_args("resource_limit_exceeded", type_="hcloud:index/server:Server"))
+    assert said == []

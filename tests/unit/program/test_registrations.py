@@ -1,0 +1,232 @@
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.unit.program.recording import Recording, is_secret, run
+
+MESH: dict[str, Any] = {
+    "cidr": "10.10.0.0/24",
+    "nodes": {
+        "web-1": {"address": "10.10.0.1", "public": ["tcp/443"]},
+        "web-2": {"address": "10.10.0.2", "public": ["tcp/443"]},
+        "db-1": {"address": "10.10.0.11", "location": "nbg1"},
+    },
+}
+COMMANDS = ("bootstrap", "agent", "keys", "apply")
+
+
+@pytest.fixture
+def three() -> Recording:
+    return run(MESH)
+
+
+def _of(count: int) -> Recording:
+    return run(
+        {"cidr": "10.10.0.0/24", "nodes": {f"n{i}": {"address": f"10.10.0.{i + 1}"} for i in range(count)}}
+    )
+
+
+def test_dependencies_grow_with_the_nodes_not_with_the_pairs() -> None:
+    def total(count: int) -> int:
+        return sum(len(each.dependencies) for each in _of(count).resources.values())
+
+    five, ten, twenty = total(5), total(10), total(20)
+    assert twenty - ten == 2 * (ten - five)
+
+
+def test_only_the_directory_waits_for_other_nodes(three: Recording) -> None:
+    for each in three.resources.values():
+        owners = {name for name in MESH["nodes"] for other in each.dependencies if other.startswith(name)}
+        own = {name for name in MESH["nodes"] if each.name.startswith(name)}
+        assert owners <= own or each.name == "directory", each.name
+
+
+def test_urns_never_change() -> None:
+    prefix = "urn:pulumi:test::wireguard-mesh::pulumi:pulumi:Stack$wireguard-mesh:index:Mesh"
+    one = run({"cidr": "10.10.0.0/24", "nodes": {"a": {"address": "10.10.0.1"}}})
+    assert sorted(each.urn.removeprefix(prefix) for each in one.resources.values()) == sorted(
+        [
+            "::mesh",
+            "$pulumi:index:Stash::management-key",
+            "$pulumi:index:Stash::preshared-root",
+            "$pulumi:index:Stash::directory",
+            "$hcloud:index/sshKey:SshKey::management",
+            "$hcloud:index/firewall:Firewall::firewall-private",
+            "$hcloud:index/placementGroup:PlacementGroup::spread-0",
+            "$wireguard-mesh:index:Node::a",
+            "$wireguard-mesh:index:Node$pulumi:index:Stash::a-identity",
+            "$wireguard-mesh:index:Node$pulumi:index:Stash::a-host-key",
+            "$wireguard-mesh:index:Node$pulumi:index:Stash::a-first-contact-key",
+            "$wireguard-mesh:index:Node$hcloud:index/primaryIp:PrimaryIp::a-ip",
+            "$wireguard-mesh:index:Node$hcloud:index/server:Server::a-server",
+            "$wireguard-mesh:index:Node$command:remote:Command::a-bootstrap",
+            "$wireguard-mesh:index:Node$command:remote:CopyToRemote::a-agent-file",
+            "$wireguard-mesh:index:Node$command:remote:Command::a-agent",
+            "$wireguard-mesh:index:Node$command:remote:Command::a-keys",
+            "$wireguard-mesh:index:Node$command:remote:Command::a-apply",
+        ]
+    )
+
+
+def test_names_that_look_like_a_nodes_parts_do_not_collide() -> None:
+    names = ["a", "a-agent", "a-host", "a-first-contact", "management", "preshared", "spread", "directory"]
+    nodes = {name: {"address": f"10.10.0.{index}"} for index, name in enumerate(names, start=1)}
+    run({"cidr": "10.10.0.0/24", "nodes": nodes})  # the monitor refuses a URN that comes twice
+
+
+def test_keys_and_connections_are_secret_and_files_are_not(three: Recording) -> None:
+    for node in MESH["nodes"]:
+        for step in (*COMMANDS, "agent-file"):
+            assert is_secret(three[f"{node}-{step}"].inputs["connection"])
+        secret = {step: is_secret(three[f"{node}-{step}"].inputs["stdin"]) for step in COMMANDS}
+        assert secret == {"bootstrap": True, "agent": False, "keys": True, "apply": False}
+        assert is_secret(three[f"{node}-server"].inputs["userData"])
+        for stash in ("identity", "host-key", "first-contact-key"):
+            assert is_secret(three[f"{node}-{stash}"].inputs["input"])
+    assert is_secret(three["management-key"].inputs["input"])
+    assert is_secret(three["preshared-root"].inputs["input"])
+    assert not is_secret(three["directory"].inputs["input"])
+
+
+def _secret_words(recording: Recording) -> set[str]:
+    """Every secret of the run in the forms it could leak in."""
+    words = set()
+    for each in recording.of_type(":Stash"):
+        value = each.inputs["input"]
+        if is_secret(value):
+            # of an OpenSSH key file the lines that hold the private half; of a WireGuard key all
+            words |= {line for line in value["value"].splitlines() if not line.startswith("-----")}
+    for each in recording.of_type(":Command"):
+        if each.name.endswith("-keys"):
+            words |= {part for part in each.inputs["stdin"]["value"].split('"') if len(part) == 44}
+    return {word for word in words if len(word) > 20}
+
+
+def test_no_secret_is_in_an_input_that_is_not_secret(three: Recording) -> None:
+    words = _secret_words(three)
+    assert len(words) > 20
+    for each in three.resources.values():
+        for text in each.plain():
+            assert not [word for word in words if word in text], each.name
+
+
+def test_commands_live_and_die_with_their_server(three: Recording) -> None:
+    for node in MESH["nodes"]:
+        server = f"{node}-server"
+        server_id = three[f"{node}-apply"].inputs["triggers"]
+        for step in (*COMMANDS, "agent-file"):
+            each = three[f"{node}-{step}"]
+            assert each.deleted_with == server
+            assert each.inputs["triggers"] == server_id
+            assert server in each.dependencies
+            assert "delete" not in each.inputs
+    assert len({three[f"{node}-apply"].inputs["triggers"][0] for node in MESH["nodes"]}) == 3
+
+
+def test_steps_of_a_node_come_one_after_the_other(three: Recording) -> None:
+    order = [
+        "web-1-server",
+        "web-1-bootstrap",
+        "web-1-agent-file",
+        "web-1-agent",
+        "web-1-keys",
+        "web-1-apply",
+    ]
+    for before, after in pairwise(order):
+        assert before in three[after].dependencies
+
+
+def test_commands_keep_quiet_and_pin_the_host_key(three: Recording) -> None:
+    for each in three.of_type(":Command"):
+        assert each.inputs["logging"] == "none"
+        assert each.inputs["addPreviousOutputInEnv"] is False
+        connection = each.inputs["connection"]["value"]
+        first = each.name.endswith("-bootstrap")
+        assert connection["hostKey"].startswith("ecdsa-sha2-nistp256 " if first else "ssh-ed25519 ")
+        assert connection["dialErrorLimit"] == (40 if first else 10)
+        if not first:
+            assert len(each.inputs["create"]) < 80
+
+
+def test_only_another_server_bootstraps_again(three: Recording) -> None:
+    assert set(three["web-1-bootstrap"].request.ignoreChanges) == {
+        "connection",
+        "create",
+        "stdin",
+        "environment",
+    }
+
+
+def test_a_server_is_never_replaced_for_what_only_matters_at_birth(three: Recording) -> None:
+    request = three["web-1-server"].request
+    assert set(request.ignoreChanges) == {"userData", "sshKeys", "image"}
+    assert request.deleteBeforeReplace
+
+
+def test_keys_stay_until_their_generation_changes(three: Recording) -> None:
+    for each in three.of_type(":Stash"):
+        if each.name != "directory":
+            assert list(each.request.ignoreChanges) == ["input"]
+            assert each.request.replacement_trigger.number_value == 1
+
+
+def test_the_directory_holds_public_facts_alone(three: Recording) -> None:
+    facts = three["directory"].inputs["input"]
+    assert set(facts) == set(MESH["nodes"])
+    assert set(facts["web-1"]) == {"address", "public_key", "endpoint"}
+    assert facts["db-1"]["address"] == "10.10.0.11"
+    assert facts["db-1"]["endpoint"].endswith(":51820")
+
+
+def test_failed_commands_and_taken_names_are_answered(three: Recording) -> None:
+    for each in three.resources.values():
+        hooks = list(each.request.hooks.on_error)
+        if ":remote:" in each.type:
+            assert hooks == ["wireguard-mesh-reconnect"], each.name
+        elif each.type.startswith("hcloud:"):
+            assert hooks == ["wireguard-mesh-name-taken"], each.name
+        else:
+            assert hooks == []
+
+
+def test_the_cloud_never_limits_who_may_open_ssh(three: Recording) -> None:
+    (rule,) = [rule for rule in three["firewall-tcp443"].inputs["rules"] if rule.get("port") == "22"]
+    assert rule["sourceIps"] == ["0.0.0.0/0", "::/0"]
+    assert [rule["port"] for rule in three["firewall-private"].inputs["rules"] if "port" in rule] == [
+        "22",
+        "51820",
+    ]
+
+
+def test_names_and_labels_make_a_lost_resource_findable(three: Recording) -> None:
+    assert three["db-1-server"].inputs["name"] == "test-db-1"
+    assert three["db-1-server"].inputs["labels"] == {
+        "wireguard-mesh/stack": "test",
+        "wireguard-mesh/node": "db-1",
+    }
+    for each in three.resources.values():
+        if each.type.startswith("hcloud:"):
+            assert each.inputs["name"].startswith("test-")
+            assert each.inputs["labels"]["wireguard-mesh/stack"] == "test"
+
+
+def test_a_second_run_asks_for_exactly_the_same(three: Recording) -> None:
+    again = run(MESH, existing=three)
+    for name, each in again.resources.items():
+        if not (each.type.endswith(":Stash") and "input" in each.request.ignoreChanges):
+            assert each.inputs == three[name].inputs, name
+        assert each.dependencies == three[name].dependencies
+
+
+def test_adding_a_node_changes_only_directory_keys_and_files_of_the_others(three: Recording) -> None:
+    nodes = {**MESH["nodes"], "web-3": {"address": "10.10.0.3", "public": ["tcp/443"]}}
+    after = run({**MESH, "nodes": nodes}, existing=three)
+    changed = {
+        name
+        for name, each in three.resources.items()
+        if each.inputs != after[name].inputs and "input" not in each.request.ignoreChanges
+    }
+    assert changed == {"directory"} | {
+        f"{node}-{step}" for node in MESH["nodes"] for step in ("keys", "apply")
+    }

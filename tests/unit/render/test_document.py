@@ -1,0 +1,103 @@
+import difflib
+import random
+import re
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from mesh.host.document import parse_document
+from mesh.plan import KeyNames
+from mesh.render import UNKNOWN_TEXT, RenderError, render_document
+from tests.unit.meshes import MANAGEMENT, directory_of, documents_of, key_names_of, meshes, plan_of
+
+few = settings(max_examples=30)  # rendering a mesh takes a while, and meshes are alike
+
+PAIR: dict[str, Any] = {
+    "cidr": "10.10.0.0/24",
+    "nodes": {"a": {"address": "10.10.0.1"}, "b": {"address": "10.10.0.2"}},
+}
+
+
+@few
+@given(meshes())
+def test_the_same_mesh_gives_the_same_bytes(mesh: dict[str, Any]) -> None:
+    assert documents_of(plan_of(mesh)) == documents_of(plan_of(mesh))
+
+
+@few
+@given(meshes(), st.randoms(use_true_random=False))
+def test_neither_stack_file_nor_directory_need_an_order(mesh: dict[str, Any], chance: random.Random) -> None:
+    plan = plan_of(mesh)
+    names = list(mesh["nodes"])
+    chance.shuffle(names)
+    shuffled = plan_of({**mesh, "nodes": {name: mesh["nodes"][name] for name in names}})
+    facts = directory_of(plan)
+    for name, text in documents_of(plan).items():
+        node = shuffled.nodes[name]
+        other = {peer: facts[peer] for peer in names}
+        assert render_document(node, other, key_names_of(node), management_key=MANAGEMENT) == text
+
+
+@few
+@given(meshes())
+def test_every_document_is_one_the_agent_takes(mesh: dict[str, Any]) -> None:
+    for text in documents_of(plan_of(mesh)).values():
+        parse_document(text.encode())
+
+
+@few
+@given(meshes())
+def test_no_address_of_the_mesh_is_routed_to_two_peers(mesh: dict[str, Any]) -> None:
+    for text in documents_of(plan_of(mesh)).values():
+        allowed = re.findall(r"^AllowedIPs = (.*)$", text, re.MULTILINE)
+        assert len(set(allowed)) == len(allowed)
+        assert all(network.endswith("/32") for network in allowed)
+        assert f"{re.findall(r'^Address = ([0-9.]*)', text, re.MULTILINE)[0]}/32" not in allowed
+
+
+@few
+@given(meshes(at_least=2))
+def test_adding_a_node_adds_one_peer_and_set_elements_and_a_name(mesh: dict[str, Any]) -> None:
+    *rest, added = mesh["nodes"]
+    before = documents_of(plan_of({**mesh, "nodes": {name: mesh["nodes"][name] for name in rest}}))
+    after = documents_of(plan_of(mesh))
+    address = mesh["nodes"][added]["address"]
+    for name in rest:
+        lines = list(difflib.ndiff(before[name].splitlines(), after[name].splitlines()))
+        new = [line[2:] for line in lines if line.startswith("+ ")]
+        gone = [line[2:] for line in lines if line.startswith("- ")]
+        # an empty set has no element list at all
+        frame = {"", "elements = {", "}"}
+        peer = after[name].split(f"\n# {added}\n", 1)[1].split("\n\n", 1)[0].split("\n==>", 1)[0].splitlines()
+        element = f"            192.0.0.{address.rpartition('.')[2]},"
+        expected = [f"# {added}", *peer, element, f"{address} {added}"]
+        assert [line for line in gone if line.strip() not in frame] == []
+        assert sorted(line for line in new if line.strip() not in frame) == sorted(expected)
+
+
+def test_what_a_preview_cannot_know_reads_so_and_the_rest_is_there() -> None:
+    node = plan_of(PAIR).nodes["a"]
+    directory = directory_of(plan_of(PAIR))
+    directory["b"] |= {"public_key": UNKNOWN_TEXT, "endpoint": UNKNOWN_TEXT}
+    names = KeyNames(private="0" * 16, preshared={"b": UNKNOWN_TEXT})
+    text = render_document(node, directory, names, management_key=UNKNOWN_TEXT)
+    assert text.count(UNKNOWN_TEXT) == 5  # two keys, the endpoint, the firewall's element, the SSH key
+    assert "AllowedIPs = 10.10.0.2/32\n" in text
+    assert "# PrivateKey = key:0000000000000000\n" in text
+
+
+def test_a_peer_the_directory_does_not_know_is_named() -> None:
+    node = plan_of(PAIR).nodes["a"]
+    with pytest.raises(RenderError, match=r"^a: the directory does not know b$"):
+        render_document(node, {"a": directory_of(plan_of(PAIR))["a"]}, key_names_of(node), management_key="k")
+
+
+@given(st.text(max_size=20))
+def test_no_content_can_pass_for_the_start_of_a_file(text: str) -> None:
+    assume("\n" not in text)
+    plan = plan_of(PAIR)
+    node = plan.nodes["a"]
+    with pytest.raises(RenderError, match="authorized_keys line 1 starts with"):
+        render_document(node, directory_of(plan), key_names_of(node), management_key=f"==> {text}")

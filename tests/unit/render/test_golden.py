@@ -1,0 +1,66 @@
+"""What every node is sent, word for word: golden/<case>/mesh.yaml gives golden/<case>/<node>.txt.
+
+After an intended change, `WGMESH_RENEW=1 .venv/bin/python -m pytest tests/unit/render` writes the files
+anew; `git diff` then shows exactly what every node's users would see.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mesh.host.document import FIREWALL, HOSTS, SYSCTL, parse_document
+from mesh.host.firewall import top_level_statements
+from mesh.host.sysctl import parse_sysctls
+from tests.unit.meshes import directory_of, documents_of, key_names_of, plan_of
+
+GOLDEN = Path(__file__).parent / "golden"
+CASES = sorted(path.parent.name for path in GOLDEN.glob("*/mesh.yaml"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_documents_are_as_written_down(case: str) -> None:
+    folder = GOLDEN / case
+    documents = documents_of(plan_of(yaml.safe_load((folder / "mesh.yaml").read_text())))
+    if os.environ.get("WGMESH_RENEW"):
+        for path in folder.glob("*.txt"):
+            path.unlink()
+        for name, text in documents.items():
+            (folder / f"{name}.txt").write_text(text)
+    assert documents == {path.stem: path.read_text() for path in folder.glob("*.txt")}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
+    plan = plan_of(yaml.safe_load((GOLDEN / case / "mesh.yaml").read_text()))
+    directory = directory_of(plan)
+    for name, node in plan.nodes.items():
+        text = (GOLDEN / case / f"{name}.txt").read_text()
+        document = parse_document(text.encode())
+        names = key_names_of(node)
+        assert document.wg.private == names.private
+        assert document.wg.addresses == (f"{node.address}/{node.network.prefixlen}",)
+        assert (document.wg.port, document.wg.mtu) == (node.port, node.mtu)
+        assert [
+            (peer.public_key, peer.preshared, peer.allowed_ips, peer.endpoint, peer.keepalive)
+            for peer in document.wg.peers
+        ] == [
+            (
+                directory[peer]["public_key"],
+                names.preshared[peer],
+                (f"{directory[peer]['address']}/32",),
+                directory[peer]["endpoint"],
+                node.keepalive,
+            )
+            for peer in node.peers
+        ]
+        assert top_level_statements(document.files[FIREWALL]) == [
+            "table inet wgmesh",
+            "delete table inet wgmesh",
+            "table inet wgmesh {}",
+        ]
+        forwarding = parse_sysctls(document.files[SYSCTL], where=name).get("net.ipv4.ip_forward")
+        assert forwarding == ("1" if node.forward else None)
+        everyone = {facts["address"]: other for other, facts in directory.items()}
+        assert dict(line.split() for line in document.files[HOSTS].splitlines()) == everyone
