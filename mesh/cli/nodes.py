@@ -52,7 +52,9 @@ class Agent:
                 return await self._call(node, command, stdin)
             except ConnectionRefusedError:
                 if not left:
-                    raise NodeDownError(f"{node.public_ip} refuses connections to port 22") from None
+                    raise NodeDownError(
+                        f"{node.public_ip} refuses connections to port {node.ssh_port}"
+                    ) from None
                 await asyncio.sleep(1)
         raise AssertionError
 
@@ -66,15 +68,16 @@ class Agent:
         return run
 
     async def _call(self, node: NodeOutputs, command: str, stdin: str) -> AgentRun:
-        known = asyncssh.import_known_hosts(f"{node.public_ip} {node.host_key}\n")
+        pinned = [asyncssh.import_public_key(node.host_key)]
         try:
             async with (
                 asyncio.timeout(_CALL_SECONDS),
                 asyncssh.connect(
                     node.public_ip,
+                    port=node.ssh_port,
                     username="root",
                     client_keys=[self._key],
-                    known_hosts=known,
+                    known_hosts=(pinned, [], []),
                     config=None,
                     agent_path=None,
                     connect_timeout=_CONNECT_SECONDS,
@@ -97,7 +100,7 @@ async def _who_answers(node: NodeOutputs) -> str:
     known = asyncssh.import_public_key(node.host_key).get_fingerprint()
     try:
         shown = await asyncssh.get_server_host_key(
-            node.public_ip, config=None, server_host_key_algs=["ssh-ed25519"]
+            node.public_ip, node.ssh_port, config=None, server_host_key_algs=["ssh-ed25519"]
         )
     except (OSError, asyncssh.Error):
         shown = None

@@ -2,10 +2,13 @@
 
 import base64
 import json
+import re
 import secrets
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +36,23 @@ class Run:
     @property
     def word(self) -> str:
         return self.out.splitlines()[-1].split()[0] if self.out else ""
+
+
+class Pings:
+    """The numbers of the answers that came back."""
+
+    def __init__(self) -> None:
+        self.answered: set[int] = set()
+
+    def read(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            found = re.search(r"icmp_seq=(\d+) ttl=", line)
+            if found:
+                self.answered.add(int(found[1]))
+
+    def lost(self) -> list[int]:
+        """Those that never came, up to the last one that did: what was on its way at the end is no loss."""
+        return sorted(set(range(1, max(self.answered, default=0) + 1)) - self.answered)
 
 
 class Keys:
@@ -102,6 +122,22 @@ class Node:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", "the script did not start"
         return process
+
+    @contextmanager
+    def pinging(self, address: str, interval: float, *, within: Sequence[str] = ()) -> "Iterator[Pings]":
+        """Ping all the while; `within` is a command line that runs ping, say in a namespace."""
+        argv = [*within, "ping", "-n", "-i", str(interval), address]
+        pings = Pings()
+        with subprocess.Popen(
+            self.hosts.lab.enter(self.key, argv), stdout=subprocess.PIPE, text=True
+        ) as running:
+            reader = threading.Thread(target=pings.read, args=[running.stdout])
+            reader.start()
+            try:
+                yield pings
+            finally:
+                self.inside("sleep 0.5; pkill -INT -x ping", check=False)
+                reader.join()
 
     def agent(self, command: str, stdin: str | bytes = "") -> Run:
         return self.ssh(f"exec python3 {AGENT} {command}", stdin)

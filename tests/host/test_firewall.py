@@ -134,7 +134,7 @@ def test_a_mesh_address_cannot_be_probed_from_the_network_outside(plain: Node, h
 
 def test_only_root_reads_the_metadata_of_the_cloud(plain: Node, hosts: Hosts) -> None:
     router = hosts.lab._router
-    router.run("ip", "address", "add", f"{METADATA}/32", "dev", "lo")
+    router.run("ip", "address", "replace", f"{METADATA}/32", "dev", "lo")
     server = ["nsenter", f"--net={router.namespace_path}", "python3", "-m", "http.server"]
     with subprocess.Popen([*server, "--bind", METADATA, "80"], stderr=subprocess.DEVNULL) as running:
         try:
@@ -142,10 +142,9 @@ def test_only_root_reads_the_metadata_of_the_cloud(plain: Node, hosts: Hosts) ->
             wait(lambda: plain.inside(fetch, check=False) == "200", 10)
             refused = plain.inside(f"setpriv --reuid=nobody --clear-groups {fetch} 2>&1", check=False)
             assert "200" not in refused.splitlines()
-            assert "refused" in refused
+            assert "urlopen error" in refused, "turned away at once, not left to wait"
         finally:
             running.terminate()
-            router.run("ip", "address", "del", f"{METADATA}/32", "dev", "lo")
 
 
 def _container(node: Node) -> None:
@@ -183,22 +182,16 @@ def test_tables_of_others_and_their_containers_notice_nothing(
 ) -> None:
     before = _listed(crowded)
     assert before.count("203.0.113.") == 50
-    ping = ["ip", "netns", "exec", "c1", "ping", "-n", "-i", "0.02", "-q", web_2.address]
-    argv = hosts.lab.enter(crowded.key, ["timeout", "-s", "INT", "590", *ping])
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as running:
+    with crowded.pinging(web_2.address, 0.02, within=["ip", "netns", "exec", "c1"]) as pings:
         for number in range(times):
             document = hosts.document("web-1", THREE if number % 2 else PAIR, public=[f"tcp/{2000 + number}"])
             assert crowded.apply(document).word == "CONFIRMED"
             assert _listed(crowded) == before
         assert crowded.agent("apply", hosts.document("web-1", PAIR, public=["tcp/1"])).word == "RECONNECT"
         crowded.wait_idle()
-        crowded.inside("pkill -INT -x ping")
-        printed = running.communicate()[0]
     assert _listed(crowded) == before, "a rollback leaves them alone as well"
-    found = re.search(r"(\d+) packets transmitted, (\d+) received", printed)
-    assert found, printed
-    assert int(found[1]) > 100
-    assert found[1] == found[2], printed
+    assert len(pings.answered) > 100
+    assert pings.lost() == []
 
 
 def _started(node: Node, unit: str, moment: str) -> int:
