@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -45,7 +46,7 @@ class Guard:
         response.headers["RateLimit-Remaining"] = str(int(self._left))
         response.headers["RateLimit-Reset"] = str(int(time.time() + self._most - self._left))
         with self._log.open("a") as log:
-            log.write(f"{request.method} {request.url.path} {response.status_code}\n")
+            log.write(f"{request.method} {quote(request.url.path)} {response.status_code}\n")
         return response
 
     def _refusal(self, request: Request) -> ApiError | None:

@@ -1,7 +1,7 @@
 """The metadata service: what a server may ask about itself at 169.254.169.254.
 
 https://docs.hetzner.cloud, section Server Metadata. Who asks is told by the address the request comes
-from, as the router lets no host speak for another one.
+from: an answer reaches the host that has this address, and no other.
 """
 
 import base64
