@@ -139,26 +139,17 @@ class Journal:
         """Forget what an earlier run left under way; what it was creating only when told so."""
         self._left = [] if creates else [item for item in self._left if item.type == "creating"]
 
-    def mend(self) -> dict[int, ResourceState]:
-        """Take what resources that are gone were to others out of the records that are left.
-
-        A child of one that is gone becomes its grandparent's. Returns the records that changed, by the
-        identity of the one before.
-        """
+    def mend(self) -> None:
+        """Take what resources that are gone were to others out of the records that are left."""
         known: set[str] = set()
-        parents: dict[str, str] = {}
-        changed: dict[int, ResourceState] = {}
         for record in self.base():
-            mended = _mended(record, known, parents)
+            mended = _mended(record, known)
             known.add(record.urn)
-            parents[record.urn] = mended.parent
             if mended is not record:
                 self.update(record, mended)
-                changed[id(record)] = mended
-        return changed
 
 
-def _mended(record: ResourceState, known: set[str], parents: Mapping[str, str]) -> ResourceState:
+def _mended(record: ResourceState, known: set[str]) -> ResourceState:
     properties = {
         name: kept
         for name, urns in record.property_dependencies.items()
@@ -166,7 +157,7 @@ def _mended(record: ResourceState, known: set[str], parents: Mapping[str, str]) 
     }
     mended = replace(
         record,
-        parent=record.parent if record.parent in known else parents.get(record.parent, ""),
+        parent=record.parent if record.parent in known else "",
         dependencies=[urn for urn in record.dependencies if urn in known],
         property_dependencies=properties,
         deleted_with=record.deleted_with if record.deleted_with in known else "",
