@@ -10,7 +10,7 @@ from lab.engine.state.backend import Backend
 from lab.engine.state.secrets import Crypter
 from tests.lab.engine.harness import PASSPHRASE, Project, plain
 
-EXPORTED = Path(__file__).parent / "states" / "exported-by-pulumi.json"
+EXPORTED = Path(__file__).parent / "states" / "pulumi-export.json"
 FOREIGN = {"urn": "urn:pulumi:b::c::d:e:F::g", "type": "d:e:F", "custom": True}
 SAME_PROGRAM = """
 keys = Stash("keys", input={"private": pulumi.Output.secret("c2VjcmV0IGtleQ=="), "port": 51820, "ratio": 0.5,
@@ -104,7 +104,7 @@ def damaged(document: dict[str, Any], how: str) -> str:
         case "cut":
             return json.dumps(document)[:-40]
         case "newer":
-            return json.dumps({**document, "version": 4})
+            return json.dumps({**document, "version": 5})
         case "empty":
             return ""
         case "no urn":
@@ -124,7 +124,7 @@ def damaged(document: dict[str, Any], how: str) -> str:
     [
         ("cut", "is not a readable state"),
         ("empty", "is not a readable state"),
-        ("newer", "has version 4, and this engine reads version 3"),
+        ("newer", "has version 5, and this engine reads versions 3 and 4"),
         ("no urn", "the state is damaged"),
         ("other kind", "the state is damaged"),
         ("unknown key", "does not know novelty"),

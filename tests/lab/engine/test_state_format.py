@@ -42,7 +42,7 @@ def test_a_secret_in_a_secret_is_encrypted_once() -> None:
     crypter = Crypter.create("known")
     inputs = {"connection": Secret({"host": "a", "privateKey": Secret("k")})}
     resource = ResourceState(urn="urn:pulumi:s::p::t::n", type="t", custom=True, inputs=inputs)
-    dumped = Checkpoint(crypter).dump(Snapshot(resources=[resource]))
+    dumped = json.loads(Checkpoint(crypter).encode(Snapshot(resources=[resource])))
     sealed = dumped["resources"][0]["inputs"]["connection"]["ciphertext"]
     assert json.loads(crypter.decrypt(sealed))["privateKey"]["ciphertext"] == '"k"'
     assert Checkpoint(crypter).load(dumped).resources[0].inputs == inputs
