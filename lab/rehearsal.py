@@ -78,18 +78,20 @@ class Rehearsal:
     def down(self) -> int:
         """Destroy the stack through its engine, then stop everything; returns an exit code.
 
+        What is left in the cloud then, made by a run that was killed, goes with the cloud, and is told.
         What cannot be destroyed in order is still stopped: no host outlives this call.
         """
         code = 0
         if self._owner() is not None:
             try:
                 self.start()
-                code = self.run(["destroy", "--yes", "--skip-preview"])
+                code = self._destroy()
             finally:
                 self.stop()
         else:
             self.stop()
         if code == 0:
+            _run_as_root([sys.executable, "-m", "lab.cloud", "forget", "--state", str(self.state / "cloud")])
             (self.state / "owner").unlink(missing_ok=True)
         else:
             print(
@@ -97,6 +99,15 @@ class Rehearsal:
                 "and the next `make up` makes whole what is left in the state",
                 file=sys.stderr,
             )
+        return code
+
+    def _destroy(self) -> int:
+        """Delete every resource, with the program's hooks and today's configuration where it can run."""
+        words = ["destroy", "--yes", "--skip-preview"]
+        code = self.run([*words, "--run-program"])
+        if code != 0:
+            print("trying again without the program, as the state has it", file=sys.stderr)
+            code = self.run(words)
         return code
 
     def run(self, words: Sequence[str]) -> int:

@@ -8,7 +8,7 @@ import typer
 
 from lab.cloud.errors import CloudError
 from lab.cloud.guard import REQUESTS
-from lab.cloud.process import Process
+from lab.cloud.process import Process, forget
 from lab.hosts import HostError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -70,6 +70,13 @@ def stop(*, state: State) -> None:
     """Stop serving; hosts go on running."""
     process = Process(state=state.resolve(), port=0, token="", images=None)
     print("the cloud is stopped" if process.stop() else "the cloud does not run")
+
+
+@app.command("forget")
+def forget_command(*, state: State) -> None:
+    """Remove all that a stopped cloud keeps, and say what was still in it."""
+    for left in forget(state.resolve()):
+        print(f"removed with the cloud, as no state knew it: {left}")
 
 
 @app.command()

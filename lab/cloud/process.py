@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,7 +31,7 @@ from lab.cloud.store import Store
 from lab.hosts import Lab
 from lab.hosts.processes import end, is_alive, start_time
 
-__all__ = ["Process"]
+__all__ = ["Process", "forget"]
 
 _TOKEN_LENGTH: Final = 64  # terraform-provider-hcloud refuses any other
 _START_SECONDS: Final = 30
@@ -148,6 +149,19 @@ class Process:
             end(record["pid"], record["started"])
         self._pid_file.unlink(missing_ok=True)
         return True
+
+
+def forget(state: Path) -> list[str]:
+    """Remove all that a stopped cloud keeps; returns what was still in it, such as `server lab-web-1`.
+
+    Raises `CloudError` while it runs.
+    """
+    if Process(state=state, port=0, token="", images=None).running() is not None:
+        raise CloudError(f"the cloud of {state} runs: stop it first")
+    kept = state / "cloud.json"
+    left = Store(kept).names() if kept.exists() else []
+    shutil.rmtree(state, ignore_errors=True)
+    return left
 
 
 def _server(app: Starlette) -> uvicorn.Server:

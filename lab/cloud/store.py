@@ -50,6 +50,15 @@ class Store:
         for name in _COLLECTIONS:
             self._records[name] = {int(key): record for key, record in kept.get(name, {}).items()}
 
+    def names(self) -> list[str]:
+        """Return every resource as its kind and name: `primary ip lab-web-1`."""
+        return [
+            f"{collection.removesuffix('s').replace('_', ' ')} {record['name']}"
+            for collection, records in self._records.items()
+            for record in records.values()
+            if "name" in record
+        ]
+
     def save(self) -> None:
         """Write everything, whole or not at all."""
         if self._batches:

@@ -188,6 +188,13 @@ class Provider(ABC):
     async def create(self, urn: str, type_: str, inputs: Values, *, preview: bool) -> tuple[str, Values]:
         """Make it; returns id and outputs. In a preview nothing is touched and outputs may be `UNKNOWN`."""
 
+    async def discard(self, type_: str, inputs: Values) -> bool | None:  # noqa: ARG002 - for those that can look
+        """Remove what an interrupted `create` with these inputs made; whether there was anything.
+
+        None where nobody can tell.
+        """
+        return None
+
     @abstractmethod
     async def read(self, resource: Resource) -> ReadResult | None:
         """The resource as it is now; None when it is gone."""

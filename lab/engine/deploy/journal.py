@@ -135,6 +135,14 @@ class Journal:
         self._base.remove(old)
         self._news.remove(old)
 
+    def interrupted_creates(self) -> list[PendingOperation]:
+        """Return the creations that an earlier run began and of which no end is known."""
+        return [item for item in self._left if item.type == "creating"]
+
+    def settle(self, left: PendingOperation) -> None:
+        """Forget one operation of an earlier run: what it left behind is known; the caller saves."""
+        self._left = [item for item in self._left if item is not left]
+
     def settle_left(self, *, creates: bool) -> None:
         """Forget what an earlier run left under way; what it was creating only when told so."""
         self._left = [] if creates else [item for item in self._left if item.type == "creating"]

@@ -9,6 +9,7 @@ from typing import Any, Final
 from lab.engine.deploy.deployment import Deployment
 from lab.engine.deploy.ending import delete_the_rest
 from lab.engine.deploy.generator import BailError
+from lab.engine.deploy.interrupted import discard_interrupted
 from lab.engine.deploy.monitor import serve
 from lab.engine.deploy.program import ORGANIZATION, Program
 from lab.engine.deploy.refresh import refresh
@@ -73,6 +74,7 @@ async def _operate(request: UpdateRequest, deployment: Deployment, interrupted: 
             return deployment.step_failed
     elif not request.preview:
         _warn_of_pending(request, deployment)
+        await discard_interrupted(deployment)
     if request.kind == "destroy" and not request.options.run_program:
         _refuse_delete_hooks(request, deployment)
         await delete_the_rest(deployment)

@@ -24,6 +24,7 @@ class Firewall(Kind):
 
     token = "hcloud:index/firewall:Firewall"  # noqa: S105
     noun = "firewall"
+    collection = "firewalls"
     known = frozenset({"name", "labels", "rules", "applyTos"})
     computed = frozenset({"labels", "applyTos"})
     kept = frozenset({"labels", "applyTos"})

@@ -23,6 +23,7 @@ class Network(Kind):
 
     token = "hcloud:index/network:Network"  # noqa: S105
     noun = "network"
+    collection = "networks"
     required = ("ipRange",)
     known = frozenset({"name", "ipRange", "labels", "deleteProtection", "exposeRoutesToVswitch"})
     replaces = frozenset({"ipRange"})

@@ -29,7 +29,7 @@ from lab.engine.providers.diffs import compare
 from lab.engine.providers.hcloud.firewall import Firewall, FirewallAttachment
 from lab.engine.providers.hcloud.functions import FUNCTIONS
 from lab.engine.providers.hcloud.network import Network, NetworkSubnet, ServerNetwork
-from lab.engine.providers.hcloud.resource import Kind
+from lab.engine.providers.hcloud.resource import Kind, patiently
 from lab.engine.providers.hcloud.server import Server
 from lab.engine.providers.hcloud.shape import meaning, plain, shaped
 from lab.engine.providers.hcloud.simple import PlacementGroup, PrimaryIp, SshKey
@@ -151,6 +151,23 @@ class HcloudProvider(Provider):
             known = {"id": made.id, **kind.planned(wanted)}
             raise PartialFailureError(str(error), id=made.id, outputs=known) from error
         return made.id, {"id": made.id, **outputs}
+
+    async def discard(self, type_: str, inputs: Values) -> bool | None:
+        """Find it by its name, and remove it if it has the very labels it was to get."""
+        kind = self._kind(type_)
+        name, labels = inputs.get("name"), dict(inputs.get("labels") or {})
+        if kind.collection is None or not name:
+            return None
+
+        def work(client: Client) -> bool:
+            found = getattr(client, str(kind.collection)).get_by_name(name)
+            if found is None or dict(found.labels or {}) != labels:
+                return False
+            # it is locked for as long as the cloud still works on it
+            patiently(["locked", "conflict"], lambda: kind.delete(client, str(found.id), inputs), tries=8)
+            return True
+
+        return await self._call(f"{kind.noun} {name}", "remove the half-made", work)
 
     async def update(self, old: Resource, news: Values, *, preview: bool) -> Values:
         """Change it in place."""

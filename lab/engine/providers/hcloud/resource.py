@@ -35,6 +35,8 @@ class Kind(ABC):
     """Pulumi's type."""
     noun: ClassVar[str]
     """What an error calls it."""
+    collection: ClassVar[str | None] = None
+    """The client's name for all of them, for those that are found by their own name."""
     required: ClassVar[tuple[str, ...]] = ()
     """Inputs that must be given."""
     known: ClassVar[frozenset[str]]

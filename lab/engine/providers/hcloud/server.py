@@ -30,6 +30,7 @@ class Server(Kind):
 
     token = "hcloud:index/server:Server"  # noqa: S105
     noun = "server"
+    collection = "servers"
     required = ("serverType",)
     known = frozenset(
         {

@@ -17,6 +17,7 @@ class SshKey(Kind):
 
     token = "hcloud:index/sshKey:SshKey"  # noqa: S105
     noun = "SSH key"
+    collection = "ssh_keys"
     required = ("publicKey",)
     known = frozenset({"name", "publicKey", "labels"})
     replaces = frozenset({"publicKey"})
@@ -56,6 +57,7 @@ class PlacementGroup(Kind):
 
     token = "hcloud:index/placementGroup:PlacementGroup"  # noqa: S105
     noun = "placement group"
+    collection = "placement_groups"
     required = ("type",)
     known = frozenset({"name", "type", "labels"})
     computed = frozenset({"servers"})
@@ -102,6 +104,7 @@ class PrimaryIp(Kind):
 
     token = "hcloud:index/primaryIp:PrimaryIp"  # noqa: S105
     noun = "primary IP"
+    collection = "primary_ips"
     required = ("type",)
     known = frozenset(
         {"name", "type", "assigneeType", "assigneeId", "autoDelete", "location", "labels", "deleteProtection"}
