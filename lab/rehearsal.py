@@ -122,9 +122,7 @@ class Rehearsal:
         environment = self.environment()
         self._select(command, environment)
         self._release_lock_of_the_dead(command, environment)
-        code = subprocess.run(
-            [*command, *words, "--stack", self.stack], cwd=self.project, env=environment, check=False
-        ).returncode
+        code = _run_to_its_end([*command, *words, "--stack", self.stack], self.project, environment)
         if importing and code == 0:
             self._take_over_state()
         return code
@@ -196,6 +194,16 @@ class Rehearsal:
     def _owner(self) -> str | None:
         marker = self.state / "owner"
         return marker.read_text().strip() if marker.exists() else None
+
+
+def _run_to_its_end(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
+    """Run an engine; Ctrl-C is its business, which reaches it too, and ends in an orderly way."""
+    process = subprocess.Popen(command, cwd=folder, env=environment)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
 
 
 def _is_an_engine(pid: int) -> bool:

@@ -4,9 +4,11 @@ Nothing but the SDK is imported here: the program may run in another virtual env
 """
 
 import asyncio
+import ctypes
 import logging
 import os
 import runpy
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,11 +20,20 @@ from pulumi.runtime import settings
 
 EXIT_SAID = 32  # the program has told the user why it failed (pulumi-language-python-exec)
 _THREADS_PER_SLOT = 4
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 _MOMENT = 0.05  # seconds in which what depends on a failed apply has failed, too
 
 
+def _end_with_engine(engine: int) -> None:
+    """Have the kernel end this process when the engine is killed. Raises `SystemExit` if it is gone."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != engine:
+        raise SystemExit(1)
+
+
 def main() -> int:
-    """Run the program; the arguments are addresses, names and flags in a fixed order."""
+    """Run the program; the arguments are the engine's pid, addresses, names and flags in a fixed order."""
+    _end_with_engine(int(sys.argv.pop(1)))
     address, project, stack, organization, dry_run, parallel, root, program = sys.argv[1:9]
     pulumi.runtime.set_all_config(
         pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env()

@@ -53,7 +53,8 @@ class Program:
         # what opens the state is the engine's business, not the program's
         environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
         self._process = await asyncio.create_subprocess_exec(
-            self._python(), "-u", str(_LAUNCHER), self._address, request.project.name, request.stack,
+            self._python(), "-u", str(_LAUNCHER), str(os.getpid()),
+            self._address, request.project.name, request.stack,
             ORGANIZATION, "true" if request.preview else "false", str(request.options.parallel),
             str(request.project.folder), str(main.resolve()),
             cwd=request.project.folder, env=environment, stdin=asyncio.subprocess.DEVNULL,

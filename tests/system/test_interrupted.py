@@ -1,0 +1,121 @@
+"""Runs that are stopped at any moment, and run again: the mesh is whole, and nothing is left over."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.world import World
+
+pytestmark = pytest.mark.hosts
+
+SERVERS = {"lab-db-1", "lab-web-1", "lab-web-2"}
+# What `up` prints when it is about to do something, in the order in which it happens.
+MOMENTS = [
+    *("Updating (lab)", "management-key creating", "spread-0 creating", "web-1-ip creating"),
+    *("web-1-server creating", "web-1-server created", "web-1-bootstrap creating", "web-1-bootstrap created"),
+    *("web-1-agent-file creating", "web-1-agent created", "web-1-keys creating", "web-1-apply creating"),
+    *("web-1-apply: retrying", "web-1-apply created"),
+]
+USUAL = ["web-1-server creating", "web-1-apply: retrying"]
+DESTROYING = ["web-1-server deleting", "web-1-ip deleting"]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    started = world.lab("start")
+    try:
+        assert started.code == 0, started.out
+        yield world
+    finally:
+        world.lab("down")
+
+
+def _stop(world: World, words: list[str], moment: str, number: int) -> None:
+    """Run the engine, and signal it and its wrapper when it prints this."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "lab", "run", *words],
+        cwd=world.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    assert run.stdout is not None
+    for line in run.stdout:
+        if moment in line:
+            time.sleep(0.15)  # into what has just been announced
+            os.killpg(run.pid, number)
+            break
+    else:
+        pytest.fail(f"the run never printed {moment!r}")
+    run.stdout.read()
+    run.wait(timeout=120)
+
+
+def _servers(world: World) -> set[str]:
+    kept = json.loads((world.folder / ".lab" / "cloud" / "cloud.json").read_text())
+    names = [server["name"] for server in kept["servers"].values()]
+    assert len(names) == len(set(names))
+    return set(names)
+
+
+def _whole(world: World) -> None:
+    world.up()
+    reach = world.reach()
+    assert reach.code == 0, reach.out
+    assert _servers(world) == SERVERS
+    assert world.lab("run", "preview", "--expect-no-changes").code == 0
+
+
+def _gone(world: World) -> None:
+    run = world.lab("down")
+    assert run.code == 0, run.out
+    assert "no state knew" not in run.out
+    assert not (world.folder / ".lab" / "cloud").exists()
+    left = [
+        path.parent.name
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if str(world.folder).encode() in _read(path)
+    ]
+    assert left == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has just ended
+        return b""
+
+
+@pytest.mark.parametrize(
+    "moment", [m if m in USUAL else pytest.param(m, marks=pytest.mark.long) for m in MOMENTS]
+)
+def test_up_killed_and_run_again_is_whole(fresh: World, moment: str) -> None:
+    _stop(fresh, ["up", "--yes", "--skip-preview"], moment, signal.SIGKILL)
+    _whole(fresh)
+    _gone(fresh)
+
+
+def test_up_interrupted_once_lets_steps_end_and_is_whole_afterwards(fresh: World) -> None:
+    _stop(fresh, ["up", "--yes", "--skip-preview"], "web-1-bootstrap creating", signal.SIGINT)
+    state = fresh.json("stack", "export")["deployment"]
+    assert not state.get("pending_operations")
+    assert [r for r in state["resources"] if r["urn"].endswith("::web-1-server")]
+    _whole(fresh)
+
+
+def test_up_killed_and_then_taken_down_leaves_nothing(fresh: World) -> None:
+    _stop(fresh, ["up", "--yes", "--skip-preview"], "web-1-server creating", signal.SIGKILL)
+    _gone(fresh)
+
+
+@pytest.mark.parametrize("moment", [DESTROYING[0], pytest.param(DESTROYING[1], marks=pytest.mark.long)])
+def test_destroy_killed_and_run_again_leaves_nothing(fresh: World, moment: str) -> None:
+    fresh.up()
+    _stop(fresh, ["destroy", "--yes", "--skip-preview"], moment, signal.SIGKILL)
+    _gone(fresh)
