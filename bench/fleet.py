@@ -26,6 +26,8 @@ _UP: Final = ("up", "--yes", "--skip-preview")
 _UP_SECONDS: Final = 1800
 _BOOT_SECONDS: Final = 300
 _PING_SECONDS: Final = 120
+_FEWEST_ANSWERS: Final = 100
+"""A second's worth: less is no measurement."""
 
 # Ends when the host has booted and sshd takes connections.
 _READY: Final = (
@@ -37,8 +39,7 @@ _ALL_ANSWER: Final = (
     "timeout {seconds} sh -c 'for to in {addresses}; do "
     "(until ping -n -q -c 1 -W 1 $to >/dev/null 2>&1; do sleep 0.1; done) & done; wait'"
 )
-# Stopped by SIGINT, when it prints its count.
-_PROBE: Final = "exec timeout -s INT {seconds} ping -n -q -i 0.01 {address}"
+_PROBE: Final = "exec timeout -s INT {seconds} ping -n -i 0.01 {address} >/run/bench-ping"
 
 
 class BenchError(Exception):
@@ -163,8 +164,9 @@ class Fleet(World):
         finally:
             for name, _ in probes:
                 self._spawn(name, "pkill -INT -x ping").wait()
-            counts = [process.communicate(timeout=60)[0] for _, process in probes]
-        return sum(_lost(printed) for printed in counts)
+            for _, process in probes:
+                process.wait(timeout=60)
+        return sum(_lost(self.on(name, "cat /run/bench-ping")) for name, _ in probes)
 
     def export(self) -> dict[str, Any]:
         """Return the state."""
@@ -179,10 +181,14 @@ class Fleet(World):
 
 
 def _lost(printed: str) -> int:
-    found = re.search(r"(\d+) packets transmitted, (\d+) received", printed)
-    if found is None:
-        raise BenchError(f"ping printed no count: {printed!r}")
-    return int(found[1]) - int(found[2])
+    """Count the answers that are missing before the last one that came.
+
+    Ping's own count has one too many whenever it is stopped between a packet and its answer.
+    """
+    answered = {int(number) for number in re.findall(r"bytes from .* icmp_seq=(\d+) ", printed)}
+    if len(answered) < _FEWEST_ANSWERS:
+        raise BenchError(f"ping got {len(answered)} answers only: {printed[-500:]!r}")
+    return max(answered) - len(answered)
 
 
 def state_sizes(export: dict[str, Any]) -> dict[str, float]:
