@@ -9,7 +9,7 @@ from mesh.plan import plan_mesh
 from mesh.program import hooks, keys
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
-from mesh.program.node import MeshKeys, Node
+from mesh.program.node import Directory, MeshKeys, Node
 from mesh.settings import Settings
 
 __all__ = ["Mesh"]
@@ -41,13 +41,13 @@ class Mesh(pulumi.ComponentResource):
             name: Node(node, cloud=cloud, shared=shared, opts=child) for name, node in plan.nodes.items()
         }
         facts = {name: node.facts() for name, node in nodes.items()}
-        directory = pulumi.Stash("directory", input=facts, opts=child)
+        directory = Directory.of(pulumi.Stash("directory", input=facts, opts=child))
         agent_file = build_agent(Path("build"))
         reconnect = pulumi.ResourceHookBinding(
             on_error=[pulumi.ErrorHook(hooks.RECONNECT, hooks.wants_reconnect)]
         )
         for node in nodes.values():
-            node.configure(directory.input, agent_file=agent_file, hooks=reconnect)
+            node.configure(directory, agent_file=agent_file, hooks=reconnect)
         self.nodes: dict[str, dict[str, pulumi.Input[str]]] = {
             node.name: {
                 "address": str(node.address),

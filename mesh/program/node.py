@@ -14,7 +14,22 @@ from mesh.program.commands import Commands, Target
 from mesh.program.first_contact import user_data
 from mesh.render import UNKNOWN_TEXT, render_document
 
-__all__ = ["MeshKeys", "Node"]
+__all__ = ["Directory", "MeshKeys", "Node"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directory:
+    """What every node knows of every other one, as text; a value that Pulumi does not look into.
+
+    A plain dict would be searched for outputs once per node: work that grows with the number of pairs.
+    """
+
+    facts: Mapping[str, Mapping[str, str]]
+
+    @staticmethod
+    def of(stash: pulumi.Stash) -> "pulumi.Output[Directory]":
+        """Read it from where it is kept; what a preview cannot know yet reads `<known after up>`."""
+        return stash.input.apply(lambda facts: Directory(facts=_as_text(facts)), run_with_unknowns=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +76,7 @@ class Node(pulumi.ComponentResource):
 
     def configure(
         self,
-        directory: pulumi.Output[Mapping[str, Any]],
+        directory: pulumi.Output[Directory],
         *,
         agent_file: AgentFile,
         hooks: pulumi.ResourceHookBinding,
@@ -99,7 +114,7 @@ class Node(pulumi.ComponentResource):
         self.register_outputs({"public_ip": self.public_ip, "public_key": self.public_key})
         return commands
 
-    def _document(self, directory: pulumi.Output[Mapping[str, Any]]) -> pulumi.Output[str]:
+    def _document(self, directory: pulumi.Output[Directory]) -> pulumi.Output[str]:
         """Render the node's files; what a preview cannot know yet reads `<known after up>`."""
         plan = self._plan
         facts = pulumi.Output.all(
@@ -112,12 +127,12 @@ class Node(pulumi.ComponentResource):
         )
 
         def render(values: Any) -> str:
-            known_directory, private, preshared, management = _as_text(values)
+            known, private, preshared, management = _as_text(values)
             if preshared == UNKNOWN_TEXT:
                 preshared = dict.fromkeys(plan.peers, UNKNOWN_TEXT)
             return render_document(
                 plan,
-                known_directory,
+                known.facts,
                 KeyNames(private=private, preshared=preshared),
                 management_key=management,
             )
