@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CO
 PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview down ssh reach output check test test-long lock
+.PHONY: help setup setup-dev up preview down ssh reach output check test test-long bench lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -57,8 +57,11 @@ test: setup-dev ## run every test but the long enumerations
 test-long: setup-dev ## run the long enumerations too
 	@$(PYTEST)
 
+bench: setup-dev ## measure beside a plain playbook, write docs/benchmarks.md; about an hour
+	@$(SUDO) $(PYTHON) -m bench
+
 lock: setup-dev ## pin requirements/*.in again, with hashes
-	@for name in mesh lab dev; do \
+	@for name in mesh lab dev bench; do \
 		$(PYTHON) -m piptools compile -q --generate-hashes --strip-extras --allow-unsafe \
 			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
 			-o requirements/$$name.txt requirements/$$name.in; done

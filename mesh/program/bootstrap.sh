@@ -13,7 +13,8 @@ ssh-keygen -y -f "$key" >"$key.pub" || fail "the host key on stdin is not a priv
 [ "$(id -u)" = 0 ] || fail "needs root, is $(id -un): connect as root"
 [ -d /run/systemd/system ] || fail "this host does not run systemd, which wireguard-mesh needs"
 
-if command -v cloud-init >/dev/null; then
+# It writes this when it is done without an error. Asking it starts Python, most of what a bootstrap would take.
+if command -v cloud-init >/dev/null && ! grep -qsF '"errors": []' /run/cloud-init/result.json; then
     rc=0
     timeout 600 cloud-init status --wait >/dev/null || rc=$?
     # 2 means it is done with recoverable errors

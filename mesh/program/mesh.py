@@ -10,7 +10,7 @@ from mesh.plan import MeshPlan
 from mesh.program import hooks, keys
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
-from mesh.program.node import MeshKeys, Node
+from mesh.program.node import Directory, MeshKeys, Node
 
 __all__ = ["Mesh"]
 
@@ -42,7 +42,7 @@ class Mesh(pulumi.ComponentResource):
         }
         facts = {name: node.facts() for name, node in nodes.items() if plan.nodes[name].enabled}
         directory = pulumi.Stash("directory", input=facts, opts=child)
-        self._configure(nodes, directory, plan.canary)
+        self._configure(nodes, Directory.of(directory.input), plan.canary)
         self.nodes: dict[str, dict[str, pulumi.Input[str | int | bool]]] = {
             node.name: {
                 "address": str(node.address),
@@ -61,7 +61,9 @@ class Mesh(pulumi.ComponentResource):
         outputs: dict[str, Any] = {"nodes": self.nodes}
         self.register_outputs(outputs)
 
-    def _configure(self, nodes: Mapping[str, Node], directory: pulumi.Stash, canary: str | None) -> None:
+    def _configure(
+        self, nodes: Mapping[str, Node], directory: pulumi.Output[Directory], canary: str | None
+    ) -> None:
         """Declare what runs on the nodes: the canary first, the others once it has committed."""
         agent_file = build_agent(Path("build"))
         reconnect = pulumi.ResourceHookBinding(
@@ -71,7 +73,7 @@ class Mesh(pulumi.ComponentResource):
         if canary is not None:
             answer = pulumi.ErrorHook(hooks.CANARY, hooks.canary_answer(canary))
             first = nodes[canary].configure(
-                directory.input,
+                directory,
                 agent_file=agent_file,
                 hooks=pulumi.ResourceHookBinding(on_error=[answer]),
                 gate=gate,
@@ -79,7 +81,7 @@ class Mesh(pulumi.ComponentResource):
             gate = (first.apply,)
         for name, node in nodes.items():
             if name != canary:
-                node.configure(directory.input, agent_file=agent_file, hooks=reconnect, gate=gate)
+                node.configure(directory, agent_file=agent_file, hooks=reconnect, gate=gate)
 
     def _shared_keys(self) -> MeshKeys:
         management = keys.stored("management-key", keys.ssh_key, parent=self)

@@ -14,7 +14,28 @@ from mesh.program.commands import Commands, Target
 from mesh.program.first_contact import user_data
 from mesh.render import UNKNOWN_TEXT, render_document
 
-__all__ = ["MeshKeys", "Node"]
+__all__ = ["Directory", "MeshKeys", "Node"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Directory:
+    """What every node knows of every other one, as text; a value that Pulumi does not look into.
+
+    A plain dict would be searched for outputs once per node: work that grows with the number of pairs.
+    """
+
+    facts: Mapping[str, Mapping[str, str]]
+
+    @staticmethod
+    def of(kept: pulumi.Output[Mapping[str, Any]]) -> "pulumi.Output[Directory]":
+        """Read it from where it is kept; what a preview cannot know yet reads `<known after up>`."""
+
+        def read(facts: Any) -> Any:
+            if isinstance(facts, pulumi.output.Unknown) or _unknown_for_good(facts):
+                return pulumi.output.UNKNOWN
+            return Directory(facts=_as_text(facts))
+
+        return kept.apply(read, run_with_unknowns=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +82,7 @@ class Node(pulumi.ComponentResource):
 
     def configure(
         self,
-        directory: pulumi.Output[Mapping[str, Any]],
+        directory: pulumi.Output[Directory],
         *,
         agent_file: AgentFile,
         hooks: pulumi.ResourceHookBinding,
@@ -107,12 +128,12 @@ class Node(pulumi.ComponentResource):
         self.register_outputs({"public_ip": self.public_ip, "public_key": self.public_key})
         return commands
 
-    def _alone(self) -> pulumi.Output[Mapping[str, Any]]:
+    def _alone(self) -> "pulumi.Output[Directory]":
         """Return a directory that knows this node only."""
         own: dict[str, Any] = {self._plan.name: self.facts()}
-        return pulumi.Output.from_input(own)
+        return Directory.of(pulumi.Output.from_input(own))
 
-    def _document(self, directory: pulumi.Output[Mapping[str, Any]]) -> pulumi.Output[str]:
+    def _document(self, directory: pulumi.Output[Directory]) -> pulumi.Output[str]:
         """Render the node's files; what a preview cannot know yet reads `<known after up>`."""
         plan = self._plan
         facts = pulumi.Output.all(
@@ -125,22 +146,28 @@ class Node(pulumi.ComponentResource):
         )
 
         def render(values: Any) -> Any:
-            if not pulumi.runtime.is_dry_run() and pulumi.output.contains_unknowns(values):
-                # what should have made it has failed: the engine skips this node, and no text may reach it
+            if _unknown_for_good(values):
                 return pulumi.output.UNKNOWN
-            known_directory, private, preshared, management = _as_text(values)
-            if known_directory == UNKNOWN_TEXT:
-                return pulumi.output.UNKNOWN
+            known, private, preshared, management = _as_text(values)
             if preshared == UNKNOWN_TEXT:
                 preshared = dict.fromkeys(plan.peers, UNKNOWN_TEXT)
             return render_document(
                 plan,
-                known_directory,
+                known.facts,
                 KeyNames(private=private, preshared=preshared),
                 management_key=management,
             )
 
         return facts.apply(render, run_with_unknowns=True)
+
+
+def _unknown_for_good(values: Any) -> bool:
+    """Whether something is missing that no later step of this run will make: what should have, failed.
+
+    The engine skips what needs it; no text with a gap may come into being.
+    """
+    whole = isinstance(values, list) and isinstance(values[0], pulumi.output.Unknown)
+    return whole or (not pulumi.runtime.is_dry_run() and pulumi.output.contains_unknowns(values))
 
 
 def _as_text(value: Any) -> Any:

@@ -78,7 +78,8 @@ class World:
 
     def outputs(self) -> dict[str, Any]:
         """The stack's outputs, secrets in plain."""
-        return self.json("stack", "output", "--json", "--show-secrets")
+        found: dict[str, Any] = self.json("stack", "output", "--json", "--show-secrets")
+        return found
 
     def json(self, *words: str) -> Any:
         result = subprocess.run(

@@ -1,0 +1,1 @@
+"""Measurements against a baseline: `make bench` runs them all and writes docs/benchmarks.md."""
