@@ -17,6 +17,16 @@ class NamedSet:
     type: str
     elements: Sequence[tuple[str, str]]
 
+    @property
+    def interval(self) -> bool:
+        """Whether an element is a network or a range.
+
+        While a table is being replaced, such a set is empty for some microseconds (nf_tables_commit in
+        Linux: the rules change first, then the trees of intervals), and packets are lost on rules that
+        need it. So a set is one only where it must be, and no rule for established traffic uses one.
+        """
+        return any("/" in element or "-" in element for element, _ in self.elements)
+
 
 @dataclass(frozen=True, kw_only=True)
 class FirewallView:
@@ -32,7 +42,6 @@ def firewall_view(node: NodePlan, directory: Mapping[str, Mapping[str, str]], un
     A peer whose endpoint is `unknown` (in a preview) stands in its set as that text.
     """
     sets = [
-        NamedSet(name="mesh", type="ipv4_addr", elements=_plain([node.network])),
         NamedSet(name="peer_endpoints", type="ipv4_addr", elements=_endpoints(node, directory, unknown)),
         NamedSet(
             name="ssh_sources4",
