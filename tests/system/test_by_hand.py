@@ -69,8 +69,12 @@ def test_a_removed_address_is_replaced_and_every_node_learns_the_new_one(mesh: W
     assert address is not None
     _delete(cloud, "lab-db-1")
     address.delete()
+    somebody = cloud.primary_ips.create(
+        "ipv4", "somebody-elses", location=cloud.locations.get_by_name("nbg1")
+    )
     mesh.ok("up", "--yes", "--skip-preview", "--refresh")
     after = mesh.outputs()["nodes"]["db-1"]["public_ip"]
+    somebody.primary_ip.delete()
     assert after != before
     assert f"Endpoint = {after}:51820" in mesh.on("web-1", "cat /etc/wireguard/wg0.conf")
 

@@ -54,7 +54,8 @@ class World:
 
     def command(self, *words: str, timeout: int = 500) -> Run:
         """Run a command in the project folder with this environment's Python first on PATH."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PULUMI_")}
+        foreign = ("PULUMI_", "MAKE", "MFLAGS")  # those of the run that the tests are part of
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
         environment["WGMESH_PULUMI"] = f"{sys.executable} -m lab run"
         result = subprocess.run(
             words, cwd=self.folder, env=environment, check=False, timeout=timeout,
