@@ -11,6 +11,7 @@ from .faults import step
 from .generation import Generation, current_digest, load_link, stage, validate
 from .lock import lock
 from .places import Places
+from .ports import require_free_port
 from .proof import prove_not_locked_out, ssh_session
 from .session import session_start
 from .system import read_json, since_boot
@@ -67,6 +68,7 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     generation = stage(places, document)
     step("staged")
     validate(places, generation)
+    require_free_port(generation.device.port)
     _prove(places, generation)
     step("validated")
     trial = arm(places, generation)

@@ -238,11 +238,12 @@ def test_a_step_that_fails_is_undone_at_once(mesh: Node, hosts: Hosts) -> None:
     assert mesh.status()["state"] == "idle"
 
 
-def test_a_foreign_listener_on_the_port_is_undone_at_once(mesh: Node, hosts: Hosts) -> None:
+def test_a_foreign_listener_on_the_port_is_refused_by_name(mesh: Node, hosts: Hosts) -> None:
     before = mesh.live()
     mesh.inside('systemd-run -q --unit=squat python3 -c "import socket, time\ns = socket.socket(2, 2)\n'
                 "s.bind(('0.0.0.0', 51999))\ntime.sleep(99)\"; sleep 1")  # fmt: skip
     run = mesh.apply(hosts.document("web-1", PAIR, mesh_port=51999))
     mesh.inside("systemctl stop squat")
-    assert run.word == "ROLLED-BACK", run.out
+    assert run.word == "REFUSED", run.out
+    assert "UDP port 51999 is in use" in run.out
     assert mesh.live() == before

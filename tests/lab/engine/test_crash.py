@@ -87,7 +87,8 @@ def survives(project: Project, writes: int) -> bool:
     assert project.run("refresh --yes --skip-preview --clear-pending-creates").code == 0
     assert project.run("up --yes --skip-preview").code == 0
     log += project.log()
-    assert set(alive(log)) == {"a", "b", "c"}
+    # what the killed run had deleted may be deleted once more
+    assert {name for name, count in alive(log).items() if count > 0} == {"a", "b", "c"}
     assert project.run("up --yes --skip-preview --expect-no-changes").code == 0
     assert project.run("destroy --yes --skip-preview").code == 0
     log += project.log()

@@ -1,0 +1,203 @@
+"""What people get wrong, and what they are told: where, what was found, what helps. Never a traceback."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.system.world import World
+
+pytestmark = pytest.mark.hosts
+
+_NODE = "urn:pulumi:lab::wireguard-mesh::wireguard-mesh:index:Mesh$wireguard-mesh:index:Node"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Something that is wrong, what `up` says of it, and how it is put right again."""
+
+    name: str
+    arrange: Callable[[World], object]
+    says: tuple[str, ...]
+    mend: Callable[[World], object]
+
+
+def _stack_file(old: str, new: str) -> Callable[[World], object]:
+    return lambda world: world.stack_file.write_text(world.stack_file.read_text().replace(old, new))
+
+
+def _on(node: str, script: str) -> Callable[[World], object]:
+    return lambda world: world.on(node, script)
+
+
+def _open(node: str, port: str = "tcp/8081") -> Callable[[World], object]:
+    return lambda world: world.edit_mesh(lambda mesh: mesh["nodes"][node].update(public=[port]))
+
+
+def _both(*work: Callable[[World], object]) -> Callable[[World], object]:
+    return lambda world: [each(world) for each in work]
+
+
+def _fault(**fault: object) -> Callable[[World], object]:
+    return lambda world: (world.folder / ".lab" / "cloud" / "faults.json").write_text(json.dumps(fault))
+
+
+def _add(node: str, address: str) -> Callable[[World], object]:
+    return lambda world: world.edit_mesh(lambda mesh: mesh["nodes"].update({node: {"address": address}}))
+
+
+def _nothing(_world: World) -> None:
+    return None
+
+
+_UP = ("-m", "lab", "run", "up", "--yes", "--skip-preview")
+_FULL = """
+cp -a /var/lib/wgmesh /run/kept; mount -t tmpfs -o size=700k none /var/lib/wgmesh
+cp -a /run/kept/. /var/lib/wgmesh; dd if=/dev/zero of=/var/lib/wgmesh/fill bs=1k 2>/dev/null || true
+"""
+_OTHER_KEY = """
+cp -a /etc/ssh/ssh_host_ed25519_key /root/kept-key; rm /etc/ssh/ssh_host_ed25519_key
+ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh
+"""
+_DROP = """
+nft add table inet dropping
+nft add chain inet dropping in '{ type filter hook input priority -300; }'
+nft add rule inet dropping in tcp dport 22 drop
+"""
+
+CASES = [
+    Case(
+        name="token-of-another-project",
+        arrange=_both(_stack_file("lab-token-lab", "bad-token-bad"), _open("web-1")),
+        says=("the token you have provided is invalid (unauthorized): check hcloud:token",),
+        mend=_stack_file("bad-token-bad", "lab-token-lab"),
+    ),
+    Case(
+        name="token-cut-short",
+        arrange=_stack_file("lab-token-lab-token-lab-token", "short"),
+        says=("hcloud:token has 16 characters, and tokens have 64: set it with `pulumi config set --secret",),
+        mend=_stack_file("short", "lab-token-lab-token-lab-token"),
+    ),
+    Case(
+        name="capacity-gone",
+        arrange=_both(_fault(create="resource_unavailable"), _add("web-3", "10.10.0.3")),
+        says=("could not create server lab-web-3", "(resource_unavailable)"),
+        mend=_nothing,
+    ),
+    Case(
+        name="quota-reached",
+        arrange=_both(_fault(create="resource_limit_exceeded"), _add("web-4", "10.10.0.4")),
+        says=("could not create server lab-web-4", "(resource_limit_exceeded)"),
+        mend=_nothing,
+    ),
+    Case(
+        name="disk-full",
+        arrange=_both(_on("web-1", _FULL), _open("web-1", "tcp/8083")),
+        says=("(web-1-apply)", "NO-SPACE /var/lib/wgmesh/generations: less than 4 MB or 32 files free"),
+        mend=_on("web-1", "umount /var/lib/wgmesh"),
+    ),
+    Case(
+        name="port-occupied",
+        arrange=_both(
+            _on("db-1", "systemd-run -q --unit=taker nc -u -l -p 51999; sleep 0.5"),
+            lambda world: world.edit_mesh(lambda mesh: mesh.update(port=51999)),
+        ),
+        says=("(db-1-apply)", "REFUSED /etc/wireguard/wg0.conf: UDP port 51999 is in use by something else"),
+        mend=_on("db-1", "systemctl stop taker"),
+    ),
+    Case(
+        name="host-key-changed",
+        arrange=_both(_on("web-2", _OTHER_KEY), _open("web-2")),
+        says=(
+            "web-2: another host key answers at its address than the one this stack gave it",
+            f"`pulumi up --replace '{_NODE}$hcloud:index/server:Server::web-2-server'`",
+        ),
+        mend=_on("web-2", "cp -a /root/kept-key /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh"),
+    ),
+    Case(
+        name="ssh-refused",
+        arrange=_both(_on("db-1", "systemctl stop ssh ssh.socket || true"), _open("db-1")),
+        says=("db-1: its server answers, but nothing listens for SSH. Start sshd there",),
+        mend=_on("db-1", "systemctl start ssh"),
+    ),
+    Case(
+        name="ssh-dropped",
+        arrange=_both(_on("db-1", _DROP), _open("db-1", "tcp/8082")),
+        says=("db-1: no answer on its SSH port", "`enabled: false` leaves it alone until it is back"),
+        mend=_on("db-1", "nft delete table inet dropping"),
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def mesh(world: World) -> World:
+    world.up()
+    return world
+
+
+def _untroubled(printed: str) -> None:
+    assert "Traceback" not in printed, printed
+
+
+_SLOW = {"ssh-dropped"}  # two minutes of silence
+_PARAMETERS = [
+    pytest.param(case, id=case.name, marks=[pytest.mark.long] if case.name in _SLOW else []) for case in CASES
+]
+
+
+@pytest.mark.parametrize("case", _PARAMETERS)
+def test_a_mistake_is_told_and_once_mended_up_goes_on(mesh: World, case: Case) -> None:
+    case.arrange(mesh)
+    run = mesh.lab("run", "up", "--yes", "--skip-preview")
+    case.mend(mesh)
+    assert run.code == 1, run.out
+    _untroubled(run.out)
+    for words in case.says:
+        assert words in run.out, run.out
+    mesh.up()
+    reach = mesh.reach()
+    assert reach.code == 0, reach.out
+
+
+def test_a_cloud_that_does_not_run_is_named(mesh: World) -> None:
+    mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8090"]))
+    stopped = mesh.command(*_lab_cloud("stop"))
+    assert stopped.code == 0, stopped.out
+    run = mesh.lab("run", "up", "--yes", "--skip-preview")
+    assert run.code == 1
+    _untroubled(run.out)
+    assert re.search(r"no answer from http://127\.0\.0\.1:\d+/v1 .*is it running and reachable\?", run.out)
+    assert mesh.lab("start").code == 0
+    mesh.up()
+
+
+def _lab_cloud(word: str) -> list[str]:
+    return [".venv/bin/python", "-m", "lab.cloud", word, "--state", ".lab/cloud"]
+
+
+def test_a_state_that_cannot_be_opened_is_left_as_it_is(mesh: World) -> None:
+    before = mesh.ok("stack", "export")
+    run = mesh.command("env", "PULUMI_CONFIG_PASSPHRASE=wrong", ".venv/bin/python", *_UP)
+    assert run.code != 0
+    _untroubled(run.out)
+    assert "incorrect passphrase" in run.out
+    assert mesh.ok("stack", "export") == before
+
+
+def test_a_second_run_at_once_is_refused(mesh: World) -> None:
+    mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8091"]))
+    first = subprocess.Popen(
+        [".venv/bin/python", *_UP],
+        cwd=mesh.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert first.stdout is not None
+    assert any("Updating" in line for line in first.stdout)
+    second = mesh.lab("run", "up", "--yes", "--skip-preview")
+    first.stdout.read()
+    assert first.wait(timeout=120) == 0
+    assert second.code != 0
+    _untroubled(second.out)
+    assert "the stack is currently locked by 1 lock(s)" in second.out
