@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from mesh.cli import check, status
-from mesh.cli.outputs import CliError, read_outputs
+from mesh.cli.engine import CliError
+from mesh.cli.outputs import read_outputs
 from mesh.cli.reach import measure, table
 from mesh.cli.shell import ssh
 from mesh.cli.state import read_state

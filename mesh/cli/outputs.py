@@ -1,18 +1,13 @@
 """A stack's outputs, as the commands of day two need them."""
 
-import json
-import shlex
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
-__all__ = ["CliError", "MeshOutputs", "NodeOutputs", "read_outputs"]
+from mesh.cli.engine import CliError, ask
 
-
-class CliError(Exception):
-    """A command cannot go on; the message says where, what was found and what to do."""
+__all__ = ["MeshOutputs", "NodeOutputs", "read_outputs"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +46,7 @@ def read_outputs(pulumi: str, stack: str | None) -> MeshOutputs:
     `pulumi` is the engine's command line as a shell would read it, `stack` the stack's name; None
     for the one that is selected. Raises `CliError`.
     """
-    words = [*shlex.split(pulumi), "stack", "output", "--json", "--show-secrets"]
-    if stack is not None:
-        words += ["--stack", stack]
-    try:
-        result = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        raise CliError(f"`{words[0]}` is not on PATH; name the engine with --pulumi") from None
-    if result.returncode != 0:
-        raise CliError("the engine did not give the stack's outputs; its message is above")
-    return _parse(json.loads(result.stdout))
+    return _parse(ask(pulumi, stack, "stack", "output", "--json", "--show-secrets", what="outputs"))
 
 
 def _parse(outputs: Mapping[str, Any]) -> MeshOutputs:

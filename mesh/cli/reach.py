@@ -9,7 +9,8 @@ from typing import Final
 import asyncssh
 from rich.table import Table
 
-from mesh.cli.outputs import CliError, MeshOutputs, NodeOutputs
+from mesh.cli.engine import CliError
+from mesh.cli.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["Reach", "measure", "table"]
 

@@ -1,14 +1,11 @@
 """What the stack says every node should hold: read from its state, where `up` left it."""
 
 import hashlib
-import json
-import shlex
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mesh.cli.outputs import CliError
+from mesh.cli.engine import CliError, ask
 
 __all__ = ["NodeFiles", "parse_state", "read_state"]
 
@@ -34,16 +31,7 @@ def read_state(pulumi: str, stack: str | None, nodes: Iterable[str]) -> dict[str
     It is what the next preview compares with: a node whose last `up` failed has its former files there,
     one whose files never arrived is left out. `pulumi` is the engine's command line. Raises `CliError`.
     """
-    words = [*shlex.split(pulumi), "stack", "export"]
-    if stack is not None:
-        words += ["--stack", stack]
-    try:
-        result = subprocess.run(words, check=False, stdout=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        raise CliError(f"`{words[0]}` is not on PATH; name the engine with --pulumi") from None
-    if result.returncode != 0:
-        raise CliError("the engine did not give the stack's state; its message is above")
-    return parse_state(json.loads(result.stdout), nodes)
+    return parse_state(ask(pulumi, stack, "stack", "export", what="state"), nodes)
 
 
 def parse_state(state: Mapping[str, Any], nodes: Iterable[str]) -> dict[str, NodeFiles]:

@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from mesh.cli.outputs import CliError, read_outputs
+from mesh.cli.engine import CliError
+from mesh.cli.outputs import read_outputs
 from tests.unit.cli.stack import NODES, OUTPUTS, engine
 
 

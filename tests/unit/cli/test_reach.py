@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mesh.cli.outputs import CliError, MeshOutputs, read_outputs
+from mesh.cli.engine import CliError
+from mesh.cli.outputs import MeshOutputs, read_outputs
 from mesh.cli.reach import Reach, measure, table
 from tests.unit.cli.stack import OUTPUTS, engine
 

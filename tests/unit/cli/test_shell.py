@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from mesh.cli.outputs import CliError, MeshOutputs, read_outputs
+from mesh.cli.engine import CliError
+from mesh.cli.outputs import MeshOutputs, read_outputs
 from mesh.cli.shell import ssh
 from tests.unit.cli.stack import OUTPUTS, engine
 

@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from mesh.cli.outputs import CliError
+from mesh.cli.engine import CliError
 from mesh.cli.state import parse_state
 
 URN = "urn:pulumi:lab::wireguard-mesh::wireguard-mesh:index:Mesh$wireguard-mesh:index:Node$"
