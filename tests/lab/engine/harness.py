@@ -17,7 +17,7 @@ from lab.engine.state.model import urn_name
 PASSPHRASE = "four-words-make-one"
 # made once for this passphrase: deriving a key takes a second
 STACK_FILE = """\
-encryptionsalt: v1:oig+fYqDUJM=:v1:R3fJKzQl/TLheuil:YChUuwrRVZ3V4k3Mm87o6d6PbpjlRg==
+encryptionsalt: v1:EakVyhqSEn0=:v1:CetVXYHoba+DWven:/4AGP2t6B9VG+EbKv9CXpjit5IFIow==
 """
 PRELUDE = (Path(__file__).parent / "cases" / "prelude.py").read_text()
 

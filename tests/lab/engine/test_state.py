@@ -10,7 +10,7 @@ from lab.engine.state.backend import Backend
 from lab.engine.state.secrets import Crypter
 from tests.lab.engine.harness import PASSPHRASE, Project, plain
 
-EXPORTED = Path(__file__).parent / "states" / "pulumi-export.json"
+EXPORTED = Path(__file__).parent / "states" / "pulumi-export.json"  # by Pulumi 3.260 from SAME_PROGRAM
 FOREIGN = {"urn": "urn:pulumi:b::c::d:e:F::g", "type": "d:e:F", "custom": True}
 SAME_PROGRAM = """
 keys = Stash("keys", input={"private": pulumi.Output.secret("c2VjcmV0IGtleQ=="), "port": 51820, "ratio": 0.5,
