@@ -11,7 +11,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CO
 PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev up preview down ssh reach output check test test-long bench lock
+.PHONY: help setup setup-dev image up preview down ssh reach output check test test-long bench lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -49,13 +49,17 @@ check: setup-dev ## lint, types, unit tests
 	@$(PYTHON) -m mypy
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -n 2 -m "not hosts and not long" tests/unit
 
-test: setup-dev ## run every test but the long enumerations
+test: setup-dev image ## run every test but the long enumerations
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
-	@$(PYTEST) -m "not long"
+	@$(PYTEST) -n 2 --dist loadfile -m "not hosts and not long"
+	@$(PYTEST) -m "hosts and not long"
 
-test-long: setup-dev ## run the long enumerations too
+test-long: setup-dev image ## run the long enumerations too
 	@$(PYTEST)
+
+image:
+	@$(SUDO) $(PYTHON) -m lab.hosts image --directory .lab/image
 
 bench: setup-dev ## measure beside a plain playbook, write docs/benchmarks.md; about an hour
 	@$(SUDO) $(PYTHON) -m bench

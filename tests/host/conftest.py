@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.hosts.image import build_image
 from tests.host.nodes import Hosts, Node
 
 IMAGE = Path(__file__).parents[2] / ".lab" / "image"
@@ -14,6 +15,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     """The lab's network and what its hosts share; gone without a trace afterwards."""
     if os.geteuid() != 0:
         pytest.fail("hosts need root: run `make test`, which uses sudo")
+    build_image(IMAGE, "debian-12", print)
     hosts = Hosts(tmp_path_factory.mktemp("hosts"), IMAGE)
     hosts.lab.up()
     yield hosts

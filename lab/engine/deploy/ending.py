@@ -80,46 +80,35 @@ def _refuse_untargeted(deployment: Deployment, deletes: list[Step]) -> None:
 
 
 class _Deletes:
-    """Deletes that wait for one another."""
+    """Deletes in waves: a wave begins when the one before has ended (ScheduleDeletes)."""
 
     def __init__(
         self, deployment: Deployment, snapshot: list[ResourceState], graph: Graph, steps: list[Step]
     ) -> None:
         self._deployment = deployment
         self._steps = {id(step.old): step for step in steps}
-        places = {id(record): index for index, record in enumerate(snapshot)}
-        self._needs = {
-            key: {
-                id(snapshot[place])
-                for place in graph.dependencies(places[key])
-                if id(snapshot[place]) in self._steps
-            }
-            for key in self._steps
-        }
-        self._needed_by = dict.fromkeys(self._steps, 0)
-        for needs in self._needs.values():
-            for key in needs:
-                self._needed_by[key] += 1
+        self._needs: dict[int, set[int]] = {}
+        self._depth: dict[int, int] = {}
+        # a state lists each resource after all that it needs
+        for place, record in enumerate(snapshot):
+            key = id(record)
+            if key in self._steps:
+                around = (id(snapshot[other]) for other in graph.dependencies(place))
+                self._needs[key] = {other for other in around if other in self._steps}
+                self._depth[key] = 1 + max((self._depth[other] for other in self._needs[key]), default=-1)
 
     async def run(self) -> None:
         """Delete; what a resource needs that could not be deleted stays."""
-        running: set[asyncio.Task[int | None]] = set()
-        ready = [key for key, count in self._needed_by.items() if not count]
-        while ready or running:
-            if not self._deployment.failed.is_set():
-                running |= {asyncio.create_task(self._delete(key)) for key in ready}
-            ready = []
-            if not running:
+        kept: set[int] = set()
+        for depth in sorted(set(self._depth.values()), reverse=True):
+            if self._deployment.failed.is_set():
                 return
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                key = task.result()
-                if key is None:
-                    continue
-                for needed in self._needs[key]:
-                    self._needed_by[needed] -= 1
-                    if not self._needed_by[needed]:
-                        ready.append(needed)
+            wave = [key for key, found in self._depth.items() if found == depth]
+            going = [key for key in wave if key not in kept]
+            gone = set(await asyncio.gather(*(self._delete(key) for key in going)))
+            for key in wave:
+                if key not in gone:
+                    kept |= self._needs[key]
 
     async def _delete(self, key: int) -> int | None:
         deployment = self._deployment

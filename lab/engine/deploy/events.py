@@ -8,7 +8,7 @@ from typing import Any, Final
 from lab.engine.deploy.steps import Step
 from lab.engine.state.checkpoint import dump_resource
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState, urn_name
-from lab.engine.values import Secret, to_json
+from lab.engine.values import ASSET_SIGNATURE, SIGNATURE, Secret, to_json
 
 __all__ = ["Events", "is_default_provider"]
 
@@ -121,6 +121,16 @@ def _sealed(_secret: Secret) -> dict[str, Any]:
     return {}
 
 
+def _elided(value: Any) -> Any:
+    """Leave out what text assets hold, as Pulumi does in its events."""
+    if isinstance(value, dict):
+        whole = {name: _elided(item) for name, item in value.items()}
+        if value.get(SIGNATURE) == ASSET_SIGNATURE and "text" in value:
+            whole["text"] = "<contents elided>"
+        return whole
+    return [_elided(item) for item in value] if isinstance(value, list) else value
+
+
 def _records(old: ResourceState | None, new: ResourceState | None) -> dict[str, Any]:
     """The full records, for displays in this process; an event log does without."""
     return {
@@ -141,8 +151,8 @@ def _state(state: ResourceState | None) -> dict[str, Any] | None:
         "parent": state.parent,
         "protect": state.protect,
         "retainOnDelete": state.retain_on_delete,
-        "inputs": to_json(state.inputs, _sealed),
-        "outputs": to_json(state.outputs, _sealed),
+        "inputs": _elided(to_json(state.inputs, _sealed)),
+        "outputs": _elided(to_json(state.outputs, _sealed)),
         "provider": state.provider,
         "initErrors": state.init_errors,
         "hideDiffs": state.hide_diff,

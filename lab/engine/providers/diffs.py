@@ -31,6 +31,8 @@ def compare(
     names = list(dict.fromkeys(path.split(".", 1)[0].split("[", 1)[0] for path in found))
     return DiffResult(
         changes=bool(found),
+        # as Pulumi's Go providers report it: a property as a whole, not an element of one
+        replaces=[name for name in names if name in found and replaces(name)],
         diffs=names,
         detailed=detailed,
         delete_before_replace=delete_before_replace,
