@@ -1,6 +1,5 @@
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +18,3 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
     finally:
         world.lab("down")
-
-
-@pytest.fixture(scope="session")
-def machine_links() -> Path:
-    return Path("/sys/class/net")
