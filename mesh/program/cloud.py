@@ -13,6 +13,7 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from mesh.plan import NodePlan
+from mesh.program.power import power_hooks
 from mesh.settings import PortRange
 
 __all__ = ["Cloud", "labels"]
@@ -35,11 +36,12 @@ def _numeric(resource: pulumi.CustomResource) -> pulumi.Output[int]:
 class Cloud:
     """The resources all nodes of a mesh share, and how each node's own are made.
 
-    `hooks` explains a name that is already taken.
+    `hooks` explains a name that is already taken, `power_hooks` switches servers on.
     """
 
     parent: pulumi.Resource
     hooks: pulumi.ResourceHookBinding
+    power_hooks: pulumi.ResourceHookBinding
     ssh_key: hcloud.SshKey
     firewalls: Mapping[str, hcloud.Firewall]
     placement_groups: Mapping[int, hcloud.PlacementGroup]
@@ -65,6 +67,7 @@ class Cloud:
         return Cloud(
             parent=parent,
             hooks=hooks,
+            power_hooks=power_hooks(stack),
             ssh_key=hcloud.SshKey(
                 "management",
                 name=f"{stack}-management",

@@ -12,6 +12,7 @@ from mesh.program.agent import AgentFile
 from mesh.program.cloud import Cloud
 from mesh.program.commands import Commands, Target
 from mesh.program.first_contact import user_data
+from mesh.program.power import declare_power
 from mesh.render import UNKNOWN_TEXT, render_document
 
 __all__ = ["Directory", "MeshKeys", "Node"]
@@ -104,6 +105,9 @@ class Node(pulumi.ComponentResource):
             ),
             parent=self,
         )
+        power = declare_power(
+            plan.name, server, hooks=self._cloud.power_hooks, keep=not plan.enabled, parent=self
+        )
         commands = Commands.declare(
             Target(
                 node=plan.name,
@@ -115,7 +119,7 @@ class Node(pulumi.ComponentResource):
                 parent=self,
                 port=plan.ssh_port,
                 keep=not plan.enabled,
-                gate=gate,
+                gate=(power, *gate),
             ),
             first_contact_key=first_public,
             host_private_key=self._host_key,

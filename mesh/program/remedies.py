@@ -22,6 +22,9 @@ _REMEDIES: Final = {
         another host key answers at its address than the one this stack gave it: the server was rebuilt or its
         key was changed, or something else answers there. Nothing was sent. If it was rebuilt, have it made
         anew: `pulumi up --replace '{server}'`.""",
+    r"Please login as the user": """
+        its image does not let root work over SSH, and everything on a node is done as root. Take an image
+        that does, as all of Hetzner's own, and have the server made anew: `pulumi up --replace '{server}'`.""",
     r"unable to authenticate": """
         it does not accept this stack's SSH key for root. Put the key's line back into
         /root/.ssh/authorized_keys (over the provider's console), or have the server made anew:

@@ -50,6 +50,29 @@ def test_one_up_with_refresh_does_the_same(mesh: World, cloud: Client) -> None:
     assert "db-1-server created" in mesh.ok("up", "--yes", "--skip-preview", "--refresh")
 
 
+def test_a_stopped_server_is_noticed_previewed_and_started(mesh: World, cloud: Client) -> None:
+    server = cloud.servers.get_by_name("lab-db-1")
+    assert server is not None
+    server.power_off().wait_until_finished()
+    mesh.ok("refresh", "--yes", "--skip-preview")
+    steps = {step["urn"].rsplit("::", 1)[1]: step for step in mesh.json("preview", "--json")["steps"]}
+    assert {name for name, step in steps.items() if step["op"] != "same"} == {"db-1-power"}
+    assert steps["db-1-power"]["newState"]["inputs"]["input"] == "off"
+    assert "lab-db-1 is off: starting it" in mesh.up()
+    assert mesh.lab("run", "preview", "--expect-no-changes").code == 0
+    mesh.ok("up", "--yes", "--skip-preview", "--refresh")
+
+
+def test_a_stopped_server_with_other_changes_is_started_before_them(mesh: World, cloud: Client) -> None:
+    server = cloud.servers.get_by_name("lab-web-1")
+    assert server is not None
+    server.power_off().wait_until_finished()
+    mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8444"]))
+    mesh.ok("up", "--yes", "--skip-preview", "--refresh")
+    assert "8444" in mesh.on("web-1", "nft list table inet wgmesh")
+    mesh.ok("up", "--yes", "--skip-preview", "--refresh")
+
+
 def test_a_rebuilt_server_is_replaced_on_request_and_configured_from_the_start(
     mesh: World, cloud: Client
 ) -> None:

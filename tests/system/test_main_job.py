@@ -1,6 +1,5 @@
 """The main job, step by step, on real hosts: up, unchanged, preview, add, reboot, remove, down."""
 
-import base64
 import difflib
 import json
 import re
@@ -9,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.world import World
+from tests.system.world import World, shown
 
 pytestmark = pytest.mark.hosts
 
@@ -173,27 +172,8 @@ def test_after_a_reboot_everything_comes_back_by_itself(mesh: World) -> None:
     assert mesh.lab("run", "preview", "--expect-no-changes").code == 0
 
 
-def _secrets(world: World) -> dict[str, str]:
-    """Every secret of the mesh by name, in the form in which it would leak."""
-    found: dict[str, str] = {}
-    for node in NODES:
-        conf = world.on(node, "cat /etc/wireguard/wg0.conf")
-        (found[f"{node} private key"],) = re.findall(r"^PrivateKey = (.*)$", conf, re.MULTILINE)
-        found[f"{node} first pre-shared key"] = re.findall(r"^PresharedKey = (.*)$", conf, re.MULTILINE)[0]
-        pem = world.on(node, "cat /etc/ssh/ssh_host_ed25519_key")
-        found[f"{node} host key"] = pem.splitlines()[2]
-    management = world.outputs()["ssh_private_key"]
-    found["management key"] = management.splitlines()[2]
-    return found
-
-
-def _needles(secret: str) -> list[str]:
-    raw = base64.b64decode(secret + "=" * (-len(secret) % 4), validate=False)
-    return [secret, secret[:-1], raw.hex(), raw[1:].hex()]
-
-
 def test_no_secret_is_in_plain_anywhere_it_should_not_be(mesh: World, tmp_path: Path) -> None:
-    secrets = _secrets(mesh)
+    secrets = mesh.secrets(NODES)
     assert len(secrets) == 3 * len(NODES) + 1
     log = tmp_path / "events.json"
     mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8080"]))
@@ -218,14 +198,7 @@ def test_no_secret_is_in_plain_anywhere_it_should_not_be(mesh: World, tmp_path: 
             "cat /root/.*history 2>/dev/null;"
             "find /tmp /var/tmp /var/lib/cloud /run/cloud-init -type f -exec cat {} +",
         )
-    hits = [
-        (place, name)
-        for place, text in places.items()
-        for name, secret in secrets.items()
-        for needle in _needles(secret)
-        if needle in text
-    ]
-    assert hits == []
+    assert {place: shown(text, secrets) for place, text in places.items() if shown(text, secrets)} == {}
 
 
 def test_process_lists_never_show_a_secret(mesh: World) -> None:
@@ -238,7 +211,7 @@ def test_process_lists_never_show_a_secret(mesh: World) -> None:
     mesh.on("web-1", "pkill -x timeout", check=False)
     seen = watcher.communicate(timeout=90)[0]
     assert "wgmesh.pyz" in seen
-    assert [n for n, s in _secrets(mesh).items() for needle in _needles(s) if needle in seen] == []
+    assert shown(seen, mesh.secrets(NODES)) == []
 
 
 def test_down_leaves_nothing(mesh: World) -> None:

@@ -3,12 +3,13 @@
 import json
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from tests.system.world import World
+from tests.system.world import World, shown
 
 pytestmark = pytest.mark.hosts
 
@@ -61,6 +62,12 @@ cp -a /run/kept/. /var/lib/wgmesh; dd if=/dev/zero of=/var/lib/wgmesh/fill bs=1k
 _OTHER_KEY = """
 cp -a /etc/ssh/ssh_host_ed25519_key /root/kept-key; rm /etc/ssh/ssh_host_ed25519_key
 ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh
+"""
+# what cloud-init writes where an image wants another user than root
+_NO_ROOT = r"""
+cp -a /root/.ssh/authorized_keys /root/kept-authorized
+words='Please login as the user \\"debian\\" rather than the user \\"root\\".'
+sed -i "s/^ssh/command=\"echo '$words'; exit 142\" ssh/" /root/.ssh/authorized_keys
 """
 _DROP = """
 nft add table inet dropping
@@ -118,6 +125,12 @@ CASES = [
         mend=_on("web-2", "cp -a /root/kept-key /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh"),
     ),
     Case(
+        name="root-may-not-log-in",
+        arrange=_both(_on("db-1", _NO_ROOT), _open("db-1", "tcp/8084")),
+        says=("db-1: its image does not let root work over SSH, and everything on a node is done as root",),
+        mend=_on("db-1", "mv /root/kept-authorized /root/.ssh/authorized_keys"),
+    ),
+    Case(
         name="ssh-refused",
         arrange=_both(_on("db-1", "systemctl stop ssh ssh.socket || true"), _open("db-1")),
         says=("db-1: its server answers, but nothing listens for SSH. Start sshd there",),
@@ -138,8 +151,14 @@ def mesh(world: World) -> World:
     return world
 
 
-def _untroubled(printed: str) -> None:
+@pytest.fixture(scope="module")
+def secrets(mesh: World) -> dict[str, str]:
+    return mesh.secrets(("web-1", "web-2", "db-1"))
+
+
+def _untroubled(printed: str, secrets: Mapping[str, str]) -> None:
     assert "Traceback" not in printed, printed
+    assert shown(printed, secrets) == []
 
 
 _SLOW = {"ssh-dropped"}  # two minutes of silence
@@ -149,12 +168,15 @@ _PARAMETERS = [
 
 
 @pytest.mark.parametrize("case", _PARAMETERS)
-def test_a_mistake_is_told_and_once_mended_up_goes_on(mesh: World, case: Case) -> None:
+def test_a_mistake_is_told_and_once_mended_up_goes_on(
+    mesh: World, secrets: dict[str, str], tmp_path: Path, case: Case
+) -> None:
     case.arrange(mesh)
-    run = mesh.lab("run", "up", "--yes", "--skip-preview")
+    events = tmp_path / "events.json"
+    run = mesh.lab("run", "up", "--yes", "--skip-preview", "--event-log", str(events))
     case.mend(mesh)
     assert run.code == 1, run.out
-    _untroubled(run.out)
+    _untroubled(run.out + events.read_text(), secrets)
     for words in case.says:
         assert words in run.out, run.out
     mesh.up()
@@ -162,13 +184,13 @@ def test_a_mistake_is_told_and_once_mended_up_goes_on(mesh: World, case: Case) -
     assert reach.code == 0, reach.out
 
 
-def test_a_cloud_that_does_not_run_is_named(mesh: World) -> None:
+def test_a_cloud_that_does_not_run_is_named(mesh: World, secrets: dict[str, str]) -> None:
     mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8090"]))
     stopped = mesh.command(*_lab_cloud("stop"))
     assert stopped.code == 0, stopped.out
-    run = mesh.lab("run", "up", "--yes", "--skip-preview")
+    run = mesh.lab("run", "up", "--yes", "--skip-preview", "--diff")
     assert run.code == 1
-    _untroubled(run.out)
+    _untroubled(run.out, secrets)
     assert re.search(r"no answer from http://127\.0\.0\.1:\d+/v1 .*is it running and reachable\?", run.out)
     assert mesh.lab("start").code == 0
     mesh.up()
@@ -178,16 +200,16 @@ def _lab_cloud(word: str) -> list[str]:
     return [".venv/bin/python", "-m", "lab.cloud", word, "--state", ".lab/cloud"]
 
 
-def test_a_state_that_cannot_be_opened_is_left_as_it_is(mesh: World) -> None:
+def test_a_state_that_cannot_be_opened_is_left_as_it_is(mesh: World, secrets: dict[str, str]) -> None:
     before = mesh.ok("stack", "export")
     run = mesh.command("env", "PULUMI_CONFIG_PASSPHRASE=wrong", ".venv/bin/python", *_UP)
     assert run.code != 0
-    _untroubled(run.out)
+    _untroubled(run.out, secrets)
     assert "incorrect passphrase" in run.out
     assert mesh.ok("stack", "export") == before
 
 
-def test_a_second_run_at_once_is_refused(mesh: World) -> None:
+def test_a_second_run_at_once_is_refused(mesh: World, secrets: dict[str, str]) -> None:
     mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8091"]))
     first = subprocess.Popen(
         [".venv/bin/python", *_UP],
@@ -199,5 +221,5 @@ def test_a_second_run_at_once_is_refused(mesh: World) -> None:
     first.stdout.read()
     assert first.wait(timeout=120) == 0
     assert second.code != 0
-    _untroubled(second.out)
+    _untroubled(second.out, secrets)
     assert "the stack is currently locked by 1 lock(s)" in second.out

@@ -1,12 +1,13 @@
 """A rehearsal in a folder of its own: the project as it is, other ports, other hosts, other state."""
 
+import base64
 import json
 import os
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,9 +112,32 @@ class World:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
+    def secrets(self, nodes: Iterable[str]) -> dict[str, str]:
+        """Every kind of secret of these nodes by name, as base64."""
+        found: dict[str, str] = {}
+        for node in nodes:
+            conf = self.on(node, "cat /etc/wireguard/wg0.conf")
+            (found[f"{node} private key"],) = re.findall(r"^PrivateKey = (.*)$", conf, re.MULTILINE)
+            found[f"{node} first pre-shared key"] = re.findall(r"^PresharedKey = (.*)$", conf, re.MULTILINE)[
+                0
+            ]
+            found[f"{node} host key"] = self.on(node, "sed -n 3p /etc/ssh/ssh_host_ed25519_key").strip()
+        found["management key"] = self.outputs()["ssh_private_key"].splitlines()[2]
+        return found
+
     def ssh_connections(self, node: str) -> int:
         """How many SSH connections the node's sshd has accepted since it was made."""
         return len(re.findall(r"Accepted publickey", self.on(node, "journalctl -q -o cat -t sshd")))
+
+
+def shown(text: str, secrets: Mapping[str, str]) -> list[str]:
+    """Name the secrets that a text holds: in base64 or in hex, whole or short of a character."""
+    found = []
+    for name, secret in secrets.items():
+        raw = base64.b64decode(secret + "=" * (-len(secret) % 4))
+        if any(form in text for form in (secret[:-1], secret[1:], raw.hex()[1:], raw.hex()[:-1])):
+            found.append(name)
+    return found
 
 
 def _free_port() -> int:

@@ -130,6 +130,8 @@ class _Monitor(mocks.MockMonitor):
         elif request.type == "hcloud:index/primaryIp:PrimaryIp" and (old is not None or not self._preview):
             octet = sum(request.name.encode()) % 250 + 1
             answer["ipAddress"] = f"192.0.2.{octet}"
+        elif request.type == "hcloud:index/server:Server" and (old is not None or not self._preview):
+            answer["status"] = "running" if old is None else old["status"]
         return answer
 
 

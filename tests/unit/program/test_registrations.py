@@ -60,6 +60,7 @@ def test_urns_never_change() -> None:
             "$wireguard-mesh:index:Node$pulumi:index:Stash::a-first-contact-key",
             "$wireguard-mesh:index:Node$hcloud:index/primaryIp:PrimaryIp::a-ip",
             "$wireguard-mesh:index:Node$hcloud:index/server:Server::a-server",
+            "$wireguard-mesh:index:Node$pulumi:index:Stash::a-power",
             "$wireguard-mesh:index:Node$command:remote:Command::a-bootstrap",
             "$wireguard-mesh:index:Node$command:remote:CopyToRemote::a-agent-file",
             "$wireguard-mesh:index:Node$command:remote:Command::a-agent",
@@ -166,7 +167,7 @@ def test_a_server_is_never_replaced_for_what_only_matters_at_birth(three: Record
 
 def test_keys_stay_until_their_generation_changes(three: Recording) -> None:
     for each in three.of_type(":Stash"):
-        if each.name != "directory":
+        if each.name != "directory" and not each.name.endswith("-power"):
             assert list(each.request.ignoreChanges) == ["input"]
             assert each.request.replacement_trigger.number_value == 1
 
@@ -188,6 +189,20 @@ def test_failed_commands_and_taken_names_are_answered(three: Recording) -> None:
             assert hooks == ["wireguard-mesh-name-taken"], each.name
         else:
             assert hooks == []
+
+
+def test_a_server_is_switched_on_before_anything_else_is_done_on_it(three: Recording) -> None:
+    power = three["web-1-power"]
+    assert power.inputs["input"] == "on"
+    assert list(power.request.hooks.before_update) == ["wireguard-mesh-power"]
+    assert list(power.request.hooks.before_create) == ["wireguard-mesh-power"]
+    assert power.deleted_with == "web-1-server"
+    for step in ("agent-file", "agent", "keys", "apply"):
+        assert "web-1-power" in three[f"web-1-{step}"].dependencies
+    three.state[three["web-1-server"].urn]["status"] = "off"
+    again = run(MESH, existing=three)
+    assert again["web-1-power"].inputs["input"] == "off"
+    assert again["web-2-power"].inputs["input"] == "on"
 
 
 def test_the_cloud_never_limits_who_may_open_ssh(three: Recording) -> None:
