@@ -24,7 +24,7 @@ _REMEDIES: Final = {
         anew: `pulumi up --replace '{server}'`.""",
     r"Please login as the user": """
         its image does not let root work over SSH, and everything on a node is done as root. Take an image
-        that does, as all of Hetzner's do, and have the server made anew: `pulumi up --replace '{server}'`.""",
+        that does, as Hetzner's do, and have the server made anew: `pulumi up --replace '{server}'`.""",
     r"unable to authenticate": """
         it does not accept this stack's SSH key for root. Put the key's line back into
         /root/.ssh/authorized_keys (over the provider's console), or have the server made anew:
