@@ -1,8 +1,8 @@
 """A server that somebody has switched off is switched on again, once a refresh has noticed.
 
 The hcloud provider reads whether a server runs, but does nothing about it. So that a preview can show what
-will be done, each node has a small resource that holds `on` or `off`; a hook switches the server on before
-that resource becomes `off`, and the node's commands come after it.
+will be done, each node has a small resource that says how its server was found; a hook switches the server on
+before that resource comes to say that it is off, and the node's commands come after it.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ DEFAULT_ENDPOINT: Final = "https://api.hetzner.cloud/v1"
 """Where the provider asks when it is not told otherwise."""
 
 _SUFFIX: Final = "-power"
+_RUNNING: Final = "running"
+_OFF: Final = "off: will be started"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +56,13 @@ def declare_power(
     keep: bool,
     parent: pulumi.Resource,
 ) -> pulumi.Stash:
-    """Declare whether a node's server is `off`, or `on`, which is everything else it can be.
+    """Declare how a node's server was found: off, or running, which is everything else it can be.
 
-    With `keep` the node is left as it is, on or off.
+    With `keep` the node is left as it is.
     """
     return pulumi.Stash(
         f"{node}{_SUFFIX}",
-        input=server.status.apply(lambda status: "off" if status == "off" else "on"),
+        input=server.status.apply(lambda status: _OFF if status == "off" else _RUNNING),
         opts=pulumi.ResourceOptions(
             parent=parent,
             deleted_with=server,
@@ -71,10 +73,10 @@ def declare_power(
 
 
 def switch_on(access: CloudAccess, *, stack: str) -> Callable[[pulumi.ResourceHookArgs], Awaitable[None]]:
-    """Return the hook that switches a node's server on where its power resource is about to be `off`."""
+    """Return the hook that switches a node's server on when it was found off."""
 
     async def before(args: pulumi.ResourceHookArgs) -> None:
-        if (args.new_inputs or {}).get("input") == "off":
+        if (args.new_inputs or {}).get("input") == _OFF:
             await asyncio.to_thread(_switch_on, access, f"{stack}-{args.name.removesuffix(_SUFFIX)}")
 
     return before

@@ -24,17 +24,17 @@ def _before(access: CloudAccess, wanted: str) -> None:
 
 
 def test_nobody_is_asked_about_a_server_that_runs() -> None:
-    _before(NOWHERE, "on")
+    _before(NOWHERE, "running")
 
 
 def test_without_a_token_the_server_is_named_and_what_helps() -> None:
     with pytest.raises(pulumi.RunError, match=r"prod-web-1 is off, and there is no hcloud:token .*: start"):
-        _before(CloudAccess(token=None, endpoint=None), "off")
+        _before(CloudAccess(token=None, endpoint=None), "off: will be started")
 
 
 def test_a_cloud_that_does_not_answer_is_told_without_the_token() -> None:
     with pytest.raises(pulumi.RunError, match="prod-web-1 is off, and the cloud does not start it") as caught:
-        _before(NOWHERE, "off")
+        _before(NOWHERE, "off: will be started")
     assert NOWHERE.token is not None
     assert NOWHERE.token not in str(caught.value)
     assert "enabled: false" in str(caught.value)

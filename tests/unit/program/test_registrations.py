@@ -193,7 +193,7 @@ def test_failed_commands_and_taken_names_are_answered(three: Recording) -> None:
 
 def test_a_server_is_switched_on_before_anything_else_is_done_on_it(three: Recording) -> None:
     power = three["web-1-power"]
-    assert power.inputs["input"] == "on"
+    assert power.inputs["input"] == "running"
     assert list(power.request.hooks.before_update) == ["wireguard-mesh-power"]
     assert list(power.request.hooks.before_create) == ["wireguard-mesh-power"]
     assert power.deleted_with == "web-1-server"
@@ -201,8 +201,8 @@ def test_a_server_is_switched_on_before_anything_else_is_done_on_it(three: Recor
         assert "web-1-power" in three[f"web-1-{step}"].dependencies
     three.state[three["web-1-server"].urn]["status"] = "off"
     again = run(MESH, existing=three)
-    assert again["web-1-power"].inputs["input"] == "off"
-    assert again["web-2-power"].inputs["input"] == "on"
+    assert again["web-1-power"].inputs["input"] == "off: will be started"
+    assert again["web-2-power"].inputs["input"] == "running"
 
 
 def test_the_cloud_never_limits_who_may_open_ssh(three: Recording) -> None:
