@@ -9,21 +9,21 @@ from .drift import running_differences
 from .etc import etc_differences, reconcile
 from .faults import step
 from .generation import Generation, current_digest, load_link, stage, validate
-from .lock import lock
+from .lock import COMMAND_WAIT, lock
 from .places import Places
 from .ports import require_free_port
-from .proof import prove_not_locked_out, ssh_session
-from .session import session_start
+from .proof import prove_not_locked_out
+from .session import session_start, ssh_session
 from .system import read_json, since_boot
 from .systemd import active_state, require_systemd
 from .trial import Trial, arm, confirm, last_outcome, load_trial, start
 
 __all__ = ["apply"]
 
-_LOCK_WAIT = 10.0
+# Seconds a trial may take from being armed to being live, before its caller is told to dial again.
 _LIVE_WAIT = 20.0
 _POLL = 0.05
-# The program dials again for about this long after it lost its connection.
+# Seconds: the program dials again for about this long after it lost its connection.
 _REPORT_WITHIN = 120.0
 
 
@@ -39,7 +39,7 @@ def apply(places: Places, raw: bytes, *, local: bool) -> tuple[Answer, str]:
         raise AgentError(Answer.REFUSED, "not in an SSH session: from the console use `apply --local`")
     require_systemd()
     try:
-        with lock(places, wait=_LOCK_WAIT):
+        with lock(places, wait=COMMAND_WAIT):
             answer = _begin(places, document)
     except AgentError as error:
         trial = load_trial(places)
@@ -105,7 +105,7 @@ def _confirm(places: Places, document: Document, began: Optional[float]) -> tupl
     if trial is not None:
         if trial.phase != "live" or (began is not None and began <= trial.live_at):
             return Answer.RECONNECT, trial.txn
-        with lock(places, wait=_LOCK_WAIT):
+        with lock(places, wait=COMMAND_WAIT):
             now = load_trial(places)
             if now is not None and now.txn == trial.txn:
                 confirm(places, now)

@@ -8,7 +8,7 @@ from .etc import reconcile
 from .firewall import expected_table, live_table, load_table
 from .generation import Generation, committed_originals, load_generation, load_link
 from .interface import converge, create_link, delete_link, read_link
-from .lock import lock
+from .lock import BOOT_WAIT, lock
 from .places import WG_UNIT, Places
 from .sysctl import set_sysctls
 from .system import attempt, log, replace_link
@@ -17,8 +17,6 @@ from .trial import load_trial
 from .undo import target_sysctls
 
 __all__ = ["boot", "link_down", "link_reload", "link_up"]
-
-_LOCK_WAIT = 30.0
 
 
 def _target(places: Places) -> Generation:
@@ -65,7 +63,7 @@ def link_down(places: Places) -> None:
 
 def boot(places: Places) -> None:
     """Bring /etc, the firewall and the kernel settings in line with the committed generation."""
-    with lock(places, wait=_LOCK_WAIT):
+    with lock(places, wait=BOOT_WAIT):
         if load_trial(places) is not None:
             return
         for leftover in places.generations.glob(".*"):

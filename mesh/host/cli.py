@@ -14,7 +14,7 @@ from .generation import key_names_in_use
 from .install import check_archive, install
 from .keystore import collect_keys, parse_keys, store_keys
 from .leave import leave
-from .lock import lock
+from .lock import COMMAND_WAIT, lock
 from .places import Places
 from .status import check, status
 from .system import io_error, log
@@ -22,7 +22,6 @@ from .trial import expire, run_trial
 
 __all__ = ["main"]
 
-_LOCK_WAIT = 10.0
 _UNIT_COMMANDS: dict[str, Callable[[Places], None]] = {
     "boot": boot,
     "link-up": link_up,
@@ -98,7 +97,7 @@ def _read() -> bytes:
 def _keys(places: Places) -> tuple[Answer, str]:
     check_archive(places)
     keys = parse_keys(_read())
-    with lock(places, wait=_LOCK_WAIT):
+    with lock(places, wait=COMMAND_WAIT):
         store_keys(places.keys, keys)
         collect_keys(places.keys, key_names_in_use(places) | set(keys))
     return Answer.STORED, f"{len(keys)} keys"

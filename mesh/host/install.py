@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .answers import AgentError, Answer
 from .etc import ssh_ports
-from .lock import lock
+from .lock import COMMAND_WAIT, lock
 from .places import Places
 from .system import attempt, find_tool, log, run, write_file
 from .systemd import require_systemd
@@ -20,7 +20,6 @@ from .units import rescue_ruleset, unit_files
 
 __all__ = ["agent_digest", "archive_digest", "check_archive", "install", "with_bytecode"]
 
-_LOCK_WAIT = 10.0
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # Until the first commit says otherwise: WireGuard's usual port.
 _RESCUE_PORT = 51820
@@ -89,7 +88,7 @@ def install(places: Places, raw: bytes) -> tuple[Answer, str]:
     missing = [tool for tool in _TOOLS if find_tool(tool) is None]
     if missing:
         raise AgentError(Answer.REFUSED, f"not installed on this host: {', '.join(missing)}")
-    with lock(places, wait=_LOCK_WAIT):
+    with lock(places, wait=COMMAND_WAIT):
         if load_trial(places) is not None:
             raise AgentError(
                 Answer.BUSY, "a trial is under way, which needs the agent as it is: try again later"

@@ -9,7 +9,7 @@ from .etc import ENABLED_UNITS, managed_links
 from .firewall import delete_table
 from .generation import committed_originals
 from .interface import delete_link
-from .lock import lock
+from .lock import COMMAND_WAIT, lock
 from .places import WG_UNIT, Places
 from .sysctl import set_sysctls
 from .system import attempt, log, write_file
@@ -19,8 +19,6 @@ from .units import unit_files
 
 __all__ = ["leave"]
 
-_LOCK_WAIT = 10.0
-
 
 def leave(places: Places) -> tuple[Answer, str]:
     """Take away all that was put here, and put back what was there before; the agent itself goes last.
@@ -28,7 +26,7 @@ def leave(places: Places) -> tuple[Answer, str]:
     May be run again until it is done. The management key stays where no other key could open the host.
     Raises `AgentError` (BUSY), `OSError`.
     """
-    with lock(places, wait=_LOCK_WAIT):
+    with lock(places, wait=COMMAND_WAIT):
         if load_trial(places) is not None:
             raise AgentError(Answer.BUSY, "a trial is under way: try again when it is over")
         stop(WG_UNIT)

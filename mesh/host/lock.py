@@ -13,7 +13,15 @@ from .answers import AgentError, Answer
 from .places import Places
 from .system import log
 
-__all__ = ["forced_lock", "lock", "process_start"]
+__all__ = ["BOOT_WAIT", "COMMAND_WAIT", "TRIAL_WAIT", "forced_lock", "lock", "process_start"]
+
+# Seconds to wait for the lock.
+COMMAND_WAIT = 10.0
+"""Somebody waits for an answer, and can be told to try again."""
+TRIAL_WAIT = 15.0
+"""Longer than the command that armed a trial needs to end: nobody would start the trial again."""
+BOOT_WAIT = 30.0
+"""Nobody waits, and nobody would try again."""
 
 _POLL = 0.05
 

@@ -10,7 +10,6 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Optional
 
 from .answers import AgentError, Answer
@@ -18,10 +17,11 @@ from .document import FIREWALL
 from .firewall import expected_table
 from .generation import Generation
 from .places import TABLE
+from .session import Session
 from .sources import declared_sources, edges, foreign_address
 from .system import attempt, log, run
 
-__all__ = ["Session", "prove_not_locked_out", "ssh_session"]
+__all__ = ["prove_not_locked_out"]
 
 _CLONE_NEWNET = 0x40000000  # linux/sched.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -30,28 +30,6 @@ _CONNECT = 2.0
 _STRANGER = 0.3
 _ALL = 15.0
 _CLIENT_LINK = "wgmesh-proof"
-
-
-@dataclass(frozen=True)
-class Session:
-    """This SSH connection's ends: who came, to which address and port, through which interface."""
-
-    client: str
-    server: str
-    port: int
-    interface: str
-
-
-def ssh_session() -> Optional[Session]:
-    """Return this process's SSH connection, as sshd describes it; None without one."""
-    fields = os.environ.get("SSH_CONNECTION", "").split()
-    if len(fields) != 4:
-        return None
-    client, _port, server, port = fields
-    for entry in json.loads(attempt(["ip", "-j", "address"]) or "[]"):
-        if any(info.get("local") == server for info in entry.get("addr_info", [])):
-            return Session(client, server, int(port), entry["ifname"])
-    return None
 
 
 def prove_not_locked_out(generation: Generation, session: Session) -> None:

@@ -1,15 +1,45 @@
-"""When the SSH session began that this process runs in."""
+"""The SSH session that this process runs in: its ends, and when it began."""
 
+import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from .lock import process_start
+from .system import attempt, log
 
-__all__ = ["session_start"]
+__all__ = ["Session", "session_start", "ssh_session"]
 
 # OpenSSH 9.8 split the server: the process of a session has had its own program since.
 _SERVERS = {"sshd", "sshd-session"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """A connection's ends: who came, to which address and port, through which interface."""
+
+    client: str
+    server: str
+    port: int
+    interface: str
+
+
+def ssh_session() -> Optional[Session]:
+    """Return this process's SSH connection, as sshd describes it.
+
+    None without one, and, with a word in the journal, for one that came to an address which no interface
+    has (say, one that the network translates).
+    """
+    fields = os.environ.get("SSH_CONNECTION", "").split()
+    if len(fields) != 4:
+        return None
+    client, _port, server, port = fields
+    for entry in json.loads(attempt(["ip", "-j", "address"]) or "[]"):
+        if any(info.get("local") == server for info in entry.get("addr_info", [])):
+            return Session(client, server, int(port), entry["ifname"])
+    log(f"this session came to {server}, which no interface has: the lock-out proof cannot be run")
+    return None
 
 
 def session_start() -> Optional[float]:

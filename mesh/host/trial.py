@@ -20,7 +20,7 @@ from .generation import (
     write_originals,
 )
 from .interface import converge, read_link
-from .lock import forced_lock, lock
+from .lock import TRIAL_WAIT, forced_lock, lock
 from .places import WG_UNIT, Places
 from .sysctl import originals_after, set_sysctls
 from .system import attempt, boot_id, io_error, log, read_json, run, since_boot, write_json
@@ -49,7 +49,6 @@ _SECOND_TIMER = 10.0
 # A confirmation this close to the deadline might meet the rollback half way.
 _MARGIN = 2.0
 _HANGS = 5.0
-_LOCK_WAIT = 15.0
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _clear(places: Places, trial: Trial) -> None:
 
 def run_trial(places: Places, txn: str) -> None:
     """Make the running system what the generation asks for; a failure is undone at once."""
-    with lock(places, wait=_LOCK_WAIT):
+    with lock(places, wait=TRIAL_WAIT):
         trial = load_trial(places)
         if trial is None or trial.txn != txn or trial.phase != "armed":
             return

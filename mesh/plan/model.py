@@ -18,7 +18,7 @@ class NodePlan:
     `port` is UDP, `mtu` in bytes, `keepalive` in seconds, `peers` are names in the order of their
     addresses, `ssh_from` are networks outside the mesh and `ssh_mesh` those inside it, `ingress` is what
     peers may do to it (None: everything), `firewall` names the node's cloud firewall, `placement_group`
-    numbers its spread group, `psk_epoch` counts the generations of pre-shared keys. A node that is not
+    numbers its spread group, `psk_epoch` is the version of the pre-shared keys. A node that is not
     `enabled` has no peers and is nobody's.
     """
 

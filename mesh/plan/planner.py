@@ -1,11 +1,10 @@
 """Every decision that turns settings into a plan."""
 
 import hashlib
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 from typing import Final
 
 from mesh.plan.model import MeshPlan, NodePlan
-from mesh.plan.policy import check_policy_tests, plan_ingress
+from mesh.plan.policy import check_policy_tests, plan_ingress, ssh_sources
 from mesh.settings import PortRange, Settings
 
 __all__ = ["plan_mesh"]
@@ -43,7 +42,7 @@ def plan_mesh(settings: Settings) -> MeshPlan:
 def _plan_node(name: str, by_address: list[str], settings: Settings) -> NodePlan:
     node = settings.nodes[name]
     public = tuple(sorted(node.public, key=lambda port: (port.protocol, port.first)))
-    ssh_from, ssh_mesh = _ssh_sources(settings)
+    ssh_from, ssh_mesh = ssh_sources(settings)
     return NodePlan(
         name=name,
         enabled=node.enabled,
@@ -71,17 +70,6 @@ def _plan_node(name: str, by_address: list[str], settings: Settings) -> NodePlan
         placement_group=(int(node.address) - int(settings.cidr.network_address)) // _GROUP_SIZE,
         psk_epoch=_PSK_EPOCH,
     )
-
-
-def _ssh_sources(
-    settings: Settings,
-) -> tuple[tuple[IPv4Network | IPv6Network, ...], tuple[IPv4Network, ...]]:
-    """Split who may open SSH into networks outside and inside the mesh, each without overlap and sorted."""
-    v4 = [source for source in settings.ssh.from_ if isinstance(source, IPv4Network)]
-    inside = [source for source in v4 if source.subnet_of(settings.cidr)]
-    outside = [source for source in v4 if source not in inside]
-    v6 = [source for source in settings.ssh.from_ if isinstance(source, IPv6Network)]
-    return (*collapse_addresses(outside), *collapse_addresses(v6)), tuple(collapse_addresses(inside))
 
 
 def _firewall_name(ports: tuple[PortRange, ...]) -> str:

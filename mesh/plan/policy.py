@@ -6,12 +6,12 @@ source address says who sends.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses
 from typing import Literal
 
 from mesh.settings import EVERY_NODE, PolicyRule, PolicyTest, PortRange, Settings
 
-__all__ = ["Ingress", "PlanError", "check_policy_tests", "plan_ingress"]
+__all__ = ["Ingress", "PlanError", "check_policy_tests", "plan_ingress", "ssh_sources"]
 
 
 class PlanError(Exception):
@@ -40,11 +40,11 @@ def plan_ingress(settings: Settings, target: str) -> tuple[Ingress, ...] | None:
     if settings.policy is None:
         return None
     members = _members(settings)
-    rules = [rule for rule in settings.policy if _holds(members, rule.to, target)]
     found = []
     for source, node in settings.nodes.items():
         if source != target and node.enabled:
-            granted = [each for rule in rules if _holds(members, rule.from_, source) for each in rule.allow]
+            rules = _rules_between(settings.policy, members, source, target)
+            granted = [each for rule in rules.values() for each in rule.allow]
             if granted:
                 found.append(_ingress(source, node.address, granted))
     return tuple(sorted(found, key=lambda ingress: ingress.address))
@@ -60,6 +60,28 @@ def _members(settings: Settings) -> dict[str, frozenset[str]]:
 
 def _holds(members: Mapping[str, frozenset[str]], names: Iterable[str], node: str) -> bool:
     return any(node in members[name] for name in names)
+
+
+def _rules_between(
+    policy: Sequence[PolicyRule], members: Mapping[str, frozenset[str]], source: str, target: str
+) -> dict[int, PolicyRule]:
+    """Return the rules that speak of these two nodes, by their place in the policy."""
+    return {
+        index: rule
+        for index, rule in enumerate(policy)
+        if _holds(members, rule.from_, source) and _holds(members, rule.to, target)
+    }
+
+
+def ssh_sources(
+    settings: Settings,
+) -> tuple[tuple[IPv4Network | IPv6Network, ...], tuple[IPv4Network, ...]]:
+    """Split who may open SSH into networks outside and inside the mesh, each without overlap and sorted."""
+    v4 = [source for source in settings.ssh.from_ if isinstance(source, IPv4Network)]
+    inside = [source for source in v4 if source.subnet_of(settings.cidr)]
+    outside = [source for source in v4 if source not in inside]
+    v6 = [source for source in settings.ssh.from_ if isinstance(source, IPv6Network)]
+    return (*collapse_addresses(outside), *collapse_addresses(v6)), tuple(collapse_addresses(inside))
 
 
 def _ingress(
@@ -124,13 +146,11 @@ def _decide(
     """Return whether a node reaches another on a port, and what says so."""
     if settings.policy is None:
         return True, "there is no policy, so every node reaches every other one"
-    for index, rule in enumerate(settings.policy):
-        ends = _holds(members, rule.from_, source) and _holds(members, rule.to, target)
-        if ends and any(_covers(each, port) for each in rule.allow):
+    for index, rule in _rules_between(settings.policy, members, source, target).items():
+        if any(_covers(each, port) for each in rule.allow):
             return True, f"mesh.policy[{index}] allows it ({_words(rule)})"
-    mesh_sources = [net for net in settings.ssh.from_ if net.version == 4 and net.subnet_of(settings.cidr)]
     is_ssh = port.protocol == "tcp" and port.first == settings.ssh.port
-    for network in mesh_sources if is_ssh else ():
+    for network in ssh_sources(settings)[1] if is_ssh else ():
         if settings.nodes[source].address in network:
             return True, f"mesh.ssh.from allows it ({network})"
     return False, "no rule of mesh.policy allows it"

@@ -19,6 +19,10 @@ from mesh.settings import PortRange
 __all__ = ["Cloud", "labels"]
 
 _ANYWHERE: Final = ["0.0.0.0/0", "::/0"]
+# What matters when a server is made, and must never replace one.
+_AT_BIRTH: Final = ["userData", "sshKeys", "image", "placementGroupId"]
+# What would stop or replace the server of a node that is not enabled.
+_WHILE_OUT: Final = ["serverType", "location", "publicNets"]
 
 
 def labels(node: str | None = None) -> dict[str, str]:
@@ -77,31 +81,17 @@ class Cloud:
                 opts=pulumi.ResourceOptions(parent=parent, hooks=hooks, delete_before_replace=True),
             ),
             firewalls={
-                name: hcloud.Firewall(
-                    f"firewall-{name}",
-                    name=f"{stack}-{name}",
-                    rules=_firewall_rules(ports, port, ssh_port),
-                    labels=labels(),
-                    opts=opts,
-                )
+                name: _firewall(name, _firewall_rules(ports, port, ssh_port), opts)
                 for name, ports in firewalls.items()
             },
-            placement_groups={
-                index: hcloud.PlacementGroup(
-                    f"spread-{index}",
-                    name=f"{stack}-spread-{index}",
-                    type="spread",
-                    labels=labels(),
-                    opts=opts,
-                )
-                for index in placement_groups
-            },
+            placement_groups={index: _placement_group(index, opts) for index in placement_groups},
         )
 
     def primary_ip(self, node: NodePlan, *, parent: pulumi.Resource) -> hcloud.PrimaryIp:
         """Declare the node's public IPv4 address, which outlives its servers.
 
-        At another location it is another one, and its name must be free for that.
+        At another location it is another one, and its name must be free for that. A node that is not
+        enabled keeps the one it has.
         """
         return hcloud.PrimaryIp(
             f"{node.name}-ip",
@@ -110,7 +100,12 @@ class Cloud:
             auto_delete=False,
             location=node.location,
             labels=labels(node.name),
-            opts=pulumi.ResourceOptions(parent=parent, hooks=self.hooks, delete_before_replace=True),
+            opts=pulumi.ResourceOptions(
+                parent=parent,
+                hooks=self.hooks,
+                delete_before_replace=True,
+                ignore_changes=None if node.enabled else ["location"],
+            ),
         )
 
     def server(
@@ -123,10 +118,10 @@ class Cloud:
     ) -> hcloud.Server:
         """Declare the node's server.
 
-        User data, SSH keys and image matter when a server is made and never replace one; because
-        it takes its address along, a server is deleted before its successor is made. It stays in the
-        placement group it was made in: a running one cannot leave its group, and a node whose overlay
-        address changes must not be stuck for that.
+        Because it takes its address along, a server is deleted before its successor is made. It stays in
+        the placement group it was made in: a running one cannot leave its group, and a node whose overlay
+        address changes must not be stuck for that. The server of a node that is not enabled is
+        neither stopped nor replaced.
         """
         return hcloud.Server(
             f"{node.name}-server",
@@ -145,10 +140,25 @@ class Cloud:
             opts=pulumi.ResourceOptions(
                 parent=parent,
                 hooks=self.hooks,
-                ignore_changes=["userData", "sshKeys", "image", "placementGroupId"],
+                ignore_changes=_AT_BIRTH if node.enabled else [*_AT_BIRTH, *_WHILE_OUT],
                 delete_before_replace=True,
             ),
         )
+
+
+def _firewall(
+    name: str, rules: list[hcloud.FirewallRuleArgs], opts: pulumi.ResourceOptions
+) -> hcloud.Firewall:
+    return hcloud.Firewall(
+        f"firewall-{name}", name=f"{pulumi.get_stack()}-{name}", rules=rules, labels=labels(), opts=opts
+    )
+
+
+def _placement_group(index: int, opts: pulumi.ResourceOptions) -> hcloud.PlacementGroup:
+    name = f"spread-{index}"
+    return hcloud.PlacementGroup(
+        name, name=f"{pulumi.get_stack()}-{name}", type="spread", labels=labels(), opts=opts
+    )
 
 
 def _firewall_rules(

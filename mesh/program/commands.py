@@ -35,8 +35,9 @@ _COPY_INPUTS: Final = ["connection", "source", "remotePath", "triggers"]
 class Target:
     """Where a node's commands run and what holds for each of them.
 
-    `server` is the resource they live and die with; `hooks` answers a failed command. With `keep`, commands
-    that exist stay as they are, whatever changes; `gate` is what has to be done before the node is touched.
+    `server` is the resource they live and die with, `power` sees to it that it runs; `hooks` answers a failed
+    command. With `keep`, commands that exist stay as they are, whatever changes; `gate` is what has to be
+    done before the node is touched.
     """
 
     node: str
@@ -44,6 +45,7 @@ class Target:
     private_key: pulumi.Input[str]
     host_key: pulumi.Input[str]
     server: pulumi.CustomResource
+    power: pulumi.Resource
     hooks: pulumi.ResourceHookBinding
     parent: pulumi.Resource
     port: int
@@ -134,7 +136,7 @@ class Commands:
             "bootstrap",
             create=BOOTSTRAP,
             stdin=host_private_key,
-            after=[target.server],
+            after=[target.server, target.power],
             # Done once per server: only another server (the trigger) runs it again.
             ignore_changes=["connection", "create", "stdin", "environment"],
         )

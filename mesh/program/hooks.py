@@ -10,15 +10,15 @@ from mesh.program.remedies import remedy
 
 __all__ = [
     "CANARY",
+    "COMMAND_FAILED",
     "NAME_TAKEN",
-    "RECONNECT",
     "already_exists",
     "canary_answer",
     "command_failed",
     "wants_reconnect",
 ]
 
-RECONNECT: Final = "wireguard-mesh-reconnect"
+COMMAND_FAILED: Final = "wireguard-mesh-reconnect"
 CANARY: Final = "wireguard-mesh-canary"
 NAME_TAKEN: Final = "wireguard-mesh-name-taken"
 
@@ -30,7 +30,9 @@ _LOST_CONNECTION = re.compile(
     r"|connection lost",
     re.IGNORECASE,
 )
+# Asked again at once, it mostly works the first time; a host that drops every connection is given up.
 _LOST_CONNECTION_TRIES = 3
+# One is the rule. Each stands for up to 20 s of waiting on the node, so this outlasts any trial.
 _RECONNECT_TRIES = 12
 
 

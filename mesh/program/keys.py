@@ -1,9 +1,9 @@
 """Every secret of a mesh: made once, kept in the state, and what may be shown of it.
 
-A key is made by the program, kept by a `pulumi.Stash` and stays what it is until its generation
-changes. Private halves are secret outputs throughout. The functions below that return a plain
-`Output` hold public halves and fingerprints only: this module is the one place that takes the secret
-mark off anything (`Output.unsecret`).
+A key is made by the program, kept by a `pulumi.Stash` and stays what it is until its version changes.
+Private halves are secret outputs throughout. The functions below that return a plain `Output` hold
+public halves and fingerprints only: this module is the one place that takes the secret mark off
+anything (`Output.unsecret`).
 """
 
 import base64
@@ -20,7 +20,7 @@ from nacl.utils import random as random_bytes
 from mesh.plan import fingerprint, preshared_key
 
 __all__ = [
-    "FIRST_GENERATION",
+    "FIRST_VERSION",
     "first_contact_key",
     "key_bundle",
     "key_fingerprint",
@@ -33,26 +33,26 @@ __all__ = [
     "wireguard_public_key",
 ]
 
-FIRST_GENERATION: Final = 1
-"""The generation every key starts with; a key is replaced when its generation changes."""
+FIRST_VERSION: Final = 1
+"""The version every key starts with; a key is replaced when its version changes."""
 
 _KEY_BYTES = 32  # Curve25519 private keys and WireGuard pre-shared keys
 
 
 def stored(
-    name: str, make: Callable[[], str], *, parent: pulumi.Resource, generation: int = FIRST_GENERATION
+    name: str, make: Callable[[], str], *, parent: pulumi.Resource, version: int = FIRST_VERSION
 ) -> pulumi.Output[str]:
     """Keep one secret in the state under `name` and return it as a secret output.
 
     `make` is called on every run, but only what it returned when the stash was created (or last
-    replaced by another `generation`) counts. A preview passes an unknown instead, so that a key
+    replaced by another `version`) counts. A preview passes an unknown instead, so that a key
     that does not exist yet is shown as unknown and not as a value that will never be.
     """
     fresh: Any = pulumi.output.UNKNOWN if pulumi.runtime.is_dry_run() else make()
     stash = pulumi.Stash(
         name,
         input=pulumi.Output.secret(fresh),
-        opts=pulumi.ResourceOptions(parent=parent, ignore_changes=["input"], replacement_trigger=generation),
+        opts=pulumi.ResourceOptions(parent=parent, ignore_changes=["input"], replacement_trigger=version),
     )
     return pulumi.Output.secret(stash.output)
 

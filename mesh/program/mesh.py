@@ -66,8 +66,8 @@ class Mesh(pulumi.ComponentResource):
     ) -> None:
         """Declare what runs on the nodes: the canary first, the others once it has committed."""
         agent_file = build_agent(Path("build"))
-        reconnect = pulumi.ResourceHookBinding(
-            on_error=[pulumi.ErrorHook(hooks.RECONNECT, hooks.command_failed)]
+        answers = pulumi.ResourceHookBinding(
+            on_error=[pulumi.ErrorHook(hooks.COMMAND_FAILED, hooks.command_failed)]
         )
         gate: tuple[pulumi.Resource, ...] = ()
         if canary is not None:
@@ -81,7 +81,7 @@ class Mesh(pulumi.ComponentResource):
             gate = (first.apply,)
         for name, node in nodes.items():
             if name != canary:
-                node.configure(directory, agent_file=agent_file, hooks=reconnect, gate=gate)
+                node.configure(directory, agent_file=agent_file, hooks=answers, gate=gate)
 
     def _shared_keys(self) -> MeshKeys:
         management = keys.stored("management-key", keys.ssh_key, parent=self)

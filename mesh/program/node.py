@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+import pulumi_hcloud
 
 from mesh.plan import KeyNames, NodePlan
 from mesh.program import keys
@@ -94,7 +95,7 @@ class Node(pulumi.ComponentResource):
         Nothing but first contact happens before `gate` is done. A node that is not enabled keeps the
         commands it has; made for the first time, it is a node without peers.
         """
-        plan, shared = self._plan, self._shared
+        plan = self._plan
         first_key = keys.stored(f"{plan.name}-first-contact-key", keys.first_contact_key, parent=self)
         first_public = keys.ssh_public_key(first_key)
         server = self._cloud.server(
@@ -105,32 +106,43 @@ class Node(pulumi.ComponentResource):
             ),
             parent=self,
         )
-        power = declare_power(
-            plan.name, server, hooks=self._cloud.power_hooks, keep=not plan.enabled, parent=self
-        )
         commands = Commands.declare(
-            Target(
-                node=plan.name,
-                address=self.public_ip,
-                private_key=shared.management,
-                host_key=self.host_key,
-                server=server,
-                hooks=hooks,
-                parent=self,
-                port=plan.ssh_port,
-                keep=not plan.enabled,
-                gate=(power, *gate),
-            ),
+            self._target(server, hooks, gate),
             first_contact_key=first_public,
             host_private_key=self._host_key,
             agent_file=agent_file,
             keys=keys.key_bundle(
-                self._identity, shared.preshared_root, node=plan.name, peers=plan.peers, epoch=plan.psk_epoch
+                self._identity,
+                self._shared.preshared_root,
+                node=plan.name,
+                peers=plan.peers,
+                epoch=plan.psk_epoch,
             ),
             document=self._document(directory if plan.enabled else self._alone()),
         )
         self.register_outputs({"public_ip": self.public_ip, "public_key": self.public_key})
         return commands
+
+    def _target(
+        self,
+        server: pulumi_hcloud.Server,
+        hooks: pulumi.ResourceHookBinding,
+        gate: tuple[pulumi.Resource, ...],
+    ) -> Target:
+        plan, keep = self._plan, not self._plan.enabled
+        return Target(
+            node=plan.name,
+            address=self.public_ip,
+            private_key=self._shared.management,
+            host_key=self.host_key,
+            server=server,
+            power=declare_power(plan.name, server, hooks=self._cloud.power_hooks, keep=keep, parent=self),
+            hooks=hooks,
+            parent=self,
+            port=plan.ssh_port,
+            keep=keep,
+            gate=gate,
+        )
 
     def _alone(self) -> "pulumi.Output[Directory]":
         """Return a directory that knows this node only."""

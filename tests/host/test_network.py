@@ -68,7 +68,6 @@ def test_ten_percent_loss_on_the_way_delays_but_stops_nothing(node: Node, hosts:
     assert node.status()["differences"] == []
 
 
-@pytest.mark.long
 def test_a_way_that_is_cut_during_a_trial_brings_the_old_state_back(node: Node, hosts: Hosts) -> None:
     before, document = node.live(), fresh(hosts)
     assert node.agent("apply", document).word == "RECONNECT"

@@ -30,7 +30,7 @@ def _race(node: Node, document: str) -> Run:
         return node.agent("apply", document)
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [4, pytest.param(1000, marks=pytest.mark.long)])
 def test_confirmation_and_rollback_never_both_win(mesh: Node, hosts: Hosts, rounds: int) -> None:
     ports = {PAIR: "51820", THREE: "51821"}
     committed = PAIR

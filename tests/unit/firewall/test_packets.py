@@ -147,8 +147,17 @@ POLICY = [
     {"from": ["mon-1"], "to": ["db-1"], "allow": ["all"]},
     {"from": ["db"], "to": ["web"], "allow": ["tcp/1-65535"]},
 ]
-TCP = (22, 53, 80, 443, 5431, 5432, 5433, 8999, 9000, 9005, 9010, 9011, 100, 105, 51820, 65535)
-UDP = (53, 99, 100, 105, 110, 111, 5432, 9000, 500, 65000)
+TCP = (
+    *(5431, 5432, 5433, 8999, 9000, 9005, 9009, 9010, 9011),  # what a rule speaks of, and its neighbours
+    *(99, 100, 101, 105, 110, 111, 51820, 51821),  # what one speaks of for UDP
+    *(1, 21, 22, 23, 25, 53, 79, 80, 81, 442, 443, 444, 1023, 1024, 3306, 5400, 5500, 6379, 6443),
+    *(8080, 8443, 9100, 10250, 27017, 32768, 54320, 65534, 65535),
+)
+UDP = (
+    *(99, 100, 101, 105, 109, 110, 111),
+    *(5432, 9000, 9010),
+    *(1, 22, 53, 69, 112, 123, 161, 443, 500, 4789, 8472, 65535),
+)
 
 
 def _allowed(source: str, protocol: str, port: int) -> bool:
@@ -167,7 +176,7 @@ def test_a_policy_lets_in_what_it_says_and_nothing_else(place: World) -> None:
         for source in PEERS
         for knock in [*_tcp(source, NODE_MESH, *TCP), *_udp(source, NODE_MESH, *UDP)]
     ]
-    assert len(knocks) == 78
+    assert len(knocks) == 201
     with place.listening(UDP) as heard:
         passed = place.mesh.knock(knocks)
     expected = {each: _allowed(each.source, each.protocol, each.port) for each in knocks}
