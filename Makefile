@@ -53,7 +53,7 @@ test: setup-dev image ## run every test but the long enumerations
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m mypy
 	@$(PYTEST) -n 2 --dist loadfile -m "not hosts and not long"
-	@$(PYTEST) -m "hosts and not long"
+	@$(PYTEST) -n 2 --dist loadfile -m "hosts and not long"
 
 test-long: setup-dev image ## run the long enumerations too
 	@$(PYTEST)

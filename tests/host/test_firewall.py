@@ -248,3 +248,38 @@ def test_with_all_peers_down_a_host_boots_and_lets_its_operator_in(
         hosts.lab.start(web_2.key)
         web_2.wait_for_ssh()
     wait(lambda: "1 received" in plain.inside("ping -c 1 -W 1 10.10.0.2", check=False), 30)
+
+
+# Sends a datagram every tenth of a second through the tunnel, for a minute, and never hears one.
+_SPEAK = """
+import socket, time
+out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+print("ready")
+for _ in range(600):
+    out.sendto(b"x", ("10.10.0.1", 7000))
+    time.sleep(0.1)
+"""
+_HEAR = """
+import socket
+heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+heard.bind(("10.10.0.1", 7000))
+heard.settimeout(10)
+print("ready")
+print(heard.recvfrom(9)[1][0])
+"""
+
+
+def test_a_host_that_lost_power_hears_its_peers_at_once_though_it_says_nothing(
+    plain: Node, web_2: Node
+) -> None:
+    """A peer would notice by itself after 15 s (WireGuard's KEEPALIVE_TIMEOUT and REKEY_TIMEOUT)."""
+    wait(lambda: "1 received" in plain.inside("ping -c 1 -W 1 10.10.0.2", check=False), 30)
+    speaker = web_2.background(_SPEAK)
+    try:
+        plain.reboot(graceful=False)
+        wait(lambda: plain.inside("systemctl is-active wg-quick@wg0", check=False) == "active", DEADLINE)
+        assert plain.background(_HEAR).communicate()[0] == "10.10.0.2\n"
+    finally:
+        speaker.terminate()
+        web_2.inside("pkill -f 10.10.0.1", check=False)
+        speaker.wait()

@@ -1,10 +1,15 @@
 """What somebody changed in the cloud, behind the stack's back, is noticed and made whole."""
 
 import re
+import sys
 from collections.abc import Iterator
 
 import pytest
 from hcloud import Client
+from hcloud.images import Image
+from hcloud.locations import Location
+from hcloud.server_types import ServerType
+from hcloud.servers import ServerCreatePublicNetwork
 
 from tests.system.world import World
 
@@ -110,3 +115,54 @@ def test_a_host_that_reboots_during_up_is_configured_all_the_same(mesh: World, c
         mesh.up()
     assert "8443" in mesh.on("web-1", "nft list table inet wgmesh")
     assert mesh.on("web-1", "systemctl is-active wg-quick@wg0").strip() == "active"
+
+
+class Impostor:
+    """Another machine at a node's address. It would take the stack's SSH key; its host key is its own."""
+
+    def __init__(self, mesh: World, cloud: Client) -> None:
+        self._mesh, self._cloud = mesh, cloud
+        address = cloud.primary_ips.get_by_name("lab-db-1")
+        _delete(cloud, "lab-db-1")
+        made = cloud.servers.create(
+            name="impostor",
+            server_type=ServerType(name="cx23"),
+            image=Image(name="debian-12"),
+            location=Location(name="nbg1"),
+            ssh_keys=[cloud.ssh_keys.get_by_name("lab-management")],
+            public_net=ServerCreatePublicNetwork(ipv4=address, enable_ipv4=True, enable_ipv6=False),
+        )
+        made.action.wait_until_finished()
+        assert self.run("cloud-init status --wait; systemctl is-active ssh").endswith("active\n")
+
+    def run(self, script: str) -> str:
+        enter = f"{sys.executable} -m lab.hosts enter --state .lab/cloud impostor --"
+        return self._mesh.command(*enter.split(), "sh", "-c", script).out
+
+    def end(self) -> None:
+        _delete(self._cloud, "impostor")
+        self._mesh.ok("up", "--yes", "--skip-preview", "--refresh")
+
+
+@pytest.fixture
+def impostor(mesh: World, cloud: Client) -> Iterator[Impostor]:
+    there = Impostor(mesh, cloud)
+    yield there
+    there.end()
+
+
+@pytest.mark.parametrize(
+    "step", ["apply", pytest.param("bootstrap", marks=pytest.mark.long)]
+)  # first contact dials for three minutes
+def test_another_machine_at_a_nodes_address_is_sent_nothing(
+    mesh: World, impostor: Impostor, step: str
+) -> None:
+    resources = mesh.json("stack", "export")["deployment"]["resources"]
+    (urn,) = [each["urn"] for each in resources if each["urn"].endswith(f"::db-1-{step}")]
+    run = mesh.lab("run", "up", "--yes", "--skip-preview", "--replace", urn)
+    assert run.code == 1
+    assert "db-1: another host key answers at its address" in run.out
+    assert "Nothing was sent." in run.out
+    heard = impostor.run("journalctl -q -o cat -t sshd")
+    assert "Host key" in heard or "Connection" in heard, "it was dialled"
+    assert "Accepted" not in heard

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lab.hosts.router import Router
 from tests.system.world import World, shown
 
 pytestmark = pytest.mark.hosts
@@ -215,13 +216,13 @@ def test_process_lists_never_show_a_secret(mesh: World) -> None:
 
 
 def test_down_leaves_nothing(mesh: World) -> None:
-    links_during = {path.name for path in Path("/sys/class/net").iterdir()}
+    id_ = Router(mesh.folder / ".lab" / "cloud").id
+    assert [path.name for path in Path("/sys/class/net").iterdir() if id_ in path.name]
     run = mesh.lab("down")
     assert run.code == 0, run.out
     mounts = Path("/proc/mounts").read_text()
     assert str(mesh.folder) not in mounts
-    links_after = {path.name for path in Path("/sys/class/net").iterdir()}
-    assert len(links_after) < len(links_during)
+    assert [path.name for path in Path("/sys/class/net").iterdir() if id_ in path.name] == []
     processes = [
         p.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         for p in Path("/proc").glob("[0-9]*/cmdline")

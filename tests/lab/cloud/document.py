@@ -13,7 +13,7 @@ import pytest
 import requests
 from jsonschema import Draft202012Validator
 
-SHARED = Path(os.environ.get("WGMESH_SHARED", Path(__file__).parents[4] / "shared"))
+SHARED = Path(os.environ.get("WGMESH_SHARED") or Path(__file__).parents[4] / "shared")
 PATH = SHARED / "data" / "hcloud-openapi.json"
 
 
