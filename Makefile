@@ -19,7 +19,7 @@ help: ## list the targets
 setup: ## install what `make up` needs (Debian packages, .venv); quick when all is there
 	@tools/setup.sh lab
 
-setup-dev:
+setup-dev: ## install what tests and measurements need, too
 	@tools/setup.sh dev
 
 up: setup ## rehearse: cloud, hosts and mesh on this machine; ends with a table of who reaches whom
@@ -31,13 +31,13 @@ preview: setup ## show what `make up` would change, line by line
 	@$(LAB) start
 	@$(LAB) run preview --diff
 
-reach: ## ping every node from every node through the tunnel
+reach: setup ## ping every node from every node through the tunnel
 	@$(PYTHON) -m mesh reach --via '$(SUDO) $(PYTHON) -m lab.hosts enter --state .lab/cloud $(STACK)-{node} --'
 
-output: ## print the stack's outputs
+output: setup ## print the stack's outputs
 	@$(LAB) run stack output
 
-ssh: ## a shell on a node: make ssh NODE=web-1
+ssh: setup ## a shell on a node: make ssh NODE=web-1
 	@test -n "$(NODE)" || { echo "which node? make ssh NODE=web-1" >&2; exit 2; }
 	@$(PYTHON) -m mesh ssh $(NODE)
 
@@ -58,7 +58,7 @@ test: setup-dev image ## run every test but the long enumerations
 test-long: setup-dev image ## run the long enumerations too
 	@$(PYTEST)
 
-image:
+image: setup ## build the host image, as `make up` does when it is missing
 	@$(SUDO) $(PYTHON) -m lab.hosts image --directory .lab/image
 
 bench: setup-dev ## measure beside a plain playbook, write docs/benchmarks.md; about an hour
