@@ -68,17 +68,17 @@ def _restore_links(places: Places) -> None:
 
 def _remove_blocks(places: Places) -> str:
     """Remove our lines; returns what had to stay."""
-    kept = ""
+    kept = [str(path) for path in sorted((places.ssh / "sshd_config.d").glob("10-wgmesh*.conf"))]
     for path in (places.hosts.resolve(), places.authorized_keys.resolve()):
         if not path.is_file():
             continue
         text = path.read_bytes().decode("utf-8", "surrogateescape")
         rest = without_block(text)
         if path.name == places.authorized_keys.name and not _has_key(rest):
-            kept = f"{path} keeps its keys: nobody could log in without them"
+            kept.append(f"{path}, as nobody could log in without its keys")
         elif rest != text:
             write_file(path, rest.encode("utf-8", "surrogateescape"), path.stat().st_mode & 0o777)
-    return kept or "nothing stays"
+    return f"stays: {'; '.join(kept)}" if kept else "nothing stays"
 
 
 def _has_key(text: str) -> bool:

@@ -55,5 +55,6 @@ def test_the_only_key_that_opens_a_host_stays(guest: Node, hosts: Hosts) -> None
     guest.inside("sed -n '/BEGIN wgmesh/,/END wgmesh/p' -i /root/.ssh/authorized_keys")
     run = guest.agent("leave")
     assert run.word == "LEFT"
-    assert "authorized_keys keeps its keys" in run.out
+    assert "10-wgmesh.conf; " in run.out
+    assert "authorized_keys, as nobody could log in without its keys" in run.out
     assert guest.ssh("true").code == 0

@@ -73,12 +73,15 @@ def test_the_comparison_sees_a_line_that_is_missing_different_or_too_much() -> N
 @pytest.mark.parametrize("guide", ["README.md", "docs/first-mesh.md"])
 def test_a_guide_shows_what_happens(guide: str, tmp_path: Path) -> None:
     world = World(tmp_path)
+    before = world.stack_file.read_text()
     try:
         for shown in commands((REPOSITORY / guide).read_text()):
             run = world.command("sh", "-c", shown.command)
+            assert shown.lines or run.code == 0, f"$ {shown.command}\n{run.out}"
             missing = difference(shown.lines, [line.rstrip() for line in run.out.rstrip("\n").split("\n")])
             assert missing is None or not shown.lines, (
                 f"$ {shown.command}\nhas no line\n{missing}\nin\n{run.out}"
             )
+        assert world.stack_file.read_text() == before, "a guide leaves the stack file as it was"
     finally:
         world.lab("down")
