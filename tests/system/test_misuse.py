@@ -174,9 +174,10 @@ def test_a_mistake_is_told_and_once_mended_up_goes_on(
     case.arrange(mesh)
     events = tmp_path / "events.json"
     run = mesh.lab("run", "up", "--yes", "--skip-preview", "--event-log", str(events))
+    preview = mesh.lab("run", "preview", "--json")
     case.mend(mesh)
     assert run.code == 1, run.out
-    _untroubled(run.out + events.read_text(), secrets)
+    _untroubled(run.out + events.read_text() + preview.out, secrets)
     for words in case.says:
         assert words in run.out, run.out
     mesh.up()
