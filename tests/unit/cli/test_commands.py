@@ -53,3 +53,11 @@ def test_a_shell_on_a_node_that_was_never_made_says_so(tmp_path: Path) -> None:
     shown = _command(tmp_path, changed(db_1={"public_ip": UNKNOWN}), "ssh", "db-1")
     assert shown.returncode == 1
     assert shown.stderr == "error: db-1: not made yet: run `up` again\n"
+
+
+def test_they_start_without_pulumi() -> None:
+    loaded = "import sys, mesh.__main__; print([name for name in sys.modules if name.startswith('pulumi')])"
+    run = subprocess.run(
+        [sys.executable, "-c", loaded], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    assert run.stdout == "[]\n"
