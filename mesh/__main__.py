@@ -1,17 +1,16 @@
 """`python -m mesh`: the commands of day two."""
 
 import asyncio
-import json
 import sys
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from mesh.cli import check, status
+from mesh.cli import check, results, status
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import read_outputs
-from mesh.cli.reach import measure, table
+from mesh.cli.reach import measure, over, over_ssh, table
 from mesh.cli.shell import ssh
 from mesh.cli.state import read_state
 
@@ -33,11 +32,15 @@ def reach_command(
 ) -> None:
     """Ping every node from every node through the tunnel; exit code 0 only if all answer."""
     mesh = read_outputs(pulumi, stack)
-    reach = asyncio.run(measure(mesh, via=via, rounds=rounds))
+    run = over_ssh(mesh, read_state(pulumi, stack, mesh.nodes)) if via is None else over(via)
+    reach = asyncio.run(measure(mesh, run, rounds=rounds))
     Console(width=max(80, 12 * (len(mesh.nodes) + 1))).print(table(mesh, reach))
-    lost = [f"{a} -> {b}" for (a, b), time in reach.pairs.items() if time is None]
-    if lost:
-        raise CliError(f"no answer: {', '.join(lost)}")
+    for node, problem in reach.problems.items():
+        print(f"{node}: {problem}")
+    if reach.lost:
+        raise CliError(f"no answer: {', '.join(f'{a} -> {b}' for a, b in reach.lost)}")
+    if reach.problems:
+        raise CliError(f"left out: {', '.join(reach.problems)}")
     print(f"all {len(reach.pairs)} pairs reach each other")
 
 
@@ -59,20 +62,22 @@ def check_command(
 ) -> None:
     """Compare every node with what the stack says; exit code 0 only if nothing differs (any more)."""
     mesh = read_outputs(pulumi, stack)
-    files = read_state(pulumi, stack, mesh.nodes)
-    found = asyncio.run(check.check_mesh(mesh, files))
+    state = read_state(pulumi, stack, mesh.nodes)
+    found = asyncio.run(check.check_mesh(mesh, state))
     if repair:
-        found = asyncio.run(check.repair_mesh(mesh, files, found))
+        found = asyncio.run(check.repair_mesh(mesh, state, found))
     if as_json:
-        print(check.as_json(found))
-    elif any(not node.good or node.repaired for node in found):
-        _console().print(check.table(found))
-    bad = [node.node for node in found if not node.good]
+        print(results.as_json(found))
+    else:
+        if any(node.differences or node.repaired for node in found):
+            _console().print(check.table(found))
+        results.print_remarks(found)
+    bad = results.bad(found)
     if bad:
         print(f"not what the stack says: {', '.join(bad)}", file=sys.stderr)
         raise typer.Exit(1)
     if not as_json:
-        print(f"all {len(found)} nodes are what the stack says")
+        print(f"all {sum(node.enabled for node in found)} nodes are what the stack says")
 
 
 @app.command("status")
@@ -84,14 +89,15 @@ def status_command(
 ) -> None:
     """Show each node's state, generation and agent, and its peers' handshakes and traffic."""
     mesh = read_outputs(pulumi, stack)
-    found = asyncio.run(status.read_status(mesh))
+    found = asyncio.run(status.read_status(mesh, read_state(pulumi, stack, mesh.nodes)))
     if as_json:
-        print(json.dumps(found, indent=1))
+        print(results.as_json(found))
     else:
         _console().print(status.table(mesh, found))
-    down = [node for node, report in found.items() if isinstance(report, str)]
-    if down:
-        raise CliError(f"no answer: {', '.join(down)}")
+        results.print_remarks(found)
+    bad = results.bad(found)
+    if bad:
+        raise CliError(f"no report: {', '.join(bad)}")
 
 
 def _console() -> Console:

@@ -3,21 +3,27 @@
 import asyncio
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-import asyncssh
 from rich.table import Table
 
 from mesh.cli.engine import CliError
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
+from mesh.cli.nodes import NodeClient, NodeError
+from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
+from mesh.cli.state import StackState
 
-__all__ = ["Reach", "measure", "table"]
+__all__ = ["Reach", "Runner", "measure", "over", "over_ssh", "table"]
 
 Runner = Callable[[NodeOutputs, str], Awaitable[str]]
-"""Runs a shell command on a node and returns what it printed."""
+"""Runs a shell command on a node and returns what it printed. Raises `NodeError`."""
 
-# One ping to each address at once; prints `<address> <milliseconds>` for each answer.
+# Seconds for one round on one node, connecting included (10): the pings are over within 2.
+_ROUND_SECONDS: Final = 20.0
+
+# One ping to each address at once; prints `<address> <milliseconds>` for each answer. It waits 2 seconds:
+# far longer than the way around the Earth and a first handshake take, while one that is lost is sent again
+# after 5 (REKEY_TIMEOUT, WireGuard whitepaper 6.1), which is what further rounds are for.
 _PING: Final = r"""
 for to in {addresses}; do
     LC_ALL=C ping -n -q -I wg0 -c 1 -W 2 $to 2>/dev/null | sed -n "s|^rtt [^=]*= \([0-9.]*\)/.*|$to \1|p" &
@@ -28,70 +34,78 @@ wait
 
 @dataclass(frozen=True, kw_only=True)
 class Reach:
-    """The round-trip time in milliseconds of every ordered pair; None where no answer came."""
+    """The round-trip time in milliseconds of every ordered pair; None where no answer came.
+
+    `problems` says of nodes that could not be asked why not; one that is not made yet is in no pair.
+    """
 
     pairs: Mapping[tuple[str, str], float | None]
+    problems: Mapping[str, str]
 
     @property
-    def complete(self) -> bool:
-        """Whether every node reaches every other one."""
-        return all(time is not None for time in self.pairs.values())
+    def lost(self) -> list[tuple[str, str]]:
+        """The pairs without an answer."""
+        return [pair for pair, time in self.pairs.items() if time is None]
 
 
-async def measure(mesh: MeshOutputs, *, via: str | None, rounds: int) -> Reach:
-    """Ping every ordered pair, those that failed again, at most `rounds` times.
-
-    `via` is a command line that runs what follows it on a node, with `{node}` and `{public_ip}` in it;
-    None means SSH.
-    """
-    run = _over_ssh(mesh) if via is None else _over(via)
+async def measure(mesh: MeshOutputs, run: Runner, *, rounds: int) -> Reach:
+    """Ping every ordered pair of enabled nodes, those that failed again, at most `rounds` times."""
     names = [name for name, node in mesh.nodes.items() if node.enabled]
-    pairs: dict[tuple[str, str], float | None] = {(a, b): None for a in names for b in names if a != b}
+    reach = Reach(pairs={(a, b): None for a in names for b in names if a != b}, problems={})
     for _ in range(rounds):
-        missing = {a: [b for b in names if a != b and pairs[a, b] is None] for a in names}
-        answers = await asyncio.gather(*(_ping(run, mesh, a, peers) for a, peers in missing.items() if peers))
-        for found in answers:
-            pairs.update(found)
-        if all(time is not None for time in pairs.values()):
+        if not reach.lost:
             break
-    return Reach(pairs=pairs)
+        reach = await _again(reach, mesh, run)
+    return replace(reach, problems={**reach.problems, **dict.fromkeys(mesh.missing, NOT_MADE)})
+
+
+async def _again(reach: Reach, mesh: MeshOutputs, run: Runner) -> Reach:
+    """Ping the pairs that are lost, all nodes at once."""
+    peers: dict[str, list[str]] = {}
+    for source, destination in reach.lost:
+        peers.setdefault(source, []).append(destination)
+    answers = await asyncio.gather(*(_ping(run, mesh, source, lost) for source, lost in peers.items()))
+    pairs, problems = dict(reach.pairs), {}
+    for source, (times, problem) in zip(peers, answers, strict=True):
+        pairs.update({(source, destination): time for destination, time in times.items()})
+        if problem is not None:
+            problems[source] = problem
+    return Reach(pairs=pairs, problems=problems)
 
 
 async def _ping(
     run: Runner, mesh: MeshOutputs, source: str, peers: list[str]
-) -> dict[tuple[str, str], float | None]:
+) -> tuple[dict[str, float], str | None]:
+    """Return the milliseconds to each peer that answers, and why the source itself could not be asked."""
     addresses = {mesh.nodes[peer].address: peer for peer in peers}
-    printed = await run(mesh.nodes[source], _PING.format(addresses=" ".join(addresses)))
-    found: dict[tuple[str, str], float | None] = {}
+    try:
+        printed = await run(mesh.nodes[source], _PING.format(addresses=" ".join(addresses)))
+    except NodeError as error:
+        return {}, str(error)
+    found = {}
     for line in printed.splitlines():
         address, _, time = line.partition(" ")
         if address in addresses:
-            found[source, addresses[address]] = float(time)
-    return found
+            found[addresses[address]] = float(time)
+    return found, None
 
 
-def _over_ssh(mesh: MeshOutputs) -> Runner:
-    key = asyncssh.import_private_key(mesh.ssh_private_key)
+def over_ssh(mesh: MeshOutputs, state: StackState) -> Runner:
+    """Return what runs a command on a node over SSH."""
+    client = NodeClient(mesh, state)
 
     async def run(node: NodeOutputs, command: str) -> str:
-        try:
-            async with asyncssh.connect(
-                node.public_ip,
-                port=node.ssh_port,
-                username="root",
-                client_keys=[key],
-                known_hosts=([asyncssh.import_public_key(node.host_key)], [], []),
-                connect_timeout=10,
-            ) as connection:
-                result = await connection.run(command)
-                return str(result.stdout)
-        except (OSError, asyncssh.Error):
-            return ""
+        return (await client.run(node, command, seconds=_ROUND_SECONDS)).out
 
     return run
 
 
-def _over(via: str) -> Runner:
+def over(via: str) -> Runner:
+    """Return what runs a command on a node by the command line `via`, which runs what follows it there.
+
+    It has `{node}` or `{public_ip}` in it. The runner raises `CliError` when it is not there.
+    """
+
     async def run(node: NodeOutputs, command: str) -> str:
         words = [word.format(node=node.name, public_ip=node.public_ip) for word in shlex.split(via)]
         try:

@@ -5,10 +5,14 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from mesh.cli.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["ssh"]
+
+# Seconds until a node that does not answer is given up: as the other commands do (mesh/cli/nodes.py).
+_CONNECT_SECONDS: Final = 10
 
 
 def ssh(mesh: MeshOutputs, name: str, command: Sequence[str]) -> int:
@@ -26,7 +30,7 @@ def ssh(mesh: MeshOutputs, name: str, command: Sequence[str]) -> int:
             *("ssh", "-i", str(key), "-o", "IdentitiesOnly=yes"),
             *("-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"),
             *("-p", str(node.ssh_port)),
-            *("-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=10"),
+            *("-o", "StrictHostKeyChecking=yes", "-o", f"ConnectTimeout={_CONNECT_SECONDS}"),
             f"root@{node.public_ip}",
             *command,
         ]

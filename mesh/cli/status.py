@@ -1,60 +1,71 @@
 """Where every node stands: its generation, its agent, and what it hears from its peers."""
 
 import asyncio
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
-from mesh.cli.nodes import Agent, HostKeyChangedError, NodeDownError
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
+from mesh.cli.nodes import AgentClient, NodeError
+from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
+from mesh.cli.results import NodeResult
+from mesh.cli.state import StackState
 
-__all__ = ["read_status", "table"]
-
-Status = Mapping[str, Mapping[str, Any] | str]
-"""Per node what its agent reports, or why it does not."""
-
-
-async def read_status(mesh: MeshOutputs) -> Status:
-    """Ask all nodes at once; one that is down is told as such."""
-    agent = Agent(mesh)
-    answers = await asyncio.gather(*(_ask(agent, node) for node in mesh.nodes.values()))
-    return dict(zip(mesh.nodes, answers, strict=True))
+__all__ = ["NodeStatus", "read_status", "table"]
 
 
-async def _ask(agent: Agent, node: NodeOutputs) -> Mapping[str, Any] | str:
+@dataclass(frozen=True, kw_only=True)
+class NodeStatus(NodeResult):
+    """What a node's agent reports (docs/protocol.md); None where there is a problem, or nobody asked."""
+
+    report: Mapping[str, Any] | None = None
+
+
+async def read_status(mesh: MeshOutputs, state: StackState) -> list[NodeStatus]:
+    """Ask all nodes at once; one that is down does not keep the others from being shown."""
+    agents = AgentClient(mesh, state)
+    found = await asyncio.gather(*(_ask(agents, node) for node in mesh.nodes.values()))
+    unmade = (
+        NodeStatus(node=name, enabled=enabled, problem=NOT_MADE if enabled else None)
+        for name, enabled in mesh.unmade.items()
+    )
+    return [*found, *unmade]
+
+
+async def _ask(agents: AgentClient, node: NodeOutputs) -> NodeStatus:
+    if not node.enabled:
+        return NodeStatus(node=node.name, enabled=False)
     try:
-        run = await agent.call(node, "status")
-        report: dict[str, Any] = json.loads(run.out)
-    except (NodeDownError, HostKeyChangedError) as error:
-        return str(error)
-    except ValueError:
-        return f"its agent gave no report (exit code {run.code}: {run.answer})"
-    return report
+        return NodeStatus(node=node.name, report=await agents.report(node, "status"))
+    except NodeError as error:
+        return NodeStatus(node=node.name, problem=str(error))
 
 
-def table(mesh: MeshOutputs, status: Status) -> Table:
+def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
     """Return a row for each node and peer: age of the latest handshake, bytes in and out."""
     grid = Table(title="nodes and what they hear from their peers")
     for name in ("node", "state", "generation", "agent", "peer", "handshake", "received", "sent"):
         grid.add_column(name, overflow="fold", justify="right" if name in _NUMBERS else "left")
     names = {node.public_key: node.name for node in mesh.nodes.values()}
-    for node, report in status.items():
-        if isinstance(report, str):
-            grid.add_row(node, f"[red]{escape(report)}[/red]")
-            continue
-        differs = len(report["differences"])
-        state = f"[red]{differs} differences[/red]" if differs else report["state"]
-        head = [node, state, str(report["current"])[:12], report["agent"][:12]]
-        for public, peer in report["peers"].items():
-            cells = [_age(peer["handshake_age"]), _bytes(peer["received"]), _bytes(peer["sent"])]
-            grid.add_row(*head, names.get(public, public), *cells)
-            head = [""] * len(head)
-        if not report["peers"]:
-            grid.add_row(*head)
+    for status in found:
+        if status.report is not None:
+            _add_report(grid, names, status.node, status.report)
+        else:
+            grid.add_row(status.node, "[red]no report[/red]" if status.problem else "[dim]not enabled[/dim]")
     return grid
+
+
+def _add_report(grid: Table, names: Mapping[str, str], node: str, report: Mapping[str, Any]) -> None:
+    differs = len(report["differences"])
+    state = f"[red]{differs} differences[/red]" if differs else report["state"]
+    head = [node, state, (report["current"] or "none")[:12], report["agent"][:12]]
+    for public, peer in report["peers"].items():
+        cells = [_age(peer["handshake_age"]), _bytes(peer["received"]), _bytes(peer["sent"])]
+        grid.add_row(*head, names.get(public, public), *cells)
+        head = [""] * len(head)
+    if not report["peers"]:
+        grid.add_row(*head)
 
 
 _NUMBERS = {"handshake", "received", "sent"}

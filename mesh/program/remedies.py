@@ -5,6 +5,8 @@ from typing import Final
 
 import pulumi
 
+from mesh.advice import HOST_KEY_CHANGED, KEYS_MISSING
+
 __all__ = ["remedy"]
 
 _STEP: Final = re.compile(r"-(bootstrap|agent-file|agent|keys|apply)$")
@@ -18,10 +20,7 @@ _REMEDIES: Final = {
         no answer on its SSH port: its server is off or hangs, or something on the way drops SSH from here.
         Start it, then run up again. With `--continue-on-error` the other nodes do not wait for it, and
         `enabled: false` leaves it alone until it is back.""",
-    r"host key mismatch": """
-        another host key answers at its address than the one this stack gave it: the server was rebuilt or its
-        key was changed, or something else answers there. Nothing was sent. If it was rebuilt, have it made
-        anew: `pulumi up --replace '{server}'`.""",
+    r"host key mismatch": HOST_KEY_CHANGED,
     r"Please login as the user": """
         its image does not let root work over SSH, and everything on a node is done as root. Take an image
         that does, as Hetzner's do, and have the server made anew: `pulumi up --replace '{server}'`.""",
@@ -29,8 +28,7 @@ _REMEDIES: Final = {
         it does not accept this stack's SSH key for root. Put the key's line back into
         /root/.ssh/authorized_keys (over the provider's console), or have the server made anew:
         `pulumi up --replace '{server}'`.""",
-    r"^KEYS-MISSING": """
-        its keys are gone from /var/lib/wgmesh/keys. Send them again: `pulumi up --replace '{keys}'`.""",
+    r"^KEYS-MISSING": KEYS_MISSING,
     r"^ROLLED-BACK": """
         the change was tried and undone, and the node is as it was before. Correct what it says, then run up
         again.""",

@@ -1,13 +1,16 @@
 """Changes by hand on a node: all found by `check`, and repaired, but for another host key."""
 
 import asyncio
-from dataclasses import dataclass
+import hashlib
+import re
+from dataclasses import dataclass, replace
 
 import pytest
 
-from mesh.cli.check import NodeCheck, as_json, check_mesh, repair_mesh
+from mesh.cli.check import NodeCheck, check_mesh, repair_mesh
 from mesh.cli.outputs import MeshOutputs, NodeOutputs
-from mesh.cli.state import NodeFiles
+from mesh.cli.results import as_json
+from mesh.cli.state import NodeFiles, StackState
 from mesh.cli.status import read_status
 from tests.host.nodes import ADDRESSES, DEADLINE, Hosts, Node, wait
 
@@ -63,24 +66,24 @@ class Fleet:
     node: Node
     other: Node
     mesh: MeshOutputs
-    files: dict[str, NodeFiles]
+    state: StackState
 
     def check(self) -> NodeCheck:
         return self.checks()[self.node.name]
 
     def checks(self) -> dict[str, NodeCheck]:
-        return {found.node: found for found in asyncio.run(check_mesh(self.mesh, self.files))}
+        return {found.node: found for found in asyncio.run(check_mesh(self.mesh, self.state))}
 
     def repair(self) -> dict[str, NodeCheck]:
-        found = asyncio.run(check_mesh(self.mesh, self.files))
-        return {done.node: done for done in asyncio.run(repair_mesh(self.mesh, self.files, found))}
+        found = asyncio.run(check_mesh(self.mesh, self.state))
+        return {done.node: done for done in asyncio.run(repair_mesh(self.mesh, self.state, found))}
 
 
 def _outputs(hosts: Hosts, node: Node) -> NodeOutputs:
     key = node.inside("cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub")
     return NodeOutputs(
         name=node.name, address=ADDRESSES[node.name], public_ip=node.address,
-        public_key=hosts.keys.public(node.name), host_key=key,
+        public_key=hosts.keys.public(node.name), host_key=key, enabled=True, ssh_port=22,
     )  # fmt: skip
 
 
@@ -98,12 +101,19 @@ def fleet(hosts: Hosts, web_1: Node, web_2: Node) -> Fleet:
         other=web_2,
         mesh=MeshOutputs(
             nodes={name: _outputs(hosts, node) for name, node in nodes.items()},
+            unmade={},
             ssh_private_key=(hosts.folder / "mgmt").read_text(),
         ),
-        files={
-            name: NodeFiles(document=document, agent=hosts.agent.sha256)
-            for name, document in documents.items()
-        },
+        state=StackState(
+            files={
+                name: NodeFiles(document=document, agent=hosts.agent.sha256)
+                for name, document in documents.items()
+            },
+            urns={
+                ("hcloud:index/server:Server", "web-1-server"): "urn:web-1-server",
+                ("command:remote:Command", "web-1-keys"): "urn:web-1-keys",
+            },
+        ),
     )
 
 
@@ -157,6 +167,7 @@ def test_another_host_key_is_refused_and_never_repaired(fleet: Fleet) -> None:
         assert found.problem is not None
         assert f"{node.address} has the host key SHA256:" in found.problem
         assert "the stack knows SHA256:" in found.problem
+        assert "`pulumi up --replace 'urn:web-1-server'`" in found.problem
         assert node.inside("journalctl -q -o cat -t sshd | grep -c Accepted || true") == accepted
         assert node.inside("systemctl is-enabled wgmesh-boot", check=False) == "disabled"
     finally:
@@ -201,6 +212,17 @@ def test_a_repair_whose_trial_fails_leaves_the_node_and_says_why(fleet: Fleet) -
     assert fleet.repair()["web-1"].good
 
 
+def test_a_repair_that_lacks_keys_names_the_command_that_sends_them(fleet: Fleet) -> None:
+    files = fleet.state.files["web-1"]
+    document = re.sub(r"(# PresharedKey = key:)\w+", r"\g<1>0123456789abcdef", files.document)
+    files = {**fleet.state.files, "web-1": replace(files, document=document)}
+    done = replace(fleet, state=replace(fleet.state, files=files)).repair()["web-1"]
+    assert done.problem is not None
+    assert "not repaired: KEYS-MISSING key:0123456789abcdef" in done.problem
+    assert "`pulumi up --replace 'urn:web-1-keys'`" in done.problem
+    assert fleet.check().good
+
+
 def test_a_pending_trial_is_left_alone(fleet: Fleet, hosts: Hosts) -> None:
     assert fleet.node.agent("apply", hosts.document("web-1", PAIR)).word == "RECONNECT"
     wait(lambda: fleet.node.status()["state"] == "live", DEADLINE)
@@ -227,9 +249,12 @@ def test_no_report_holds_a_key(fleet: Fleet, hosts: Hosts) -> None:
 
 def test_status_shows_handshakes_and_traffic_of_every_peer(fleet: Fleet, hosts: Hosts) -> None:
     fleet.node.inside("ping -c 1 -W 5 10.10.0.2 >/dev/null")
-    report = asyncio.run(read_status(fleet.mesh))["web-1"]
-    assert not isinstance(report, str)
-    assert report["current"] == fleet.files["web-1"].digest
+    (report,) = [
+        found.report for found in asyncio.run(read_status(fleet.mesh, fleet.state)) if found.node == "web-1"
+    ]
+    assert report is not None
+    document = fleet.state.files["web-1"].document
+    assert report["current"] == hashlib.sha256(document.encode()).hexdigest()
     assert report["agent"] == hosts.agent.sha256
     peer = report["peers"][hosts.keys.public("web-2")]
     assert peer["handshake_age"] < 600

@@ -1,10 +1,13 @@
-"""`python -m mesh check` and `status` on a whole rehearsal: what an operator types, sees and gets back."""
+"""The commands of day two on a whole rehearsal: what an operator types, sees and gets back."""
 
 import json
+import re
+import shlex
 import sys
 from typing import Any
 
 import pytest
+from hcloud import Client
 
 from lab.hosts import Lab
 from tests.system.world import Run, World
@@ -74,7 +77,21 @@ def test_status_shows_who_hears_whom(mesh: World) -> None:
         assert shown in run.out
     code, found = _json(mesh, "status")
     assert code == 0
-    assert all(len(found[node]["peers"]) == 2 for node in NODES)
+    assert all(len(found["nodes"][node]["report"]["peers"]) == 2 for node in NODES)
+
+
+def test_another_host_key_is_named_with_the_command_that_makes_the_server_anew(mesh: World) -> None:
+    key = "/etc/ssh/ssh_host_ed25519_key"
+    mesh.on("web-2", f"rm {key}; ssh-keygen -q -t ed25519 -N '' -f {key}; systemctl restart ssh")
+    said = {words: _mesh(mesh, *words.split()) for words in ("check", "status", "reach --rounds 1")}
+    commands = {words: re.findall(r"`pulumi (up --replace '.*')`", run.out) for words, run in said.items()}
+    assert [run.code for run in said.values()] == [1, 1, 1]
+    (command,) = {command for found in commands.values() for command in found}
+    assert all(commands.values()), commands
+    mesh.ok(*shlex.split(command), "--yes", "--skip-preview")
+    assert _mesh(mesh, "check").code == 0
+    reach = _mesh(mesh, "reach")
+    assert reach.code == 0, reach.out
 
 
 def test_a_node_that_is_down_is_named_and_the_others_are_checked(mesh: World) -> None:
@@ -89,3 +106,28 @@ def test_a_node_that_is_down_is_named_and_the_others_are_checked(mesh: World) ->
     ]
     assert found["nodes"]["web-2"]["good"]
     assert _mesh(mesh, "status").code == 1
+
+
+def test_a_node_that_is_taken_out_for_being_down_is_no_longer_bad(mesh: World) -> None:
+    mesh.edit_mesh(lambda settings: settings["nodes"]["db-1"].update(enabled=False))
+    mesh.up()
+    for words in (["check"], ["status"], ["reach"]):
+        run = _mesh(mesh, *words)
+        assert run.code == 0, run.out
+    assert "db-1: not enabled\nall 2 nodes are what the stack says" in _mesh(mesh, "check").out
+
+
+def test_a_node_whose_creation_failed_is_named_and_the_others_are_asked(mesh: World) -> None:
+    endpoint, token = re.findall(r"hcloud:(?:endpoint|token): (\S+)", mesh.stack_file.read_text())
+    cloud = Client(token=token, api_endpoint=endpoint)
+    cloud.primary_ips.create("ipv4", "lab-web-3", location=cloud.locations.get_by_name("fsn1"))
+    mesh.edit_mesh(lambda settings: settings["nodes"].update({"web-3": {"address": "10.10.0.3"}}))
+    up = mesh.lab("run", "up", "--yes", "--skip-preview", "--continue-on-error")
+    assert "primary_ip name is already used" in up.out
+    for words in (["check"], ["status"], ["reach"]):
+        run = _mesh(mesh, *words)
+        assert run.code == 1
+        assert "web-3: not made yet: run `up` again\n" in run.out
+    assert _mesh(mesh, "ssh", "web-1", "true").code == 0
+    found = _json(mesh, "check")[1]
+    assert [node for node, check in found["nodes"].items() if not check["good"]] == ["web-3"]

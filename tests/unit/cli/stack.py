@@ -1,34 +1,77 @@
-"""What an engine prints for `stack output --json`, and a program that prints it."""
+"""What an engine prints for `stack output --json` and `stack export`, and a program that prints it."""
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import asyncssh
+
 NODES: dict[str, Any] = {
     "db-1": {
         "address": "10.10.0.11",
+        "enabled": True,
         "public_ip": "192.0.2.11",
-        "public_key": "pub",
+        "public_key": "pub db",
         "host_key": "ssh-ed25519 B",
+        "ssh_port": 22.0,
     },
     "web-1": {
         "address": "10.10.0.2",
+        "enabled": True,
         "public_ip": "192.0.2.2",
-        "public_key": "pub",
+        "public_key": "pub web",
         "host_key": "ssh-ed25519 A",
+        "ssh_port": 22.0,
     },
 }
-OUTPUTS: dict[str, Any] = {"nodes": NODES, "ssh_private_key": "-----BEGIN OPENSSH PRIVATE KEY-----\nk\n"}
+KEY = asyncssh.generate_private_key("ssh-ed25519")
+OUTPUTS: dict[str, Any] = {"nodes": NODES, "ssh_private_key": KEY.export_private_key("openssh").decode()}
+# How the engine keeps an output whose resource could not be made.
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+URN = "urn:pulumi:lab::wireguard-mesh::wireguard-mesh:index:Mesh$wireguard-mesh:index:Node"
+COMMAND = "command:remote:Command"
+COPY = "command:remote:CopyToRemote"
+SERVER = "hcloud:index/server:Server"
+
+
+def resource(kind: str, name: str, **more: Any) -> dict[str, Any]:
+    return {"urn": f"{URN}${kind}::{name}", "type": kind, **more}
+
+
+def command(name: str, stdin: object, **more: Any) -> dict[str, Any]:
+    return resource(COMMAND, name, inputs={"stdin": stdin}, **more)
+
+
+def exported(*resources: dict[str, Any]) -> dict[str, Any]:
+    return {"version": 3, "deployment": {"resources": list(resources)}}
+
+
+def node_resources(node: str) -> list[dict[str, Any]]:
+    """What can be replaced of a node that was applied once."""
+    return [
+        resource(SERVER, f"{node}-server"),
+        resource(COPY, f"{node}-agent-file"),
+        command(f"{node}-agent", "ab" * 32),
+        command(f"{node}-keys", {"4dabf18193072939515e22adb298388d": "x"}),
+        command(f"{node}-apply", f"document of {node}\n"),
+    ]
+
+
+def changed(**nodes: dict[str, Any]) -> dict[str, Any]:
+    """`OUTPUTS` with facts of nodes changed; `web_1` is web-1."""
+    new = {name.replace("_", "-"): facts for name, facts in nodes.items()}
+    return {**OUTPUTS, "nodes": {**NODES, **{name: {**NODES[name], **facts} for name, facts in new.items()}}}
 
 
 def engine(folder: Path, outputs: Any, *, code: int = 0) -> str:
-    """A command line that stands for the engine; it leaves what it was asked in `asked`."""
+    """A command line that stands for the engine; it leaves what it was asked last in `asked`."""
+    state = exported(*(each for node in NODES for each in node_resources(node)))
     script = folder / "engine.py"
     script.write_text(
         "import pathlib, sys\n"
         f"pathlib.Path({str(folder / 'asked')!r}).write_text(' '.join(sys.argv[1:]))\n"
-        f"print({json.dumps(outputs)!r})\n"
+        f"print({json.dumps(state)!r} if 'export' in sys.argv else {json.dumps(outputs)!r})\n"
         f"sys.exit({code})\n"
     )
     return f"{sys.executable} {script}"

@@ -5,7 +5,7 @@ import pytest
 
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import read_outputs
-from tests.unit.cli.stack import NODES, OUTPUTS, engine
+from tests.unit.cli.stack import NODES, OUTPUTS, UNKNOWN, changed, engine
 
 
 def test_nodes_come_in_the_order_of_their_addresses(tmp_path: Path) -> None:
@@ -22,8 +22,7 @@ def test_the_engine_is_asked_for_the_stack(tmp_path: Path, stack: str | None, as
 
 
 def test_a_port_of_its_own_and_being_out_are_read(tmp_path: Path) -> None:
-    nodes = {**NODES, "db-1": {**NODES["db-1"], "ssh_port": 2222.0, "enabled": False}}
-    mesh = read_outputs(engine(tmp_path, {**OUTPUTS, "nodes": nodes}), None)
+    mesh = read_outputs(engine(tmp_path, changed(db_1={"ssh_port": 2222.0, "enabled": False})), None)
     assert [(node.ssh_port, node.enabled) for node in mesh.nodes.values()] == [(22, True), (2222, False)]
     assert str(mesh.node("db-1").ssh_port) == "2222"
 
@@ -34,10 +33,22 @@ def test_a_stack_that_was_never_up_says_so(tmp_path: Path, outputs: Any) -> None
         read_outputs(engine(tmp_path, outputs), None)
 
 
-def test_a_node_that_was_never_made_is_named(tmp_path: Path) -> None:
-    nodes = {**NODES, "web-2": {"address": "10.10.0.3", "public_ip": None, "host_key": ""}}
-    with pytest.raises(CliError, match=r"^web-2: not made yet or failed; run `up` again"):
-        read_outputs(engine(tmp_path, {**OUTPUTS, "nodes": nodes}), None)
+@pytest.mark.parametrize("fact", ["public_ip", "public_key", "host_key"])
+@pytest.mark.parametrize("value", [None, "", UNKNOWN])
+def test_a_node_that_was_never_made_is_named_and_the_others_are_there(
+    tmp_path: Path, fact: str, value: str | None
+) -> None:
+    mesh = read_outputs(engine(tmp_path, changed(db_1={fact: value})), None)
+    assert list(mesh.nodes) == ["web-1"]
+    assert mesh.missing == ["db-1"]
+    with pytest.raises(CliError, match=r"^db-1: not made yet: run `up` again$"):
+        mesh.node("db-1")
+
+
+def test_a_node_that_is_out_is_not_missing(tmp_path: Path) -> None:
+    mesh = read_outputs(engine(tmp_path, changed(db_1={"public_ip": UNKNOWN, "enabled": False})), None)
+    assert mesh.missing == []
+    assert "db-1" not in mesh.nodes
 
 
 def test_an_engine_that_fails_has_said_why_itself(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
 import asyncio
+import socket
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import MeshOutputs, read_outputs
-from mesh.cli.reach import Reach, measure, table
-from tests.unit.cli.stack import OUTPUTS, engine
+from mesh.cli.reach import Reach, measure, over, table
+from tests.unit.cli.stack import KEY, OUTPUTS, UNKNOWN, changed, engine
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -39,19 +41,18 @@ VIA = "env WGMESH_NODE={node}"
 
 def _measure(mesh: MeshOutputs, folder: Path, answers: str, *, rounds: int = 1) -> Reach:
     (folder / "answers").write_text(answers)
-    return asyncio.run(measure(mesh, via=VIA, rounds=rounds))
+    return asyncio.run(measure(mesh, over(VIA), rounds=rounds))
 
 
 def test_every_ordered_pair_is_pinged_from_its_own_node(mesh: MeshOutputs, tmp_path: Path) -> None:
     reach = _measure(mesh, tmp_path, "web-1 10.10.0.11\ndb-1 10.10.0.2\n")
-    assert reach.complete
     assert reach.pairs == {("web-1", "db-1"): 0.5, ("db-1", "web-1"): 0.5}
+    assert reach.lost == []
 
 
-def test_one_direction_lost_is_not_complete(mesh: MeshOutputs, tmp_path: Path) -> None:
+def test_one_direction_that_is_lost_is_told_from_the_other(mesh: MeshOutputs, tmp_path: Path) -> None:
     reach = _measure(mesh, tmp_path, "web-1 10.10.0.11\n")
-    assert not reach.complete
-    assert reach.pairs["db-1", "web-1"] is None
+    assert reach.lost == [("db-1", "web-1")]
 
 
 def test_only_pairs_that_failed_are_tried_again(mesh: MeshOutputs, tmp_path: Path) -> None:
@@ -63,7 +64,6 @@ def test_only_pairs_that_failed_are_tried_again(mesh: MeshOutputs, tmp_path: Pat
 def test_a_node_that_is_out_is_not_asked_for(mesh: MeshOutputs, tmp_path: Path) -> None:
     out = replace(mesh, nodes={**mesh.nodes, "db-1": replace(mesh.nodes["db-1"], enabled=False)})
     reach = _measure(out, tmp_path, "")
-    assert reach.complete
     assert reach.pairs == {}
     assert not (tmp_path / "tried").exists()
     console = Console(width=80)
@@ -74,12 +74,12 @@ def test_a_node_that_is_out_is_not_asked_for(mesh: MeshOutputs, tmp_path: Path) 
 
 def test_a_way_in_that_is_not_there_is_named(mesh: MeshOutputs) -> None:
     with pytest.raises(CliError, match="--via: `no-such-tool` is not on PATH"):
-        asyncio.run(measure(mesh, via="no-such-tool {node}", rounds=1))
+        asyncio.run(measure(mesh, over("no-such-tool {node}"), rounds=1))
 
 
 def test_the_table_shows_time_and_loss(mesh: MeshOutputs) -> None:
     console = Console(width=80, record=True, file=None, force_terminal=False)
-    reach = Reach(pairs={("web-1", "db-1"): 0.5, ("db-1", "web-1"): None})
+    reach = Reach(pairs={("web-1", "db-1"): 0.5, ("db-1", "web-1"): None}, problems={})
     with console.capture() as printed:
         console.print(table(mesh, reach))
     web, db = [line for line in printed.get().splitlines() if line.startswith(("│ web-1", "│ db-1"))]
@@ -88,9 +88,9 @@ def test_the_table_shows_time_and_loss(mesh: MeshOutputs) -> None:
     assert "10.10.0.11" in printed.get()
 
 
-def _command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def _command(folder: Path, *words: str, outputs: Any = OUTPUTS) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "mesh", *words, "--pulumi", engine(folder, OUTPUTS)],
+        [sys.executable, "-m", "mesh", *words, "--pulumi", engine(folder, outputs)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -113,3 +113,31 @@ def test_the_exit_code_tells_whether_all_reach_all(
     assert result.returncode == code
     assert said in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_node_that_was_never_made_is_named_and_the_others_are_pinged(
+    mesh: MeshOutputs, tmp_path: Path
+) -> None:
+    (tmp_path / "answers").write_text("web-1 10.10.0.11\n")
+    result = _command(
+        tmp_path, "reach", "--via", VIA, "--rounds", "1", outputs=changed(db_1={"public_ip": UNKNOWN})
+    )
+    assert result.returncode == 1
+    assert "db-1: not made yet: run `up` again\n" in result.stdout
+    assert result.stderr == "error: left out: db-1\n"
+
+
+def test_why_a_node_cannot_be_asked_stands_under_the_table(mesh: MeshOutputs, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        port = taken.getsockname()[1]
+        here = {
+            "public_ip": "127.0.0.1",
+            "ssh_port": float(port),
+            "host_key": KEY.export_public_key().decode(),
+        }
+        result = _command(tmp_path, "reach", "--rounds", "1", outputs=changed(db_1=here, web_1=here))
+    assert result.returncode == 1
+    for node in ("web-1", "db-1"):
+        assert f"\n{node}: 127.0.0.1 refuses connections to port {port}\n" in result.stdout
+    assert "error: no answer: web-1 -> db-1, db-1 -> web-1" in result.stderr

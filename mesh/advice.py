@@ -1,0 +1,18 @@
+"""What helps a node in trouble: words that `up` and the commands of day two share. Imports no Pulumi.
+
+Each text has its URN in braces, to be filled in by `str.format`.
+"""
+
+from typing import Final
+
+__all__ = ["HOST_KEY_CHANGED", "KEYS_MISSING"]
+
+HOST_KEY_CHANGED: Final = (
+    "another host key answers at its address than the one this stack gave it: the server was rebuilt or its "
+    "key was changed, or something else answers there. Nothing was sent. If you changed the key, put the old "
+    "one back; if the server was rebuilt, have it made anew: `pulumi up --replace '{server}'`."
+)
+
+KEYS_MISSING: Final = (
+    "its keys are gone from /var/lib/wgmesh/keys. Send them again: `pulumi up --replace '{keys}'`."
+)
