@@ -18,8 +18,9 @@ _REMEDIES: Final = {
         run up again.""",
     r"i/o timeout|no route to host|network is unreachable": """
         no answer on its SSH port: its server is off or hangs, or something on the way drops SSH from here.
-        Start it, then run up again. With `--continue-on-error` the other nodes do not wait for it, and
-        `enabled: false` leaves it alone until it is back.""",
+        If it is off, `pulumi up --refresh` starts it; else see to it, then run up again. With
+        `--continue-on-error` the other nodes do not wait for it, and `enabled: false` leaves it alone until
+        it is back.""",
     r"host key mismatch": HOST_KEY_CHANGED,
     r"Please login as the user": """
         its image does not let root work over SSH, and everything on a node is done as root. Take an image
@@ -29,6 +30,9 @@ _REMEDIES: Final = {
         /root/.ssh/authorized_keys (over the provider's console), or have the server made anew:
         `pulumi up --replace '{server}'`.""",
     r"^KEYS-MISSING": KEYS_MISSING,
+    r"can't open file '/usr/local/lib/wgmesh/": """
+        its agent is gone: the host has left the mesh, or its disk is another one. Have the server made anew:
+        `pulumi up --replace '{server}'`.""",
     r"^ROLLED-BACK": """
         the change was tried and undone, and the node is as it was before. Correct what it says, then run up
         again.""",
