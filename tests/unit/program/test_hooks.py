@@ -128,7 +128,7 @@ _URN = f"{_PARENT}$command:remote:Command"
             f"`pulumi up --replace '{_URN}::db-1-keys'`",
         ),
         (
-            "python3: can't open file '/usr/local/lib/wgmesh/wgmesh.pyz': [Errno 2] No such file or directory",
+            "python3: can't open file '/usr/local/lib/wgmesh/wgmesh.pyz': [Errno 2] No such file",
             f"`pulumi up --replace '{_PARENT}$hcloud:index/server:Server::db-1-server'`",
         ),
         ('Process exited with status 70: running "x":\nROLLED-BACK wg failed', "is as it was before"),
