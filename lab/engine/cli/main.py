@@ -4,11 +4,11 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from lab.engine.cli import config, stack
+from lab.engine.cli import config, stack, state
 from lab.engine.cli.context import CommandError, Session
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
     help="A small deployment engine for rehearsals; takes Pulumi's own words.",
 )
 app.add_typer(stack.app, name="stack", help="Manage stacks and look at their state.")
+app.add_typer(state.app, name="state", help="Edit a stack's state by hand.")
 app.add_typer(config.app, name="config", help="Manage a stack's configuration.")
 
 _PARALLEL_PER_CPU = 4  # pulumi/pulumi, pkg/cmd/pulumi/operations/up.go
@@ -41,6 +42,9 @@ Dependents = Annotated[bool, typer.Option("--target-dependents", help="Also what
 Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="All but this URN; may be repeated.")]
 ExcludeDependents = Annotated[bool, typer.Option("--exclude-dependents", help="Also what needs those.")]
 Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN; may be repeated.")]
+TargetReplace = Annotated[
+    list[str] | None, typer.Option("--target-replace", help="Replace this URN, and only it; may be repeated.")
+]
 Refresh = Annotated[bool, typer.Option("--refresh", "-r", help="Look first what really is.")]
 RunProgram = Annotated[
     bool, typer.Option("--run-program", envvar="PULUMI_RUN_PROGRAM", help="Run the program.")
@@ -59,9 +63,17 @@ def _operate(
     from lab.engine.deploy import Options  # noqa: PLC0415
 
     stack_ = Session(cwd=(cwd or Path()).resolve(), stack_option=name).stack()
-    made = {
+    made: dict[str, Any] = {
         key: tuple(value or ()) if isinstance(value, list | None) else value for key, value in options.items()
     }
+    if options["targets"] and options["excludes"]:
+        raise CommandError(
+            "if any flags in the group [target exclude] are set none of the others can be; [exclude target] "
+            "were all set"
+        )
+    for also in made.pop("target_replaces", ()):
+        made["targets"] += (also,)
+        made["replaces"] += (also,)
     operate(stack_, kind, Options(**made), Flags(**flags))  # type: ignore[arg-type]
 
 
@@ -72,18 +84,18 @@ def up(
     diff: Diff = False, json: Json = False, parallel: Parallel = _DEFAULT_PARALLEL,
     continue_on_error: Continue = False, expect_no_changes: NoChanges = False, event_log: EventLog = None,
     target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
-    exclude_dependents: ExcludeDependents = False, replace: Replace = None, refresh: Refresh = False,
-    run_program: RunProgram = False,
+    exclude_dependents: ExcludeDependents = False, replace: Replace = None,
+    target_replace: TargetReplace = None, refresh: Refresh = False, run_program: RunProgram = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
     """Create, change and delete until all is as the program says."""
     del non_interactive, message, color
     _operate(
         "update", cwd, stack_name,
-        {"parallel": parallel, "continue_on_error": continue_on_error, "targets": target,
-         "target_dependents": target_dependents, "excludes": exclude,
-         "exclude_dependents": exclude_dependents, "replaces": replace, "refresh": refresh,
-         "run_program": run_program},
+        {"parallel": parallel, "continue_on_error": continue_on_error,
+         "targets": target, "target_dependents": target_dependents, "excludes": exclude,
+         "exclude_dependents": exclude_dependents, "replaces": replace, "target_replaces": target_replace,
+         "refresh": refresh, "run_program": run_program},
         yes=yes, skip_preview=skip_preview, diff=diff, json=json, expect_no_changes=expect_no_changes,
         event_log=event_log,
     )  # fmt: skip
@@ -95,8 +107,8 @@ def preview(
     cwd: Cwd = None, stack_name: StackName = None, diff: Diff = False, json: Json = False,
     parallel: Parallel = _DEFAULT_PARALLEL, expect_no_changes: NoChanges = False, event_log: EventLog = None,
     target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
-    exclude_dependents: ExcludeDependents = False, replace: Replace = None, refresh: Refresh = False,
-    run_program: RunProgram = False,
+    exclude_dependents: ExcludeDependents = False, replace: Replace = None,
+    target_replace: TargetReplace = None, refresh: Refresh = False, run_program: RunProgram = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
     """Show what `up` would do."""
@@ -104,8 +116,8 @@ def preview(
     _operate(
         "update", cwd, stack_name,
         {"parallel": parallel, "targets": target, "target_dependents": target_dependents, "excludes": exclude,
-         "exclude_dependents": exclude_dependents, "replaces": replace, "refresh": refresh,
-         "run_program": run_program},
+         "exclude_dependents": exclude_dependents, "replaces": replace, "target_replaces": target_replace,
+         "refresh": refresh, "run_program": run_program},
         preview_only=True, diff=diff, json=json, expect_no_changes=expect_no_changes, event_log=event_log,
     )  # fmt: skip
 
@@ -117,6 +129,9 @@ def destroy(
     preview_only: PreviewOnly = False, diff: Diff = False, json: Json = False,
     parallel: Parallel = _DEFAULT_PARALLEL, continue_on_error: Continue = False, event_log: EventLog = None,
     target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
+    exclude_protected: Annotated[
+        bool, typer.Option("--exclude-protected", help="All but protected ones and what those need.")
+    ] = False,
     refresh: Refresh = False, run_program: RunProgram = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
@@ -128,7 +143,7 @@ def destroy(
          "target_dependents": target_dependents, "excludes": exclude, "refresh": refresh,
          "run_program": run_program},
         yes=yes, skip_preview=skip_preview, preview_only=preview_only, diff=diff, json=json,
-        event_log=event_log,
+        event_log=event_log, exclude_protected=exclude_protected,
     )  # fmt: skip
 
 
@@ -138,7 +153,8 @@ def refresh(
     cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False, skip_preview: SkipPreview = False,
     preview_only: PreviewOnly = False, diff: Diff = False, json: Json = False,
     parallel: Parallel = _DEFAULT_PARALLEL, expect_no_changes: NoChanges = False, event_log: EventLog = None,
-    target: Target = None, exclude: Exclude = None,
+    target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
+    exclude_dependents: ExcludeDependents = False,
     clear_pending_creates: Annotated[bool, typer.Option(help="Forget interrupted creates.")] = False,
     run_program: RunProgram = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
@@ -147,7 +163,8 @@ def refresh(
     del non_interactive, message, color
     _operate(
         "refresh", cwd, stack_name,
-        {"parallel": parallel, "targets": target, "excludes": exclude,
+        {"parallel": parallel, "targets": target, "target_dependents": target_dependents,
+         "excludes": exclude, "exclude_dependents": exclude_dependents,
          "clear_pending_creates": clear_pending_creates, "run_program": run_program},
         yes=yes, skip_preview=skip_preview, preview_only=preview_only, diff=diff, json=json,
         expect_no_changes=expect_no_changes, event_log=event_log,

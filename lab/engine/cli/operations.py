@@ -5,12 +5,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from lab.engine.cli.context import CommandError, Stack
 from lab.engine.deploy import DeployError, Options, UpdateRequest, UpdateResult, run
+from lab.engine.deploy.graph import Graph
 from lab.engine.deploy.request import Kind
 from lab.engine.display import Digest, Screen
 from lab.engine.provider import ProviderError
@@ -21,6 +22,15 @@ __all__ = ["Flags", "operate"]
 _TITLES = {"update": ("Previewing update", "Updating"), "destroy": ("Previewing destroy", "Destroying"),
            "refresh": ("Previewing refresh", "Refreshing")}  # fmt: skip
 _CHANGES_EXIT = 7  # pulumi: a violated --expect-no-changes
+
+_NONE_UNPROTECTED = (
+    "There were no unprotected resources to destroy. There are still {count} protected resources associated "
+    "with this stack."
+)
+_UNPROTECTED_GONE = (
+    "All unprotected resources were destroyed. There are still {count} protected resources associated with "
+    "this stack."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +44,38 @@ class Flags:
     json: bool = False
     expect_no_changes: bool = False
     event_log: Path | None = None
+    exclude_protected: bool = False
 
 
 def operate(stack: Stack, kind: Kind, options: Options, flags: Flags) -> None:
     """Preview, ask, do. Raises `CommandError`."""
+    if options.targets and flags.exclude_protected:
+        raise CommandError("you cannot specify --target and --exclude-protected")
     if not (flags.preview_only or flags.yes or flags.skip_preview or sys.stdin.isatty()):
         raise CommandError(
             "--yes or --skip-preview must be passed in to proceed when running in non-interactive mode"
         )
+    protected = _protected(stack) if flags.exclude_protected else []
+    if flags.exclude_protected:
+        options = replace(options, excludes=(*options.excludes, *protected))
+        if protected and len(protected) == len(stack.deployment().get("resources") or []):
+            print(_NONE_UNPROTECTED.format(count=len(protected)))
+            return
+    _operate(stack, kind, options, flags)
+    if protected and not (flags.preview_only or flags.json):
+        print(_UNPROTECTED_GONE.format(count=len(protected)))
+
+
+def _protected(stack: Stack) -> list[str]:
+    """Return the URNs of what is protected and of all that it needs."""
+    records = stack.snapshot().resources
+    found = Graph(records).closure_of_dependencies(
+        (record.urn for record in records if record.protect), dependents=False
+    )
+    return sorted(found)
+
+
+def _operate(stack: Stack, kind: Kind, options: Options, flags: Flags) -> None:
     if flags.preview_only or not flags.skip_preview:
         _once(stack, kind, options, flags, preview=True)
         if flags.preview_only:

@@ -1,6 +1,7 @@
 """`stack ...`: stacks and their state."""
 
 import json as json_module
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,15 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from lab.engine.cli.context import CommandError, Session, Stack
+from lab.engine.cli.outputs import as_json, outputs, print_table, text
+from lab.engine.cli.overview import print_overview
 from lab.engine.state.format import refusal, stamp
 from lab.engine.state.model import STACK_TYPE, StateError
-from lab.engine.values import SECRET_SIGNATURE, SIGNATURE, Secret, to_json
+from lab.engine.values import Secret, to_json
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer()
 
 Cwd = Annotated[Path | None, typer.Option("--cwd", "-C")]
 StackName = Annotated[str | None, typer.Option("--stack", "-s")]
 Name = Annotated[str | None, typer.Argument()]
+ShowSecrets = Annotated[bool, typer.Option("--show-secrets", help="Decrypted.")]
 Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
 _UNDECRYPTED = (
     "could not deserialize deployment: failed to decrypt: incorrect passphrase, please set "
@@ -27,6 +31,26 @@ _UNDECRYPTED = (
 
 def _session(cwd: Path | None, name: str | None) -> Session:
     return Session(cwd=(cwd or Path()).resolve(), stack_option=name)
+
+
+@app.callback(invoke_without_command=True)
+def overview(
+    context: typer.Context, *, cwd: Cwd = None, stack_name: StackName = None,
+    show_urns: Annotated[bool, typer.Option("--show-urns", "-u", help="With their URNs.")] = False,
+    show_ids: Annotated[bool, typer.Option("--show-ids", "-i", help="With their ids.")] = False,
+    show_secrets: ShowSecrets = False,
+    show_name: Annotated[bool, typer.Option("--show-name", help="Only the stack's name.")] = False,
+) -> None:  # fmt: skip
+    """Without a command: print the stack's resources as a tree, and its outputs."""
+    if context.invoked_subcommand is not None:
+        if cwd or stack_name:
+            raise CommandError(f"--stack and --cwd belong behind `stack {context.invoked_subcommand}`")
+        return
+    stack = _session(cwd, stack_name).stack()
+    if show_name:
+        print(stack.name)
+    else:
+        print_overview(stack, urns=show_urns, ids=show_ids, show_secrets=show_secrets)
 
 
 @app.command()
@@ -97,7 +121,7 @@ def rm(
 @app.command("export")
 def export_state(
     *, cwd: Cwd = None, stack_name: StackName = None,
-    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Decrypted.")] = False,
+    show_secrets: ShowSecrets = False,
     file: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
 ) -> None:  # fmt: skip
     """Print the state as Pulumi's deployment."""
@@ -170,80 +194,23 @@ def import_state(
 def output(
     name: Name = None, *, cwd: Cwd = None, stack_name: StackName = None,
     json: Annotated[bool, typer.Option("--json", "-j")] = False,
-    show_secrets: Annotated[bool, typer.Option("--show-secrets")] = False,
+    show_secrets: ShowSecrets = False,
     shell: Annotated[bool, typer.Option("--shell", help="As assignments of a shell.")] = False,
 ) -> None:  # fmt: skip
     """Print the stack's outputs, secrets hidden unless asked for."""
+    if json and shell:
+        raise CommandError("only one of --json and --shell may be set")
     stack = _session(cwd, stack_name).stack()
-    outputs = _outputs(stack, show_secrets=show_secrets or name is not None)
-    if name is not None:
-        if name not in outputs:
-            raise CommandError(f"current stack does not have output property '{name}'")
-        _print_value(
-            outputs[name] if show_secrets or not _is_secret(stack, name) else "[secret]", as_json=json
-        )
+    found = outputs(stack, show_secrets=show_secrets)
+    if name is not None and name not in found:
+        raise CommandError(f"current stack does not have output property '{name}'")
+    wanted = found if name is None else {name: found[name]}
+    if shell:
+        for key in sorted(wanted):
+            print(f"{key}={shlex.quote(text(wanted[key]))}")
     elif json:
-        print(json_module.dumps(outputs, indent=2))
-    elif shell:
-        for key, value in outputs.items():
-            text = value if isinstance(value, str) else json_module.dumps(value)
-            print(f"{key}='{text.replace(chr(39), chr(39) + chr(92) + chr(39) + chr(39))}'")
+        print(as_json(wanted if name is None else wanted[name], indent=2))
+    elif name is None:
+        print_table(found)
     else:
-        _print_table(outputs)
-
-
-def _stack_outputs(stack: Stack) -> dict[str, Any]:
-    for resource in stack.deployment().get("resources") or []:
-        if resource["type"] == STACK_TYPE:
-            return dict(resource.get("outputs") or {})
-    return {}
-
-
-def _is_secret(stack: Stack, name: str) -> bool:
-    value = _stack_outputs(stack).get(name)
-    return isinstance(value, dict) and value.get(SIGNATURE) == SECRET_SIGNATURE
-
-
-def _outputs(stack: Stack, *, show_secrets: bool) -> dict[str, Any]:
-    raw = _stack_outputs(stack)
-    if not show_secrets:
-        return {name: _masked(value) for name, value in raw.items()}
-    for resource in stack.snapshot().resources:
-        if resource.type == STACK_TYPE:
-            shown: dict[str, Any] = _revealed(resource.outputs)
-            return shown
-    return {}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, dict):
-        if value.get(SIGNATURE) == SECRET_SIGNATURE:
-            return "[secret]"
-        return {name: _masked(item) for name, item in value.items()}
-    return [_masked(item) for item in value] if isinstance(value, list) else value
-
-
-def _revealed(value: Any) -> Any:
-    if isinstance(value, Secret):
-        return _revealed(value.value)
-    if isinstance(value, dict):
-        return {name: _revealed(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_revealed(item) for item in value]
-    return to_json(value, lambda _: {})
-
-
-def _print_value(value: Any, *, as_json: bool) -> None:
-    print(json_module.dumps(value) if as_json or not isinstance(value, str) else value)
-
-
-def _print_table(outputs: dict[str, Any]) -> None:
-    print(f"Current stack outputs ({len(outputs)}):")
-    if not outputs:
-        print("    No output values currently in this stack")
-        return
-    width = max(len("OUTPUT"), *(len(name) for name in outputs))
-    print(f"    {'OUTPUT'.ljust(width)}  VALUE")
-    for name in sorted(outputs):
-        value = outputs[name]
-        print(f"    {name.ljust(width)}  {value if isinstance(value, str) else json_module.dumps(value)}")
+        print(text(wanted[name]))

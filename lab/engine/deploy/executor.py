@@ -299,7 +299,11 @@ class Executor:
         old: ResourceState | None,
         call: Callable[[], Awaitable[T]],
     ) -> T:
-        """Call a provider, again as long as an error hook says so."""
+        """Call a provider, again as long as an error hook says so.
+
+        A hook that cannot be run is the error itself, but for a delete and for what was made in part: there
+        the provider's error counts (pulumi/pulumi, pkg/resource/deploy/step.go).
+        """
         errors: list[str] = []
         while True:
             try:
@@ -316,6 +320,8 @@ class Executor:
                 try:
                     again = await self._hooks.retry(operation, errors, new=new, old=old)
                 except HookError as broken:
+                    if operation == "delete" or isinstance(error, PartialFailureError):
+                        raise error from broken
                     raise HookError(f"error hooks execution failed: {broken}") from error
                 if not again:
                     raise

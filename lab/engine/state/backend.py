@@ -132,11 +132,11 @@ class Backend:
         for path in locks:
             try:
                 lock = json.loads(path.read_text())
-            except (OSError, ValueError):
+                lines.append(
+                    f"  {lock['username']}@{lock['hostname']} (pid {lock['pid']}) at {lock['timestamp']}"
+                )
+            except (OSError, ValueError, KeyError, TypeError):
                 continue
-            lines.append(
-                f"  {lock['username']}@{lock['hostname']} (pid {lock['pid']}) at {lock['timestamp']}"
-            )
         return "\n".join(lines)
 
     def cancel(self, project: str, stack: str) -> int:

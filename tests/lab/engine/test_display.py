@@ -170,10 +170,15 @@ def test_help_lists_pulumis_own_options(tmp_path: Path) -> None:
     project = Project(tmp_path / "box")
     for words, options in {
         "up --help": "--yes --skip-preview --diff --json --parallel --continue-on-error --expect-no-changes "
-        "--target --target-dependents --exclude --exclude-dependents --replace --refresh --run-program",
-        "preview --help": "--diff --json --expect-no-changes --target --replace --refresh",
-        "destroy --help": "--yes --skip-preview --preview-only --target --target-dependents --run-program",
-        "refresh --help": "--yes --skip-preview --preview-only --clear-pending-creates --expect-no-changes",
+        "--target --target-dependents --target-replace --exclude --exclude-dependents --replace --refresh "
+        "--run-program",
+        "preview --help": "--diff --json --expect-no-changes --target --target-replace --replace --refresh",
+        "destroy --help": "--yes --skip-preview --preview-only --target --target-dependents --exclude "
+        "--exclude-protected --run-program",
+        "refresh --help": "--yes --skip-preview --preview-only --clear-pending-creates --expect-no-changes "
+        "--target --target-dependents --exclude --exclude-dependents",
+        "state delete --help": "--yes --force --target-dependents --all",
+        "stack --help": "--show-urns --show-ids --show-secrets --show-name",
     }.items():
         out = project.run([*words.split()], COLUMNS="200").out
         assert [option for option in options.split() if option not in out] == []

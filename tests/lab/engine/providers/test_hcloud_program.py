@@ -76,3 +76,29 @@ def test_a_refused_server_leaves_the_rest_in_place(engine: Engine, cloud: Cloud)
     done = engine("up", "--yes", "--skip-preview")
     assert "+ 1 created" in done.stdout
     engine("destroy", "--yes")
+
+
+BROKEN_HOOK = """
+import pulumi, pulumi_hcloud as hcloud
+
+def again(args):
+    raise RuntimeError("the hook has a mistake")
+
+hooks = pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook("again", again)])
+hcloud.Server(
+    "server", name="half", server_type="cx23", image="debian-12", location="fsn1",
+    user_data="#cloud-config\\n", opts=pulumi.ResourceOptions(hooks=hooks),
+)
+"""
+
+
+def test_a_server_made_in_part_is_remembered_though_its_error_hook_fails(
+    engine: Engine, cloud: Cloud, tmp_path: Path
+) -> None:
+    (tmp_path / "__main__.py").write_text(BROKEN_HOOK)
+    cloud.fault(action="create_server")
+    failed = engine("up", "--yes", "--skip-preview", code=1)
+    assert "could not create server half" in failed.stdout
+    assert cloud.client.servers.get_by_name("half") is not None
+    engine("destroy", "--yes")
+    assert cloud.client.servers.get_by_name("half") is None

@@ -1,0 +1,146 @@
+"""`state ...`: a stack's state edited by hand."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from lab.engine.cli.context import CommandError, Session
+from lab.engine.state import edit
+from lab.engine.state.model import Snapshot
+
+app = typer.Typer(no_args_is_help=True)
+
+Cwd = Annotated[Path | None, typer.Option("--cwd", "-C")]
+StackName = Annotated[str | None, typer.Option("--stack", "-s")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
+Urns = Annotated[list[str] | None, typer.Argument(metavar="[URN]...")]
+Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
+
+T = TypeVar("T")
+
+_CONFIRM = "This command will edit your stack's state directly. Confirm?"
+_CONFIRM_PROTECT = (
+    "This will protect by modifying the stack state directly.\n"
+    "If your program does not also set the 'protect' resource option, Pulumi will unprotect the \n"
+    "resource the next time your program runs (e.g. as part of a `pulumi up`)\n"
+    "Confirm?"
+)
+
+
+def _edit(
+    cwd: Path | None,
+    name: str | None,
+    change: Callable[[Snapshot], T],
+    *,
+    yes: bool,
+    question: str = _CONFIRM,
+) -> T:
+    """Change the state under the stack's lock, whole or not at all. Raises `CommandError`."""
+    stack = Session(cwd=(cwd or Path()).resolve(), stack_option=name).stack()
+    if not yes and sys.stdin.isatty():
+        answer = input(f"warning: {question} [y/N] ").strip().lower()
+        if answer not in {"y", "yes"}:
+            raise CommandError("confirmation declined")
+    with stack.session.backend.locked(stack.session.project.name, stack.name):
+        snapshot, checkpoint = stack.load(stack.deployment())
+        try:
+            result = change(snapshot)
+        except edit.EditError as error:
+            raise CommandError(str(error)) from error
+        stack.write(checkpoint.encode(snapshot))
+    return result
+
+
+def _required(urns: list[str] | None) -> list[str]:
+    if not urns:
+        raise CommandError("Must supply <resource URN>")
+    return urns
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+@app.command("rm", hidden=True)
+@app.command("remove", hidden=True)
+@app.command("delete")
+def delete(
+    urns: Urns = None, *, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False,
+    force: Annotated[bool, typer.Option("--force", help="Protected ones, too.")] = False,
+    target_dependents: Annotated[
+        bool, typer.Option("--target-dependents", help="Also what needs them.")
+    ] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every resource of the stack.")] = False,
+    non_interactive: Ignored = False,
+) -> None:  # fmt: skip
+    """Take resources out of the state; what they stand for stays as it is."""
+    del non_interactive
+    if every:
+        if urns:
+            raise CommandError("cannot specify a resource URN when deleting all resources")
+        _edit(cwd, stack_name, lambda found: edit.delete_all(found, force=force, warn=_warn), yes=yes)
+        print("Resources deleted")
+        return
+    named = _required(urns)
+    count = _edit(
+        cwd, stack_name,
+        lambda found: edit.delete(found, named, force=force, dependents=target_dependents, warn=_warn),
+        yes=yes,
+    )  # fmt: skip
+    print("Resource deleted" if count == 1 else f"{count} resources deleted")
+
+
+@app.command()
+def protect(
+    urns: Urns = None, *, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False,
+    every: Annotated[bool, typer.Option("--all", help="Every resource of the stack.")] = False,
+    non_interactive: Ignored = False,
+) -> None:  # fmt: skip
+    """Mark resources so that nothing deletes them, until the program says otherwise."""
+    del non_interactive
+    _protect(cwd, stack_name, None if every else _required(urns), protected=True, yes=yes)
+
+
+@app.command()
+def unprotect(
+    urns: Urns = None, *, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False,
+    every: Annotated[bool, typer.Option("--all", help="Every resource of the stack.")] = False,
+    non_interactive: Ignored = False,
+) -> None:  # fmt: skip
+    """Take that mark away, so that the resources may be deleted."""
+    del non_interactive
+    _protect(cwd, stack_name, None if every else _required(urns), protected=False, yes=yes)
+
+
+def _protect(
+    cwd: Path | None, name: str | None, urns: list[str] | None, *, protected: bool, yes: bool
+) -> None:
+    word = "protected" if protected else "unprotected"
+    question = _CONFIRM_PROTECT if protected else _CONFIRM
+    if urns is None:
+        _edit(
+            cwd, name, lambda found: edit.protect_all(found, protected=protected), yes=yes, question=question
+        )
+        print(f"All resources {word}")
+        return
+    count = _edit(
+        cwd, name, lambda found: edit.protect(found, urns, protected=protected), yes=yes, question=question
+    )
+    print(f"{count} resources {word}")
+
+
+@app.command()
+def rename(
+    urn: Annotated[str | None, typer.Argument()] = None,
+    name: Annotated[str | None, typer.Argument()] = None, *, cwd: Cwd = None, stack_name: StackName = None,
+    yes: Yes = False, non_interactive: Ignored = False,
+) -> None:  # fmt: skip
+    """Give a resource another name in the state."""
+    del non_interactive
+    if urn is None or name is None:
+        raise CommandError("Must supply <resource URN> and <new name>")
+    _edit(cwd, stack_name, lambda found: edit.rename(found, urn, name), yes=yes)
+    print("Resource renamed")
