@@ -5,7 +5,16 @@ Each text has its URN in braces, to be filled in by `str.format`.
 
 from typing import Final
 
-__all__ = ["HOST_KEY_CHANGED", "KEYS_MISSING"]
+__all__ = ["AGENT_GONE", "AGENT_GONE_SAYS", "HOST_KEY_CHANGED", "KEYS_MISSING"]
+
+AGENT_GONE_SAYS: Final = "can't open file '/usr/local/lib/wgmesh/"
+"""What Python says then."""
+
+AGENT_GONE: Final = (
+    "its agent is gone. If somebody removed it, have it installed again: `pulumi up --replace '{agent_file}' "
+    "--replace '{agent}'`. If the host has left the mesh, have the server made anew; what is on it is lost: "
+    "`pulumi up --replace '{server}'`."
+)
 
 HOST_KEY_CHANGED: Final = (
     "another host key answers at its address than the one this stack gave it: the server was rebuilt or its "

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncssh
 
-from mesh.advice import HOST_KEY_CHANGED
+from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.state import StackState
@@ -129,11 +129,13 @@ class AgentClient(NodeClient):
             report = None
         if run.code == 0 and isinstance(report, dict) and report.keys() >= _REPORT:
             return report
+        if AGENT_GONE_SAYS in run.out:
+            agent_file, agent = self._state.agent(node.name)
+            server = self._state.server(node.name)
+            raise NodeError(AGENT_GONE.format(agent_file=agent_file, agent=agent, server=server))
         said = run.answer or "it said nothing"
-        copy, agent = self._state.agent(node.name)
         raise NodeError(
-            f"its agent gave no report (exit code {run.code}: {said}). Have it installed again: "
-            f"`pulumi up --replace '{copy}' --replace '{agent}'`."
+            f"its agent gave no report (exit code {run.code}: {said}). `journalctl -t wgmesh` there has more."
         )
 
 

@@ -114,7 +114,13 @@ def over(via: str) -> Runner:
             )
         except FileNotFoundError:
             raise CliError(f"--via: `{words[0]}` is not on PATH") from None
-        printed, _ = await process.communicate()
+        try:
+            async with asyncio.timeout(_ROUND_SECONDS):
+                printed, _ = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise NodeError(f"no answer within {_ROUND_SECONDS:.0f} s over --via") from None
         return printed.decode()
 
     return run

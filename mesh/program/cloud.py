@@ -71,7 +71,7 @@ class Cloud:
         return Cloud(
             parent=parent,
             hooks=hooks,
-            power_hooks=power_hooks(stack),
+            power_hooks=power_hooks(stack, ssh_port=ssh_port),
             ssh_key=hcloud.SshKey(
                 "management",
                 name=f"{stack}-management",

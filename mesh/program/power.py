@@ -7,7 +7,10 @@ before that resource comes to say that it is off, and the node's commands come a
 
 import asyncio
 import os
+import socket
+import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +26,13 @@ DEFAULT_ENDPOINT: Final = "https://api.hetzner.cloud/v1"
 _SUFFIX: Final = "-power"
 _RUNNING: Final = "running"
 _OFF: Final = "off: will be started"
+_LEFT_ALONE: Final = "left as it is"
+# Threads of our own: the SDK's all wait for registrations, and those for these hooks.
+_THREADS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="power")
+_ANSWER_SECONDS: Final = 30.0
+# From the start of a server until its sshd listens. Whoever dials after that says what is wrong.
+_BOOT_SECONDS: Final = 150.0
+_KNOCK_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +52,9 @@ class CloudAccess:
         )
 
 
-def power_hooks(stack: str) -> pulumi.ResourceHookBinding:
+def power_hooks(stack: str, *, ssh_port: int) -> pulumi.ResourceHookBinding:
     """Return the hooks that power resources need, for the servers of this stack."""
-    hook = pulumi.ResourceHook(POWER, switch_on(CloudAccess.configured(), stack=stack))
+    hook = pulumi.ResourceHook(POWER, switch_on(CloudAccess.configured(), stack=stack, ssh_port=ssh_port))
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
@@ -58,32 +68,31 @@ def declare_power(
 ) -> pulumi.Stash:
     """Declare how a node's server was found: off, or running, which is everything else it can be.
 
-    With `keep` the node is left as it is.
+    With `keep` nobody asks, and nothing is started.
     """
+    found: pulumi.Input[str] = server.status.apply(lambda status: _OFF if status == "off" else _RUNNING)
     return pulumi.Stash(
         f"{node}{_SUFFIX}",
-        input=server.status.apply(lambda status: _OFF if status == "off" else _RUNNING),
-        opts=pulumi.ResourceOptions(
-            parent=parent,
-            deleted_with=server,
-            hooks=hooks,
-            ignore_changes=["input"] if keep else None,
-        ),
+        input=_LEFT_ALONE if keep else found,
+        opts=pulumi.ResourceOptions(parent=parent, deleted_with=server, hooks=hooks),
     )
 
 
-def switch_on(access: CloudAccess, *, stack: str) -> Callable[[pulumi.ResourceHookArgs], Awaitable[None]]:
-    """Return the hook that switches a node's server on when it was found off."""
+def switch_on(
+    access: CloudAccess, *, stack: str, ssh_port: int
+) -> Callable[[pulumi.ResourceHookArgs], Awaitable[None]]:
+    """Return the hook that switches a node's server on when it was found off, until its sshd listens."""
 
     async def before(args: pulumi.ResourceHookArgs) -> None:
         if (args.new_inputs or {}).get("input") == _OFF:
-            await asyncio.to_thread(_switch_on, access, f"{stack}-{args.name.removesuffix(_SUFFIX)}")
+            server = f"{stack}-{args.name.removesuffix(_SUFFIX)}"
+            await asyncio.get_running_loop().run_in_executor(_THREADS, _switch_on, access, server, ssh_port)
 
     return before
 
 
-def _switch_on(access: CloudAccess, server: str) -> None:
-    """Have the cloud start a server, and wait until it says that it runs.
+def _switch_on(access: CloudAccess, server: str, ssh_port: int) -> None:
+    """Have the cloud start a server; returns when its sshd listens, or after `_BOOT_SECONDS`.
 
     Raises:
         pulumi.RunError: names the server, what the cloud said, and what helps.
@@ -96,13 +105,31 @@ def _switch_on(access: CloudAccess, server: str) -> None:
     helps = "start it in the cloud's console, or take the node out with `enabled: false`, and run up again"
     if access.token is None:
         raise pulumi.RunError(f"{server} is off, and there is no hcloud:token to start it with: {helps}")
-    client = Client(access.token, access.endpoint or DEFAULT_ENDPOINT, application_name="wireguard-mesh")
+    client = Client(
+        access.token,
+        access.endpoint or DEFAULT_ENDPOINT,
+        application_name="wireguard-mesh",
+        timeout=_ANSWER_SECONDS,
+    )
     try:
         found = client.servers.get_by_name(server)
         if found is not None and found.status == "off":
             pulumi.log.info(f"{server} is off: starting it")
             found.power_on().wait_until_finished()
+            if found.public_net is not None and found.public_net.ipv4 is not None:
+                _await_port(found.public_net.ipv4.ip, ssh_port)
     except (HCloudException, RequestException) as error:
         raise pulumi.RunError(
             f"{server} is off, and the cloud does not start it ({error}): {helps}"
         ) from error
+
+
+def _await_port(address: str, port: int) -> None:
+    end = time.monotonic() + _BOOT_SECONDS
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((address, port), timeout=_KNOCK_SECONDS).close()
+        except OSError:
+            time.sleep(1)
+        else:
+            return

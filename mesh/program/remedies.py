@@ -5,7 +5,7 @@ from typing import Final
 
 import pulumi
 
-from mesh.advice import HOST_KEY_CHANGED, KEYS_MISSING
+from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED, KEYS_MISSING
 
 __all__ = ["remedy"]
 
@@ -18,7 +18,8 @@ _REMEDIES: Final = {
         run up again.""",
     r"i/o timeout|no route to host|network is unreachable": """
         no answer on its SSH port: its server is off or hangs, or something on the way drops SSH from here.
-        If it is off, `pulumi up --refresh` starts it; else see to it, then run up again. With
+        If it is off, `pulumi up --refresh` starts it (not if that has been so once, and no refresh has seen
+        it running since: then start it in the cloud's console). Else see to it, then run up again. With
         `--continue-on-error` the other nodes do not wait for it, and `enabled: false` leaves it alone until
         it is back.""",
     r"host key mismatch": HOST_KEY_CHANGED,
@@ -30,9 +31,7 @@ _REMEDIES: Final = {
         /root/.ssh/authorized_keys (over the provider's console), or have the server made anew:
         `pulumi up --replace '{server}'`.""",
     r"^KEYS-MISSING": KEYS_MISSING,
-    r"can't open file '/usr/local/lib/wgmesh/": """
-        its agent is gone: the host has left the mesh, or its disk is another one. Have the server made anew:
-        `pulumi up --replace '{server}'`.""",
+    re.escape(AGENT_GONE_SAYS): AGENT_GONE,
     r"^ROLLED-BACK": """
         the change was tried and undone, and the node is as it was before. Correct what it says, then run up
         again.""",
@@ -44,9 +43,12 @@ def remedy(args: pulumi.ErrorHookArgs) -> str | None:
     node = _STEP.sub("", args.name)
     for pattern, text in _REMEDIES.items():
         if re.search(pattern, args.errors[0], re.MULTILINE):
-            server = args.urn.replace(
-                f"{args.type}::{args.name}", f"hcloud:index/server:Server::{node}-server"
-            )
-            keys = args.urn.replace(f"::{args.name}", f"::{node}-keys")
-            return f"{node}: {' '.join(text.split()).format(server=server, keys=keys)}"
+            parent = args.urn.removesuffix(f"{args.type}::{args.name}")
+            urns = {
+                "server": f"{parent}hcloud:index/server:Server::{node}-server",
+                "keys": f"{parent}command:remote:Command::{node}-keys",
+                "agent": f"{parent}command:remote:Command::{node}-agent",
+                "agent_file": f"{parent}command:remote:CopyToRemote::{node}-agent-file",
+            }
+            return f"{node}: {' '.join(text.split()).format(**urns)}"
     return None

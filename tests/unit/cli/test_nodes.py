@@ -87,12 +87,19 @@ def test_another_host_key_is_refused_with_the_command_that_helps() -> None:
         (_Says(), "exit code 0: it said nothing"),
     ],
 )
-def test_what_is_no_report_is_shown_with_the_command_that_helps(says: _Says, found: str) -> None:
+def test_what_is_no_report_is_shown(says: _Says, found: str) -> None:
     with pytest.raises(NodeError) as caught:
         _report(says)
     assert f"its agent gave no report ({found}" in str(caught.value)
+    assert "journalctl -t wgmesh" in str(caught.value)
+
+
+def test_an_agent_that_is_gone_is_named_with_the_commands_that_help() -> None:
+    with pytest.raises(NodeError, match="its agent is gone") as caught:
+        _report(_Says("python3: can't open file '/usr/local/lib/wgmesh/wgmesh.pyz': [Errno 2] No such", 2))
     urns = f"--replace '{URN}${COPY}::web-1-agent-file' --replace '{URN}${COMMAND}::web-1-agent'"
     assert f"`pulumi up {urns}`" in str(caught.value)
+    assert f"`pulumi up --replace '{URN}${SERVER}::web-1-server'`" in str(caught.value)
 
 
 def test_a_node_that_hangs_is_given_up() -> None:

@@ -18,7 +18,7 @@ def _before(access: CloudAccess, wanted: str) -> None:
     )
 
     async def run() -> None:
-        await switch_on(access, stack="prod")(args)
+        await switch_on(access, stack="prod", ssh_port=22)(args)
 
     asyncio.run(run())
 
