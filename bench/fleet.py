@@ -192,12 +192,16 @@ def _lost(printed: str) -> int:
 
 
 def state_sizes(export: dict[str, Any]) -> dict[str, float]:
-    """Return kB per node: the `whole` state, the nodes' own `files` in it (all copies), the `rest`."""
+    """Return kB per node: the `whole` state, the nodes' own `files` in it (all copies), the `rest`.
+
+    Its own files are what it has in /etc, and its keys.
+    """
     resources = export["deployment"]["resources"]
-    applied = [one for one in resources if one["urn"].endswith("-apply")]
+    own = [one for one in resources if one["urn"].endswith(("-apply", "-keys"))]
+    nodes = sum(one["urn"].endswith("-apply") for one in own)
     whole = len(json.dumps(export, separators=(",", ":")))
-    files = sum(len(json.dumps(one[part]["stdin"])) for one in applied for part in ("inputs", "outputs"))
+    files = sum(len(json.dumps(one[part]["stdin"])) for one in own for part in ("inputs", "outputs"))
     return {
-        name: round(size / 1000 / len(applied), 1)
+        name: round(size / 1000 / nodes, 1)
         for name, size in (("whole", whole), ("files", files), ("rest", whole - files))
     }
