@@ -61,7 +61,7 @@ test-long: setup-dev image ## run the long enumerations too
 image: setup ## build the host image, as `make up` does when it is missing
 	@$(SUDO) $(PYTHON) -m lab.hosts image --directory .lab/image
 
-bench: setup-dev ## measure beside a plain playbook, write docs/benchmarks.md; about an hour
+bench: setup-dev ## measure beside a plain playbook, write docs/benchmarks.md; about 20 minutes
 	@$(SUDO) $(PYTHON) -m bench
 
 lock: setup-dev ## pin requirements/*.in again, with hashes

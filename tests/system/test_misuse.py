@@ -224,3 +224,20 @@ def test_a_second_run_at_once_is_refused(mesh: World, secrets: dict[str, str]) -
     assert second.code != 0
     _untroubled(second.out, secrets)
     assert "the stack is currently locked by 1 lock(s)" in second.out
+
+
+def test_a_change_that_was_rolled_back_is_shown_and_tried_again(mesh: World, secrets: dict[str, str]) -> None:
+    before = mesh.on("web-1", "nft -s list table inet wgmesh")
+    mesh.on("web-1", "echo 'checked fail' >/etc/wgmesh/failpoint")
+    mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8095"]))
+    run = mesh.lab("run", "up", "--yes", "--skip-preview")
+    assert run.code == 1
+    _untroubled(run.out, secrets)
+    assert "ROLLED-BACK" in run.out
+    assert "web-1: the change was tried and undone, and the node is as it was before." in run.out
+    assert mesh.on("web-1", "nft -s list table inet wgmesh") == before
+    steps = mesh.json("preview", "--json")["steps"]
+    assert "web-1-apply" in [step["urn"].rsplit("::", 1)[1] for step in steps if step["op"] == "update"]
+    mesh.on("web-1", "rm /etc/wgmesh/failpoint")
+    mesh.up()
+    assert "8095" in mesh.on("web-1", "nft list table inet wgmesh")
