@@ -10,17 +10,17 @@ from mesh.program.remedies import remedy
 
 __all__ = [
     "CANARY",
+    "CLOUD_FAILED",
     "COMMAND_FAILED",
-    "NAME_TAKEN",
-    "already_exists",
     "canary_answer",
+    "cloud_failed",
     "command_failed",
     "wants_reconnect",
 ]
 
 COMMAND_FAILED: Final = "wireguard-mesh-reconnect"
 CANARY: Final = "wireguard-mesh-canary"
-NAME_TAKEN: Final = "wireguard-mesh-name-taken"
+CLOUD_FAILED: Final = "wireguard-mesh-name-taken"
 
 # The agent ends its first connection with this status and this last line (docs/protocol.md).
 _RECONNECT_ERROR = re.compile(r"exited with status 75\b.*^RECONNECT [0-9a-f]+\s*\Z", re.DOTALL | re.MULTILINE)
@@ -76,17 +76,18 @@ def canary_answer(canary: str) -> Callable[[pulumi.ErrorHookArgs], bool]:
     return answer
 
 
+_PLACEMENT_GROUP: Final = "hcloud:index/placementGroup:PlacementGroup"
 _CLOUD_COMMANDS = {
     "hcloud:index/server:Server": "server",
     "hcloud:index/primaryIp:PrimaryIp": "primary-ip",
     "hcloud:index/sshKey:SshKey": "ssh-key",
     "hcloud:index/firewall:Firewall": "firewall",
-    "hcloud:index/placementGroup:PlacementGroup": "placement-group",
+    _PLACEMENT_GROUP: "placement-group",
 }
 
 
-def already_exists(args: pulumi.ErrorHookArgs) -> bool:
-    """Explain a name that the cloud already knows; never retries.
+def cloud_failed(args: pulumi.ErrorHookArgs) -> bool:
+    """Explain a name that the cloud already knows, and a placement group it keeps; never retries.
 
     A run that was killed while the cloud worked leaves a resource that the state does not know. It is
     not advised to import it: the hcloud provider would not know that the server's address is the one it
@@ -99,5 +100,11 @@ def already_exists(args: pulumi.ErrorHookArgs) -> bool:
             f"{name}: the cloud already has a {kind} of this name, but this stack's state does not: most "
             f"likely a run was stopped while it was being made, and nothing depends on it yet. If nothing "
             f"else uses it, remove it with `hcloud {kind} delete {name}` and run up again."
+        )
+    elif args.type == _PLACEMENT_GROUP and "resource_in_use" in args.errors[0]:
+        pulumi.log.error(
+            f"{args.name}: a server is in this placement group, in which it was made, and its node has an "
+            f"address of another ten by now. Give the node an address of the former ten again, or have its "
+            f"server made anew; what is on it is lost: `pulumi up --replace <urn of NODE-server>`."
         )
     return False

@@ -29,7 +29,7 @@ class Mesh(pulumi.ComponentResource):
         cloud = Cloud.declare(
             parent=self,
             hooks=pulumi.ResourceHookBinding(
-                on_error=[pulumi.ErrorHook(hooks.NAME_TAKEN, hooks.already_exists)]
+                on_error=[pulumi.ErrorHook(hooks.CLOUD_FAILED, hooks.cloud_failed)]
             ),
             management_key=shared.management_public,
             firewalls=plan.firewalls,

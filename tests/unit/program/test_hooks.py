@@ -3,7 +3,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from mesh.program.hooks import already_exists, canary_answer, command_failed, wants_reconnect
+from mesh.program.hooks import canary_answer, cloud_failed, command_failed, wants_reconnect
 
 RECONNECT = (
     'error: Process exited with status 75: running " exec python3 x apply":\nstaged\nRECONNECT 3f2a9c\n'
@@ -98,14 +98,24 @@ def test_a_taken_name_is_explained_and_not_retried(monkeypatch: pytest.MonkeyPat
         type_="hcloud:index/server:Server",
         inputs={"name": "prod-web-1"},
     )
-    assert not already_exists(args)
+    assert not cloud_failed(args)
     assert "`hcloud server delete prod-web-1`" in said[0]
+
+
+def test_a_placement_group_that_is_still_in_use_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    type_ = "hcloud:index/placementGroup:PlacementGroup"
+    args = _args("placement group is still in use (resource_in_use, 3f2a)", type_=type_)
+    args.name = "spread-1"
+    assert not cloud_failed(args)
+    assert said[0].startswith("spread-1: a server is in this placement group")
 
 
 def test_any_other_error_of_the_cloud_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(pulumi.log, "error", said.append)
-    assert not already_exists(_args("resource_limit_exceeded", type_="hcloud:index/server:Server"))
+    assert not cloud_failed(_args("resource_limit_exceeded", type_="hcloud:index/server:Server"))
     assert said == []
 
 
