@@ -7,7 +7,7 @@ from tests.lab.cloud.world import LabCloud, refused
 
 
 def test_an_action_goes_from_running_to_success(cloud: LabCloud) -> None:
-    cloud.fault(slow=0.3)
+    cloud.fault(slow=3)
     made = cloud.create()
     action = cloud.client.actions.get_by_id(made.action.id)
     assert (action.status, action.finished, action.error) == ("running", None, None)
@@ -33,7 +33,7 @@ def test_an_action_that_fails_says_why(cloud: LabCloud) -> None:
 
 def test_progress_is_shown_step_by_step(cloud: LabCloud) -> None:
     server = cloud.server()
-    cloud.fault(slow=0.3)
+    cloud.fault(slow=3)
     action, seen = server.reboot(), []
     while action.status == "running":
         action.reload()

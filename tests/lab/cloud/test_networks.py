@@ -170,7 +170,7 @@ def test_a_deleted_network_takes_its_attachments_along(cloud: LabCloud) -> None:
 
 def test_one_change_of_a_network_at_a_time(cloud: LabCloud) -> None:
     net = network(cloud)
-    cloud.fault(slow=0.5)
+    cloud.fault(slow=5)
     action = net.add_subnet(subnet("10.0.1.0/24"))
     answers: list[Any] = [
         cloud.ask(

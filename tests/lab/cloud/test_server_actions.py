@@ -33,7 +33,7 @@ def test_power(cloud: LabCloud) -> None:
 
 
 def test_one_thing_at_a_time(cloud: LabCloud) -> None:
-    cloud.fault(slow=0.5)
+    cloud.fault(slow=5)
     made = cloud.create()
     cloud.fault()
     server = cloud.client.servers.get_by_id(made.server.id)
