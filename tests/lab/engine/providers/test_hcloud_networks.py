@@ -112,7 +112,7 @@ def test_what_is_busy_is_tried_again(play: Play, cloud: Cloud) -> None:
         network, _ = await a_network(stack)
         server = await a_server(stack)
         number = int(server.id)
-        cloud.fault(slow=0.5)
+        cloud.fault(slow=3)
         cloud.client.servers.get_by_id(number).reboot()
         cloud.fault()
         made = await stack.create("ServerNetwork", "in", serverId=number, networkId=network.id)
