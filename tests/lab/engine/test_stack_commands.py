@@ -12,12 +12,13 @@ PROGRAM = """\
 class Group(pulumi.ComponentResource):
     def __init__(self, name):
         super().__init__("box:m:Group", name)
-        Stash(f"{name}-one", input=1, opts=ResourceOptions(parent=self))
-        Stash(f"{name}-two", input=1, opts=ResourceOptions(parent=self))
+        one = Stash(f"{name}-one", input=1, opts=ResourceOptions(parent=self))
+        self.two = Stash(f"{name}-two", input=1, opts=ResourceOptions(parent=self, depends_on=[one]))
 
 
-Group("group")
-Stash("last", input=1)
+# one after the other, as the tree is in the order of the state
+group = Group("group")
+Stash("last", input=1, opts=ResourceOptions(depends_on=[group.two]))
 pulumi.export("z", {"b": [1, 2.5, True, None], "a": "ü<b>"})
 pulumi.export("plain", "it's $HOME")
 pulumi.export("inside", {"deep": pulumi.Output.secret("hush")})
@@ -56,8 +57,7 @@ URNS = """\
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("stack") / "box")
     project.write(PROGRAM)
-    # side by side, the order in the state is not fixed
-    assert project.run("up --yes --skip-preview --parallel 1").code == 0
+    assert project.run("up --yes --skip-preview").code == 0
     return project
 
 
