@@ -142,7 +142,7 @@ def test_firewalls_are_on_the_path(real: RealCloud, one: BoundServer, two: Bound
     )
     for action in made.actions:
         action.wait_until_finished()
-    assert reaches(ip(one), 22)
+    wait(lambda: reaches(ip(one), 22))
     assert not reaches(ip(one), 80)
     assert real.run(one, f"nc -z -w 2 {ip(two)} 80").returncode == 0  # replies come back
     for action in made.firewall.set_rules([]):

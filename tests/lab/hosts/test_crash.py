@@ -148,7 +148,7 @@ def test_two_labs_do_not_meet(world: World, tmp_path: Path) -> None:
         assert here.run(f"ping -c 1 -W 1 {there.address}").returncode != 0
         world.lab.down()
         assert there.state == "running"
-        assert reaches(there.address, 22)
+        wait(lambda: reaches(there.address, 22))
     finally:
         other.close()
     assert other.traces() == []
