@@ -1,6 +1,5 @@
 """Drift: how every node differs from what the stack says, and the way back."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,8 +9,8 @@ from rich.table import Table
 
 from mesh.advice import KEYS_MISSING
 from mesh.cli.nodes import AgentClient, NodeError, Ran
-from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
-from mesh.cli.results import NodeResult
+from mesh.cli.outputs import MeshOutputs, NodeOutputs
+from mesh.cli.results import NodeResult, ask_all
 from mesh.cli.state import StackState
 
 __all__ = ["Difference", "NodeCheck", "check_mesh", "repair_mesh", "table"]
@@ -40,14 +39,9 @@ class NodeCheck(NodeResult):
 
 
 async def check_mesh(mesh: MeshOutputs, state: StackState) -> list[NodeCheck]:
-    """Compare all nodes at once; one that is down does not keep the others from being compared."""
+    """Compare all nodes at once."""
     agents = AgentClient(mesh, state)
-    found = await asyncio.gather(*(_check(agents, mesh, state, node) for node in mesh.nodes.values()))
-    unmade = (
-        NodeCheck(node=name, enabled=enabled, problem=NOT_MADE if enabled else None)
-        for name, enabled in mesh.unmade.items()
-    )
-    return [*found, *unmade]
+    return await ask_all(mesh, NodeCheck, lambda node: _check(agents, mesh, state, node))
 
 
 async def repair_mesh(mesh: MeshOutputs, state: StackState, found: Sequence[NodeCheck]) -> list[NodeCheck]:
@@ -63,16 +57,12 @@ async def repair_mesh(mesh: MeshOutputs, state: StackState, found: Sequence[Node
 
 
 async def _check(agents: AgentClient, mesh: MeshOutputs, state: StackState, node: NodeOutputs) -> NodeCheck:
-    if not node.enabled:
-        return NodeCheck(node=node.name, enabled=False)
+    """Raises `NodeError`."""
     files = state.files.get(node.name)
     if files is None:
         problem = "the stack has no files of it: its last `up` did not get that far; run `up`"
         return NodeCheck(node=node.name, problem=problem)
-    try:
-        report = await agents.report(node, "check", files.document)
-    except NodeError as error:
-        return NodeCheck(node=node.name, problem=str(error))
+    report = await agents.report(node, "check", files.document)
     found = [_named(mesh, entry) for entry in report["differences"]]
     if files.agent is not None and report["agent"] != files.agent:
         found.append(Difference(item="agent", live=report["agent"], wanted=files.agent))
@@ -97,11 +87,11 @@ async def _repair(agents: AgentClient, mesh: MeshOutputs, state: StackState, che
     node = mesh.nodes[check.node]
     try:
         run = await agents.apply(node, state.files[check.node].document)
+        if run.code != 0:
+            return replace(check, problem=f"not repaired: {run.answer}{_remedy(state, check.node, run)}")
+        now = await _check(agents, mesh, state, node)
     except NodeError as error:
         return replace(check, problem=str(error))
-    if run.code != 0:
-        return replace(check, problem=f"not repaired: {run.answer}{_remedy(state, check.node, run)}")
-    now = await _check(agents, mesh, state, node)
     repaired = tuple(found for found in check.differences if found not in now.differences)
     return replace(now, repaired=repaired)
 

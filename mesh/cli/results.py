@@ -1,10 +1,15 @@
 """What a command found on a node, and how it is told."""
 
+import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
-__all__ = ["NodeResult", "as_json", "bad", "print_remarks"]
+from mesh.cli.nodes import NodeError
+from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
+
+__all__ = ["NodeResult", "as_json", "ask_all", "bad", "print_remarks"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +24,33 @@ class NodeResult:
     def good(self) -> bool:
         """Whether all is well with the node, as far as the command looks."""
         return self.problem is None
+
+
+Result = TypeVar("Result", bound=NodeResult)
+
+
+async def ask_all(
+    mesh: MeshOutputs, kind: type[Result], ask: Callable[[NodeOutputs], Awaitable[Result]]
+) -> list[Result]:
+    """Ask all enabled nodes at once; one that is down (`NodeError`) does not keep the others from it.
+
+    Nodes that are not enabled, or not made yet, have a result of this `kind` that says so.
+    """
+
+    async def one(node: NodeOutputs) -> Result:
+        if not node.enabled:
+            return kind(node=node.name, enabled=False)
+        try:
+            return await ask(node)
+        except NodeError as error:
+            return kind(node=node.name, problem=str(error))
+
+    found = await asyncio.gather(*(one(node) for node in mesh.nodes.values()))
+    unmade = (
+        kind(node=name, enabled=enabled, problem=NOT_MADE if enabled else None)
+        for name, enabled in mesh.unmade.items()
+    )
+    return [*found, *unmade]
 
 
 def bad(found: Iterable[NodeResult]) -> list[str]:

@@ -1,15 +1,14 @@
 """Where every node stands: its generation, its agent, and what it hears from its peers."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
 
-from mesh.cli.nodes import AgentClient, NodeError
-from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
-from mesh.cli.results import NodeResult
+from mesh.cli.nodes import AgentClient
+from mesh.cli.outputs import MeshOutputs, NodeOutputs
+from mesh.cli.results import NodeResult, ask_all
 from mesh.cli.state import StackState
 
 __all__ = ["NodeStatus", "read_status", "table"]
@@ -23,23 +22,13 @@ class NodeStatus(NodeResult):
 
 
 async def read_status(mesh: MeshOutputs, state: StackState) -> list[NodeStatus]:
-    """Ask all nodes at once; one that is down does not keep the others from being shown."""
+    """Ask all nodes at once."""
     agents = AgentClient(mesh, state)
-    found = await asyncio.gather(*(_ask(agents, node) for node in mesh.nodes.values()))
-    unmade = (
-        NodeStatus(node=name, enabled=enabled, problem=NOT_MADE if enabled else None)
-        for name, enabled in mesh.unmade.items()
-    )
-    return [*found, *unmade]
 
-
-async def _ask(agents: AgentClient, node: NodeOutputs) -> NodeStatus:
-    if not node.enabled:
-        return NodeStatus(node=node.name, enabled=False)
-    try:
+    async def ask(node: NodeOutputs) -> NodeStatus:
         return NodeStatus(node=node.name, report=await agents.report(node, "status"))
-    except NodeError as error:
-        return NodeStatus(node=node.name, problem=str(error))
+
+    return await ask_all(mesh, NodeStatus, ask)
 
 
 def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.host.nodes import DEADLINE, Hosts, Node, wait
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, wait
 
 pytestmark = pytest.mark.hosts
 
@@ -99,6 +99,21 @@ def _undone_in_time(node: Node, hosts: Hosts, name: str) -> None:
     finally:
         node.inside(f"echo '{{\"deadline_seconds\": {DEADLINE}}}' >/etc/wgmesh/agent.json")
     assert node.live() == before
+
+
+def test_a_session_to_an_address_the_host_does_not_have_is_told_in_the_journal(
+    node: Node, hosts: Hosts
+) -> None:
+    """As behind address translation: the proof cannot be run, and the rollback alone guards the change."""
+    document = hosts.document("web-1", ("web-1", "web-2"), public=["tcp/8099"])
+    session = "SSH_CONNECTION='198.51.100.1 50000 203.0.113.9 22'"
+    run = node.ssh(f"{session} exec python3 {AGENT} apply", document)
+    assert run.word == "RECONNECT", run.out
+    said = node.inside("journalctl -q -t wgmesh -o cat")
+    assert (
+        "this session came to 203.0.113.9, which no interface has: the lock-out proof cannot be run" in said
+    )
+    assert node.apply(document).word == "CONFIRMED"
 
 
 def test_without_the_proof_the_rollback_opens_the_door_again(node: Node, hosts: Hosts) -> None:

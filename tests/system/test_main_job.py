@@ -176,6 +176,8 @@ def test_after_a_reboot_everything_comes_back_by_itself(mesh: World) -> None:
 def test_no_secret_is_in_plain_anywhere_it_should_not_be(mesh: World, tmp_path: Path) -> None:
     secrets = mesh.secrets(NODES)
     assert len(secrets) == 3 * len(NODES) + 1
+    there = shown(mesh.on("web-1", "cat /etc/wireguard/wg0.conf"), secrets)
+    assert {"web-1 private key", "web-1 first pre-shared key"} <= set(there), "it finds what is there"
     log = tmp_path / "events.json"
     mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8080"]))
     places = {

@@ -1,5 +1,7 @@
 """Actions: what takes time, and how one learns of its end."""
 
+import time
+
 import pytest
 from hcloud.actions import ActionFailedException
 
@@ -36,6 +38,7 @@ def test_progress_is_shown_step_by_step(cloud: LabCloud) -> None:
     cloud.fault(slow=3)
     action, seen = server.reboot(), []
     while action.status == "running":
+        time.sleep(0.02)  # requests are limited
         action.reload()
         seen.append(action.progress)
     assert seen == sorted(seen)

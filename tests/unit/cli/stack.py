@@ -1,12 +1,14 @@
 """What an engine prints for `stack output --json` and `stack export`, and a program that prints it."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 
+REPOSITORY = Path(__file__).parents[3]
 NODES: dict[str, Any] = {
     "db-1": {
         "address": "10.10.0.11",
@@ -75,3 +77,14 @@ def engine(folder: Path, outputs: Any, *, code: int = 0) -> str:
         f"sys.exit({code})\n"
     )
     return f"{sys.executable} {script}"
+
+
+def type_command(folder: Path, outputs: Any, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m mesh ...` as an operator types it, for a stack with these outputs."""
+    return subprocess.run(
+        [sys.executable, "-m", "mesh", *words, "--pulumi", engine(folder, outputs)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

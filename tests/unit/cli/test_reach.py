@@ -1,10 +1,7 @@
 import asyncio
 import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,7 +9,7 @@ from rich.console import Console
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import MeshOutputs, read_outputs
 from mesh.cli.reach import Reach, measure, over, table
-from tests.unit.cli.stack import KEY, OUTPUTS, UNKNOWN, changed, engine
+from tests.unit.cli.stack import KEY, OUTPUTS, UNKNOWN, changed, engine, type_command
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -88,16 +85,6 @@ def test_the_table_shows_time_and_loss(mesh: MeshOutputs) -> None:
     assert "10.10.0.11" in printed.get()
 
 
-def _command(folder: Path, *words: str, outputs: Any = OUTPUTS) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mesh", *words, "--pulumi", engine(folder, outputs)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize(
     ("answers", "code", "said"),
     [
@@ -109,7 +96,7 @@ def test_the_exit_code_tells_whether_all_reach_all(
     mesh: MeshOutputs, tmp_path: Path, answers: str, code: int, said: str
 ) -> None:
     (tmp_path / "answers").write_text(answers)
-    result = _command(tmp_path, "reach", "--via", VIA, "--rounds", "1")
+    result = type_command(tmp_path, OUTPUTS, "reach", "--via", VIA, "--rounds", "1")
     assert result.returncode == code
     assert said in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
@@ -119,9 +106,8 @@ def test_a_node_that_was_never_made_is_named_and_the_others_are_pinged(
     mesh: MeshOutputs, tmp_path: Path
 ) -> None:
     (tmp_path / "answers").write_text("web-1 10.10.0.11\n")
-    result = _command(
-        tmp_path, "reach", "--via", VIA, "--rounds", "1", outputs=changed(db_1={"public_ip": UNKNOWN})
-    )
+    outputs = changed(db_1={"public_ip": UNKNOWN})
+    result = type_command(tmp_path, outputs, "reach", "--via", VIA, "--rounds", "1")
     assert result.returncode == 1
     assert "db-1: not made yet: run `up` again\n" in result.stdout
     assert result.stderr == "error: left out: db-1\n"
@@ -136,7 +122,7 @@ def test_why_a_node_cannot_be_asked_stands_under_the_table(mesh: MeshOutputs, tm
             "ssh_port": float(port),
             "host_key": KEY.export_public_key().decode(),
         }
-        result = _command(tmp_path, "reach", "--rounds", "1", outputs=changed(db_1=here, web_1=here))
+        result = type_command(tmp_path, changed(db_1=here, web_1=here), "reach", "--rounds", "1")
     assert result.returncode == 1
     for node in ("web-1", "db-1"):
         assert f"\n{node}: 127.0.0.1 refuses connections to port {port}\n" in result.stdout
