@@ -14,6 +14,7 @@ from lab.engine.deploy.hooks import Hooks
 from lab.engine.deploy.journal import Journal
 from lab.engine.deploy.providers import Providers, default_name, reference
 from lab.engine.deploy.request import DeployError, Kind, UpdateRequest
+from lab.engine.deploy.stash import READ_RESOURCES
 from lab.engine.deploy.steps import Op, Step
 from lab.engine.provider import Provider, ProviderError
 from lab.engine.state.model import PROVIDER_PREFIX, STACK_TYPE, ResourceState
@@ -136,8 +137,29 @@ class Deployment:
         found = provider or inherited or await self.default_provider(package, version)
         if found not in self._provider_states:
             raise DeployError(f"unknown provider '{found}'")
+        if token == READ_RESOURCES:
+            return self._resource_outputs(args)
         code = await self.providers.get(self._provider_states[found])
         return dict(await code.invoke(token, plain(args)))
+
+    def _resource_outputs(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Return what the state says of every resource of this very stack, as Pulumi's builtins do.
+
+        What is written counts: a preview does not see what its own refresh found.
+        """
+        name = plain(args).get("stackName")
+        own = (self._request.stack, f"organization/{self._request.project.name}/{self._request.stack}")
+        if name not in own:
+            raise ProviderError(f"this engine reads the resources of its own stack only, not of {name!r}")
+        written = self._request.snapshot if self.preview else self.journal.snapshot()
+        return {
+            "name": name,
+            "outputs": {
+                state.urn: {"type": state.type, "outputs": state.outputs}
+                for state in written.resources
+                if not state.delete
+            },
+        }
 
     # -------------------------------------------------------------- registrations
 

@@ -1,0 +1,63 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pulumi
+import pytest
+
+from mesh.program.previous import Previous, read_previous
+
+_NODE = "urn:pulumi:test::wireguard-mesh::wireguard-mesh:index:Mesh$wireguard-mesh:index:Node"
+STATE: dict[str, Any] = {
+    "urn:pulumi:test::wireguard-mesh::pulumi:pulumi:Stack::wireguard-mesh-test": {
+        "type": "pulumi:pulumi:Stack",
+        "outputs": {"nodes": {"web-1": {"ssh_port": 22.0}}, "ssh_private_key": "secret"},
+    },
+    f"{_NODE}$hcloud:index/server:Server::web-1-server": {
+        "type": "hcloud:index/server:Server",
+        "outputs": {"serverType": "cx23", "userData": "secret"},
+    },
+    f"{_NODE}$hcloud:index/primaryIp:PrimaryIp::web-2-ip": {
+        "type": "hcloud:index/primaryIp:PrimaryIp",
+        "outputs": {"ipAddress": "192.0.2.7"},
+    },
+    f"{_NODE}$pulumi:index:Stash::web-3-identity": {
+        "type": "pulumi:index:Stash",
+        "outputs": {"input": "secret", "output": "secret"},
+    },
+}
+
+
+def _read(monkeypatch: pytest.MonkeyPatch, answer: Any) -> Previous:
+    def invoke(token: str, props: Any) -> Any:
+        assert token == "pulumi:pulumi:readStackResourceOutputs"
+        assert props == {"stackName": "organization/wireguard-mesh/test"}
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(value={"outputs": answer})
+
+    monkeypatch.setattr(pulumi.runtime, "invoke", invoke)
+    monkeypatch.setattr(pulumi, "get_organization", lambda: "organization")
+    monkeypatch.setattr(pulumi, "get_project", lambda: "wireguard-mesh")
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "test")
+    return read_previous()
+
+
+def test_what_the_state_has_of_each_node_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    previous = _read(monkeypatch, STATE)
+    assert sorted(previous.nodes) == ["web-1", "web-2", "web-3"]
+    assert previous.node("web-1").server == {"serverType": "cx23"}
+    assert previous.node("web-1").outputs == {"ssh_port": 22.0}
+    assert previous.node("web-2").address == {"ipAddress": "192.0.2.7"}
+    assert previous.node("web-9").server == {}
+    assert previous.has("pulumi:index:Stash", "web-3-identity")
+    assert previous.unread is None
+
+
+def test_no_secret_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "secret" not in repr(_read(monkeypatch, STATE))
+
+
+def test_an_engine_that_cannot_say_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    previous = _read(monkeypatch, Exception("no backend client is available"))
+    assert previous.nodes == {}
+    assert previous.unread == "no backend client is available"
