@@ -1,7 +1,7 @@
 """What the stack's state had when this run began: the engine is asked, and nothing is added to the state.
 
-A change can only be told in words when it is known what was. The public facts that the state has of each
-resource are enough for that; nothing secret is kept here.
+A change can only be told in words, and a node that is behind can only be dialled, when it is known what was.
+Nothing secret of this may be shown: what is taken from `Previous.record` may be a key.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,6 +15,9 @@ __all__ = ["Previous", "PreviousNode", "read_previous"]
 # The engine's own function (pulumi/pulumi, pkg/resource/deploy/builtins.go); the SDK for Node.js calls it
 # `listResourceOutputs`.
 _READ: Final = "pulumi:pulumi:readStackResourceOutputs"
+# The same for the stack's outputs; asked first, since the engine cannot answer the other one for a stack that
+# never had an update.
+_READ_OUTPUTS: Final = "pulumi:pulumi:readStackOutputs"
 _SERVER: Final = "hcloud:index/server:Server"
 _ADDRESS: Final = "hcloud:index/primaryIp:PrimaryIp"
 _STACK: Final = "pulumi:pulumi:Stack"
@@ -44,10 +47,15 @@ class Previous:
     nodes: Mapping[str, PreviousNode] = field(default_factory=dict)
     resources: frozenset[tuple[str, str]] = frozenset()
     unread: str | None = None
+    records: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def has(self, type_: str, name: str) -> bool:
         """Whether the state has a resource of this type and name."""
         return (type_, name) in self.resources
+
+    def record(self, type_: str, name: str) -> Mapping[str, Any]:
+        """Return what the state has of a resource, secrets in plain; nothing of one that it does not have."""
+        return self.records.get((type_, name), {})
 
     def node(self, name: str) -> PreviousNode:
         """Return what the state has of a node; nothing of one that is new."""
@@ -58,6 +66,8 @@ def read_previous() -> Previous:
     """Ask the engine what the state has."""
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     try:
+        if not pulumi.runtime.invoke(_READ_OUTPUTS, {"name": name}).value["outputs"]:
+            return Previous()
         answer = pulumi.runtime.invoke(_READ, {"stackName": name})
     except Exception as error:  # noqa: BLE001 - the SDK raises nothing narrower
         return Previous(unread=str(error))
@@ -80,7 +90,7 @@ def _parse(found: Mapping[str, Any]) -> Previous:
         )
         for name in sorted(set(_names(named)))
     }
-    return Previous(nodes=nodes, resources=frozenset(named))
+    return Previous(nodes=nodes, resources=frozenset(named), records=named)
 
 
 def _names(named: Mapping[tuple[str, str], Any]) -> Iterator[str]:

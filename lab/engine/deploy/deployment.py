@@ -14,7 +14,7 @@ from lab.engine.deploy.hooks import Hooks
 from lab.engine.deploy.journal import Journal
 from lab.engine.deploy.providers import Providers, default_name, reference
 from lab.engine.deploy.request import DeployError, Kind, UpdateRequest
-from lab.engine.deploy.stash import READ_RESOURCES
+from lab.engine.deploy.stash import READ_OUTPUTS, READ_RESOURCES
 from lab.engine.deploy.steps import Op, Step
 from lab.engine.provider import Provider, ProviderError
 from lab.engine.state.model import PROVIDER_PREFIX, STACK_TYPE, ResourceState
@@ -139,6 +139,8 @@ class Deployment:
             raise DeployError(f"unknown provider '{found}'")
         if token == READ_RESOURCES:
             return self._resource_outputs(args)
+        if token == READ_OUTPUTS:
+            return self._outputs_before(args)
         code = await self.providers.get(self._provider_states[found])
         return dict(await code.invoke(token, plain(args)))
 
@@ -147,10 +149,7 @@ class Deployment:
 
         What is written counts: a preview does not see what its own refresh found.
         """
-        name = plain(args).get("stackName")
-        own = (self._request.stack, f"organization/{self._request.project.name}/{self._request.stack}")
-        if name not in own:
-            raise ProviderError(f"this engine reads the resources of its own stack only, not of {name!r}")
+        name = self._own_name(args, "stackName")
         written = self._request.snapshot if self.preview else self.journal.snapshot()
         return {
             "name": name,
@@ -160,6 +159,19 @@ class Deployment:
                 if not state.delete
             },
         }
+
+    def _outputs_before(self, args: dict[str, Any]) -> dict[str, Any]:
+        """Return what the stack's outputs were before this run; nothing where there were none."""
+        name = self._own_name(args, "name")
+        found = [state.outputs for state in self._request.snapshot.resources if state.type == STACK_TYPE]
+        return {"name": name, "outputs": found[0] if found else {}}
+
+    def _own_name(self, args: dict[str, Any], key: str) -> str:
+        name = str(plain(args).get(key))
+        own = (self._request.stack, f"organization/{self._request.project.name}/{self._request.stack}")
+        if name not in own:
+            raise ProviderError(f"this engine reads the resources of its own stack only, not of {name!r}")
+        return name
 
     # -------------------------------------------------------------- registrations
 

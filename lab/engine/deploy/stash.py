@@ -17,9 +17,11 @@ from lab.engine.provider import (
 )
 from lab.engine.values import same
 
-__all__ = ["READ_RESOURCES", "BuiltinProvider"]
+__all__ = ["READ_OUTPUTS", "READ_RESOURCES", "BuiltinProvider"]
 
 STASH = "pulumi:index:Stash"
+READ_OUTPUTS = "pulumi:pulumi:readStackOutputs"
+"""The built-in function that says what a stack's outputs were; the deployment answers it."""
 READ_RESOURCES = "pulumi:pulumi:readStackResourceOutputs"
 """The built-in function that says what a stack's state has; the deployment answers it."""
 
@@ -63,5 +65,5 @@ class BuiltinProvider(Provider):
         """Nothing to remove."""
 
     async def invoke(self, token: str, args: Values) -> Mapping[str, Any]:
-        """There is one function, and it is not asked here."""
+        """There are two functions, and they are not asked here."""
         raise ProviderError(f"this engine has no built-in function {token!r}")

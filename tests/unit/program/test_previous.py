@@ -29,10 +29,14 @@ STATE: dict[str, Any] = {
 
 def _read(monkeypatch: pytest.MonkeyPatch, answer: Any) -> Previous:
     def invoke(token: str, props: Any) -> Any:
-        assert token == "pulumi:pulumi:readStackResourceOutputs"
-        assert props == {"stackName": "organization/wireguard-mesh/test"}
         if isinstance(answer, Exception):
             raise answer
+        if token == "pulumi:pulumi:readStackOutputs":
+            assert props == {"name": "organization/wireguard-mesh/test"}
+            return SimpleNamespace(value={"outputs": {"nodes": {}} if answer else {}})
+        assert answer, "the engine cannot say what is in a stack that never had an update"
+        assert token == "pulumi:pulumi:readStackResourceOutputs"
+        assert props == {"stackName": "organization/wireguard-mesh/test"}
         return SimpleNamespace(value={"outputs": answer})
 
     monkeypatch.setattr(pulumi.runtime, "invoke", invoke)
@@ -61,3 +65,8 @@ def test_an_engine_that_cannot_say_is_no_failure(monkeypatch: pytest.MonkeyPatch
     previous = _read(monkeypatch, Exception("no backend client is available"))
     assert previous.nodes == {}
     assert previous.unread == "no backend client is available"
+
+
+def test_a_stack_that_never_had_an_update_has_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    previous = _read(monkeypatch, {})
+    assert previous == Previous()
