@@ -1,6 +1,7 @@
 """`python -m lab.hosts`: build images, look into hosts, clean up."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 from lab.hosts.errors import HostError
 from lab.hosts.image import RELEASES, build_image
 from lab.hosts.lab import Lab
+from lab.hosts.repository import build_repository, offer
 from lab.hosts.supervisor import supervise
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -26,6 +28,25 @@ def image(
     build_image(directory.resolve(), name, lambda line: print(f"image: {line}", flush=True))
 
 
+@app.command()
+def packages(
+    names: Annotated[list[str], typer.Argument(help="The packages.")],
+    directory: Annotated[Path, typer.Option(help="The folder that keeps packages.")],
+    images: Annotated[Path, typer.Option(help="The folder that keeps the images.")],
+    name: Annotated[str, typer.Option(help=f"One of {', '.join(RELEASES)}.")] = "debian-12",
+) -> None:
+    """Download packages for hosts, unless they are there, and print their folder."""
+    root = build_image(images.resolve(), name, lambda line: print(f"image: {line}", file=sys.stderr))
+    print(build_repository(directory.resolve(), root, name, names, lambda line: print(line, file=sys.stderr)))
+
+
+@app.command()
+def offer_packages(host: str, repository: Path, state: State) -> None:
+    """Give a running host the packages of a folder made by `packages`, as its only source."""
+    lab = Lab(state, state)
+    offer(lab, lab.find(host), repository.resolve())
+
+
 @app.command("list")
 def list_hosts(state: State) -> None:
     """List the hosts and what they do."""
@@ -39,9 +60,10 @@ def list_hosts(state: State) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def enter(context: typer.Context, host: str, state: State) -> None:
-    """Run a command inside a host (its key or name), a shell when none is given."""
+    """Run a command inside a host (its key or name) by root's shell, as SSH would; without one, a shell."""
     lab = Lab(state, state)
-    words = lab.enter(lab.find(host), context.args or ["bash", "-l"])
+    key, words = lab.find(host), context.args
+    words = lab.login(key, shlex.join(words)) if words else lab.enter(key, ["bash", "-l"])
     os.execvp(words[0], words)  # noqa: S606 - replaces this process on purpose
 
 

@@ -29,7 +29,7 @@ _MASKED: Final = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer"),
     *("e2scrub_reap.service", "fstrim.timer", "getty@.service", "console-getty.service"),
     *("systemd-resolved.service", "systemd-timesyncd.service", "systemd-network-generator.service"),
-    *("systemd-networkd-wait-online.service", "nftables.service"),
+    "systemd-networkd-wait-online.service",
     # each holds one of the 128 inotify instances that all hosts have together, see lab.py
     *("systemd-ask-password-console.path", "systemd-ask-password-wall.path", "systemd-logind.service"),
 )
@@ -38,6 +38,7 @@ _CLOUD_CONFIG: Final = {
     "datasource_list": ["NoCloud"],
     "network": {"config": "disabled"},
     "locale": False,
+    "manage_etc_hosts": True,  # as Hetzner's vendor data has it
     "disable_root": False,
     "ssh_pwauth": False,
     "users": [],

@@ -31,6 +31,10 @@ _BUS_TRIES: Final = 100  # a fifth of a second apart; a busy machine boots a hos
 _HTTP: Final = 80
 _INOTIFY_LIMIT: Final = Path("/proc/sys/fs/inotify/max_user_instances")
 _INOTIFY_OF_HOST: Final = 4  # systemd has 3, D-Bus one; without them a host hangs half booted
+_LOGIN: Final = (
+    "SHELL=$(getent passwd root | cut -d: -f7); SSH_CLIENT='127.0.0.1 0 22'; USER=root; LOGNAME=root; cd; "
+    'unset SHLVL; export SHELL SSH_CLIENT USER LOGNAME; exec "$SHELL" -c "$1"'
+)
 _GROUPS_OF_HOSTS: Final = "wgl*-*"  # of every lab on this machine: its root user's limit counts them all
 
 State = Literal["running", "off"]
@@ -242,6 +246,13 @@ class Lab:
             *("sh", "-c", '"$@"; exit $?', "enter"),
             *argv,
         ]
+
+    def login(self, key: str, command: str) -> list[str]:
+        """Return the command line that runs `command` in a running host as sshd does: by root's own shell.
+
+        Its start files count, as over SSH (bash reads ~/.bashrc where it sees SSH_CLIENT).
+        """
+        return self.enter(key, ["sh", "-c", _LOGIN, "login", command])
 
     def find(self, name: str) -> str:
         """Return the key of the host with this key or first host name. Raises `HostError`."""

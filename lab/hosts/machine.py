@@ -114,8 +114,8 @@ class Machine:
         _write(etc / "machine-id", secrets.token_hex(16) + "\n")
         _write(etc / "hostname", spec.hostname + "\n")
         _write(
-            etc / "hosts", f"127.0.0.1 localhost\n127.0.1.1 {spec.hostname}\n::1 localhost ip6-localhost\n"
-        )
+            etc / "hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n"
+        )  # cloud-init adds the name
         self._write_seed(spec)
         self.set_addresses(spec.address, spec.network6)
         _write(self.folder / "spec.json", json.dumps(asdict(spec)))

@@ -23,11 +23,11 @@ def test_the_life_of_a_group(cloud: LabCloud) -> None:
 def test_a_spread_group_has_ten_servers_at_most(cloud: LabCloud) -> None:
     group = cloud.client.placement_groups.create(name="full", type="spread").placement_group
     made = [cloud.create(placement_group=group) for _ in range(10)]
-    refused("placement_error", lambda: cloud.create(placement_group=group))
+    refused("placement_group_member_limit_reached", lambda: cloud.create(placement_group=group))
     for each in made:
         each.action.wait_until_finished()
     eleventh = cloud.off()
-    refused("placement_error", lambda: eleventh.add_to_placement_group(group))
+    refused("placement_group_member_limit_reached", lambda: eleventh.add_to_placement_group(group))
 
 
 def test_a_server_joins_and_leaves_a_group(cloud: LabCloud) -> None:
