@@ -3,14 +3,16 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from lab.engine.deploy.program import ORGANIZATION
 from lab.engine.project import Config, Project, StackFile
+from lab.engine.provider import ProviderError
 from lab.engine.state.backend import Backend
 from lab.engine.state.checkpoint import Checkpoint
-from lab.engine.state.model import Snapshot, StateError
+from lab.engine.state.model import STACK_TYPE, Snapshot, StateError
 from lab.engine.state.secrets import Crypter
 
 __all__ = ["CommandError", "Session", "Stack"]
@@ -61,6 +63,25 @@ class Session:
         # a full name is organization/project/stack
         return name.rpartition("/")[2]
 
+    def stack_outputs(self, name: str) -> Mapping[str, Any]:
+        """Return the outputs of a stack of this backend by its name, as the state has them now.
+
+        `<stack>`, `organization/<stack>` and `organization/<project>/<stack>` are names (pulumi/pulumi,
+        pkg/backend/diy/store.go). Raises `ProviderError`.
+        """
+        *head, stack = name.split("/")
+        if len(head) > 2 or not stack:
+            raise ProviderError(f"stack name {name!r} is not of the form organization/<project>/<stack>")
+        if head and head[0] != ORGANIZATION:
+            raise ProviderError(f"organization name must be '{ORGANIZATION}'")
+        project = head[1] if len(head) == 2 else self.project.name
+        if not self.backend.exists(project, stack):
+            raise ProviderError(f'unknown stack "{name}"')
+        try:
+            return _outputs(self.backend.read(project, stack))
+        except StateError as error:
+            raise ProviderError(f"stack {name}: {error}") from error
+
     def stack(self) -> "Stack":
         """Return an existing stack. Raises `CommandError`."""
         name = self.stack_name()
@@ -90,7 +111,7 @@ class Stack:
             crypter = Crypter.create(passphrase)
             self.file.set_salt(crypter.salt)
             return crypter
-        return Crypter.open(passphrase, salt)
+        return _open(passphrase, salt)
 
     def config(self) -> Config:
         """Return the decrypted configuration. Raises `CommandError`."""
@@ -115,7 +136,7 @@ class Stack:
             )
         if salt is None or salt == self.file.salt:
             return Checkpoint(self.crypter)
-        return Checkpoint(Crypter.open(read_passphrase(), salt))
+        return Checkpoint(_open(read_passphrase(), salt))
 
     def load(self, deployment: Mapping[str, Any]) -> tuple[Snapshot, Checkpoint]:
         """Return what a deployment holds and what writes it again under the salt of the stack file.
@@ -134,6 +155,22 @@ class Stack:
     def write(self, deployment: str) -> None:
         """Replace the state by a deployment as JSON text."""
         self.session.backend.write(self.session.project.name, self.name, deployment)
+
+
+def _outputs(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the outputs of the root resource of a deployment, under the salt that it names."""
+    state = (deployment.get("secrets_providers") or {}).get("state") or {}
+    for record in deployment.get("resources") or []:
+        if record["type"] == STACK_TYPE and not record.get("parent"):
+            checkpoint = Checkpoint(_open(read_passphrase(), state["salt"]))
+            return checkpoint.load({"resources": [record]}).resources[0].outputs
+    return {}
+
+
+@cache
+def _open(passphrase: str, salt: str) -> Crypter:
+    """Return what opens secrets under a salt; to derive the key takes a second, so once."""
+    return Crypter.open(passphrase, salt)
 
 
 def read_passphrase() -> str:

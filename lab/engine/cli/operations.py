@@ -109,6 +109,7 @@ def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: 
             kind=kind, preview=preview, project=stack.session.project, stack=stack.name, config=config,
             snapshot=snapshot, options=options, save=save,
             emit=_emitter(screen, digest, log, flags, as_digest=as_digest),
+            stack_outputs=stack.session.stack_outputs,
         )  # fmt: skip
         if not flags.json:
             print(f"{_TITLES[kind][0 if preview else 1]} ({stack.name}):\n", flush=True)
@@ -175,7 +176,7 @@ def _judge(result: UpdateResult, flags: Flags, *, preview: bool) -> None:
 
 
 def _changed(changes: Mapping[str, int]) -> bool:
-    return any(count for op, count in changes.items() if op not in {"same", "read"})
+    return any(count for op, count in changes.items() if op not in {"same", "read", "discard"})
 
 
 def refuse_state(error: StateError) -> CommandError:

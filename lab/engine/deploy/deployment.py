@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.engine.deploy.aliases import make_urn
+from lab.engine.deploy.builtin import READ_OUTPUTS, READ_RESOURCES
 from lab.engine.deploy.events import Events
 from lab.engine.deploy.executor import Executor, StepError
 from lab.engine.deploy.generator import BailError, Generator
@@ -14,7 +15,6 @@ from lab.engine.deploy.hooks import Hooks
 from lab.engine.deploy.journal import Journal
 from lab.engine.deploy.providers import Providers, default_name, reference
 from lab.engine.deploy.request import DeployError, Kind, UpdateRequest
-from lab.engine.deploy.stash import READ_OUTPUTS, READ_RESOURCES
 from lab.engine.deploy.steps import Op, Step
 from lab.engine.provider import Provider, ProviderError
 from lab.engine.state.model import PROVIDER_PREFIX, STACK_TYPE, ResourceState
@@ -43,7 +43,7 @@ class Deployment:
         self.events = Events(request.emit, planning=request.preview)
         self.journal = Journal(request.snapshot, None if request.preview else request.save)
         self.hooks = Hooks(preview=request.preview)
-        self.providers = Providers(request.config)
+        self.providers = Providers(request.config, request.stack_outputs)
         self._provider_states: dict[str, ResourceState] = {
             reference(state): state for state in request.snapshot.resources if state.is_provider
         }
@@ -221,6 +221,19 @@ class Deployment:
         self.bailed = True
         self.stop()
 
+    async def read(self, goal: Goal, identifier: str) -> Registered:
+        """Read a resource that is not ours to change; a preview reads, too. Never returns once stopped."""
+        urn = self.urn(goal)
+        provider = await self.provider_reference(goal)
+        async with self._deciding:
+            await self._wait_if_stopped()
+            try:
+                step = self.generator.read(urn, goal, provider, identifier)
+            except BailError as error:
+                self._bail(error, urn)
+                raise
+        return await self._take(urn, [step])
+
     async def _refreshed(self, old: ResourceState, new: ResourceState) -> ResourceState | None:
         from lab.engine.deploy.refresh import refresh_one  # noqa: PLC0415 - it needs this module
 
@@ -282,10 +295,14 @@ class Deployment:
     # -------------------------------------------------------------- outputs
 
     async def register_outputs(self, urn: str, outputs: dict[str, Any]) -> None:
-        """Take a component's outputs at once, the stack's for the end. Raises `DeployError`."""
+        """Take a component's outputs at once, the stack's for the end. Raises `DeployError`.
+
+        Once no step may begin, the stack's outputs stay what they were.
+        """
         if urn not in self._registered:
             raise DeployError(f"cannot complete a resource '{urn}' whose registration isn't pending")
         if urn == self.stack_urn:
+            await self._wait_if_stopped()
             self._stack_outputs = outputs
         else:
             await self._set_outputs(urn, outputs)

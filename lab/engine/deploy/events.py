@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from lab.engine.deploy.steps import Step
+from lab.engine.deploy.steps import Op, Step
 from lab.engine.state.checkpoint import dump_resource
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState, urn_name
-from lab.engine.values import ASSET_SIGNATURE, SIGNATURE, Secret, to_json
+from lab.engine.values import ASSET_SIGNATURE, SIGNATURE, Secret, same, to_json
 
 __all__ = ["Events", "is_default_provider"]
 
@@ -54,8 +54,10 @@ class Events:
         """A step has failed."""
         self._send(resOpFailedEvent={"metadata": self._metadata(step), "status": 0, "steps": 0})
 
-    def count(self, step: Step) -> None:
-        """Count a step that has ended well."""
+    def count(self, step: Step, after: ResourceState | None) -> None:
+        """Count a step that has ended well; a read only where other values were found than before."""
+        if step.op == Op.READ and not _reads_other(step.old, after):
+            return
         if step.logical and not is_default_provider(step.urn, step.resource.type):
             self.changes[step.op] = self.changes.get(step.op, 0) + 1
 
@@ -114,6 +116,10 @@ class Events:
         if step.diffs:
             metadata["diffs"] = list(step.diffs)
         return metadata
+
+
+def _reads_other(old: ResourceState | None, new: ResourceState | None) -> bool:
+    return old is not None and new is not None and not same(old.outputs, new.outputs)
 
 
 def _sealed(_secret: Secret) -> dict[str, Any]:

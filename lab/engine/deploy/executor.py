@@ -89,19 +89,22 @@ class Executor:
             if not self._preview:
                 self._events.failed(step)
             raise StepError(protected=isinstance(error, _ProtectedError)) from error
-        self._events.count(step)
+        self._events.count(step, after)
         if step.resource.custom or self._preview or step.op == Op.DELETE:
             self._events.done(step, after)
         return after
 
     async def _apply(self, step: Step, generator: Generator) -> ResourceState | None:
+        doing = {
+            Op.SAME: self._same,
+            Op.READ: self._read,
+            Op.CREATE: self._create,
+            Op.CREATE_REPLACEMENT: self._create,
+            Op.UPDATE: self._update,
+        }
         match step.op:
-            case Op.SAME:
-                return await self._same(step, generator)
-            case Op.CREATE | Op.CREATE_REPLACEMENT:
-                return await self._create(step, generator)
-            case Op.UPDATE:
-                return await self._update(step, generator)
+            case op if op in doing:
+                return await doing[op](step, generator)
             case op if op in DELETES:
                 await self._delete(step, generator)
                 return None
@@ -129,6 +132,29 @@ class Executor:
         generator.olds[step.old.urn] = after
         if after is not step.old:
             await self._journal.save()
+        return after
+
+    async def _read(self, step: Step, generator: Generator) -> ResourceState:
+        new = step.new
+        assert new is not None
+        provider = await self._find(new)
+        assert provider is not None
+        pending = await self._begin(new, "reading")
+        try:
+            # a provider gets what is asked for as the state, too (step.go, ReadStep)
+            found = await provider.read(as_resource(replace(new, outputs=new.inputs), provider))
+        finally:
+            self._journal.end(pending)
+            await self._journal.save()
+        if found is None:
+            raise ProviderError(f"resource '{new.id}' does not exist")
+        outputs = mark_outputs(found.outputs, new.inputs, new.additional_secret_outputs)
+        after = replace(new, id=found.id or new.id, outputs=outputs)
+        if step.old is not None and not _same_values(after, step.old):
+            after = replace(after, modified=now())
+        self._journal.add(after, step.old)
+        generator.olds[after.urn] = after
+        await self._journal.save()
         return after
 
     async def _create(self, step: Step, generator: Generator) -> ResourceState:
@@ -342,6 +368,10 @@ async def _within(call: Awaitable[T], state: ResourceState, operation: str) -> T
         if not seconds:
             raise
         raise ProviderError(f"{operation} took longer than its custom timeout of {seconds:g}s") from None
+
+
+def _same_values(one: ResourceState, other: ResourceState) -> bool:
+    return same(one.inputs, other.inputs) and same(one.outputs, other.outputs)
 
 
 def _provider_id(new: ResourceState) -> str:

@@ -40,6 +40,7 @@ class _Sets:
     replaced: set[str] = field(default_factory=set)
     same: set[str] = field(default_factory=set)
     refreshed: set[str] = field(default_factory=set)
+    read: set[str] = field(default_factory=set)
     deleted: set[str] = field(default_factory=set)
     skipped: set[str] = field(default_factory=set)
 
@@ -53,7 +54,7 @@ class _Sets:
 
     def operated(self, urn: str) -> bool:
         """Whether a resource is still wanted, so that it must not be deleted at the end."""
-        return any(urn in one for one in (self.same, self.updated, self.replaced, self.refreshed))
+        return any(urn in one for one in (self.same, self.updated, self.replaced, self.refreshed, self.read))
 
 
 class Generator:
@@ -114,6 +115,14 @@ class Generator:
             steps = await self._decide(goal, old, new)
         self._refuse_skipped_dependencies(steps)
         return steps
+
+    def read(self, urn: str, goal: Goal, provider: str, identifier: str) -> Step:
+        """Return the step of one read. Raises `BailError`."""
+        old, new = self.claim(urn, goal, provider)
+        if self._mode == "destroy":
+            self.made.append(urn)
+        self.sets.read.add(urn)
+        return Step(op=Op.READ, old=old, new=replace(new, id=identifier, external=True))
 
     def _without_doing(self, old: ResourceState | None, new: ResourceState) -> list[Step] | None:
         """Decide where a program runs to refresh or to destroy: it makes and changes no resource."""

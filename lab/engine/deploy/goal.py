@@ -8,6 +8,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from pulumi.runtime.proto import resource_pb2
 
+from lab.engine.deploy.builtin import STACK_REFERENCE
 from lab.engine.deploy.request import DeployError
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState, urn_type
 from lab.engine.values import from_wire, value_from_wire
@@ -134,6 +135,24 @@ class Goal:
         )
 
     @staticmethod
+    def of_read(request: Any) -> "Goal":
+        """Read a ReadResourceRequest. Raises `DeployError` for what this engine does not do."""
+        if request.type != STACK_REFERENCE:
+            raise DeployError(f"this engine does not read existing resources ({request.name})")
+        refuse_unknown(request, _READ, f"{request.type} {request.name}")
+        return Goal(
+            type=request.type,
+            name=request.name,
+            parent=request.parent,
+            custom=True,
+            properties=from_wire(request.properties),
+            provider=request.provider,
+            version=request.version,
+            dependencies=sorted(set(request.dependencies)),
+            additional_secret_outputs=list(request.additionalSecretOutputs),
+        )
+
+    @staticmethod
     def of(request: Any) -> "Goal":
         """Read a RegisterResourceRequest. Raises `DeployError` for what this engine does not do."""
         refuse_unknown(request, _HARMLESS | _KNOWN, f"{request.type} {request.name}")
@@ -172,6 +191,13 @@ class Goal:
             hooks=hooks_of(request.hooks),
             hide_diff=[[path] for path in request.hideDiffs],
         )
+
+
+_READ: Final = {
+    *("id", "type", "name", "parent", "properties", "dependencies", "provider", "version", "acceptSecrets"),
+    *("additionalSecretOutputs", "acceptResources", "pluginDownloadURL", "sourcePosition", "stackTrace"),
+    *("parentStackTraceHandle", "accepts_byte_string"),
+}
 
 
 def package_of(type_: str) -> str:

@@ -113,9 +113,17 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return empty_pb2.Empty()
 
     async def ReadResource(self, request: Any, context: Any) -> Any:  # noqa: N802
-        await self._refuse(
-            context, DeployError(f"this engine does not read existing resources ({request.name})")
-        )
+        try:
+            read = await self._deployment.read(Goal.of_read(request), request.id)
+        except BailError:
+            await asyncio.Event().wait()
+        except DeployError as error:
+            await self._refuse(context, error)
+        answer = _answer(read, keep_secrets=request.acceptSecrets, custom=True)
+        return resource_pb2.ReadResourceResponse(
+            urn=answer.urn, id=answer.id, properties=answer.object, result=answer.result,
+            unknown=read.failed or read.skipped,
+        )  # fmt: skip
 
     async def Call(self, request: Any, context: Any) -> Any:  # noqa: N802
         await self._refuse(context, DeployError(f"this engine does not call methods ({request.tok})"))

@@ -1,11 +1,11 @@
 """Providers as the engine handles them: resources with an id, and the code behind them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from lab.engine.deploy.builtin import BuiltinProvider
 from lab.engine.deploy.request import DeployError
-from lab.engine.deploy.stash import BuiltinProvider
 from lab.engine.project import Config
 from lab.engine.provider import Provider
 from lab.engine.providers import PROVIDERS
@@ -30,8 +30,9 @@ def default_name(version: str) -> str:
 class Providers:
     """Finds, configures and closes the code behind provider resources."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, stack_outputs: Callable[[str], Mapping[str, Any]]) -> None:
         self._config = config
+        self._stack_outputs = stack_outputs
         self._instances: dict[str, Provider] = {}
         self._lock = asyncio.Lock()
 
@@ -55,10 +56,9 @@ class Providers:
         """Return a provider resource's outputs."""
         return {name: value for name, value in inputs.items() if name != _INTERNAL}
 
-    @staticmethod
-    def _make(package: str) -> Provider:
+    def _make(self, package: str) -> Provider:
         if package == "pulumi":
-            return BuiltinProvider()
+            return BuiltinProvider(self._stack_outputs)
         if package not in PROVIDERS:
             known = ", ".join(sorted(PROVIDERS))
             raise DeployError(f"this engine has no provider for the package {package!r}; it has {known}")

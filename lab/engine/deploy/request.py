@@ -40,7 +40,11 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateRequest:
-    """One operation. `save` is called after every change of the state, `emit` with every event."""
+    """One operation.
+
+    `save` is called after every change of the state, `emit` with every event. `stack_outputs` returns the
+    outputs of a stack of the backend by its name, secrets marked; it raises `ProviderError`.
+    """
 
     kind: Kind
     preview: bool
@@ -51,6 +55,7 @@ class UpdateRequest:
     options: Options
     save: Callable[[Snapshot], None]
     emit: Callable[[dict[str, Any]], None]
+    stack_outputs: Callable[[str], Mapping[str, Any]]
 
     @property
     def mode(self) -> Mode:

@@ -34,6 +34,8 @@ _PLANNED: Final = {
     "replace": "to replace",
 }
 _DONE: Final = {"create": "created", "update": "updated", "delete": "deleted", "replace": "replaced"}
+# what is only read is no operation on a resource (pulumi/pulumi, pkg/backend/display/progress.go)
+_READS: Final = {"read", "discard"}
 _SEVERITY_COLORS: Final = {"error": "31", "warning": "33", "info": "0"}
 
 
@@ -75,6 +77,8 @@ class Screen:
 
     @staticmethod
     def _hidden(metadata: Mapping[str, Any]) -> bool:
+        if metadata["op"] in _READS:
+            return True
         if is_default_provider(metadata["urn"], metadata["type"]):
             return True
         return bool(metadata["op"] == "same" or metadata["type"] == STACK_TYPE)
@@ -119,7 +123,7 @@ class Screen:
     def _grow(self, tree: Tree, event: Mapping[str, Any], *, begins: bool) -> None:
         """Show a step in the tree; in a preview its first half says it all."""
         metadata = event["metadata"]
-        if is_default_provider(metadata["urn"], metadata["type"]):
+        if is_default_provider(metadata["urn"], metadata["type"]) or metadata["op"] in _READS:
             return
         op = metadata["op"]
         if event.get("planning"):

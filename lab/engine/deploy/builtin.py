@@ -1,7 +1,10 @@
-"""The provider every engine has built in: `pulumi:index:Stash`."""
+"""The provider every engine has built in: `Stash`, and references to stacks of the same backend.
+
+As in pulumi/pulumi, pkg/resource/deploy/builtins.go.
+"""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -15,10 +18,11 @@ from lab.engine.provider import (
     Resource,
     Values,
 )
-from lab.engine.values import same
+from lab.engine.values import contains_secret, plain, same
 
-__all__ = ["READ_OUTPUTS", "READ_RESOURCES", "BuiltinProvider"]
+__all__ = ["READ_OUTPUTS", "READ_RESOURCES", "STACK_REFERENCE", "BuiltinProvider"]
 
+STACK_REFERENCE = "pulumi:pulumi:StackReference"
 STASH = "pulumi:index:Stash"
 READ_OUTPUTS = "pulumi:pulumi:readStackOutputs"
 """The built-in function that says what a stack's outputs were; the deployment answers it."""
@@ -27,10 +31,17 @@ READ_RESOURCES = "pulumi:pulumi:readStackResourceOutputs"
 
 
 class BuiltinProvider(Provider):
-    """Keeps values. `output` stays what the input was when the stash was created or replaced."""
+    """Keeps values. `output` stays what the input was when the stash was created or replaced.
+
+    `stack_outputs` returns the outputs of a stack by its name, as the backend has them now. It raises
+    `ProviderError` for an unknown stack.
+    """
 
     accepts_secrets = True
     config_defaults: Mapping[str, Any] = MappingProxyType({})
+
+    def __init__(self, stack_outputs: Callable[[str], Mapping[str, Any]]) -> None:
+        self._stack_outputs = stack_outputs
 
     async def configure(self, config: Values) -> None:
         """Nothing to configure."""
@@ -54,8 +65,16 @@ class BuiltinProvider(Provider):
         return identifier, {"input": inputs["input"], "output": inputs["input"]}
 
     async def read(self, resource: Resource) -> ReadResult | None:
-        """A stash is what the state says."""
+        """A stash is what the state says; a reference has what the other stack says now."""
+        if resource.type == STACK_REFERENCE:
+            outputs = self._referenced(plain(resource.outputs.get("name") or resource.inputs["name"]))
+            return ReadResult(id=resource.id, inputs=resource.inputs, outputs=outputs)
         return ReadResult(id=resource.id, inputs=resource.inputs, outputs=resource.outputs)
+
+    def _referenced(self, name: str) -> Values:
+        outputs = self._stack_outputs(name)
+        secret = sorted(key for key, value in outputs.items() if contains_secret(value))
+        return {"name": name, "outputs": dict(outputs), "secretOutputNames": secret}
 
     async def update(self, old: Resource, news: Values, *, preview: bool) -> Values:
         """Take the new input, keep the output."""
