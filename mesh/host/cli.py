@@ -11,6 +11,7 @@ from .apply import apply
 from .boot import boot, link_down, link_reload, link_up
 from .document import MAX_BYTES
 from .generation import key_names_in_use
+from .guard import guard, table_up
 from .install import check_archive, install
 from .keystore import collect_keys, parse_keys, store_keys
 from .leave import leave
@@ -27,6 +28,8 @@ _UNIT_COMMANDS: dict[str, Callable[[Places], None]] = {
     "link-up": link_up,
     "link-down": link_down,
     "link-reload": link_reload,
+    "guard": guard,
+    "table-up": table_up,
 }
 _TRIAL_COMMANDS: dict[str, Callable[[Places, str], None]] = {"expire": expire, "run-trial": run_trial}
 _USAGE = """\
@@ -37,7 +40,7 @@ usage: wgmesh.pyz COMMAND
   status           print the state as JSON, and how this node differs from its own files
   check            the same, but how it differs from a document; standard input: the document
   leave            take everything away again and put back what was there before
-  boot, link-up, link-down, link-reload, run-trial TXN, expire TXN: called by systemd\
+  boot, guard, table-up, link-up, link-down, link-reload, run-trial TXN, expire TXN: called by systemd\
 """
 
 

@@ -15,12 +15,13 @@ from .keystore import store_keys, stored_keys
 from .places import WG_UNIT, Places
 from .system import attempt, log, replace_link, run, write_file
 from .systemd import active_state, disabled, enable
-from .units import BOOT_UNIT, FIREWALL_UNIT, rescue_ruleset
+from .units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT, rescue_ruleset
 
 __all__ = ["ENABLED_UNITS", "etc_differences", "managed_links", "reconcile", "ssh_ports"]
 
-ENABLED_UNITS = (FIREWALL_UNIT, BOOT_UNIT, WG_UNIT)
+ENABLED_UNITS = (FIREWALL_UNIT, BOOT_UNIT, GUARD_UNIT, WG_UNIT)
 """The units of a node that start at boot."""
+_RUNNING_UNITS = (FIREWALL_UNIT, GUARD_UNIT)
 _Change = Callable[[str], str]
 
 
@@ -39,9 +40,10 @@ def reconcile(places: Places, generation: Generation) -> None:
             os.chown(path, 0, 0)
             path.chmod(mode)
     enable(ENABLED_UNITS)
-    if active_state(FIREWALL_UNIT) != "active":
-        attempt(["systemctl", "reset-failed", FIREWALL_UNIT])
-        run(["systemctl", "start", "--no-block", FIREWALL_UNIT])
+    for unit in _RUNNING_UNITS:
+        if active_state(unit) != "active":
+            attempt(["systemctl", "reset-failed", unit])
+            run(["systemctl", "start", "--no-block", unit])
 
 
 def etc_differences(places: Places, generation: Generation) -> list[Difference]:
@@ -61,7 +63,9 @@ def etc_differences(places: Places, generation: Generation) -> list[Difference]:
     found += [
         Difference(str(places.keys / name), "absent", "present") for name in _lost_keys(places, generation)
     ]
-    return found + [Difference(unit, "disabled", "enabled") for unit in disabled(ENABLED_UNITS)]
+    found += [Difference(unit, "disabled", "enabled") for unit in disabled(ENABLED_UNITS)]
+    guard = active_state(GUARD_UNIT)
+    return found + ([] if guard in ("active", "activating") else [Difference(GUARD_UNIT, guard, "active")])
 
 
 def _lost_keys(places: Places, generation: Generation) -> list[str]:

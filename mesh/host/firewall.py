@@ -19,9 +19,11 @@ __all__ = [
     "firewall_differences",
     "line_differences",
     "live_table",
+    "load_missing_table",
     "load_table",
     "normalised",
     "restore_text",
+    "table_exists",
     "top_level_statements",
 ]
 
@@ -147,6 +149,26 @@ def restore_text() -> str:
 def load_table(text: str) -> None:
     """Load a file in one transaction. Raises `AgentError` (FAILED), with nothing changed."""
     run(["nft", "-f", "-"], stdin=text)
+
+
+def table_exists() -> bool:
+    """Tell whether there is a table of ours; the cheapest question there is."""
+    listed = attempt(["nft", "list", "tables", "inet"]) or ""
+    return f"table inet {TABLE}" in listed.splitlines()
+
+
+def load_missing_table(text: str) -> bool:
+    """Load a file unless there is a table of ours, decided by the kernel in one transaction.
+
+    Returns whether it was loaded. Raises `AgentError` (FAILED), with nothing changed.
+    """
+    try:
+        run(["nft", "-f", "-"], stdin=f"create table inet {TABLE}\n{text}")
+    except AgentError:
+        if table_exists():
+            return False
+        raise
+    return True
 
 
 def delete_table() -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from .answers import AgentError, Answer
 from .etc import ssh_ports
+from .generation import current_digest
 from .lock import COMMAND_WAIT, lock
 from .places import Places
 from .system import attempt, find_tool, log, run, write_file
-from .systemd import require_systemd
+from .systemd import enable, require_systemd
 from .trial import load_trial
-from .units import rescue_ruleset, unit_files
+from .units import GUARD_UNIT, rescue_ruleset, unit_files
 
 __all__ = ["agent_digest", "archive_digest", "check_archive", "install", "with_bytecode"]
 
@@ -96,6 +97,7 @@ def install(places: Places, raw: bytes) -> tuple[Answer, str]:
         _make_folders(places)
         _install_archive(places, expected)
         _install_units(places)
+        _renew_guard(places)
         _drop_first_contact_key(places)
     log(f"agent {expected} is installed")
     return Answer.INSTALLED, expected
@@ -150,6 +152,13 @@ def _install_units(places: Places) -> None:
         write_file(places.rescue, rescue_ruleset(ssh_ports(), _RESCUE_PORT).encode(), 0o644)
     if changed:
         run(["systemctl", "daemon-reload"])
+
+
+def _renew_guard(places: Places) -> None:
+    """On a node: have the guard run with this agent's code, also where an agent before it had none."""
+    if current_digest(places) is not None:
+        enable([GUARD_UNIT])
+        run(["systemctl", "restart", "--no-block", GUARD_UNIT])
 
 
 def _drop_first_contact_key(places: Places) -> None:

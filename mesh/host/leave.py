@@ -15,7 +15,7 @@ from .sysctl import set_sysctls
 from .system import attempt, log, write_file
 from .systemd import stop
 from .trial import load_trial
-from .units import unit_files
+from .units import GUARD_UNIT, unit_files
 
 __all__ = ["leave"]
 
@@ -29,7 +29,7 @@ def leave(places: Places) -> tuple[Answer, str]:
     with lock(places, wait=COMMAND_WAIT):
         if load_trial(places) is not None:
             raise AgentError(Answer.BUSY, "a trial is under way: try again when it is over")
-        stop(WG_UNIT)
+        stop(GUARD_UNIT, WG_UNIT)
         attempt(["systemctl", "disable", "--quiet", *ENABLED_UNITS])
         delete_link()
         delete_table()

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from .places import TABLE, WG_UNIT, Places
 
-__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "rescue_ruleset", "unit_files"]
+__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "GUARD_UNIT", "rescue_ruleset", "unit_files"]
 
 FIREWALL_UNIT = "wgmesh-firewall.service"
 BOOT_UNIT = "wgmesh-boot.service"
+GUARD_UNIT = "wgmesh-guard.service"
+_NFTABLES_UNIT = "nftables.service"
 
 _FIREWALL = """\
 [Unit]
@@ -64,6 +66,37 @@ TimeoutStartSec=60
 TimeoutStopSec=15
 """
 
+_GUARD = """\
+[Unit]
+Description=wireguard-mesh: bring the firewall table back when somebody takes it away
+DefaultDependencies=no
+RequiresMountsFor=/var/lib/wgmesh /usr/local/lib/wgmesh
+After={firewall_unit}
+IgnoreOnIsolate=yes
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+ExecStart={agent} guard
+Restart=always
+RestartSec=1
+WatchdogSec=60
+WatchdogSignal=SIGKILL
+OOMScoreAdjust=-900
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+_NFTABLES = """\
+# Debian's /etc/nftables.conf begins with `flush ruleset`, and a stop flushes, too: our table comes back in
+# the same step. Where the agent's file is missing, the committed table does.
+[Service]
+ExecStartPost=-/bin/sh -c '{agent} table-up || {nft} -f {current}/firewall.nft'
+ExecReload=-/bin/sh -c '{agent} table-up || {nft} -f {current}/firewall.nft'
+ExecStopPost=-/bin/sh -c '{agent} table-up || {nft} -f {current}/firewall.nft'
+"""
+
 _RULESET = """\
 # Loaded when the committed firewall cannot be: keeps the way in open for who has a key, nothing else.
 table inet {table}
@@ -92,6 +125,7 @@ def unit_files(places: Places, *, python: str, nft: str) -> dict[str, str]:
     names = {
         "agent": f"{python} {places.agent}",
         "current": str(places.current),
+        "firewall_unit": FIREWALL_UNIT,
         "nft": nft,
         "rescue": str(places.rescue),
         "wg_unit": WG_UNIT,
@@ -99,5 +133,7 @@ def unit_files(places: Places, *, python: str, nft: str) -> dict[str, str]:
     return {
         FIREWALL_UNIT: _FIREWALL.format(**names),
         BOOT_UNIT: _BOOT.format(**names),
+        GUARD_UNIT: _GUARD.format(**names),
         f"{WG_UNIT}.d/10-wgmesh.conf": _WG_QUICK.format(**names),
+        f"{_NFTABLES_UNIT}.d/10-wgmesh.conf": _NFTABLES.format(**names),
     }

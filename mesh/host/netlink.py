@@ -1,0 +1,87 @@
+"""nftables as the kernel tells of it: who changed the ruleset, and which rule ended a packet's way."""
+
+import socket
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+__all__ = ["Message", "attributes", "changes", "messages", "text", "traces"]
+
+# linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h
+_NETLINK_NETFILTER = 12
+_GROUP_TABLES, _GROUP_TRACE = 7, 9
+_SUBSYSTEM_NFTABLES = 10
+_HEADER = struct.Struct("=IHHIIBBH")  # length, type, flags, sequence, port, family, version, resource
+_ATTRIBUTE = struct.Struct("=HH")
+_TYPE_MASK = 0x3FFF
+_BUFFER = 1 << 20
+_MOST = 1 << 16
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of nftables: its type (NFT_MSG_*), the family of its table, its attributes by number."""
+
+    kind: int
+    family: int
+    attributes: Mapping[int, bytes]
+
+
+def changes() -> socket.socket:
+    """Return a socket that hears of every change of this network namespace's ruleset. Raises `OSError`."""
+    return _listen(_GROUP_TABLES)
+
+
+def traces() -> socket.socket:
+    """Return a socket that hears of every rule that a traced packet meets. Raises `OSError`."""
+    return _listen(_GROUP_TRACE)
+
+
+def _listen(group: int) -> socket.socket:
+    heard = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
+    heard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    heard.bind((0, 1 << (group - 1)))
+    heard.setblocking(False)
+    return heard
+
+
+def messages(heard: socket.socket) -> Iterator[Message]:
+    """Return what has arrived. Raises `OSError` (ENOBUFS) when some of it was lost."""
+    while True:
+        try:
+            raw = heard.recv(_MOST)
+        except BlockingIOError:
+            return
+        yield from _parsed(raw)
+
+
+def _parsed(raw: bytes) -> Iterator[Message]:
+    while len(raw) >= _HEADER.size:
+        length, kind, _flags, _sequence, _port, family, _version, _resource = _HEADER.unpack_from(raw)
+        if length < _HEADER.size:
+            return
+        if kind >> 8 == _SUBSYSTEM_NFTABLES:
+            yield Message(kind & 0xFF, family, attributes(raw[_HEADER.size : length]))
+        raw = raw[_aligned(length) :]
+
+
+def attributes(raw: bytes) -> dict[int, bytes]:
+    """Return attributes by number. Pure."""
+    found = {}
+    while len(raw) >= _ATTRIBUTE.size:
+        length, kind = _ATTRIBUTE.unpack_from(raw)
+        if length < _ATTRIBUTE.size:
+            break
+        found[kind & _TYPE_MASK] = raw[_ATTRIBUTE.size : length]
+        raw = raw[_aligned(length) :]
+    return found
+
+
+def _aligned(length: int) -> int:
+    return (length + 3) & ~3
+
+
+def text(value: Optional[bytes]) -> str:
+    """Return an attribute that is a string. Pure."""
+    return (value or b"").rstrip(b"\0").decode(errors="replace")
