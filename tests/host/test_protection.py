@@ -71,7 +71,7 @@ def listener(node: Node) -> Iterator[int]:
 
 
 def test_every_verb_of_nftables_keeps_the_table(node: Node, listener: int) -> None:
-    """As on Debian, where its file begins with `flush ruleset`; the guard is off to show what each does alone."""
+    """As on Debian, where its file begins with `flush ruleset`; with the guard off."""
     node.inside("systemctl stop wgmesh-guard")
     try:
         for verb, script in VERBS.items():
@@ -104,8 +104,10 @@ def test_the_journal_says_who_did_it(node: Node) -> None:
 
 def test_connections_and_peers_outlive_a_flush(node: Node, web_2: Node) -> None:
     wait(lambda: "1 received" in node.inside("ping -c 1 -W 1 10.10.0.2", check=False), 30)
-    server = "import socket; s = socket.create_server(('10.10.0.1', 7001)); c, _ = s.accept(); print('ready')"
-    echo = f"import socket\n{server.split('; ')[1]}\nprint('ready')\nc, _ = s.accept()\nwhile c.send(c.recv(9)): pass"
+    echo = (
+        "import socket\ns = socket.create_server(('10.10.0.1', 7001))\nprint('ready')\n"
+        "c, _ = s.accept()\nwhile c.send(c.recv(9)): pass"
+    )
     serving = node.background(echo)
     dial = (
         "import socket, time\nc = socket.create_connection(('10.10.0.1', 7001), timeout=10)\nprint('ready')\n"

@@ -12,6 +12,7 @@ from mesh.host.firewall import check_firewall, expected_table
 from tests.unit.firewall.world import (
     CONTAINER,
     METADATA,
+    NEXT_HOP,
     NODE_BRIDGE,
     NODE_MESH,
     NODE_MESH6,
@@ -134,11 +135,18 @@ def test_other_icmp_needs_a_rule(place: World) -> None:
     assert place.outside.knock([Knock("icmp", STRANGER, NODE_PUBLIC, TIMESTAMP)]) == [False]
 
 
-def test_leases_can_be_renewed(place: World) -> None:
+def test_leases_can_be_renewed_from_a_server_nearby(place: World) -> None:
     place.load(_ruleset(_mesh()))
     with place.listening([68]):
-        lease, forged = (Knock("udp", STRANGER, NODE_PUBLIC, 68, sport=sport) for sport in (67, 6767))
-        assert place.outside.knock([lease, forged]) == [True, False]
+        near, forged = (Knock("udp", NEXT_HOP, NODE_PUBLIC, 68, sport=sport) for sport in (67, 6767))
+        far = Knock("udp", STRANGER, NODE_PUBLIC, 68, sport=67)
+        assert place.outside.knock([near, forged, far]) == [True, False, False]
+
+
+def test_an_answer_to_ones_own_question_for_a_lease_comes_from_anywhere(place: World) -> None:
+    place.load(_ruleset(_mesh()))
+    with place.listening([67], place.outside):
+        assert place.node.knock([Knock("udp", NODE_PUBLIC, STRANGER, 67, sport=68)]) == [True]
 
 
 POLICY = [
@@ -233,6 +241,105 @@ def test_only_a_node_that_forwards_lets_the_mesh_through(place: World, *, forwar
 
 
 TRUSTED = {"trustedInterfaces": ["docker0"]}
+FORWARD = {"forward": True}
+LIMITED = [{"from": ["web-1"], "to": ["db-1"], "allow": ["tcp/80", "udp/53"]}]
+
+
+@pytest.fixture
+def neighbour(place: World) -> Iterator[World]:
+    """The outside knows that a network, and the mesh, lie behind the node: as the very next hop may."""
+    routes = [f"{CONTAINER} via {NODE_PUBLIC}", f"{PEERS[2]} via {NODE_PUBLIC}"]
+    place.outside.ip(*(f"route add {route}" for route in routes))
+    yield place
+    place.outside.ip(*(f"route del {route}" for route in routes))
+
+
+@pytest.mark.parametrize("db", [FORWARD, {**FORWARD, "public": ["tcp/80"]}])
+@pytest.mark.parametrize("policy", [{}, {"policy": []}, {"policy": LIMITED}])
+@pytest.mark.parametrize("source", [STRANGER, NEXT_HOP, PEER_ENDPOINT])
+def test_a_node_that_forwards_is_no_open_router(
+    neighbour: World, db: dict[str, Any], policy: dict[str, Any], source: str
+) -> None:
+    """Neither to the network behind it nor into the mesh, whatever the source is."""
+    knocks = [*_tcp(source, CONTAINER, 80, 5432), *_tcp(source, PEERS[2], 80)]
+    neighbour.load("table inet wgmesh\ndelete table inet wgmesh\n")
+    assert neighbour.outside.knock(knocks) == [True] * 3
+    neighbour.load(_ruleset(_mesh(db=db, **policy)))
+    assert neighbour.outside.knock(knocks) == [False] * 3
+
+
+def test_what_is_behind_a_node_that_forwards_reaches_the_internet_and_not_the_mesh(place: World) -> None:
+    place.load(PUBLISH)
+    try:
+        place.load(_ruleset(_mesh(db=FORWARD, policy=[])))
+        assert place.container.knock(_tcp(CONTAINER, STRANGER, 80)) == [True]
+        assert place.container.knock(_tcp(CONTAINER, PEERS[0], 80)) == [False]
+        assert place.outside.knock(_tcp(STRANGER, NODE_PUBLIC, 8080)) == [True], "published is published"
+        place.load(_ruleset(_mesh(db={**FORWARD, **TRUSTED}, policy=[])))
+        assert place.container.knock(_tcp(CONTAINER, PEERS[0], 80)) == [True]
+    finally:
+        place.load("table ip publish\ndelete table ip publish\n")
+
+
+@pytest.mark.parametrize("db", [FORWARD, {**FORWARD, **TRUSTED}, {**FORWARD, "trustedInterfaces": ["dock*"]}])
+def test_a_policy_holds_for_what_is_behind_a_node_that_forwards(place: World, db: dict[str, Any]) -> None:
+    mesh = _mesh(db=db, policy=LIMITED, ssh={"from": [OFFICE, PEERS[1]]})
+    place.load(_ruleset(mesh))
+    with place.listening([53, 54], place.container):
+        knocks = [*_tcp(PEERS[0], CONTAINER, 80, 5432, 22), *_udp(PEERS[0], CONTAINER, 53, 54)]
+        assert place.mesh.knock(knocks) == [True, False, False, True, False]
+        others = [*_tcp(PEERS[1], CONTAINER, 80, 22), *_udp(PEERS[1], CONTAINER, 53)]
+        assert place.mesh.knock(others) == [False] * 3, (
+            "who may open SSH to the node may not to what is behind"
+        )
+    assert place.mesh.knock([Knock("icmp", PEERS[1], CONTAINER, ECHO)]) == [True]
+
+
+def test_a_policy_holds_for_the_way_to_the_internet_through_a_node_that_forwards(place: World) -> None:
+    rule = {"from": ["web-2"], "to": ["db-1"], "allow": ["udp/53"]}
+    place.load(_ruleset(_mesh(db=FORWARD, policy=[rule])))
+    with place.listening([53, 54], place.outside) as heard:
+        assert place.mesh.knock(_udp(PEERS[1], STRANGER, 53, 54)) == [True, False]
+        assert place.mesh.knock(_udp(PEERS[2], STRANGER, 53)) == [False]
+    assert heard.packets == [(PEERS[1], 53)]
+
+
+# As people set it up so that the mesh answers what comes from behind a node.
+HIDE = f"""
+table ip hide
+delete table ip hide
+table ip hide {{
+    chain post {{
+        type nat hook postrouting priority srcnat;
+        oifname "wg0" snat to {NODE_MESH}
+    }}
+}}
+"""
+
+
+def test_a_member_does_not_borrow_a_forwarding_nodes_address(place: World) -> None:
+    """The policy of the third one knows the node in between, which may more than the first one."""
+    place.load(HIDE)
+    place.mesh.ip(
+        f"route add {PEERS[2]} via {NODE_MESH} dev wg0 onlink table 7",
+        f"rule add from {PEERS[0]} table 7 pref 0",
+        "rule add table local pref 1",
+        "rule del pref 0 table local",
+    )
+    try:
+        place.load(_ruleset(_mesh(db=FORWARD, policy=LIMITED)))
+        before = place.node.run("nft", "list", "chain", "inet", "wgmesh", "forward_mesh")
+        assert place.mesh.knock(_tcp(PEERS[0], PEERS[2], 80)) == [False]
+        after = place.node.run("nft", "list", "chain", "inet", "wgmesh", "forward_mesh")
+        assert before != after, "it went that way"
+    finally:
+        place.mesh.ip(
+            "rule add table local pref 0",
+            f"rule del from {PEERS[0]} table 7 pref 0",
+            "rule del pref 1 table local",
+            "route flush table 7",
+        )
+        place.load("table ip hide\ndelete table ip hide\n")
 
 
 @pytest.mark.parametrize(("interfaces", "passes"), [([], False), (["docker0"], True), (["dock*"], True)])

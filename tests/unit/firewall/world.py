@@ -20,6 +20,8 @@ NODE_PUBLIC6, OUTSIDE6 = "2001:db8:1::1", ("2001:db8:2::5", "2001:db8:3::5")
 NODE_MESH6, PEER6 = "fd00:10::11", "fd00:10::1"
 PEERS: Final = ("10.10.0.1", "10.10.0.2", "10.10.0.3")
 PEER_ENDPOINT, OFFICE, STRANGER = "192.0.0.1", "203.0.113.5", "198.51.100.66"
+NEXT_HOP: Final = "172.31.1.1"
+"""A private address outside, as the gateway of a cloud has."""
 METADATA: Final = "169.254.169.254"
 CONTAINER: Final = "172.17.0.2"
 
@@ -186,6 +188,7 @@ def _link(world: World) -> None:
                 OFFICE,
                 STRANGER,
                 METADATA,
+                NEXT_HOP,
                 PEERS[0],
                 "10.10.0.250",
             )
