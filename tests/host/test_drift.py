@@ -39,7 +39,10 @@ DRIFTS = {
     "route": ("ip route add 203.0.113.0/24 dev wg0", "route 203.0.113.0/24"),
     "sysctl": ("sysctl -q net.ipv4.tcp_syncookies=0", "sysctl net.ipv4.tcp_syncookies"),
     "firewall rule": ("nft insert rule inet wgmesh input tcp dport 99 accept", "firewall"),
-    "firewall table gone": ("nft delete table inet wgmesh", "firewall table inet wgmesh"),
+    "firewall table gone, with its guard": (
+        "systemctl stop wgmesh-guard; nft delete table inet wgmesh",
+        "firewall table inet wgmesh",
+    ),
     "file readable by all": (f"chmod 0644 {STATE}/current/wg0.conf", f"{STATE}/generations/"),
     "unit disabled": ("systemctl disable -q wg-quick@wg0", "wg-quick@wg0.service"),
     "symlink flipped": (
