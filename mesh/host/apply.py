@@ -6,7 +6,7 @@ from typing import Optional
 from .answers import AgentError, Answer
 from .document import Document, parse_document
 from .drift import running_differences
-from .etc import etc_differences, reconcile
+from .etc import etc_differences, reconcile, require_writable
 from .faults import step
 from .generation import Generation, current_digest, load_link, stage, validate
 from .lock import COMMAND_WAIT, lock
@@ -68,6 +68,7 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     generation = stage(places, document)
     step("staged")
     validate(places, generation)
+    require_writable(places, generation)
     require_free_port(generation.device.port)
     _prove(places, generation)
     step("validated")

@@ -7,22 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
 
+from .answers import AgentError, Answer
 from .blocks import with_block
 from .difference import Difference
 from .document import AUTHORIZED_KEYS, HOSTS
 from .generation import Generation
 from .keystore import store_keys, stored_keys
+from .others import keep_aside, read_bytes, rewrite, why_locked
 from .places import WG_UNIT, Places
-from .system import attempt, log, replace_link, run, write_file
+from .system import attempt, log, make_folder, replace_link, run
 from .systemd import active_state, disabled, enable
 from .units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT, rescue_ruleset
 
-__all__ = ["ENABLED_UNITS", "etc_differences", "managed_links", "reconcile", "ssh_ports"]
+__all__ = [
+    "ENABLED_UNITS",
+    "etc_differences",
+    "managed_links",
+    "reconcile",
+    "require_writable",
+    "ssh_ports",
+]
 
 ENABLED_UNITS = (FIREWALL_UNIT, BOOT_UNIT, GUARD_UNIT, WG_UNIT)
 """The units of a node that start at boot."""
 _RUNNING_UNITS = (FIREWALL_UNIT, GUARD_UNIT)
-_Change = Callable[[str], str]
+_Change = Callable[[Optional[bytes]], bytes]
 
 
 def reconcile(places: Places, generation: Generation) -> None:
@@ -54,9 +63,8 @@ def etc_differences(places: Places, generation: Generation) -> list[Difference]:
             shown = f"a link to {_target(path)}" if path.is_symlink() else _kind(path)
             found.append(Difference(str(path), shown, f"a link to {target}"))
     for path, (_mode_if_new, change) in _texts(places, generation).items():
-        text = _read(path.resolve())
-        if text is None or change(text) != text:
-            found.append(Difference(str(path), "absent" if text is None else "other lines", "our lines"))
+        if _changes(path, change):
+            found.append(Difference(str(path), "other lines" if path.exists() else "absent", "our lines"))
     for path, mode in _modes(places, generation):
         if _mode(path) != (mode, 0, 0):
             found.append(Difference(str(path), _shown(_mode(path)), _shown((mode, 0, 0))))
@@ -91,8 +99,8 @@ def managed_links(places: Places) -> list[tuple[Path, str]]:
 
 def _texts(places: Places, generation: Generation) -> dict[Path, tuple[int, _Change]]:
     """Return the files that are texts of ours, at least in part: mode if new, and what to make of them."""
-    hosts, keys = generation.files[HOSTS], generation.files[AUTHORIZED_KEYS]
-    rescue = rescue_ruleset(ssh_ports(), generation.file.port)
+    hosts, keys = generation.files[HOSTS].encode(), generation.files[AUTHORIZED_KEYS].encode()
+    rescue = rescue_ruleset(ssh_ports(), generation.file.port).encode()
     return {
         places.hosts: (0o644, lambda text: with_block(text, hosts)),
         places.authorized_keys: (0o600, lambda text: with_block(text, keys)),
@@ -118,13 +126,6 @@ def _target(path: Path) -> Optional[str]:
     return str(path.readlink()) if path.is_symlink() else None
 
 
-def _read(path: Path) -> Optional[str]:
-    try:
-        return path.read_bytes().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return None
-
-
 @functools.lru_cache(maxsize=1)
 def ssh_ports() -> list[int]:
     """Return the ports sshd is configured to listen on."""
@@ -133,23 +134,35 @@ def ssh_ports() -> list[int]:
 
 
 def _link(path: Path, target: str, *, was_ours: bool) -> None:
-    path.parent.mkdir(mode=0o700 if path.parent.name == "wireguard" else 0o755, parents=True, exist_ok=True)
+    make_folder(path.parent, 0o700 if path.parent.name == "wireguard" else 0o755)
     if _target(path) == target:
         return
-    if path.exists() and not path.is_symlink():
-        kept = path.with_name(f"{path.name}.{'by-hand' if was_ours else 'before-wgmesh'}")
+    if os.path.lexists(path):
+        kept = keep_aside(path, "by-hand" if was_ours else "before-wgmesh")
         log(f"{path} is somebody else's: kept as {kept}")
-        path.chmod(path.stat().st_mode & 0o700)  # whatever it is: there may be keys in it
-        path.rename(kept)
     replace_link(path, target)
 
 
 def _edit(path: Path, mode: int, change: _Change) -> None:
     """Change a file, and give it this mode where it is new; a link is followed."""
-    path = path.resolve()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    old = _read(path)
-    new = change(old or "")
+    old = read_bytes(path)
+    new = change(old)
     if new != old:
-        kept = mode if old is None else path.stat().st_mode & 0o777
-        write_file(path, new.encode("utf-8", "surrogateescape"), kept)
+        rewrite(path, new, mode_if_new=mode)
+
+
+def require_writable(places: Places, generation: Generation) -> None:
+    """Refuse what `reconcile` could not bring about, because somebody locked a file. Raises `AgentError`."""
+    changing = [path for path, target in managed_links(places) if _target(path) != target]
+    changing += [
+        path for path, (_mode, change) in _texts(places, generation).items() if _changes(path, change)
+    ]
+    for path in changing:
+        locked = why_locked(path)
+        if locked is not None:
+            raise AgentError(Answer.REFUSED, f"{path} must change, but {locked}")
+
+
+def _changes(path: Path, change: _Change) -> bool:
+    text = read_bytes(path)
+    return change(text) != text

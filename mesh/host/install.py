@@ -14,7 +14,7 @@ from .etc import ssh_ports
 from .generation import current_digest
 from .lock import COMMAND_WAIT, lock
 from .places import Places
-from .system import attempt, find_tool, log, run, write_file
+from .system import attempt, find_tool, log, make_folder, run, write_file
 from .systemd import enable, require_systemd
 from .trial import load_trial
 from .units import GUARD_UNIT, rescue_ruleset, unit_files
@@ -104,11 +104,12 @@ def install(places: Places, raw: bytes) -> tuple[Answer, str]:
 
 
 def _make_folders(places: Places) -> None:
-    places.library.mkdir(mode=0o755, parents=True, exist_ok=True)
-    places.sysctl_conf.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    places.firewall_conf.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for folder in (places.state, places.keys, places.generations, places.volatile, places.wg_conf.parent):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (places.library, places.sysctl_conf.parent, places.firewall_conf.parent):
+        make_folder(folder, 0o755)
+    make_folder(places.wg_conf.parent, 0o700)
+    for folder in (places.state, places.keys, places.generations, places.volatile):
+        make_folder(folder.parent, 0o755)
+        make_folder(folder, 0o700)
         folder.chmod(0o700)
 
 
@@ -144,8 +145,8 @@ def _install_units(places: Places) -> None:
     changed = False
     for name, text in unit_files(places, python=sys.executable, nft=nft).items():
         path = places.units / name
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if not path.is_file() or path.read_text() != text:
+        make_folder(path.parent, 0o755)
+        if not path.is_file() or path.read_bytes() != text.encode():
             write_file(path, text.encode(), 0o644)
             changed = True
     if not places.rescue.exists():
@@ -179,7 +180,7 @@ def _drop_first_contact_key(places: Places) -> None:
     kept = [path for path in (permanent, places.ssh / "ssh_host_rsa_key") if path.is_file()]
     text = "".join(f"HostKey {path}\n" for path in kept)
     dropin = folder / "10-wgmesh.conf"
-    if not key.exists() and dropin.is_file() and dropin.read_text() == text:
+    if not key.exists() and dropin.is_file() and dropin.read_bytes() == text.encode():
         return
     write_file(dropin, text.encode(), 0o644)
     parked = key.with_name(f"{key.name}.dropped")

@@ -1,18 +1,21 @@
 """The command `leave`: the host is as it was before it became a node."""
 
 import contextlib
+import os
 import shutil
+from pathlib import Path
 
 from .answers import AgentError, Answer
-from .blocks import without_block
+from .blocks import lines_of, made_for_block, without_block
 from .etc import ENABLED_UNITS, managed_links
 from .firewall import delete_table
 from .generation import committed_originals
 from .interface import delete_link
 from .lock import COMMAND_WAIT, lock
+from .others import read_bytes, rewrite
 from .places import WG_UNIT, Places
 from .sysctl import set_sysctls
-from .system import attempt, log, write_file
+from .system import attempt, log
 from .systemd import stop
 from .trial import load_trial
 from .units import GUARD_UNIT, unit_files
@@ -56,11 +59,11 @@ def _put_back(places: Places, key: str, value: str) -> None:
 
 
 def _restore_links(places: Places) -> None:
-    for path, _target in managed_links(places):
-        if path.is_symlink():
+    for path, target in managed_links(places):
+        if path.is_symlink() and str(path.readlink()) == target:
             path.unlink()
         before = path.with_name(f"{path.name}.before-wgmesh")
-        if before.exists() and not path.exists():
+        if os.path.lexists(before) and not os.path.lexists(path):
             before.rename(path)
     with contextlib.suppress(OSError):  # what the operator put there stays
         places.firewall_conf.parent.rmdir()
@@ -69,20 +72,32 @@ def _restore_links(places: Places) -> None:
 def _remove_blocks(places: Places) -> str:
     """Remove our lines; returns what had to stay."""
     kept = [str(path) for path in sorted((places.ssh / "sshd_config.d").glob("10-wgmesh*.conf"))]
-    for path in (places.hosts.resolve(), places.authorized_keys.resolve()):
-        if not path.is_file():
+    for path in (places.hosts, places.authorized_keys):
+        text = read_bytes(path)
+        rest = without_block(text or b"")
+        if text is None or rest == text:
             continue
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
-        rest = without_block(text)
-        if path.name == places.authorized_keys.name and not _has_key(rest):
+        if path == places.authorized_keys and not _has_key(rest):
             kept.append(f"{path}, as nobody could log in without its keys")
-        elif rest != text:
-            write_file(path, rest.encode("utf-8", "surrogateescape"), path.stat().st_mode & 0o777)
+        else:
+            kept += _take_out(path, text, rest)
     return f"stays: {'; '.join(kept)}" if kept else "nothing stays"
 
 
-def _has_key(text: str) -> bool:
-    return any(line.strip() and not line.startswith("#") for line in text.splitlines())
+def _take_out(path: Path, text: bytes, rest: bytes) -> list[str]:
+    """Leave the rest in a file, or no file where there was none; returns what had to stay."""
+    try:
+        if made_for_block(text):
+            path.resolve().unlink()
+        else:
+            rewrite(path, rest, mode_if_new=0o644)
+    except (AgentError, OSError) as error:
+        return [f"our lines in {path}: {error}"]
+    return []
+
+
+def _has_key(text: bytes) -> bool:
+    return any(line.strip() and not line.lstrip().startswith(b"#") for line in lines_of(text))
 
 
 def _remove_units(places: Places) -> None:

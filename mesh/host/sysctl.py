@@ -27,7 +27,7 @@ def parse_sysctls(text: str, *, where: str) -> dict[str, str]:
     A key of the whole machine has `-` before it, which also tells systemd-sysctl to go on without it.
     """
     values: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.startswith("#"):
             continue
         found = _LINE.fullmatch(line)

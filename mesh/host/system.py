@@ -21,6 +21,7 @@ __all__ = [
     "find_tool",
     "io_error",
     "log",
+    "make_folder",
     "read_json",
     "replace_link",
     "run",
@@ -108,14 +109,22 @@ def io_error(error: OSError) -> AgentError:
     return AgentError(Answer.NO_SPACE if full else Answer.IO_ERROR, reason)
 
 
-def write_file(path: Path, content: bytes, mode: int) -> None:
-    """Give `path` this content and mode in one step that a power loss cannot halve. Raises `OSError`."""
+def write_file(path: Path, content: bytes, mode: int, *, like: Optional[Path] = None) -> None:
+    """Give `path` this content and mode in one step that a power loss cannot halve. Raises `OSError`.
+
+    Owner, ACL and attributes are those of the file `like`, else root's.
+    """
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
     try:
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
+            if like is not None:
+                owner = like.stat()
+                os.fchown(handle, owner.st_uid, owner.st_gid)
+                shutil.copystat(like, fresh)
+                os.utime(handle)
             os.fchmod(handle, mode)
             os.fsync(handle)
         fresh.replace(path)
@@ -123,6 +132,18 @@ def write_file(path: Path, content: bytes, mode: int) -> None:
         fresh.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def make_folder(path: Path, mode: int) -> None:
+    """Make a folder and those above it that are missing, all with this mode whatever the umask is.
+
+    One that exists stays as it is. Raises `OSError`.
+    """
+    if path.is_dir():
+        return
+    make_folder(path.parent, mode)
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)
 
 
 def replace_link(path: Path, target: str) -> None:
