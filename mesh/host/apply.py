@@ -5,10 +5,10 @@ from typing import Optional
 
 from .answers import AgentError, Answer
 from .document import Document, parse_document
-from .drift import running_differences
-from .etc import etc_differences, reconcile, require_writable
+from .drift import running_differences, stored_differences
+from .etc import reconcile, require_writable
 from .faults import step
-from .generation import Generation, current_digest, load_link, stage, validate
+from .generation import Generation, current_digest, load_generation, load_link, stage, validate
 from .lock import COMMAND_WAIT, lock
 from .places import Places
 from .ports import require_free_port
@@ -17,6 +17,7 @@ from .session import session_start, ssh_session
 from .system import read_json, since_boot
 from .systemd import active_state, require_systemd
 from .trial import Trial, arm, confirm, last_outcome, load_trial, start
+from .wentback import forget_going_back
 
 __all__ = ["apply"]
 
@@ -62,8 +63,10 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
         raise AgentError(Answer.ROLLED_BACK, reason)
     committed = _in_force(places, document)
     if committed is not None:
-        repaired = etc_differences(places, committed)
+        repaired = stored_differences(places, document, committed)
+        load_generation(committed.folder)
         reconcile(places, committed)
+        forget_going_back(places)
         return Answer.CONFIRMED if repaired else Answer.UNCHANGED, document.digest
     generation = stage(places, document)
     step("staged")

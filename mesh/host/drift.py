@@ -13,7 +13,7 @@ from .places import WG_UNIT, Places
 from .sysctl import read_sysctls
 from .systemd import active_state
 
-__all__ = ["differences", "running_differences"]
+__all__ = ["differences", "running_differences", "stored_differences"]
 
 _NO_KEY = base64.b64encode(bytes(32)).decode()
 
@@ -33,7 +33,7 @@ def running_differences(places: Places, generation: Generation, *, device: bool 
     ]
 
 
-def _stored_differences(places: Places, document: Document, generation: Generation) -> list[Difference]:
+def stored_differences(places: Places, document: Document, generation: Generation) -> list[Difference]:
     """Say how what is stored differs: the committed generation, its files, and what follows it in /etc."""
     committed = current_digest(places)
     if committed != document.digest:
@@ -65,6 +65,4 @@ def differences(places: Places, document: Document) -> list[Difference]:
     wanted = as_generation(
         places.generations / document.digest, document, {**dict.fromkeys(lost, _NO_KEY), **keys}
     )
-    return running_differences(places, wanted, device=not lost) + _stored_differences(
-        places, document, wanted
-    )
+    return running_differences(places, wanted, device=not lost) + stored_differences(places, document, wanted)

@@ -139,6 +139,8 @@ def _link(path: Path, target: str, *, was_ours: bool) -> None:
         return
     if os.path.lexists(path):
         kept = keep_aside(path, "by-hand" if was_ours else "before-wgmesh")
+        if was_ours and kept.is_file() and not kept.is_symlink():
+            kept.chmod(kept.stat().st_mode & 0o700)  # a copy of ours, with keys in it, most likely
         log(f"{path} is somebody else's: kept as {kept}")
     replace_link(path, target)
 

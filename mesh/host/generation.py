@@ -4,9 +4,10 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
@@ -15,11 +16,13 @@ from .answers import AgentError, Answer
 from .device import Device, Link, wanted_device, wanted_link
 from .document import AUTHORIZED_KEYS, FIREWALL, HOSTS, SYSCTL, WG_CONF, Document, parse_document
 from .firewall import check_firewall
-from .keystore import fingerprint, load_keys
+from .keystore import fingerprint, load_keys, store_keys, stored_keys
+from .mending import damage, mend
+from .others import keep_aside
 from .places import Places
 from .sysctl import check_sysctls, parse_sysctls
-from .system import read_json, replace_link, run, sync_folder, write_file, write_json
-from .wgconf import KEY_LINE, WgFile, complete
+from .system import log, read_json, replace_link, run, sync_folder, write_json
+from .wgconf import WgFile, complete
 
 __all__ = [
     "Generation",
@@ -32,6 +35,7 @@ __all__ = [
     "key_names_in_use",
     "load_generation",
     "load_link",
+    "read_generation",
     "read_originals",
     "stage",
     "validate",
@@ -50,6 +54,7 @@ NAMES = {
 _DOCUMENT = "document"
 _MANIFEST = "manifest.json"
 _ORIGINALS = "originals.json"
+_HELD_KEY = re.compile(r"(?m)^[ \t]*(?:PrivateKey|PresharedKey)[ \t]*=[ \t]*([A-Za-z0-9+/]{43}=)")
 # Room for a few generations of the largest mesh, and names for their files.
 _FREE_BYTES = 4 * 1024 * 1024
 _FREE_NAMES = 32
@@ -82,25 +87,25 @@ def stage(places: Places, document: Document) -> Generation:
     REFUSED) or `OSError`, and leaves nothing new then.
     """
     final = places.generations / document.digest
-    try:
-        return load_generation(final)
-    except AgentError:
-        pass
     committed = load_link(places.current)
-    keys = load_keys(places.keys, document.wg.key_names(), committed.keys if committed else {})
-    _check_space(places.generations)
+    spare = {**_keys_within(final), **(committed.keys if committed else {})}
+    keys = load_keys(places.keys, document.wg.key_names(), spare)
+    contents = generation_files(document, keys)
     if final.is_dir():
-        _fill(final, document, keys)
-        return load_generation(final)
+        if damage(final, contents):
+            _check_space(places.generations)
+            mend(final, contents)
+        return read_generation(final)
+    _check_space(places.generations)
     fresh = places.generations / f".{document.digest}.{secrets.token_hex(4)}.new"
     try:
         fresh.mkdir(mode=0o700)
-        _fill(fresh, document, keys)
+        mend(fresh, contents)
         fresh.rename(final)
         sync_folder(places.generations)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return load_generation(final)
+    return read_generation(final)
 
 
 def _check_space(folder: Path) -> None:
@@ -111,34 +116,78 @@ def _check_space(folder: Path) -> None:
         )
 
 
-def _fill(folder: Path, document: Document, keys: Mapping[str, str]) -> None:
-    contents = generation_files(document, keys)
-    manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    for name, content in contents.items():
-        write_file(folder / name, content, 0o600)
-    write_json(folder / _MANIFEST, manifest)
-
-
 def generation_files(document: Document, keys: Mapping[str, str]) -> dict[str, bytes]:
     """Return what the files of a document's generation hold, by name."""
     contents = {NAMES[path]: text.encode() for path, text in document.files.items()}
     contents[NAMES[WG_CONF]] = complete(document.files[WG_CONF], keys).encode()
     contents[_DOCUMENT] = document.raw
+    manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    contents[_MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
     return contents
 
 
-def load_generation(folder: Path) -> Generation:
-    """Load a generation and check every byte of it.
+def read_generation(folder: Path) -> Generation:
+    """Read a generation, changing nothing: its document, whose digest is its name, and the keys.
 
-    Raises `AgentError` (FAILED) when it is absent or damaged.
+    All else follows from these. Raises `AgentError` (FAILED) when either is lost.
     """
+    return as_generation(folder, *_sources(folder))
+
+
+def load_generation(folder: Path) -> Generation:
+    """Read a generation and mend its files, saying so in the journal.
+
+    Where they cannot be mended now (a full disk), the generation counts all the same. Raises as
+    `read_generation` does.
+    """
+    document, keys = _sources(folder)
     try:
-        contents = _contents(folder)
-        document = parse_document(contents[_DOCUMENT])
-        keys = _keys_of(document, contents[NAMES[WG_CONF]].decode())
-    except (OSError, ValueError, AgentError):
-        raise AgentError(Answer.FAILED, f"{folder} is absent or damaged") from None
+        store_keys(_store(folder), {name: keys[name] for name in set(keys) - set(_stored(folder, keys))})
+        mended = mend(folder, generation_files(document, keys))
+    except OSError as error:
+        log(f"{folder}: its files cannot be made again now ({error.strerror}): going on from its document")
+    else:
+        if mended:
+            found = ", ".join(f"{name} ({words})" for name, words in mended.items())
+            log(f"{folder}: made again from its document and keys: {found}")
     return as_generation(folder, document, keys)
+
+
+def _sources(folder: Path) -> tuple[Document, dict[str, str]]:
+    """Return what all else is made of. Raises `AgentError` (FAILED)."""
+    try:
+        document = parse_document((folder / _DOCUMENT).read_bytes())
+    except (OSError, AgentError):
+        document = None
+    if document is None or document.digest != folder.name:
+        raise AgentError(Answer.FAILED, f"{folder}: its document is absent or damaged")
+    names = document.wg.key_names()
+    keys = {**_keys_within(folder), **_stored(folder, names)}
+    lost = [name for name in names if name not in keys]
+    if lost:
+        where = f"{_store(folder)} and in its {NAMES[WG_CONF]}"
+        raise AgentError(Answer.FAILED, f"{folder}: key:{lost[0]} is lost both in {where}")
+    return document, {name: keys[name] for name in names}
+
+
+def _store(folder: Path) -> Path:
+    """The key store of the generations among which this one lies."""
+    return folder.parent.parent / "keys"
+
+
+def _stored(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    return stored_keys(_store(folder), names)
+
+
+def _keys_within(folder: Path) -> dict[str, str]:
+    """Return the keys that the interface's file holds, by fingerprint, whoever edited it."""
+    keys = {}
+    with contextlib.suppress(OSError):
+        text = (folder / NAMES[WG_CONF]).read_bytes().decode("ascii", "replace")
+        for found in _HELD_KEY.finditer(text):
+            with contextlib.suppress(ValueError):
+                keys[fingerprint(found[1])] = found[1]
+    return keys
 
 
 def as_generation(folder: Path, document: Document, keys: Mapping[str, str]) -> Generation:
@@ -157,28 +206,6 @@ def as_generation(folder: Path, document: Document, keys: Mapping[str, str]) -> 
     )
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
-    """Read the files of a generation; raises `OSError` or `ValueError` unless each is what was staged."""
-    manifest = json.loads((folder / _MANIFEST).read_text())
-    contents = {name: (folder / name).read_bytes() for name in (*NAMES.values(), _DOCUMENT)}
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    if digests != manifest or digests[_DOCUMENT] != folder.name:
-        raise ValueError("checksum")
-    return contents
-
-
-def _keys_of(document: Document, completed: str) -> dict[str, str]:
-    keys = {}
-    for named, real in zip(document.files[WG_CONF].splitlines(), completed.splitlines()):
-        found = KEY_LINE.fullmatch(named)
-        if found:
-            key = real.partition(" = ")[2]
-            if fingerprint(key) != found[2]:
-                raise ValueError("key")
-            keys[found[2]] = key
-    return keys
-
-
 def validate(places: Places, generation: Generation) -> None:
     """Refuse a generation that cannot work, without touching anything live. Raises `AgentError`."""
     private = generation.device.private_key or ""
@@ -190,9 +217,9 @@ def validate(places: Places, generation: Generation) -> None:
 
 
 def load_link(link: Path) -> Optional[Generation]:
-    """Load the generation `current` or `previous` points to; None when there is none or it is damaged."""
+    """Read the generation `current` or `previous` points to; None when there is none or it is damaged."""
     try:
-        return load_generation(link.parent / link.readlink())
+        return read_generation(link.parent / link.readlink())
     except (OSError, AgentError):
         return None
 
@@ -224,6 +251,9 @@ def write_originals(generation: Generation, originals: Mapping[str, str]) -> Non
 
 def commit(places: Places, digest: str) -> None:
     """Make a staged generation the committed one: the renaming of one symlink. Raises `OSError`."""
+    for link in (places.current, places.previous):
+        if link.is_dir() and not link.is_symlink():  # as a backup may have brought it back
+            keep_aside(link, "by-hand")
     old = current_digest(places)
     if old != digest:
         if old is not None:

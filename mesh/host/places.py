@@ -63,6 +63,11 @@ class Places:
         return self.state / "previous"
 
     @property
+    def went_back(self) -> Path:
+        """Which generation was damaged and gave way to the one before; gone with the next commit."""
+        return self.state / "went-back.json"
+
+    @property
     def volatile(self) -> Path:
         """What a reboot forgets."""
         return self.root / "run/wgmesh"

@@ -14,6 +14,7 @@ from .interface import read_traffic
 from .places import Places
 from .system import read_json, since_boot
 from .trial import load_trial
+from .wentback import was_committed, went_back_difference
 
 __all__ = ["check", "status"]
 
@@ -26,8 +27,8 @@ def status(places: Places) -> str:
     except (OSError, AgentError):
         document = None
     if document is not None and document.digest == current_digest(places):
-        return _report(places, differences(places, document))
-    if current_digest(places) is None:
+        return _report(places, went_back_difference(places) + differences(places, document))
+    if not was_committed(places):
         return _report(places, [])
     return _report(places, [Difference(str(places.current), "damaged", "as committed")])
 

@@ -26,6 +26,7 @@ from .sysctl import originals_after, set_sysctls
 from .system import attempt, boot_id, io_error, log, read_json, run, since_boot, write_json
 from .systemd import active_state, agent_command, arm_timers, kill, start_detached, stop
 from .undo import load_snapshot, restore, take_snapshot, target_sysctls
+from .wentback import forget_going_back
 
 __all__ = [
     "PHASES",
@@ -243,6 +244,7 @@ def finish(places: Places, trial: Trial, generation: Generation) -> None:
     log(f"trial {trial.txn} is confirmed, {trial.digest} is committed")
     try:
         reconcile(places, generation)
+        forget_going_back(places)
         step("reconciled")
     except (AgentError, OSError) as error:
         reason = f"committed and in force, but not all of /etc follows: {_reason(error)}; run it again"

@@ -197,22 +197,6 @@ def test_a_clock_that_jumps_back_a_day_changes_nothing_about_the_deadline(node: 
         assert node.apply(new).word == "CONFIRMED"
 
 
-def test_a_damaged_committed_generation_gives_way_to_the_one_before(
-    node: Node, hosts: Hosts, new: str
-) -> None:
-    assert node.apply(new).word == "CONFIRMED"
-    node.inside(
-        "echo damaged >>/var/lib/wgmesh/current/wg0.conf; echo '}' >>/var/lib/wgmesh/current/firewall.nft"
-    )
-    node.reboot()
-    wait(lambda: node.inside("systemctl is-active wg-quick@wg0", check=False) == "active", 30)
-    wait(lambda: node.status()["differences"] == [], 20)
-    assert node.agent("apply", hosts.document("web-1", PAIR)).word == "UNCHANGED"
-    assert node.inside("sysctl -n net.ipv4.ip_forward") == "0", (
-        "set by what is damaged, before it was found out"
-    )
-
-
 def test_five_applies_after_one_set_of_keys_keep_every_key(node: Node, hosts: Hosts) -> None:
     keys = node.inside("ls /var/lib/wgmesh/keys")
     for members in (THREE, PAIR, THREE, PAIR, THREE):

@@ -1,3 +1,6 @@
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,14 @@ from mesh.host.generation import (
     key_names_in_use,
     load_generation,
     load_link,
+    read_generation,
     stage,
     write_originals,
 )
 from mesh.host.keystore import fingerprint, store_keys
+from mesh.host.mending import damage
 from mesh.host.places import Places
+from mesh.host.wentback import committed_generation, went_back
 from tests.unit.host import documents as example
 
 
@@ -54,14 +60,149 @@ def test_a_missing_key_stops_it_before_anything_is_written(places: Places) -> No
     assert list(places.generations.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["document", "wg0.conf", "firewall.nft", "hosts", "manifest.json"])
-def test_damage_is_noticed_and_staging_again_heals_it(places: Places, name: str) -> None:
+def spoilt(path: Path, how: str) -> None:
+    """Do to a file what editors, backups and disks do."""
+    if how == "edited":
+        path.write_bytes(path.read_bytes() + b"# note \xe9\x0c\r\n")
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-2])
+    elif how == "absent":
+        path.unlink()
+    elif how == "readable by all":
+        path.chmod(0o644)
+    elif how == "a link":
+        path.rename(path.parent.parent / "elsewhere")
+        path.symlink_to("../elsewhere")
+    else:
+        path.unlink()
+        path.mkdir()
+
+
+DERIVED = ["wg0.conf", "firewall.nft", "sysctl.conf", "hosts", "authorized_keys", "manifest.json"]
+WAYS = ["edited", "cut", "absent", "readable by all", "a link", "a folder"]
+
+
+@pytest.mark.parametrize("name", DERIVED)
+@pytest.mark.parametrize("how", WAYS)
+def test_a_file_that_follows_from_the_document_is_made_again(places: Places, name: str, how: str) -> None:
     folder = stage(places, document()).folder
-    (folder / name).write_text((folder / name).read_text()[:-2])
-    with pytest.raises(AgentError, match="absent or damaged"):
+    whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+    spoilt(folder / name, how)
+    assert read_generation(folder).digest == document().digest, "and a mere look changes nothing"
+    assert damage(folder, whole).keys() == {name}
+    assert load_generation(folder).device == stage(places, document()).device
+    assert damage(folder, whole) == {}
+    assert {path.lstat().st_mode & 0o7777 for path in folder.iterdir() if path.is_file()} == {0o600}
+
+
+@pytest.mark.parametrize("how", ["edited", "cut", "absent", "a folder"])
+def test_a_damaged_document_is_damage_and_staging_again_heals_it(places: Places, how: str) -> None:
+    folder = stage(places, document()).folder
+    spoilt(folder / "document", how)
+    with pytest.raises(AgentError, match="its document is absent or damaged"):
         load_generation(folder)
     assert stage(places, document()).digest == document().digest
-    assert [path.name for path in places.generations.iterdir()] == [folder.name]
+    assert load_generation(folder).digest == document().digest
+
+
+def test_a_key_that_is_lost_in_one_place_comes_from_the_other(places: Places) -> None:
+    folder = stage(places, document()).folder
+    lost = fingerprint(example.KEYS[1])
+    (places.keys / lost).unlink()
+    (folder / "wg0.conf").write_text((folder / "wg0.conf").read_text().replace(" = ", "="))
+    assert load_generation(folder).keys[lost] == example.KEYS[1]
+    assert (places.keys / lost).read_text() == f"{example.KEYS[1]}\n"
+    spoilt(folder / "wg0.conf", "absent")
+    assert example.KEYS[1] in (load_generation(folder).folder / "wg0.conf").read_text()
+
+
+def test_a_key_that_is_lost_in_both_places_is_told(places: Places) -> None:
+    folder = stage(places, document()).folder
+    lost = fingerprint(example.KEYS[1])
+    (places.keys / lost).write_text(f"{example.KEYS[0]}\n")
+    spoilt(folder / "wg0.conf", "absent")
+    with pytest.raises(AgentError, match=f"key:{lost} is lost both in"):
+        load_generation(folder)
+
+
+def test_what_cannot_be_written_now_counts_all_the_same(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stage(places, document()).folder
+    spoilt(folder / "wg0.conf", "cut")
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
+    assert set(load_generation(folder).keys.values()) == set(example.KEYS[:2])
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*DERIVED, "document"])
+
+
+def committed(places: Places, *ports: int) -> list[str]:
+    for port in ports:
+        commit(places, stage(places, document(port)).digest)
+    return [document(port).digest for port in ports]
+
+
+def test_a_damaged_generation_gives_way_to_the_one_before_and_is_remembered(places: Places) -> None:
+    before, now = committed(places, 1001, 1002)
+    spoilt(places.current / "document", "cut")
+    found = committed_generation(places)
+    assert found is not None
+    assert (found.digest, current_digest(places)) == (before, before)
+    assert went_back(places) == (
+        now,
+        before,
+        f"{places.generations / now}: its document is absent or damaged",
+    )
+    again = committed_generation(places)
+    assert again is not None
+    assert again.digest == before
+    commit(places, stage(places, document(1003)).digest)
+    assert went_back(places) is None, "a commit makes it good"
+
+
+@pytest.mark.parametrize("loss", ["dangling", "absent"])
+def test_a_lost_link_goes_back_too(places: Places, loss: str) -> None:
+    before, now = committed(places, 1001, 1002)
+    if loss == "dangling":
+        shutil.rmtree(places.generations / now)
+    else:
+        places.current.unlink()
+    found = committed_generation(places)
+    assert found is not None
+    assert found.digest == before
+    assert went_back(places) is not None
+
+
+@pytest.mark.parametrize("with_generations", [True, False])
+def test_links_that_a_backup_brought_back_as_folders_are_links_again(
+    places: Places, *, with_generations: bool
+) -> None:
+    _, now = committed(places, 1001, 1002)
+    for link in (places.current, places.previous):
+        target = link.parent / link.readlink()
+        link.unlink()
+        shutil.copytree(target, link)
+    if not with_generations:
+        shutil.rmtree(places.generations)
+        places.generations.mkdir()
+    found = committed_generation(places)
+    assert found is not None
+    assert (found.digest, current_digest(places)) == (now, now)
+    commit(places, stage(places, document(1003)).digest)
+    assert (current_digest(places), places.previous.readlink().name) == (document(1003).digest, now)
+
+
+def test_nothing_whole_is_told_and_nothing_committed_is_nothing(places: Places) -> None:
+    assert committed_generation(places) is None
+    stage(places, document(1000))
+    assert committed_generation(places) is None, "only staged"
+    committed(places, 1001)
+    spoilt(places.current / "document", "cut")
+    with pytest.raises(AgentError, match="no whole generation before it: run `up` again"):
+        committed_generation(places)
 
 
 def test_the_last_two_are_kept_and_their_keys_named(places: Places) -> None:
