@@ -103,7 +103,7 @@ def _follow(places: Places) -> list[str]:
     originals = {**originals_of_damaged(places), **originals}
     troubles = [
         *_trouble(lambda: reconcile(places, committed)),
-        *_trouble(lambda: set_sysctls(places.sysctls, target_sysctls(committed, originals))),
+        *_trouble(lambda: set_sysctls(places.sysctls, target_sysctls(places, committed, originals))),
         *_trouble(lambda: _load_firewall(committed)),
     ]
     return troubles + [f"{each.item}: {each.live}" for each in went_back_difference(places)]

@@ -4,13 +4,14 @@ import base64
 
 from .difference import Difference
 from .document import Document
+from .effective import on_interfaces
 from .etc import etc_differences
 from .firewall import firewall_differences
 from .generation import Generation, as_generation, current_digest, generation_files, load_link
 from .interface import interface_differences
 from .keystore import stored_keys
 from .places import WG_UNIT, Places
-from .sysctl import read_sysctls
+from .sysctl import sysctl_differences
 from .systemd import active_state
 
 __all__ = ["differences", "running_differences", "stored_differences"]
@@ -25,12 +26,8 @@ def running_differences(places: Places, generation: Generation, *, device: bool 
     state = active_state(WG_UNIT)
     if state != "active":
         found.append(Difference(WG_UNIT, state, "active"))
-    live = read_sysctls(places.sysctls, generation.sysctls)
-    return found + [
-        Difference(f"sysctl {key}", live[key], value)
-        for key, value in generation.sysctls.items()
-        if key in live and live[key] != value
-    ]
+    wanted = on_interfaces(places.sysctls, generation.sysctls)
+    return found + sysctl_differences(places.sysctls, wanted)
 
 
 def stored_differences(places: Places, document: Document, generation: Generation) -> list[Difference]:

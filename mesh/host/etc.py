@@ -93,6 +93,7 @@ def managed_links(places: Places) -> list[tuple[Path, str]]:
     return [
         (places.wg_conf, f"{places.current}/wg0.conf"),
         (places.sysctl_conf, f"{places.current}/sysctl.conf"),
+        (places.interfaces_conf, f"{places.current}/interfaces.conf"),
         (places.firewall_conf, f"{places.current}/firewall.nft"),
     ]
 

@@ -15,6 +15,7 @@ from typing import Optional
 from .answers import AgentError, Answer
 from .device import Device, Link, wanted_device, wanted_link
 from .document import AUTHORIZED_KEYS, FIREWALL, HOSTS, SYSCTL, WG_CONF, Document, parse_document
+from .effective import patterns
 from .firewall import check_firewall
 from .keystore import fingerprint, load_keys, store_keys, stored_keys
 from .mending import damage, mend
@@ -50,6 +51,9 @@ NAMES = {
     AUTHORIZED_KEYS: "authorized_keys",
 }
 """What a file of the document is called within a generation."""
+
+INTERFACES = "interfaces.conf"
+"""What systemd-sysctl is told of each interface; it follows from the document's kernel settings."""
 
 _DOCUMENT = "document"
 _MANIFEST = "manifest.json"
@@ -122,6 +126,7 @@ def generation_files(document: Document, keys: Mapping[str, str]) -> dict[str, b
     contents[NAMES[WG_CONF]] = complete(document.files[WG_CONF], keys).encode()
     contents[_DOCUMENT] = document.raw
     manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    contents[INTERFACES] = patterns(parse_sysctls(document.files[SYSCTL], where=SYSCTL)).encode()
     contents[_MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
     return contents
 
@@ -239,9 +244,14 @@ def read_originals(folder: Path) -> dict[str, str]:
 
 
 def committed_originals(places: Places) -> dict[str, str]:
-    """Return those of the committed generation, damaged or not; nothing before the first commit."""
-    digest = current_digest(places)
-    return read_originals(places.generations / digest) if digest else {}
+    """Return those of the committed generation, damaged or not; nothing before the first commit.
+
+    Where they are lost, those of the generation before are the next best.
+    """
+    for link in (places.current, places.previous):
+        if link.is_symlink() and read_json(link / _ORIGINALS) is not None:
+            return read_originals(link)
+    return {}
 
 
 def write_originals(generation: Generation, originals: Mapping[str, str]) -> None:

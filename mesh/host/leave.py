@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .answers import AgentError, Answer
 from .blocks import lines_of, made_for_block, without_block
+from .effective import with_later_interfaces
 from .etc import ENABLED_UNITS, managed_links
 from .firewall import delete_table
 from .generation import committed_originals
@@ -14,7 +15,7 @@ from .interface import delete_link
 from .lock import COMMAND_WAIT, lock
 from .others import read_bytes, rewrite
 from .places import WG_UNIT, Places
-from .sysctl import set_sysctls
+from .sysctl import forwarding_first, set_sysctls
 from .system import attempt, log
 from .systemd import stop
 from .trial import load_trial
@@ -47,8 +48,9 @@ def leave(places: Places) -> tuple[Answer, str]:
 
 
 def _restore_sysctls(places: Places) -> None:
-    for key, value in committed_originals(places).items():
-        _put_back(places, key, value)
+    originals = with_later_interfaces(places.sysctls, committed_originals(places))
+    for key in forwarding_first(originals):
+        _put_back(places, key, originals[key])
 
 
 def _put_back(places: Places, key: str, value: str) -> None:

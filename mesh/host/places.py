@@ -103,6 +103,11 @@ class Places:
         return self.root / "etc/sysctl.d/90-wgmesh.conf"
 
     @property
+    def interfaces_conf(self) -> Path:
+        """Where systemd-sysctl reads what holds for every interface, also one that is plugged in."""
+        return self.root / "etc/sysctl.d/90-wgmesh-interfaces.conf"
+
+    @property
     def firewall_conf(self) -> Path:
         """Where people look for the firewall table."""
         return self.root / "etc/wgmesh/firewall.nft"

@@ -1,14 +1,29 @@
 """Kernel settings: parsed, read, and written one by one with a look at the result."""
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Optional
 
 from .answers import AgentError, Answer
+from .difference import Difference
+from .effective import base_key, original_of
 
-__all__ = ["check_sysctls", "originals_after", "parse_sysctls", "read_sysctls", "set_sysctls", "side_effects"]
+__all__ = [
+    "check_sysctls",
+    "forwarding_first",
+    "originals_after",
+    "parse_sysctls",
+    "read_sysctls",
+    "set_sysctls",
+    "side_effects",
+    "sysctl_differences",
+]
+
+# Differences that are listed one by one: a host of containers has a thousand interfaces.
+_SHOWN = 20
 
 _LINE = re.compile(r"(-?)([a-z0-9][a-z0-9_./-]*) = (\S.*)")
 # Settings of the whole machine, which a container may see but not set; all others are per network namespace.
@@ -73,9 +88,10 @@ def read_sysctls(root: Path, keys: Mapping[str, str]) -> dict[str, str]:
     for key in keys:
         path = _path(root, key)
         if path.is_file() and (os.access(path, os.W_OK) or not _MACHINE.fullmatch(key)):
-            value = " ".join(path.read_text().split())
-            if _LOCKED.get(key) != value:
-                live[key] = value
+            with contextlib.suppress(FileNotFoundError):  # an interface that went away just now
+                value = " ".join(path.read_text().split())
+                if _LOCKED.get(key) != value:
+                    live[key] = value
     return live
 
 
@@ -106,9 +122,26 @@ def set_sysctls(root: Path, wanted: Mapping[str, str]) -> int:
     return written
 
 
+def forwarding_first(keys: Iterable[str]) -> list[str]:
+    """Return keys in the order to set them one by one: switching forwarding changes others. Pure."""
+    return sorted(keys, key=lambda key: (not _FORWARDING.fullmatch(key), key))
+
+
+def sysctl_differences(root: Path, wanted: Mapping[str, str]) -> list[Difference]:
+    """Say which settings are not in effect; of many interfaces, the first ones by name."""
+    live = read_sysctls(root, wanted)
+    found = [key for key, value in wanted.items() if live.get(key, value) != value]
+    shown = [Difference(f"sysctl {key}", live[key], wanted[key]) for key in found[:_SHOWN]]
+    if len(found) > _SHOWN:
+        shown.append(Difference("sysctl", f"{len(found) - _SHOWN} more, as these", "as the files say"))
+    return shown
+
+
 def _write(root: Path, key: str, value: str) -> None:
     try:
         _path(root, key).write_text(f"{value}\n")
+    except FileNotFoundError:
+        return  # an interface that went away just now
     except OSError as error:
         raise AgentError(Answer.FAILED, f"{key} = {value}: {error.strerror}") from None
 
@@ -116,5 +149,17 @@ def _write(root: Path, key: str, value: str) -> None:
 def originals_after(
     originals: Mapping[str, str], live: Mapping[str, str], wanted: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the values to go back to when a key leaves: the first ones seen before we set them. Pure."""
-    return {key: originals.get(key, live[key]) for key in wanted if key in originals or key in live}
+    """Return the values to go back to when a key leaves: the first ones seen before we set them. Pure.
+
+    What an interface has belongs to the key of `all`. One that came after that was set began with our value
+    of `default`, and goes back to what `default` was before.
+    """
+    kept = {}
+    for key in {**live, **originals}:
+        base = base_key(key)
+        if key not in wanted and base not in wanted:
+            continue
+        came_later = key not in originals and base in originals and live[key] == wanted.get(base)
+        before = original_of(key, originals) if came_later else None
+        kept[key] = originals.get(key, before or live.get(key, ""))
+    return kept

@@ -116,7 +116,7 @@ def arm(places: Places, generation: Generation) -> Trial:
         repair=current_digest(places) == generation.digest,
     )
     try:
-        take_snapshot(places, target_sysctls(generation, committed_originals(places)))
+        take_snapshot(places, target_sysctls(places, generation, committed_originals(places)))
         step("snapshot")
         _save(places, trial)
         step("pending")
@@ -186,7 +186,7 @@ def _change(places: Places, generation: Generation) -> None:
         attempt(["systemctl", "reset-failed", WG_UNIT])
         run(["systemctl", "restart" if state == "active" else "start", WG_UNIT], timeout=60)
     step("interface")
-    set_sysctls(places.sysctls, target_sysctls(generation, committed_originals(places)))
+    set_sysctls(places.sysctls, target_sysctls(places, generation, committed_originals(places)))
     step("sysctl")
 
 

@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from .answers import AgentError
 from .device import Device, Link, Peer
+from .effective import base_key, on_interfaces, with_later_interfaces
 from .faults import step
 from .firewall import live_table, load_table, restore_text
 from .generation import Generation, load_link
@@ -29,10 +30,13 @@ class Snapshot:
     sysctls: Mapping[str, str]
 
 
-def target_sysctls(generation: Generation, originals: Mapping[str, str]) -> dict[str, str]:
-    """Return what to set: what the generation asks for, and the originals of what leaves. Pure."""
-    leaving = {key: value for key, value in originals.items() if key not in generation.sysctls}
-    return {**leaving, **generation.sysctls}
+def target_sysctls(places: Places, generation: Generation, originals: Mapping[str, str]) -> dict[str, str]:
+    """Return what to set: what the generation asks for on every interface, and originals of what leaves."""
+    wanted = generation.sysctls
+    leaving = {
+        key: value for key, value in originals.items() if key not in wanted and base_key(key) not in wanted
+    }
+    return {**with_later_interfaces(places.sysctls, leaving), **on_interfaces(places.sysctls, wanted)}
 
 
 def take_snapshot(places: Places, sysctls: Mapping[str, str]) -> Snapshot:
@@ -100,7 +104,7 @@ def restore(places: Places) -> list[str]:
     for name, action in (
         ("undone-firewall", lambda: _restore_firewall(snapshot)),
         ("undone-interface", lambda: _restore_interface(snapshot)),
-        ("undone-sysctl", lambda: set_sysctls(places.sysctls, snapshot.sysctls)),
+        ("undone-sysctl", lambda: _restore_sysctls(places, snapshot)),
     ):
         _try(action, troubles)
         _try(lambda name=name: step(name), troubles)  # type: ignore[misc]
@@ -131,6 +135,10 @@ def _restore_interface(snapshot: Snapshot) -> None:
     converge(*snapshot.interface)
 
 
+def _restore_sysctls(places: Places, snapshot: Snapshot) -> None:
+    set_sysctls(places.sysctls, with_later_interfaces(places.sysctls, snapshot.sysctls))
+
+
 def _to_committed(places: Places) -> list[str]:
     troubles: list[str] = []
     committed = load_link(places.current)
@@ -143,5 +151,5 @@ def _to_committed(places: Places) -> list[str]:
         log(f"the committed firewall does not load, taking the rescue ruleset: {troubles[0]}")
         _try(lambda: load_table(places.rescue.read_text()), troubles)
     _try(lambda: converge(committed.device, committed.link), troubles)
-    _try(lambda: set_sysctls(places.sysctls, committed.sysctls), troubles)
+    _try(lambda: set_sysctls(places.sysctls, on_interfaces(places.sysctls, committed.sysctls)), troubles)
     return troubles

@@ -157,7 +157,7 @@ def test_files_are_made_again_under_trial_too(node: Node, hosts: Hosts) -> None:
     process.stdin.close()
     wait(lambda: node.inside("ls /var/lib/wgmesh/generations | wc -l") == "3", 20)
     node.inside(
-        "cd /var/lib/wgmesh/generations; ls -d */wg0.conf | grep -v $(basename $(readlink ../current)) | xargs rm"
+        "cd /var/lib/wgmesh/generations; rm $(ls -d */wg0.conf | grep -v $(basename $(readlink ../current)))"
     )
     process.wait(60)
     node.inside("rm /etc/wgmesh/failpoint")

@@ -78,7 +78,8 @@ def spoilt(path: Path, how: str) -> None:
         path.mkdir()
 
 
-DERIVED = ["wg0.conf", "firewall.nft", "sysctl.conf", "hosts", "authorized_keys", "manifest.json"]
+DERIVED = ["wg0.conf", "firewall.nft", "sysctl.conf", "hosts", "authorized_keys"]
+DERIVED += ["interfaces.conf", "manifest.json"]
 WAYS = ["edited", "cut", "absent", "readable by all", "a link", "a folder"]
 
 
