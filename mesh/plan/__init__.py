@@ -2,7 +2,7 @@
 
 from mesh.plan.keys import KeyNames, fingerprint, preshared_key
 from mesh.plan.model import MeshPlan, NodePlan
-from mesh.plan.planner import plan_mesh
+from mesh.plan.planner import firewall_name, plan_mesh
 from mesh.plan.policy import Ingress, PlanError
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "NodePlan",
     "PlanError",
     "fingerprint",
+    "firewall_name",
     "plan_mesh",
     "preshared_key",
 ]

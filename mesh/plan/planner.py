@@ -7,7 +7,7 @@ from mesh.plan.model import MeshPlan, NodePlan
 from mesh.plan.policy import check_policy_tests, plan_ingress, ssh_sources
 from mesh.settings import PortRange, Settings
 
-__all__ = ["plan_mesh"]
+__all__ = ["firewall_name", "plan_mesh"]
 
 # 1500 on the internet less WireGuard's 80 with IPv6 outside (40 IPv6, 8 UDP, 32 WireGuard): safe on
 # either family, and what wg-quick computes itself (wireguard-tools, src/wg-quick/linux.bash).
@@ -66,13 +66,13 @@ def _plan_node(name: str, by_address: list[str], settings: Settings) -> NodePlan
         location=node.location,
         type=node.type,
         image=node.image,
-        firewall=_firewall_name(public),
+        firewall=firewall_name(public),
         placement_group=(int(node.address) - int(settings.cidr.network_address)) // _GROUP_SIZE,
         psk_epoch=_PSK_EPOCH,
     )
 
 
-def _firewall_name(ports: tuple[PortRange, ...]) -> str:
+def firewall_name(ports: tuple[PortRange, ...]) -> str:
     """Name a firewall after what it lets in, so that it stays the same whoever else comes or goes."""
     if not ports:
         return "private"

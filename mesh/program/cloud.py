@@ -13,8 +13,8 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from mesh.plan import NodePlan
+from mesh.program.gates import Gate
 from mesh.program.power import power_hooks
-from mesh.settings import PortRange
 
 __all__ = ["Cloud", "labels"]
 
@@ -22,7 +22,7 @@ _ANYWHERE: Final = ["0.0.0.0/0", "::/0"]
 # What matters when a server is made, and must never replace one.
 _AT_BIRTH: Final = ["userData", "sshKeys", "image", "placementGroupId"]
 # What would stop or replace the server of a node that is not enabled.
-_WHILE_OUT: Final = ["serverType", "location", "publicNets"]
+_WHILE_OUT: Final = ["serverType", "location", "publicNets", "firewallIds"]
 
 
 def labels(node: str | None = None) -> dict[str, str]:
@@ -55,16 +55,15 @@ class Cloud:
         *,
         parent: pulumi.Resource,
         hooks: pulumi.ResourceHookBinding,
+        ssh_key_name: pulumi.Input[str],
         management_key: pulumi.Input[str],
-        firewalls: Mapping[str, tuple[PortRange, ...]],
+        gates: Mapping[str, Gate],
         placement_groups: tuple[int, ...],
-        port: int,
         ssh_port: int,
     ) -> "Cloud":
         """Declare the shared resources.
 
-        `firewalls` maps a name to the public ports behind it; `port` is WireGuard's UDP port, `ssh_port`
-        where sshd listens.
+        `gates` are the firewalls by name; sshd of a server that is off is waited for at `ssh_port`.
         """
         stack = pulumi.get_stack()
         opts = pulumi.ResourceOptions(parent=parent, hooks=hooks)
@@ -74,16 +73,13 @@ class Cloud:
             power_hooks=power_hooks(stack, ssh_port=ssh_port),
             ssh_key=hcloud.SshKey(
                 "management",
-                name=f"{stack}-management",
+                name=ssh_key_name,
                 public_key=management_key,
                 labels=labels(),
-                # another key is another resource, and its name must be free
-                opts=pulumi.ResourceOptions(parent=parent, hooks=hooks, delete_before_replace=True),
+                # never deleted first: that would take the servers along which were made with it
+                opts=opts,
             ),
-            firewalls={
-                name: _firewall(name, _firewall_rules(ports, port, ssh_port), opts)
-                for name, ports in firewalls.items()
-            },
+            firewalls={name: _firewall(name, _firewall_rules(gate), opts) for name, gate in gates.items()},
             placement_groups={index: _placement_group(index, opts) for index in placement_groups},
         )
 
@@ -121,7 +117,7 @@ class Cloud:
         Because it takes its address along, a server is deleted before its successor is made. It stays in
         the placement group it was made in: a running one cannot leave its group, and a node whose overlay
         address changes must not be stuck for that. The server of a node that is not enabled is
-        neither stopped nor replaced.
+        neither stopped nor replaced, and stays behind the firewall it has.
         """
         return hcloud.Server(
             f"{node.name}-server",
@@ -161,9 +157,7 @@ def _placement_group(index: int, opts: pulumi.ResourceOptions) -> hcloud.Placeme
     )
 
 
-def _firewall_rules(
-    ports: tuple[PortRange, ...], wireguard_port: int, ssh_port: int
-) -> list[hcloud.FirewallRuleArgs]:
+def _firewall_rules(gate: Gate) -> list[hcloud.FirewallRuleArgs]:
     """Let in what a node may ever need; the node's own firewall, under trial, narrows it down.
 
     SSH is open to every source here: a wrong limit at this place could not be undone by any node.
@@ -176,7 +170,7 @@ def _firewall_rules(
 
     return [
         allow("icmp", "ICMP"),
-        allow("tcp", "SSH", str(ssh_port)),
-        allow("udp", "WireGuard", str(wireguard_port)),
-        *(allow(port.protocol, "public", port.range_text) for port in ports),
+        *(allow("tcp", "SSH", str(port)) for port in gate.ssh_ports),
+        *(allow("udp", "WireGuard", str(port)) for port in gate.ports),
+        *(allow(port.protocol, "public", port.range_text) for port in gate.public),
     ]

@@ -48,7 +48,7 @@ class Target:
     power: pulumi.Resource
     hooks: pulumi.ResourceHookBinding
     parent: pulumi.Resource
-    port: int
+    port: pulumi.Input[int]
     keep: bool
     gate: tuple[pulumi.Resource, ...] = ()
     dials: int = _DIALS

@@ -22,13 +22,17 @@ from mesh.plan import fingerprint, preshared_key
 __all__ = [
     "FIRST_VERSION",
     "first_contact_key",
+    "host_key_to_bring",
     "key_bundle",
     "key_fingerprint",
     "node_identity",
+    "other_ssh_key",
     "preshared_fingerprints",
     "preshared_root",
+    "shown_host_key",
     "ssh_key",
     "ssh_public_key",
+    "ssh_public_line",
     "stored",
     "wireguard_public_key",
 ]
@@ -72,6 +76,16 @@ def ssh_key() -> str:
     return _openssh(ed25519.Ed25519PrivateKey.generate())
 
 
+def other_ssh_key(known: str | None) -> str:
+    """Make an SSH host key of another kind than a `known` public one: an sshd serves one of each kind.
+
+    So both can be served at once, ed25519 and ECDSA P-384.
+    """
+    if known is not None and known.startswith("ssh-ed25519 "):
+        return _openssh(ec.generate_private_key(ec.SECP384R1()))
+    return ssh_key()
+
+
 def first_contact_key() -> str:
     """Make the throw-away ECDSA P-256 host key that a new server shows until it has its own."""
     return _openssh(ec.generate_private_key(ec.SECP256R1()))
@@ -87,10 +101,11 @@ def _openssh(key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> str
 
 def ssh_public_key(private: pulumi.Output[str]) -> pulumi.Output[str]:
     """Return the public half of an SSH key as a line of authorized_keys, without a comment."""
-    return pulumi.Output.unsecret(private.apply(_ssh_public))
+    return pulumi.Output.unsecret(private.apply(ssh_public_line))
 
 
-def _ssh_public(private: str) -> str:
+def ssh_public_line(private: str) -> str:
+    """Return the public half of an OpenSSH private key as a line of authorized_keys, without a comment."""
     key = serialization.load_ssh_private_key(private.encode(), password=None)
     return (
         key.public_key()
@@ -133,14 +148,51 @@ def key_bundle(
     node: str,
     peers: Sequence[str],
     epoch: int,
+    host_key: pulumi.Output[dict[str, str]],
 ) -> pulumi.Output[str]:
-    """Return what the agent's `keys` command reads, as a secret: the node's own key and one per peer."""
+    """Return what the agent's `keys` command reads, as a secret: the node's own key and one per peer.
+
+    `host_key` is `host_key_to_bring`.
+    """
     names = tuple(peers)
 
-    def bundle(secrets: Sequence[str]) -> str:
-        own, root_text = secrets
+    def bundle(secrets: Sequence[Any]) -> str:
+        own, root_text, host = secrets
         secret = base64.b64decode(root_text)
         shared = [base64.b64encode(preshared_key(secret, node, peer, epoch)).decode() for peer in names]
-        return json.dumps({"format": 1, "keys": [own, *shared]})
+        return json.dumps({"format": 1, "keys": [own, *shared], **host})
 
-    return pulumi.Output.secret(pulumi.Output.all(identity, root).apply(bundle))
+    return pulumi.Output.secret(pulumi.Output.all(identity, root, host_key).apply(bundle))
+
+
+def host_key_to_bring(
+    private: pulumi.Output[str], shown: pulumi.Output[str], *, ever: bool
+) -> pulumi.Output[dict[str, str]]:
+    """Return what a node's keys say of its SSH host key: nothing while it has the one it was made with.
+
+    `shown` is the public key that it shows now. Another one is brought beside it; then, as `ever` says, it is
+    named for as long as the node lives, and the former one is gone.
+    """
+
+    def bring(pair: Sequence[str]) -> dict[str, str]:
+        wanted, now = pair
+        if ssh_public_line(wanted) == now:
+            return {"host_key": wanted} if ever else {}
+        return {"host_key": wanted, "former_host_key": now}
+
+    return pulumi.Output.secret(pulumi.Output.all(private, shown).apply(bring))
+
+
+def shown_host_key(bundle: pulumi.Output[str | None], pinned: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return the public host key that a node shows once it has these keys.
+
+    `pinned` is the one it was dialled by, which holds where its keys could not be brought.
+    """
+
+    def shown(pair: Any) -> Any:
+        text, dialled = pair
+        brought = json.loads(text).get("host_key") if isinstance(text, str) else None
+        return dialled if brought is None else ssh_public_line(brought)
+
+    both: pulumi.Output[Any] = pulumi.Output.all(bundle, pinned)
+    return pulumi.Output.unsecret(both.apply(shown, run_with_unknowns=True))

@@ -1,5 +1,6 @@
 """The whole mesh as one component."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,12 @@ import pulumi
 
 from mesh.plan import MeshPlan
 from mesh.program import hooks, keys
+from mesh.program.access import plan_access
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
+from mesh.program.gates import plan_gates
 from mesh.program.node import Directory, MeshKeys, Node
+from mesh.program.previous import Previous
 
 __all__ = ["Mesh"]
 
@@ -19,26 +23,36 @@ class Mesh(pulumi.ComponentResource):
     """A private network of servers in which every node reaches every other one.
 
     Everything that concerns all nodes goes through one resource, the directory: dependencies grow
-    with the number of nodes, not with the number of pairs.
+    with the number of nodes, not with the number of pairs. `previous` is what the state had before this run.
     """
 
-    def __init__(self, name: str, plan: MeshPlan, *, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        plan: MeshPlan,
+        *,
+        previous: Previous | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("wireguard-mesh:index:Mesh", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        before = previous or Previous()
+        access = plan_access(plan, before)
         shared = self._shared_keys()
         cloud = Cloud.declare(
             parent=self,
             hooks=pulumi.ResourceHookBinding(
                 on_error=[pulumi.ErrorHook(hooks.CLOUD_FAILED, hooks.cloud_failed)]
             ),
+            ssh_key_name=_ssh_key_name(before, shared.management_public),
             management_key=shared.management_public,
-            firewalls=plan.firewalls,
+            gates=plan_gates(plan, access, before),
             placement_groups=plan.placement_groups,
-            port=plan.port,
             ssh_port=plan.ssh_port,
         )
         nodes = {
-            name: Node(node, cloud=cloud, shared=shared, opts=child) for name, node in plan.nodes.items()
+            name: Node(node, access=access[name], cloud=cloud, shared=shared, opts=child)
+            for name, node in plan.nodes.items()
         }
         facts = {name: node.facts() for name, node in nodes.items() if plan.nodes[name].enabled}
         directory = pulumi.Stash("directory", input=facts, opts=child)
@@ -47,7 +61,7 @@ class Mesh(pulumi.ComponentResource):
             node.name: {
                 "address": str(node.address),
                 "enabled": node.enabled,
-                "ssh_port": node.ssh_port,
+                "ssh_port": nodes[node.name].ssh_port,
                 "public_ip": nodes[node.name].public_ip,
                 "public_key": nodes[node.name].public_key,
                 "host_key": nodes[node.name].host_key,
@@ -90,3 +104,19 @@ class Mesh(pulumi.ComponentResource):
             management_public=keys.ssh_public_key(management),
             preshared_root=keys.stored("preshared-root", keys.preshared_root, parent=self),
         )
+
+
+def _ssh_key_name(previous: Previous, public: pulumi.Output[str]) -> pulumi.Output[str]:
+    """Return the name of the SSH key in the cloud: another key needs another, as both are there for a while.
+
+    One that is there keeps its name.
+    """
+    kept = previous.record("hcloud:index/sshKey:SshKey", "management")
+    first = f"{pulumi.get_stack()}-management"
+
+    def name(key: str) -> str:
+        if not kept or kept.get("publicKey") == key:
+            return str(kept.get("name", first))
+        return f"{first}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+    return public.apply(name)

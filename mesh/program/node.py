@@ -1,20 +1,22 @@
 """One node: its keys, its address, its server and what runs on it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
 import pulumi_hcloud
+from pulumi_command import remote
 
 from mesh.plan import KeyNames, NodePlan
 from mesh.program import keys
+from mesh.program.access import Access
 from mesh.program.agent import AgentFile
 from mesh.program.cloud import Cloud
 from mesh.program.commands import Commands, Target
 from mesh.program.first_contact import user_data
 from mesh.program.power import declare_power
-from mesh.render import UNKNOWN_TEXT, render_document
+from mesh.render import UNKNOWN_TEXT, Moving, read_doors, render_document
 
 __all__ = ["Directory", "MeshKeys", "Node"]
 
@@ -57,10 +59,17 @@ class Node(pulumi.ComponentResource):
     """
 
     def __init__(
-        self, plan: NodePlan, *, cloud: Cloud, shared: MeshKeys, opts: pulumi.ResourceOptions
+        self,
+        plan: NodePlan,
+        *,
+        access: Access,
+        cloud: Cloud,
+        shared: MeshKeys,
+        opts: pulumi.ResourceOptions,
     ) -> None:
         super().__init__("wireguard-mesh:index:Node", plan.name, None, opts)
         self._plan = plan
+        self._access = access
         self._cloud = cloud
         self._shared = shared
         self._identity = keys.stored(f"{plan.name}-identity", keys.node_identity, parent=self)
@@ -69,13 +78,16 @@ class Node(pulumi.ComponentResource):
         """The node's public IPv4 address."""
         self.public_key: pulumi.Output[str] = keys.wireguard_public_key(self._identity)
         """The node's WireGuard public key, base64."""
-        self._host_key = keys.stored(f"{plan.name}-host-key", keys.ssh_key, parent=self)
+        shown = access.committed.host_key if access.committed else None
+        self._host_key = keys.stored(f"{plan.name}-host-key", lambda: keys.other_ssh_key(shown), parent=self)
         self.host_key: pulumi.Output[str] = keys.ssh_public_key(self._host_key)
-        """The node's permanent SSH host key, public half."""
+        """The SSH host key that the node shows, public half."""
+        self.ssh_port: pulumi.Input[int] = plan.ssh_port
+        """Where its sshd is found."""
 
     def facts(self) -> dict[str, pulumi.Input[str]]:
         """Return what the other nodes must know of this one: its entry in the directory."""
-        port = self._plan.port
+        port = self._access.endpoint_port
         return {
             "address": str(self._plan.address),
             "public_key": self.public_key,
@@ -106,8 +118,10 @@ class Node(pulumi.ComponentResource):
             ),
             parent=self,
         )
+        target = self._target(server, hooks, gate)
+        pinned = pulumi.Output.from_input(target.host_key)
         commands = Commands.declare(
-            self._target(server, hooks, gate),
+            target,
             first_contact_key=first_public,
             host_private_key=self._host_key,
             agent_file=agent_file,
@@ -117,9 +131,16 @@ class Node(pulumi.ComponentResource):
                 node=plan.name,
                 peers=plan.peers,
                 epoch=plan.psk_epoch,
+                host_key=keys.host_key_to_bring(
+                    self._host_key,
+                    pinned,
+                    ever=self._access.committed is not None and self._access.committed.rolled,
+                ),
             ),
-            document=self._document(directory if plan.enabled else self._alone()),
+            document=self._document(directory if plan.enabled else self._alone(), server),
         )
+        self.host_key = keys.shown_host_key(commands.keys.stdin, pinned)
+        self.ssh_port = self._port_after(commands.apply)
         self.register_outputs({"public_ip": self.public_ip, "public_key": self.public_key})
         return commands
 
@@ -130,26 +151,76 @@ class Node(pulumi.ComponentResource):
         gate: tuple[pulumi.Resource, ...],
     ) -> Target:
         plan, keep = self._plan, not self._plan.enabled
+        port, host_key, private_key = self._way_in(server)
         return Target(
             node=plan.name,
             address=self.public_ip,
-            private_key=self._shared.management,
-            host_key=self.host_key,
+            private_key=private_key,
+            host_key=host_key,
             server=server,
             power=declare_power(plan.name, server, hooks=self._cloud.power_hooks, keep=keep, parent=self),
             hooks=hooks,
             parent=self,
-            port=plan.ssh_port,
+            port=port,
             keep=keep,
             gate=gate,
         )
+
+    def _way_in(
+        self, server: pulumi_hcloud.Server
+    ) -> tuple[pulumi.Input[int], pulumi.Output[str], pulumi.Output[str]]:
+        """Return the port, the public host key and the private key that open the node in this run.
+
+        They are those it has committed, as long as its server is the one that has.
+        """
+        access, shared = self._access, self._shared
+        if access.committed is None:
+            return access.port, self.host_key, shared.management
+
+        def port(server: Any) -> int:
+            return access.port if access.of(server) else self._plan.ssh_port
+
+        def host_key(pair: Any) -> Any:
+            had = access.of(pair[0])
+            return had.host_key if had and had.host_key else pair[1]
+
+        def private_key(values: Any) -> Any:
+            server, wanted, public = values
+            former = access.former_management_key(server, public)
+            had = access.of(server)
+            return had.private_keys[former] if had and former else wanted
+
+        both: pulumi.Output[Any] = pulumi.Output.all(server.id, self.host_key)
+        keys_of_ours: pulumi.Output[Any] = pulumi.Output.all(
+            server.id, shared.management, shared.management_public
+        )
+        return (
+            server.id.apply(port, run_with_unknowns=True),
+            both.apply(host_key, run_with_unknowns=True),
+            pulumi.Output.secret(keys_of_ours.apply(private_key, run_with_unknowns=True)),
+        )
+
+    def _port_after(self, applied: remote.Command) -> pulumi.Input[int]:
+        """Return where sshd is found after this run: as the files say that were committed last."""
+        access = self._access
+        if access.committed is None or access.committed.ssh_ports == (self._plan.ssh_port,):
+            return self._plan.ssh_port
+
+        def port(document: Any) -> int:
+            found = read_doors(document).ssh_ports if isinstance(document, str) else ()
+            return found[0] if found else access.port
+
+        stdin: pulumi.Output[Any] = applied.stdin
+        return stdin.apply(port, run_with_unknowns=True)
 
     def _alone(self) -> "pulumi.Output[Directory]":
         """Return a directory that knows this node only."""
         own: dict[str, Any] = {self._plan.name: self.facts()}
         return Directory.of(pulumi.Output.from_input(own))
 
-    def _document(self, directory: pulumi.Output[Directory]) -> pulumi.Output[str]:
+    def _document(
+        self, directory: pulumi.Output[Directory], server: pulumi_hcloud.Server
+    ) -> pulumi.Output[str]:
         """Render the node's files; what a preview cannot know yet reads `<known after up>`."""
         plan = self._plan
         facts = pulumi.Output.all(
@@ -159,12 +230,13 @@ class Node(pulumi.ComponentResource):
                 self._shared.preshared_root, node=plan.name, peers=plan.peers, epoch=plan.psk_epoch
             ),
             self._shared.management_public,
+            server.id,
         )
 
         def render(values: Any) -> Any:
             if _unknown_for_good(values):
                 return pulumi.output.UNKNOWN
-            known, private, preshared, management = _as_text(values)
+            known, private, preshared, management, server_id = _as_text(values)
             if preshared == UNKNOWN_TEXT:
                 preshared = dict.fromkeys(plan.peers, UNKNOWN_TEXT)
             return render_document(
@@ -172,9 +244,18 @@ class Node(pulumi.ComponentResource):
                 known.facts,
                 KeyNames(private=private, preshared=preshared),
                 management_key=management,
+                moving=self._moving(server_id, management),
             )
 
         return facts.apply(render, run_with_unknowns=True)
+
+    def _moving(self, server: str, management: str) -> Moving:
+        """Return what stays open on this server; a new one has nothing to move away from but its peers."""
+        access = self._access
+        if access.of(server) is None:
+            return replace(access.moving, ssh_ports=())
+        former = access.former_management_key(server, management)
+        return replace(access.moving, management_keys=(former,) if former else ())
 
 
 def _unknown_for_good(values: Any) -> bool:

@@ -1,11 +1,12 @@
 """The one text that carries all files of a node; docs/protocol.md describes the format."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mesh.plan import KeyNames, NodePlan
+from mesh.render.doors import NOTHING_MOVES, Moving
 from mesh.render.firewall import firewall_view
 
 __all__ = ["UNKNOWN_TEXT", "RenderError", "render_document"]
@@ -43,11 +44,13 @@ def render_document(
     keys: KeyNames,
     *,
     management_key: str,
+    moving: Moving = NOTHING_MOVES,
 ) -> str:
     """Return everything a node needs to know, as one text.
 
     `directory` has for every node `address`, `public_key` (base64) and `endpoint` (`ip:port`);
     `management_key` is the public SSH key of the mesh. Any of them may be `UNKNOWN_TEXT` in a preview.
+    `moving` is what stays open beside what the plan says.
     The same arguments give the same bytes. Raises `RenderError`.
     """
     missing = [name for name in (node.name, *node.peers) if name not in directory]
@@ -62,7 +65,9 @@ def render_document(
             key=lambda pair: _address_key(pair[0]),
         ),
         "firewall": firewall_view(node, directory, UNKNOWN_TEXT),
-        "management_key": management_key,
+        "management_keys": (management_key, *moving.management_keys),
+        "ssh_port": _match((node.ssh_port, *moving.ssh_ports)),
+        "former_port": _match(moving.ports) if moving.ports else None,
     }
     parts = [f"{_FORMAT}\n"]
     for path, template in _FILES:
@@ -70,6 +75,11 @@ def render_document(
         parts.append(f"{_HEADER}{path} <==\n{_checked(node.name, path, content)}")
     parts.append(f"{_HEADER}end <==\n")
     return "".join(parts)
+
+
+def _match(ports: Sequence[int]) -> str:
+    """Write ports as a rule has them, in their order: it says which one stays."""
+    return str(ports[0]) if len(ports) == 1 else f"{{ {', '.join(str(port) for port in ports)} }}"
 
 
 def _address_key(address: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_pulumi_func
 
 from mesh.program import Mesh
+from mesh.program.previous import Previous
 from tests.unit.meshes import plan_of
 
 PROJECT, STACK = "wireguard-mesh", "test"
@@ -145,13 +146,33 @@ def run(mesh: Mapping[str, Any], *, existing: Recording | None = None, preview: 
         mocks.set_mocks(_Nothing(), PROJECT, STACK, preview, monitor=monitor)
 
         def program() -> None:
-            recording.mesh = Mesh("mesh", plan_of(mesh))
+            recording.mesh = Mesh("mesh", plan_of(mesh), previous=_previous(existing))
 
         loop.run_until_complete(run_pulumi_func(program))
     finally:
         asyncio.set_event_loop(None)
         loop.close()
     return recording
+
+
+def _previous(existing: Recording | None) -> Previous:
+    """What the program is told of the run before."""
+    if existing is None:
+        return Previous()
+    records = {
+        (each.type, each.name): _bare(json_format.MessageToDict(existing.state[each.urn]))
+        for each in existing.resources.values()
+    }
+    return Previous(resources=frozenset(records), records=records)
+
+
+def _bare(value: Any) -> Any:
+    """The value without the wire's marks for secrets."""
+    if is_secret(value):
+        return _bare(value["value"])
+    if isinstance(value, dict):
+        return {name: _bare(inner) for name, inner in value.items()}
+    return [_bare(inner) for inner in value] if isinstance(value, list) else value
 
 
 def value_of(output: pulumi.Output[Any]) -> Any:

@@ -1,0 +1,173 @@
+"""How each node is dialled in this run, and which of its doors stay open until a new one is known to be.
+
+A node accepts what it has committed, not what the stack file says now: the state has the files, the keys and
+the connection of its last success, and those are what this run dials with. What a node commits in this run
+lets in both that and what is wanted. So a run may fail, be killed or be taken back at any point, and the next
+one still gets in. What is wanted counts as open from the run after; then the old door is closed.
+"""
+
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pulumi
+
+from mesh.plan import MeshPlan, NodePlan
+from mesh.program.keys import ssh_public_line
+from mesh.program.previous import Previous
+from mesh.render import Doors, Moving, read_doors
+
+__all__ = ["Access", "Committed", "answers", "committed", "plan_access"]
+
+_COMMAND: Final = "command:remote:Command"
+_STASH: Final = "pulumi:index:Stash"
+# Later steps first: each is dialled with what the one before it was.
+_STEPS: Final = ("apply", "keys", "agent", "bootstrap")
+_KNOCK_SECONDS: Final = 5.0
+_KNOCKS_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Committed:
+    """What the state knows of a node that exists.
+
+    `server` is the cloud's id of the server all of it holds for, `address` the public one, `doors` what it
+    last committed (None before its first commit), `ssh_ports` where sshd may be found, the likeliest first.
+    `private_keys` are management keys by their public line, `host_key` is the public host key that it shows
+    and `rolled` whether that ever was another one.
+    """
+
+    server: str
+    address: str
+    doors: Doors | None
+    ssh_ports: tuple[int, ...]
+    management_keys: tuple[str, ...]
+    private_keys: Mapping[str, str] = field(repr=False)
+    host_key: str | None
+    rolled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """The ways to a node in this run: `port` is dialled, `moving` stays open beside what is planned.
+
+    `endpoint_port` is where peers find it, `committed` what it has; None for a node that is new.
+    """
+
+    port: int
+    endpoint_port: int
+    moving: Moving
+    committed: Committed | None
+
+    def of(self, server: object) -> Committed | None:
+        """Return what is known of this very server, given its id; nothing of one that was made anew."""
+        return self.committed if self.committed and self.committed.server == server else None
+
+    def former_management_key(self, server: object, wanted: str) -> str | None:
+        """Return the public management key that opens a node, unless it is the one that is wanted."""
+        had = self.of(server)
+        if had is None or had.management_keys[:1] == (wanted,):
+            return None
+        found = next((key for key in had.management_keys if key in had.private_keys), None)
+        return None if found == wanted else found
+
+
+def committed(previous: Previous, name: str) -> Committed | None:
+    """Read what the state has of a node; None when no step on it ever succeeded."""
+    records = {step: previous.record(_COMMAND, f"{name}-{step}") for step in _STEPS}
+    last = next((record for record in records.values() if record.get("connection")), None)
+    if last is None:
+        return None
+    connection = last["connection"]
+    text = records["apply"].get("stdin")
+    doors = read_doors(text) if isinstance(text, str) else None
+    used = str(connection["privateKey"])
+    stored = previous.record(_STASH, "management-key").get("output")
+    keys = {ssh_public_line(key): key for key in (used, stored) if isinstance(key, str)}
+    host_key, rolled = _host_key(records)
+    return Committed(
+        server=str((last.get("triggers") or [""])[0]),
+        address=str(connection["host"]),
+        doors=doors,
+        ssh_ports=doors.ssh_ports if doors else (int(connection.get("port") or 22),),
+        management_keys=doors.management_keys if doors else (ssh_public_line(used),),
+        private_keys=keys,
+        host_key=host_key,
+        rolled=rolled,
+    )
+
+
+def _host_key(records: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, bool]:
+    """Return the public host key a node shows, and whether it was brought there with the other keys."""
+    bundle = records["keys"].get("stdin")
+    brought = json.loads(bundle).get("host_key") if isinstance(bundle, str) else None
+    if isinstance(brought, str):
+        return ssh_public_line(brought), True
+    for step in ("apply", "keys", "agent"):
+        pinned = (records[step].get("connection") or {}).get("hostKey")
+        if isinstance(pinned, str):
+            return pinned, False
+    first = records["bootstrap"].get("stdin")
+    return (ssh_public_line(first) if isinstance(first, str) else None), False
+
+
+def plan_access(plan: MeshPlan, previous: Previous) -> dict[str, Access]:
+    """Decide for every node how it is dialled and what stays open.
+
+    Where a node has two SSH ports open, `up` knocks to see which one answers; a preview does not.
+    """
+    known = {name: committed(previous, name) for name in plan.nodes}
+    dialled = _dialled_ports(plan, known)
+    endpoints = {
+        endpoint
+        for name, node in plan.nodes.items()
+        if node.enabled and (had := known[name]) is not None and had.doors is not None
+        for endpoint in had.doors.endpoints
+    }
+    return {name: _access(node, known[name], dialled[name], endpoints) for name, node in plan.nodes.items()}
+
+
+def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Iterable[str]) -> Access:
+    """Decide for one node; `endpoints` are those that any member of the mesh has committed."""
+    if had is None or had.doors is None:
+        former = () if dialled == node.ssh_port else (dialled,)
+        return Access(port=dialled, endpoint_port=node.port, moving=Moving(ssh_ports=former), committed=had)
+    listens = node.port in had.doors.ports
+    used = tuple(port for port in had.doors.ports if f"{had.address}:{port}" in set(endpoints))
+    kept = used if listens else had.doors.ports[:1]
+    return Access(
+        port=dialled,
+        endpoint_port=node.port if listens else had.doors.ports[0],
+        moving=Moving(
+            ssh_ports=() if dialled == node.ssh_port else (dialled,),
+            ports=tuple(port for port in kept if port != node.port),
+        ),
+        committed=had,
+    )
+
+
+def _dialled_ports(plan: MeshPlan, known: Mapping[str, Committed | None]) -> dict[str, int]:
+    choices = {name: had.ssh_ports if had else (plan.nodes[name].ssh_port,) for name, had in known.items()}
+    open_twice = [name for name, ports in choices.items() if len(ports) > 1]
+    found = {name: ports[0] for name, ports in choices.items()}
+    if open_twice and not pulumi.runtime.is_dry_run():
+        with ThreadPoolExecutor(max_workers=_KNOCKS_AT_ONCE) as knocking:
+            answered = knocking.map(lambda name: _first_that_answers(known[name]), open_twice)
+            found |= {name: port for name, port in zip(open_twice, answered, strict=True) if port}
+    return found
+
+
+def _first_that_answers(had: Committed | None) -> int | None:
+    return next((port for port in had.ssh_ports if answers(had.address, port)), None) if had else None
+
+
+def answers(address: str, port: int) -> bool:
+    """Whether an SSH server says its name there, within a few seconds."""
+    try:
+        with socket.create_connection((address, port), timeout=_KNOCK_SECONDS) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False

@@ -1,0 +1,76 @@
+"""Pure: by which doors a node is entered, read from the files that it has committed.
+
+A door is what the node and something else must agree on: SSH's port, WireGuard's port, the management key. It
+is moved in steps, so that the old one is open until the new one is known to be.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from mesh.settings import PortRange
+
+__all__ = ["NOTHING_MOVES", "Doors", "Moving", "read_doors"]
+
+_SSH_PORTS: Final = re.compile(r"^ +tcp dport (\d+|\{[\d, ]+\}) ip saddr @ssh_sources4 ", re.MULTILINE)
+_LISTEN_PORT: Final = re.compile(r"^ListenPort = (\d+)$", re.MULTILINE)
+_FORMER_PORTS: Final = re.compile(r"^ +.*udp dport (\d+|\{[\d, ]+\}) .*udp dport set \d+ ", re.MULTILINE)
+_ENDPOINT: Final = re.compile(r"^Endpoint = (\S+:\d+)$", re.MULTILINE)
+_MANAGEMENT: Final = re.compile(r"^(\S+ \S+) wireguard-mesh$", re.MULTILINE)
+_PUBLIC: Final = re.compile(r"^    set public_(tcp|udp) \{\n(.*?)^    \}$", re.MULTILINE | re.DOTALL)
+_ELEMENT: Final = re.compile(r"^ {12}(\d+)(?:-(\d+))?,", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moving:
+    """What a node still lets in beside what its plan says, until what is new is known to be in force.
+
+    `ssh_ports` are TCP, `ports` WireGuard's UDP ports, `management_keys` lines of authorized_keys.
+    """
+
+    ssh_ports: tuple[int, ...] = ()
+    ports: tuple[int, ...] = ()
+    management_keys: tuple[str, ...] = ()
+
+
+NOTHING_MOVES: Final = Moving()
+"""A node lets in what its plan says, and nothing else."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doors:
+    """The doors of one document: of each kind the one that is to stay first, then those about to go.
+
+    `endpoints` are its peers as `ip:port`, `public` the ports that the internet may reach.
+    """
+
+    ssh_ports: tuple[int, ...]
+    ports: tuple[int, ...]
+    management_keys: tuple[str, ...]
+    endpoints: frozenset[str]
+    public: tuple[PortRange, ...]
+
+
+def read_doors(document: str) -> Doors:
+    """Read the doors of a document, as `render_document` writes them."""
+    listens = _LISTEN_PORT.search(document)
+    return Doors(
+        ssh_ports=tuple(_numbers(_SSH_PORTS.findall(document))),
+        ports=tuple(
+            dict.fromkeys(_numbers([listens[1] if listens else "", *_FORMER_PORTS.findall(document)]))
+        ),
+        management_keys=tuple(_MANAGEMENT.findall(document)),
+        endpoints=frozenset(_ENDPOINT.findall(document)),
+        public=tuple(_public(document)),
+    )
+
+
+def _numbers(texts: Iterable[str]) -> list[int]:
+    return [int(number) for text in texts for number in re.findall(r"\d+", text)]
+
+
+def _public(document: str) -> Iterator[PortRange]:
+    for protocol, elements in _PUBLIC.findall(document):
+        for first, last in _ELEMENT.findall(elements):
+            yield PortRange(protocol=protocol, first=int(first), last=int(last or first))
