@@ -14,6 +14,7 @@ from .places import Places
 from .ports import require_free_port
 from .proof import prove_not_locked_out
 from .session import session_start, ssh_session
+from .sshd import require_ports
 from .system import read_json, since_boot
 from .systemd import active_state, require_systemd
 from .trial import Trial, arm, confirm, last_outcome, load_trial, start
@@ -73,6 +74,7 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     validate(places, generation)
     require_writable(places, generation)
     require_free_port(generation.device.port)
+    require_ports(places, generation.firewall)
     _prove(places, generation)
     step("validated")
     trial = arm(places, generation)

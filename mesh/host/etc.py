@@ -15,6 +15,7 @@ from .generation import Generation
 from .keystore import store_keys, stored_keys
 from .others import keep_aside, read_bytes, rewrite, why_locked
 from .places import WG_UNIT, Places
+from .sshd import port_differences, settle_ports, wanted_ports
 from .system import attempt, log, make_folder, replace_link, run
 from .systemd import active_state, disabled, enable
 from .units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT, rescue_ruleset
@@ -39,6 +40,8 @@ def reconcile(places: Places, generation: Generation) -> None:
 
     Raises `AgentError` or `OSError`; may be run again at any time.
     """
+    settle_ports(places, wanted_ports(generation.firewall))
+    ssh_ports.cache_clear()
     store_keys(places.keys, {name: generation.keys[name] for name in _lost_keys(places, generation)})
     for path, target in managed_links(places):
         _link(path, target, was_ours=places.previous.is_symlink())
@@ -71,6 +74,7 @@ def etc_differences(places: Places, generation: Generation) -> list[Difference]:
     found += [
         Difference(str(places.keys / name), "absent", "present") for name in _lost_keys(places, generation)
     ]
+    found += port_differences(places, wanted_ports(generation.firewall))
     found += [Difference(unit, "disabled", "enabled") for unit in disabled(ENABLED_UNITS)]
     guard = active_state(GUARD_UNIT)
     return found + ([] if guard in ("active", "activating") else [Difference(GUARD_UNIT, guard, "active")])
@@ -101,7 +105,8 @@ def managed_links(places: Places) -> list[tuple[Path, str]]:
 def _texts(places: Places, generation: Generation) -> dict[Path, tuple[int, _Change]]:
     """Return the files that are texts of ours, at least in part: mode if new, and what to make of them."""
     hosts, keys = generation.files[HOSTS].encode(), generation.files[AUTHORIZED_KEYS].encode()
-    rescue = rescue_ruleset(ssh_ports(), generation.file.port).encode()
+    ports = sorted({*ssh_ports(), *wanted_ports(generation.firewall)})
+    rescue = rescue_ruleset(ports, generation.file.port).encode()
     return {
         places.hosts: (0o644, lambda text: with_block(text, hosts)),
         places.authorized_keys: (0o600, lambda text: with_block(text, keys)),

@@ -138,6 +138,11 @@ class Places:
         return self.root / "etc/ssh"
 
     @property
+    def ssh_port_conf(self) -> Path:
+        """The drop-in with sshd's ports; cloud-init writes it where another is set from the start."""
+        return self.ssh / "sshd_config.d/10-wgmesh-port.conf"
+
+    @property
     def sysctls(self) -> Path:
         """The kernel's live settings."""
         return self.root / "proc/sys"

@@ -22,6 +22,7 @@ from .generation import (
 from .interface import converge, read_link
 from .lock import TRIAL_WAIT, forced_lock, lock
 from .places import WG_UNIT, Places
+from .sshd import open_ports, wanted_ports
 from .sysctl import originals_after, set_sysctls
 from .system import attempt, boot_id, io_error, log, read_json, run, since_boot, write_json
 from .systemd import active_state, agent_command, arm_timers, kill, start_detached, stop
@@ -159,6 +160,7 @@ def run_trial(places: Places, txn: str) -> None:
         try:
             step("trial")
             generation = load_generation(places.generations / trial.digest)
+            open_ports(places, wanted_ports(generation.firewall))
             _change(places, generation)
             _check(places, generation)
             step("checked")

@@ -13,6 +13,7 @@ from .firewall import live_table, load_table, restore_text
 from .generation import Generation, load_link
 from .interface import converge, create_link, delete_link, read_device, read_link
 from .places import WG_UNIT, Places
+from .sshd import port_settings, restore_port_settings
 from .sysctl import read_sysctls, set_sysctls, side_effects
 from .system import attempt, log, read_json, write_json
 from .systemd import active_state, kill, stop
@@ -22,12 +23,16 @@ __all__ = ["Snapshot", "load_snapshot", "restore", "take_snapshot", "target_sysc
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The running system: interface (None: there was none), firewall as a file, kernel settings."""
+    """The running system: interface (None: there was none), firewall as a file, kernel settings.
+
+    `ssh_ports` is the text of our drop-in, None where there was none.
+    """
 
     interface: Optional[tuple[Device, Link]]
     firewall: str
     table: Optional[str]
     sysctls: Mapping[str, str]
+    ssh_ports: Optional[str] = None
 
 
 def target_sysctls(places: Places, generation: Generation, originals: Mapping[str, str]) -> dict[str, str]:
@@ -47,6 +52,7 @@ def take_snapshot(places: Places, sysctls: Mapping[str, str]) -> Snapshot:
         firewall=restore_text(),
         table=live_table(),
         sysctls=read_sysctls(places.sysctls, {**sysctls, **side_effects(sysctls)}),
+        ssh_ports=port_settings(places),
     )
     write_json(places.undo, _to_json(snapshot))
     return snapshot
@@ -75,6 +81,7 @@ def _to_json(snapshot: Snapshot) -> dict[str, Any]:
         "firewall": snapshot.firewall,
         "table": snapshot.table,
         "sysctls": dict(snapshot.sysctls),
+        "ssh_ports": snapshot.ssh_ports,
     }
 
 
@@ -89,7 +96,7 @@ def _from_json(value: dict[str, Any]) -> Snapshot:
         }
         link = Link(frozenset(addresses), mtu, up, frozenset(routes))
         interface = (Device(private, port, fwmark, known), link)
-    return Snapshot(interface, value["firewall"], value["table"], value["sysctls"])
+    return Snapshot(interface, value["firewall"], value["table"], value["sysctls"], value.get("ssh_ports"))
 
 
 def restore(places: Places) -> list[str]:
@@ -108,6 +115,7 @@ def restore(places: Places) -> list[str]:
     ):
         _try(action, troubles)
         _try(lambda name=name: step(name), troubles)  # type: ignore[misc]
+    _try(lambda: restore_port_settings(places, snapshot.ssh_ports), troubles)
     return [*troubles, *_to_committed(places)] if troubles else []
 
 

@@ -18,7 +18,7 @@ from nacl.public import PrivateKey
 from lab.hosts import HostSpec, Lab
 from mesh.plan import KeyNames, fingerprint, plan_mesh, preshared_key
 from mesh.program.agent import AgentFile, build_agent
-from mesh.render import render_document
+from mesh.render import NOTHING_MOVES, Moving, render_document
 from mesh.settings import parse_settings
 
 AGENT = "/usr/local/lib/wgmesh/wgmesh.pyz"
@@ -92,13 +92,15 @@ class Node:
             *(f"root@{self.address}", command),
         ]
 
-    def ssh(self, command: str, stdin: str | bytes = "", timeout: float = 90) -> Run:
+    def ssh(
+        self, command: str, stdin: str | bytes = "", timeout: float = 90, options: Sequence[str] = ()
+    ) -> Run:
         """Run a command over a connection of its own; a refused one is dialled again, as the program does."""
         raw = stdin.encode() if isinstance(stdin, str) else stdin
         run = Run(255, "")
         for _dial in range(10):
             done = subprocess.run(
-                self.ssh_argv(command), input=raw, capture_output=True, timeout=timeout, check=False
+                self.ssh_argv(command, *options), input=raw, capture_output=True, timeout=timeout, check=False
             )
             run = Run(done.returncode, (done.stdout + done.stderr).decode(errors="replace").strip())
             if not (run.code == 255 and "refused" in run.out):
@@ -234,7 +236,9 @@ class Hosts:
         )
         return node
 
-    def document(self, name: str, members: Sequence[str], **changes: Any) -> str:
+    def document(
+        self, name: str, members: Sequence[str], *, moving: Moving = NOTHING_MOVES, **changes: Any
+    ) -> str:
         """Render a node's document; `changes` go to the node's settings, `mesh_` ones to the mesh's."""
         mesh = {key[5:]: value for key, value in changes.items() if key.startswith("mesh_")}
         own = {key: value for key, value in changes.items() if not key.startswith("mesh_")}
@@ -255,7 +259,7 @@ class Hosts:
             private=fingerprint(self.keys.private[name]), preshared=self._preshared(name, members)
         )
         key = (self.folder / "mgmt.pub").read_text().rsplit(" ", 1)[0]
-        return render_document(plan, directory, names, management_key=key)
+        return render_document(plan, directory, names, management_key=key, moving=moving)
 
     def _preshared(self, name: str, members: Sequence[str]) -> Mapping[str, str]:
         root = self.keys.root
