@@ -13,6 +13,7 @@ from mesh.program.access import plan_access
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
 from mesh.program.gates import plan_gates
+from mesh.program.moves import tell_moves
 from mesh.program.node import Directory, MeshKeys, Node
 from mesh.program.previous import Previous
 
@@ -38,6 +39,7 @@ class Mesh(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         before = previous or Previous()
         access = plan_access(plan, before)
+        tell_moves(plan, access, self)
         shared = self._shared_keys()
         cloud = Cloud.declare(
             parent=self,
