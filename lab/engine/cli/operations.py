@@ -27,6 +27,10 @@ _NONE_UNPROTECTED = (
     "There were no unprotected resources to destroy. There are still {count} protected resources associated "
     "with this stack."
 )
+_ALL_GONE = """\
+The resources in the stack have been deleted, but the history and configuration associated with the stack \
+are still maintained. 
+If you want to remove the stack completely, run `pulumi stack rm {stack}`."""  # noqa: W291 - Pulumi's words
 _UNPROTECTED_GONE = (
     "All unprotected resources were destroyed. There are still {count} protected resources associated with "
     "this stack."
@@ -62,6 +66,8 @@ def operate(stack: Stack, kind: Kind, options: Options, flags: Flags) -> None:
             print(_NONE_UNPROTECTED.format(count=len(protected)))
             return
     _operate(stack, kind, options, flags)
+    if kind == "destroy" and not (protected or options.targets or flags.preview_only or flags.json):
+        print(_ALL_GONE.format(stack=stack.name))
     if protected and not (flags.preview_only or flags.json):
         print(_UNPROTECTED_GONE.format(count=len(protected)))
 
@@ -102,7 +108,7 @@ def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: 
     def save(current: Snapshot) -> None:
         stack.write(checkpoint.encode(current))
 
-    screen, digest = Screen(diff=flags.diff), Digest()
+    screen, digest = Screen(diff=flags.diff, shortens=kind != "refresh"), Digest()
     as_digest = flags.json and preview
     with _event_log(flags.event_log) as log:
         request = UpdateRequest(
@@ -112,7 +118,7 @@ def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: 
             stack_outputs=stack.session.stack_outputs,
         )  # fmt: skip
         if not flags.json:
-            print(f"{_TITLES[kind][0 if preview else 1]} ({stack.name}):\n", flush=True)
+            print(f"{_TITLES[kind][0 if preview else 1]} ({stack.name}):", flush=True)
         try:
             result = asyncio.run(run(request))
         except (DeployError, ProviderError) as error:

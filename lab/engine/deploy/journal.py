@@ -49,8 +49,9 @@ class Journal:
         self._base = _Records(base.resources)
         self._metadata = base.metadata
         self._news = _Records()
-        # operations an earlier run left behind; only a refresh may clear them
-        self._left = list(base.pending_operations)
+        # What an earlier run was creating; only a refresh may clear that. Other operations are told once and
+        # forgotten (pulumi/pulumi, pkg/backend/snapshot.go, snap).
+        self._left = [item for item in base.pending_operations if item.type == "creating"]
         self._pending: dict[int, PendingOperation] = {}
         self._renamed: dict[str, str] = {}
         self._save = save
@@ -144,8 +145,9 @@ class Journal:
         self._left = [item for item in self._left if item is not left]
 
     def settle_left(self, *, creates: bool) -> None:
-        """Forget what an earlier run left under way; what it was creating only when told so."""
-        self._left = [] if creates else [item for item in self._left if item.type == "creating"]
+        """Forget what an earlier run was creating, when told so."""
+        if creates:
+            self._left = []
 
     def mend(self) -> None:
         """Take what resources that are gone were to others out of the records that are left."""

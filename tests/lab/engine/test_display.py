@@ -93,12 +93,13 @@ def test_progress_has_a_line_for_begin_and_end_with_the_time(shown: dict[str, st
 def test_the_summary_counts_what_was_done_and_what_was_left(shown: dict[str, str]) -> None:
     assert "    + 4 created" in shown["make"]
     assert "    ~ 2 updated\n    2 unchanged" in shown["change"]
+
     assert "    4 unchanged" in shown["leave"]
     assert "    - 4 deleted" in shown["delete"]
 
 
 def test_outputs_are_shown_with_what_changed(shown: dict[str, str]) -> None:
-    assert re.search(r'\+ said: "1"', shown["make"])
+    assert re.search(r'^    said: "1"', shown["make"], re.MULTILINE)
     assert "+ line six" in shown["change"]
     assert re.search(r"said +1", shown["outputs"])
 
