@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from mesh.advice import KEYS_MISSING
 from mesh.cli.nodes import AgentClient, NodeError, Ran
 from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.results import NodeResult, ask_all
 from mesh.cli.state import StackState
+from mesh.said import shown
 
 __all__ = ["Difference", "NodeCheck", "check_mesh", "repair_mesh", "table"]
 
@@ -102,15 +103,18 @@ def _remedy(state: StackState, node: str, run: Ran) -> str:
     return ""
 
 
+_REPAIRED = Text("repaired ", style="green")
+
+
 def table(found: Sequence[NodeCheck]) -> Table:
     """Return everything that differs as a table: a row for each difference."""
     grid = Table(title="what is not as the stack says")
     for name in ("node", "what", "is", "should be"):
         grid.add_column(name, overflow="fold")
     for check in found:
-        for state, differences in (("", check.differences), ("[green]repaired[/green] ", check.repaired)):
+        for state, differences in ((Text(), check.differences), (_REPAIRED, check.repaired)):
             for each in differences:
-                grid.add_row(
-                    check.node, f"{state}{escape(each.item)}", escape(each.live), escape(each.wanted)
-                )
+                cells = (shown(cell) for cell in (each.item, each.live, each.wanted))
+                item, live, wanted = map(Text, cells)
+                grid.add_row(Text(check.node), state + item, live, wanted)
     return grid

@@ -1,22 +1,31 @@
-"""The nodes and their agents, called over SSH: the key pinned, one connection for each call."""
+"""The nodes and their agents, called over SSH: the key pinned, one connection for each call.
+
+What they answer is read up to a limit and shown through `mesh.said` alone.
+"""
 
 import asyncio
-import json
+import contextlib
+import hashlib
+import secrets
+import shlex
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import asyncssh
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import MeshOutputs, NodeOutputs
+from mesh.cli.reports import ReportError, parse_report
 from mesh.cli.state import StackState
+from mesh.said import REPORT_BYTES, TEXT_BYTES, last_line, shown
 
-__all__ = ["AgentClient", "NodeClient", "NodeError", "Ran"]
+__all__ = ["AgentClient", "NodeClient", "NodeError", "Ran", "read_at_most"]
 
 _AGENT: Final = "/usr/local/lib/wgmesh/wgmesh.pyz"
-# What the agent's `status` and `check` print (docs/protocol.md) and is made use of here.
-_REPORT: Final = frozenset({"agent", "current", "differences", "peers", "state", "trial"})
+# Characters of a message about a node: remedies with their URNs are long.
+_MESSAGE: Final = 2_000
+_CHUNK_BYTES: Final = 32_768
 # The agent asks by this exit code to be called again over a new connection (docs/protocol.md).
 _RECONNECT: Final = 75
 # Connections for one apply beyond the first: as many as `up` makes (mesh/program/hooks.py).
@@ -35,20 +44,63 @@ _REDIAL_SECONDS: Final = 1.0
 
 
 class NodeError(CliError):
-    """A node cannot be reached, or does not do what it is asked; the message says why and what helps."""
+    """A node cannot be reached, or does not do what it is asked; the message says why and what helps.
+
+    Whatever of it came from a node is made visible.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message, limit=_MESSAGE))
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command on a node ended: exit code, and what was printed."""
+    """How a command on a node ended: exit code, and what it printed, as it came."""
 
     code: int
     out: str
+    err: str = ""
 
     @property
     def answer(self) -> str:
-        """The last line: of the agent, a word and a detail."""
-        return self.out.strip().rpartition("\n")[2]
+        """The last line, to be shown: of the agent, a word and a detail."""
+        return shown(last_line(self.out) or last_line(self.err))
+
+
+class _Stream(Protocol):
+    async def read(self, n: int = -1, /) -> bytes: ...
+
+
+async def read_at_most(stream: _Stream, limit: int) -> bytes:
+    """Read a stream to its end, which must come within `limit` bytes. Raises `NodeError`."""
+    found = bytearray()
+    while chunk := await stream.read(_CHUNK_BYTES):
+        found += chunk
+        if len(found) > limit:
+            raise NodeError(f"it said more than {limit // 1000} kB and was cut off: it may be in other hands")
+    return bytes(found)
+
+
+async def _read_first(stream: _Stream, limit: int) -> bytes:
+    """Read a stream to its end and return its first bytes."""
+    found = bytearray()
+    while chunk := await stream.read(_CHUNK_BYTES):
+        found += chunk[: limit - len(found)]
+    return bytes(found)
+
+
+def _line(command: str, marker: str, seconds: float) -> str:
+    """Return what root's login shell is given: a shell that everybody knows, which ends in time on the node.
+
+    The marker tells what the command prints from what start files print.
+    """
+    return f"exec timeout -s KILL {seconds:.0f} sh -c {shlex.quote(f'echo {marker}; {command}')}"
+
+
+def _after(marker: str, out: str) -> str:
+    """Return what follows the marker; all of it where the login shell was not one to print that."""
+    before, found, after = out.partition(f"{marker}\n")
+    return after if found else before
 
 
 class NodeClient:
@@ -75,23 +127,14 @@ class NodeClient:
             await asyncio.sleep(_REDIAL_SECONDS)
 
     async def _run(self, node: NodeOutputs, command: str, stdin: str, seconds: float) -> Ran:
-        pinned = [asyncssh.import_public_key(node.host_key)]
+        marker = f"wgmesh-{secrets.token_hex(8)}"
         try:
-            async with (
-                asyncio.timeout(seconds),
-                asyncssh.connect(
-                    node.public_ip,
-                    port=node.ssh_port,
-                    username="root",
-                    client_keys=[self._key],
-                    known_hosts=(pinned, [], []),
-                    config=None,
-                    agent_path=None,
-                    connect_timeout=_CONNECT_SECONDS,
-                    keepalive_interval=_KEEPALIVE_SECONDS,
-                ) as connection,
-            ):
-                done = await connection.run(command, input=stdin)
+            async with asyncio.timeout(seconds), self._connect(node) as connection:
+                try:
+                    code, out, err = await _talk(connection, _line(command, marker, seconds), stdin)
+                except NodeError:
+                    connection.abort()
+                    raise
         except asyncssh.HostKeyNotVerifiable:
             helps = HOST_KEY_CHANGED.format(server=self._state.server(node.name))
             raise NodeError(f"{await _who_answers(node)}: {helps}") from None
@@ -101,7 +144,35 @@ class NodeClient:
             raise
         except (OSError, asyncssh.Error) as error:
             raise NodeError(f"{node.public_ip}: {error}") from None
-        return Ran(done.exit_status if done.exit_status is not None else 255, str(done.stdout))
+        text = out.decode(errors="replace")
+        return Ran(code, _after(marker, text), err.decode(errors="replace"))
+
+    def _connect(self, node: NodeOutputs) -> Any:
+        pinned = [asyncssh.import_public_key(node.host_key)]
+        return asyncssh.connect(
+            node.public_ip,
+            port=node.ssh_port,
+            username="root",
+            client_keys=[self._key],
+            known_hosts=(pinned, [], []),
+            config=None,
+            agent_path=None,
+            connect_timeout=_CONNECT_SECONDS,
+            keepalive_interval=_KEEPALIVE_SECONDS,
+        )
+
+
+async def _talk(connection: asyncssh.SSHClientConnection, line: str, stdin: str) -> tuple[int, bytes, bytes]:
+    """Run a command; returns its exit code and what it printed on stdout and stderr. Raises `NodeError`."""
+    process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(line, encoding=None)
+    with contextlib.suppress(OSError):  # one that ended without reading it has its exit code to say why
+        process.stdin.write(stdin.encode())
+        process.stdin.write_eof()
+    out, err = await asyncio.gather(
+        read_at_most(process.stdout, REPORT_BYTES), _read_first(process.stderr, TEXT_BYTES)
+    )
+    await process.wait_closed()
+    return (process.exit_status if process.exit_status is not None else 255), out, err
 
 
 class AgentClient(NodeClient):
@@ -112,30 +183,39 @@ class AgentClient(NodeClient):
         return await self.run(node, f"exec python3 {_AGENT} {command}", stdin=stdin, seconds=_AGENT_SECONDS)
 
     async def apply(self, node: NodeOutputs, document: str) -> Ran:
-        """Try and commit a document, over as many connections as the agent asks for. Raises `NodeError`."""
+        """Try and commit a document, over as many connections as the agent asks for.
+
+        Raises `NodeError`, also for an agent that says it committed, but not this document.
+        """
         run = await self.call(node, "apply", document)
         for _ in range(_RECONNECT_TRIES):
             if run.code != _RECONNECT:
                 break
             run = await self.call(node, "apply", document)
+        digest = hashlib.sha256(document.encode()).hexdigest()
+        if run.code == 0 and run.answer not in (f"CONFIRMED {digest}", f"UNCHANGED {digest}"):
+            raise NodeError(
+                f"its agent does not say that it committed the files it was sent, but `{run.answer}`"
+            )
         return run
 
     async def report(self, node: NodeOutputs, command: str, stdin: str = "") -> dict[str, Any]:
         """Return what the agent's `status` or `check` prints. Raises `NodeError`."""
         run = await self.call(node, command, stdin)
-        try:
-            report = json.loads(run.out)
-        except ValueError:
-            report = None
-        if run.code == 0 and isinstance(report, dict) and report.keys() >= _REPORT:
-            return report
-        if AGENT_GONE_SAYS in run.out:
+        trouble = ""
+        if run.code == 0:
+            try:
+                return parse_report(run.out[max(0, run.out.find("{")) :])
+            except ReportError as error:
+                trouble = f"; {error}"
+        if AGENT_GONE_SAYS in run.out + run.err:
             agent_file, agent = self._state.agent(node.name)
             server = self._state.server(node.name)
             raise NodeError(AGENT_GONE.format(agent_file=agent_file, agent=agent, server=server))
         said = run.answer or "it said nothing"
         raise NodeError(
-            f"its agent gave no report (exit code {run.code}: {said}). `journalctl -t wgmesh` there has more."
+            f"its agent gave no report (exit code {run.code}: {said}{trouble}). "
+            "`journalctl -t wgmesh` there has more."
         )
 
 

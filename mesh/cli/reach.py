@@ -1,6 +1,8 @@
 """Who reaches whom: every node pings every other one through the tunnel."""
 
 import asyncio
+import contextlib
+import re
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,9 +11,10 @@ from typing import Final
 from rich.table import Table
 
 from mesh.cli.engine import CliError
-from mesh.cli.nodes import NodeClient, NodeError
+from mesh.cli.nodes import NodeClient, NodeError, read_at_most
 from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
 from mesh.cli.state import StackState
+from mesh.said import TEXT_BYTES, last_line, shown
 
 __all__ = ["Reach", "Runner", "measure", "over", "over_ssh", "table"]
 
@@ -21,15 +24,23 @@ Runner = Callable[[NodeOutputs, str], Awaitable[str]]
 # Seconds for one round on one node, connecting included (10): the pings are over within 2.
 _ROUND_SECONDS: Final = 20.0
 
-# One ping to each address at once; prints `<address> <milliseconds>` for each answer. It waits 2 seconds:
+# One ping to each address at once; prints `<address> <milliseconds>` for each answer, `<address> ! <why>`
+# where ping could not be run (no answer is exit code 1), and a line when all are done. It waits 2 seconds:
 # far longer than the way around the Earth and a first handshake take, while one that is lost is sent again
 # after 5 (REKEY_TIMEOUT, WireGuard whitepaper 6.1), which is what further rounds are for.
 _PING: Final = r"""
 for to in {addresses}; do
-    LC_ALL=C ping -n -q -I wg0 -c 1 -W 2 $to 2>/dev/null | sed -n "s|^rtt [^=]*= \([0-9.]*\)/.*|$to \1|p" &
+    {{
+        said=$(LC_ALL=C ping -n -q -I wg0 -c 1 -W 2 $to 2>&1); code=$?
+        if [ $code -gt 1 ]; then echo "$to ! $(echo "$said" | head -n 1)"; fi
+        echo "$said" | sed -n "s|^rtt [^=]*= \([0-9.]*\)/.*|$to \1|p"
+    }} &
 done
 wait
+echo {end}
 """
+_END: Final = "wgmesh-all-pinged"
+_MILLISECONDS: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,15 +90,22 @@ async def _ping(
     """Return the milliseconds to each peer that answers, and why the source itself could not be asked."""
     addresses = {mesh.nodes[peer].address: peer for peer in peers}
     try:
-        printed = await run(mesh.nodes[source], _PING.format(addresses=" ".join(addresses)))
+        printed = await run(mesh.nodes[source], _PING.format(addresses=" ".join(addresses), end=_END))
     except NodeError as error:
         return {}, str(error)
-    found = {}
-    for line in printed.splitlines():
-        address, _, time = line.partition(" ")
-        if address in addresses:
-            found[addresses[address]] = float(time)
-    return found, None
+    found: dict[str, float] = {}
+    trouble = None if f"{_END}\n" in printed else f"could not run the pings there: {_said(printed)}"
+    for line in printed.split("\n"):
+        address, _, told = line.partition(" ")
+        if address in addresses and _MILLISECONDS.fullmatch(told):
+            found[addresses[address]] = float(told)
+        elif address in addresses and told.startswith("! "):
+            trouble = f"ping could not be run there: {shown(told[2:])}"
+    return found, trouble
+
+
+def _said(printed: str) -> str:
+    return shown(last_line(printed)) or "its shell said nothing"
 
 
 def over_ssh(mesh: MeshOutputs, state: StackState) -> Runner:
@@ -116,12 +134,15 @@ def over(via: str) -> Runner:
             raise CliError(f"--via: `{words[0]}` is not on PATH") from None
         try:
             async with asyncio.timeout(_ROUND_SECONDS):
-                printed, _ = await process.communicate()
+                assert process.stdout is not None
+                printed = await read_at_most(process.stdout, TEXT_BYTES)
         except TimeoutError:
-            process.kill()
-            await process.wait()
             raise NodeError(f"no answer within {_ROUND_SECONDS:.0f} s over --via") from None
-        return printed.decode()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        return printed.decode(errors="replace")
 
     return run
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from mesh.cli.nodes import AgentClient
 from mesh.cli.outputs import MeshOutputs, NodeOutputs
@@ -47,16 +48,18 @@ def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
 
 def _add_report(grid: Table, names: Mapping[str, str], node: str, report: Mapping[str, Any]) -> None:
     differs = len(report["differences"])
-    state = f"[red]{differs} differences[/red]" if differs else report["state"]
-    head = [node, state, (report["current"] or "none")[:12], report["agent"][:12]]
+    state = Text(f"{differs} differences", style="red") if differs else Text(report["state"])
+    head = [Text(node), state, Text((report["current"] or "none")[:12]), Text(report["agent"][:12])]
     for public, peer in report["peers"].items():
         cells = [_age(peer["handshake_age"]), _bytes(peer["received"]), _bytes(peer["sent"])]
-        grid.add_row(*head, names.get(public, public), *cells)
-        head = [""] * len(head)
+        grid.add_row(*head, Text(names.get(public, public[:_KEY])), *cells)
+        head = [Text("")] * len(head)
     if not report["peers"]:
         grid.add_row(*head)
 
 
+# Characters of a public key in base64.
+_KEY = 44
 _NUMBERS = {"handshake", "received", "sent"}
 _KIB = 1024
 

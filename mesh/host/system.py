@@ -33,8 +33,13 @@ __all__ = [
 
 _TIMEOUT = 30.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Enough of anything that could be a key: WireGuard's are 43 characters of base64 and a `=`.
-_KEYLIKE = re.compile(r"[A-Za-z0-9+/]{20,}=*")
+# Enough of anything that could be a key: WireGuard's are 43 characters of base64 and a `=`. What begins as a
+# path does is none, but for one key in a thousand million.
+_KEYLIKE = re.compile(
+    r"(?<![A-Za-z0-9+/=])(?P<path>/(?:etc|lib|proc|root|run|sys|tmp|usr|var)(?:/[A-Za-z0-9_.@-]+)+)(?![A-Za-z0-9+/=])"
+    r"|[A-Za-z0-9+/]{20,}=*"
+)
+_WITHIN_PATH = re.compile(r"[A-Za-z0-9]{20,}")
 # Precisely a key; unlike a digest, which is hex of 64 characters.
 _KEY = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=")
 # wg prints the offending key, whole or cut (wireguard-tools, src/config.c, parse_key).
@@ -93,12 +98,19 @@ def _environment() -> dict[str, str]:
 
 
 def _shown(argv: Sequence[str]) -> str:
-    return _KEYLIKE.sub("...", " ".join(argv[:8])) + (" ..." if len(argv) > 8 else "")
+    return _without_keys(" ".join(argv[:8])) + (" ..." if len(argv) > 8 else "")
+
+
+def _without_keys(text: str) -> str:
+    """Leave out whatever could be a key, also within a path, which itself is none."""
+    return _KEYLIKE.sub(
+        lambda found: _WITHIN_PATH.sub("...", found["path"]) if found["path"] else "...", text
+    )
 
 
 def _first_line(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    return f": {_KEYLIKE.sub('...', lines[0])[:300]}" if lines else ""
+    return f": {_without_keys(lines[0])[:300]}" if lines else ""
 
 
 def io_error(error: OSError) -> AgentError:

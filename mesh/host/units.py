@@ -36,7 +36,9 @@ _BOOT = """\
 [Unit]
 Description=wireguard-mesh: bring /etc in line with the committed generation
 RequiresMountsFor=/var/lib/wgmesh /usr/local/lib/wgmesh
-After=local-fs.target systemd-sysctl.service wgmesh-firewall.service cloud-init.service
+After=local-fs.target systemd-sysctl.service wgmesh-firewall.service
+# What writes /etc/hosts at boot: its former name, and that since cloud-init 24.3.
+After=cloud-init.service cloud-init-network.service
 Before={wg_unit}
 
 [Service]

@@ -7,6 +7,7 @@ from typing import Final
 import pulumi
 
 from mesh.program.remedies import remedy
+from mesh.said import last_line
 
 __all__ = [
     "CANARY",
@@ -23,13 +24,16 @@ CANARY: Final = "wireguard-mesh-canary"
 CLOUD_FAILED: Final = "wireguard-mesh-name-taken"
 
 # The agent ends its first connection with this status and this last line (docs/protocol.md).
-_RECONNECT_ERROR = re.compile(r"exited with status 75\b.*^RECONNECT [0-9a-f]+\s*\Z", re.DOTALL | re.MULTILINE)
+_RECONNECT_STATUS: Final = "exited with status 75"
+_RECONNECT: Final = re.compile(r"RECONNECT [0-9a-f]{1,64}")
 # A connection that broke under a command; what was asked is idempotent, so asking again is safe.
 _LOST_CONNECTION = re.compile(
     r"wait: remote command exited without exit status|\bEOF\b|connection reset by peer|broken pipe"
     r"|connection lost",
     re.IGNORECASE,
 )
+# The provider's own words come first, what the node printed after them.
+_PROVIDER_SAYS: Final = 2_000
 # Asked again at once, it mostly works the first time; a host that drops every connection is given up.
 _LOST_CONNECTION_TRIES = 3
 # One is the rule. Each stands for up to 20 s of waiting on the node, so this outlasts any trial.
@@ -41,11 +45,11 @@ def wants_reconnect(args: pulumi.ErrorHookArgs) -> bool:
 
     `args.errors` has the newest error first.
     """
-    newest = args.errors[0]
-    if _RECONNECT_ERROR.search(newest.rstrip("\n")):
+    heads = [error[:_PROVIDER_SAYS] for error in args.errors]
+    if _RECONNECT_STATUS in heads[0] and _RECONNECT.fullmatch(last_line(args.errors[0])):
         return len(args.errors) <= _RECONNECT_TRIES
-    if _LOST_CONNECTION.search(newest):
-        return sum(1 for error in args.errors if _LOST_CONNECTION.search(error)) <= _LOST_CONNECTION_TRIES
+    if _LOST_CONNECTION.search(heads[0]):
+        return sum(1 for head in heads if _LOST_CONNECTION.search(head)) <= _LOST_CONNECTION_TRIES
     return False
 
 

@@ -6,6 +6,7 @@ from typing import Final
 import pulumi
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED, KEYS_MISSING
+from mesh.said import ends
 
 __all__ = ["remedy"]
 
@@ -13,6 +14,10 @@ _STEP: Final = re.compile(r"-(bootstrap|agent-file|agent|keys|apply)$")
 
 # What the command provider (its SSH library) and the agent say -> what helps.
 _REMEDIES: Final = {
+    r"dial unix .{1,200}: connect: ": """
+        the SSH agent that SSH_AUTH_SOCK names on this machine is gone (its session ended, as in tmux), and
+        the command provider wants to see it whenever the variable is set, though it needs no key of it.
+        Nothing was sent. `unset SSH_AUTH_SOCK`, then run up again.""",
     r"connection refused": """
         its server answers, but nothing listens for SSH. Start sshd there (over the provider's console), then
         run up again.""",
@@ -41,8 +46,9 @@ _REMEDIES: Final = {
 def remedy(args: pulumi.ErrorHookArgs) -> str | None:
     """Return `NODE: what helps` for the newest error of a command; None when the error says it all."""
     node = _STEP.sub("", args.name)
+    said = ends(args.errors[0])
     for pattern, text in _REMEDIES.items():
-        if re.search(pattern, args.errors[0], re.MULTILINE):
+        if re.search(pattern, said, re.MULTILINE):
             parent = args.urn.removesuffix(f"{args.type}::{args.name}")
             urns = {
                 "server": f"{parent}hcloud:index/server:Server::{node}-server",

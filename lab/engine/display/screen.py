@@ -153,7 +153,7 @@ class Screen:
         severity = event["severity"].partition("#")[0]
         if severity == "debug":
             return
-        message = event["message"].rstrip()
+        message = _visible(event["message"].rstrip())
         if self._full is not None:
             # said at once and where it happens, what is ephemeral too
             label = "" if severity == "info" else self._paint(f"{severity}: ", _SEVERITY_COLORS[severity])
@@ -195,7 +195,7 @@ class Screen:
                 self._print(f"  {name}:")
                 previous = urn
             label = "" if severity == "info" else self._paint(f"{severity}: ", _SEVERITY_COLORS[severity])
-            for index, line in enumerate(message.splitlines() or [""]):
+            for index, line in enumerate(message.split("\n")):
                 self._print(f"    {label if index == 0 else ''}{line}")
 
     def _print_outputs(self) -> None:

@@ -1,3 +1,8 @@
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,11 +11,13 @@ import pytest
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import MeshOutputs, read_outputs
 from mesh.cli.shell import ssh
-from tests.unit.cli.stack import OUTPUTS, engine
+from tests.unit.cli.stack import OUTPUTS, REPOSITORY, engine
 
 # Stands on PATH for the real one: notes what it was given, and what its files hold while it runs.
 SSH = """#!/bin/sh
 printf '%s\\n' "$@" >"$WGMESH_WORLD/words"
+env >"$WGMESH_WORLD/environment"
+echo $$ >"$WGMESH_WORLD/pid"
 while [ "$#" -gt 0 ]; do
     case $1 in
     -i)
@@ -22,6 +29,7 @@ while [ "$#" -gt 0 ]; do
     esac
     shift
 done
+[ ! -e "$WGMESH_WORLD/waits" ] || exec sleep 60
 exit 7
 """
 
@@ -72,3 +80,61 @@ def test_an_unknown_node_opens_nothing(mesh: MeshOutputs, tmp_path: Path) -> Non
     with pytest.raises(CliError, match="no node of this stack"):
         ssh(mesh, "web-7", [])
     assert not (tmp_path / "words").exists()
+
+
+def test_nothing_of_the_users_own_setup_plays_a_part(
+    mesh: MeshOutputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/nonexistent/agent")
+    ssh(mesh, "web-1", [])
+    words = (tmp_path / "words").read_text().splitlines()
+    assert words[:2] == ["-F", "none"], "no file of the user's, none of the system's"
+    shown = subprocess.run(
+        ["/usr/bin/ssh", "-G", *words], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    for setting in (
+        "forwardagent no",
+        "forwardx11 no",
+        "controlmaster false",
+        "permitlocalcommand no",
+        "identitiesonly yes",
+        "identityagent none",
+        "stricthostkeychecking true",
+        "updatehostkeys false",
+        "user root",
+    ):
+        assert setting in shown, setting
+    assert not [line for line in shown if line.startswith(("controlpath", "proxycommand", "localcommand"))]
+    assert "SSH_" not in (tmp_path / "environment").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_no_key_and_no_ssh_stays_behind_when_it_is_ended(
+    mesh: MeshOutputs, tmp_path: Path, number: signal.Signals
+) -> None:
+    (tmp_path / "waits").touch()
+    with subprocess.Popen(
+        [sys.executable, "-m", "mesh", "ssh", "web-1", "--pulumi", engine(tmp_path, OUTPUTS)], cwd=REPOSITORY
+    ) as process:
+        _wait(lambda: (tmp_path / "known_hosts").exists() and (tmp_path / "pid").exists())
+        key = Path((tmp_path / "path").read_text().strip())
+        assert key.exists()
+        process.send_signal(number)
+        assert process.wait(10) == (-number if number == signal.SIGKILL else 128 + number)
+    _wait(lambda: not key.parent.exists())
+    pid = int((tmp_path / "pid").read_text())
+    _wait(lambda: not _lives(pid))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return "(sleep) Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def _wait(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)

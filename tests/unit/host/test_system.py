@@ -1,10 +1,13 @@
+import base64
 import errno
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mesh.host.answers import AgentError, Answer
-from mesh.host.system import io_error, replace_link, run, write_file
+from mesh.host.system import _without_keys, io_error, replace_link, run, write_file
 from tests.unit.host.documents import KEYS
 
 
@@ -13,6 +16,30 @@ def test_what_a_tool_says_is_passed_on_without_anything_like_a_key() -> None:
         run(["sh", "-c", f"echo bad value {KEYS[0]} >&2; exit 3"])
     assert "failed (3): bad value ..." in caught.value.reason
     assert KEYS[0][:20] not in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Failed to start wg-quick@wg0.service: Unit file /etc/systemd/system/wg-quick@wg0.service is masked.",
+        "/usr/local/lib/systemd/system/multi-user.target.wants/x: Permission denied",
+        "cannot open '/proc/sys/net/ipv4/conf/all/forwarding'",
+    ],
+)
+def test_a_path_is_no_key(said: str) -> None:
+    with pytest.raises(AgentError) as caught:
+        run(["sh", "-c", 'echo "$1" >&2; exit 3', "sh", said])
+    assert caught.value.reason.endswith(f"failed (3): {said}")
+
+
+@given(
+    st.binary(min_size=32, max_size=32),
+    st.sampled_from(["{}", "/etc/x:{}", "/run/{}", "'{}'", "k={} /etc/y"]),
+)
+def test_no_key_is_passed_on_as_a_path(raw: bytes, where: str) -> None:
+    key = base64.b64encode(raw).decode()
+    shown = _without_keys(where.format(key))
+    assert not any(key[start : start + 20] in shown for start in range(24))
 
 
 def test_wg_is_not_quoted_at_all() -> None:

@@ -18,6 +18,9 @@ _DEFAULTS: Final = {"port": 22, "user": "root", "dialErrorLimit": 10, "perDialTi
 _FIRST_WAIT: Final = 0.1
 _GROWTH: Final = 1.5
 _LONGEST_WAIT: Final = 5.0
+# Seconds of silence until a host is asked for a sign of life; three without one end the connection. The real
+# provider leaves that to TCP's keepalive, which Go sets to 15 s and 9 tries (net.KeepAliveConfig).
+_KEEPALIVE: Final = 15.0
 _KNOWN: Final = {
     *_DEFAULTS,
     *("host", "hostKey", "privateKey", "privateKeyPassword", "password", "agentSocketPath", "proxy"),
@@ -67,6 +70,7 @@ async def _dial(
             "username": settings["user"], "password": settings.get("password"),
             "client_keys": own or agent or None, "agent_path": None,
             "config": None, "login_timeout": timeout or 0, "connect_timeout": timeout, **host_key,
+            "keepalive_interval": _KEEPALIVE,
         }  # fmt: skip
 
         async def once() -> asyncssh.SSHClientConnection:

@@ -1,0 +1,79 @@
+"""What an agent reports, checked: its shape, its numbers, its depth; a bad one is a `ReportError`.
+
+docs/protocol.md has the fields. More of them than are known here are left out: a newer agent may have them.
+"""
+
+import json
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from mesh.said import shown, visible
+
+__all__ = ["ReportError", "parse_report"]
+
+# The largest number a counter of the kernel holds.
+_COUNTER: Final = 2**64
+_MOST_PEERS: Final = 5_000
+_MOST_DIFFERENCES: Final = 5_000
+
+_Text = Annotated[str, Field(max_length=2_000), AfterValidator(visible)]
+_Count = Annotated[int, Field(ge=0, lt=_COUNTER)]
+
+
+class ReportError(Exception):
+    """It is no report; the message says why, in visible characters."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class _Trial(_Model):
+    seconds_left: Annotated[float, Field(ge=-1e9, le=1e9)]
+
+
+class _Peer(_Model):
+    endpoint: _Text | None = None
+    handshake_age: _Count | None
+    received: _Count
+    sent: _Count
+
+
+class _Difference(_Model):
+    item: _Text
+    live: _Text
+    wanted: _Text
+
+
+class _Report(_Model):
+    agent: _Text
+    current: _Text | None
+    state: _Text
+    trial: _Trial | None
+    peers: Annotated[dict[_Text, _Peer], Field(max_length=_MOST_PEERS)]
+    differences: Annotated[list[_Difference], Field(max_length=_MOST_DIFFERENCES)]
+
+
+def parse_report(text: str) -> dict[str, Any]:
+    """Return a report's fields, as far as they are known. Raises `ReportError`."""
+    try:
+        value = json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_number)
+        return _Report.model_validate(value).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "all of it"
+        raise ReportError(shown(f"{place}: {first['msg']}")) from None
+    except (ValueError, RecursionError) as error:
+        raise ReportError(shown(f"no JSON: {error}")) from None
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name is given twice")
+    return found
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
