@@ -1,12 +1,14 @@
 """The remote commands of a node, in their order: bootstrap, copy, agent, keys, apply."""
 
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import pulumi
 from pulumi_command import remote
 
 from mesh.program.agent import AgentFile
+from mesh.program.confirmed import line_to_run
 from mesh.program.first_contact import BOOTSTRAP
 
 __all__ = ["Commands", "Target"]
@@ -37,7 +39,7 @@ class Target:
 
     `server` is the resource they live and die with, `power` sees to it that it runs; `hooks` answers a failed
     command. With `keep`, commands that exist stay as they are, whatever changes; `gate` is what has to be
-    done before the node is touched.
+    done before the node is touched. `confirmed` looks at the answer to `apply`; the state has `record` of it.
     """
 
     node: str
@@ -50,8 +52,17 @@ class Target:
     parent: pulumi.Resource
     port: pulumi.Input[int]
     keep: bool
+    confirmed: pulumi.ResourceHook
     gate: tuple[pulumi.Resource, ...] = ()
+    record: Mapping[str, Any] = field(default_factory=dict, repr=False)
     dials: int = _DIALS
+
+    def looked_at(self) -> "Target":
+        """Return the same target, on which the answers of commands are looked at."""
+        hooks = pulumi.ResourceHookBinding(
+            on_error=self.hooks.on_error, after_create=[self.confirmed], after_update=[self.confirmed]
+        )
+        return replace(self, hooks=hooks)
 
     def first_contact(self, host_key: pulumi.Input[str]) -> "Target":
         """Return the same target as it is before it has its permanent host key."""
@@ -152,7 +163,10 @@ class Commands:
             "agent", create=f"exec python3 {INCOMING} install", stdin=agent_file.sha256, after=[copy]
         )
         stored = target.command("keys", create=f"exec python3 {AGENT} keys", stdin=keys, after=[agent])
-        applied = target.command(
-            "apply", create=f"exec python3 {AGENT} apply", stdin=document, after=[agent, stored]
+        applied = target.looked_at().command(
+            "apply",
+            create=line_to_run(f"exec python3 {AGENT} apply", target.record),
+            stdin=document,
+            after=[agent, stored],
         )
         return Commands(bootstrap=bootstrap, copy=copy, agent=agent, keys=stored, apply=applied)

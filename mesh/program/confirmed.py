@@ -29,7 +29,7 @@ def require_confirmed(args: pulumi.ResourceHookArgs) -> None:
         answer = shown(last_line(str(outputs.get("stdout") or ""))) or "nothing"
         raise RuntimeError(
             f"{node} does not say that it committed the files it was sent, but `{answer}`. Its agent may be "
-            "another one. See to the node (`python -m mesh check`), then run up again: the files are sent again."
+            "another one. See to the node (`python -m mesh check`), then run up again: they are sent again."
         )
 
 
@@ -38,10 +38,10 @@ def line_to_run(line: str, record: Mapping[str, Any]) -> str:
 
     `record` is what the state has of the resource, empty for a new one. What was confirmed stays as it is.
     """
-    before = record.get("create")
+    before, answer = record.get("create"), record.get("stdout")
     if before not in (line, line + _AGAIN):
         return line
-    if _confirmed(record.get("stdin"), record.get("stdout")):
+    if answer is None or _confirmed(record.get("stdin"), answer):
         return str(before)
     return line if before == line + _AGAIN else line + _AGAIN
 

@@ -12,6 +12,7 @@ from mesh.program import hooks, keys
 from mesh.program.access import plan_access
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
+from mesh.program.confirmed import CONFIRMED, require_confirmed
 from mesh.program.gates import plan_gates
 from mesh.program.moves import tell_moves
 from mesh.program.node import Directory, MeshKeys, Node
@@ -58,7 +59,7 @@ class Mesh(pulumi.ComponentResource):
         }
         facts = {name: node.facts() for name, node in nodes.items() if plan.nodes[name].enabled}
         directory = pulumi.Stash("directory", input=facts, opts=child)
-        self._configure(nodes, Directory.of(directory.input), plan.canary)
+        self._configure(nodes, Directory.of(directory.input), plan.canary, before)
         self.nodes: dict[str, dict[str, pulumi.Input[str | int | bool]]] = {
             node.name: {
                 "address": str(node.address),
@@ -78,10 +79,16 @@ class Mesh(pulumi.ComponentResource):
         self.register_outputs(outputs)
 
     def _configure(
-        self, nodes: Mapping[str, Node], directory: pulumi.Output[Directory], canary: str | None
+        self,
+        nodes: Mapping[str, Node],
+        directory: pulumi.Output[Directory],
+        canary: str | None,
+        before: Previous,
     ) -> None:
         """Declare what runs on the nodes: the canary first, the others once it has committed."""
         agent_file = build_agent(Path("build"))
+        confirmed = pulumi.ResourceHook(CONFIRMED, require_confirmed)
+        records = {name: before.record("command:remote:Command", f"{name}-apply") for name in nodes}
         answers = pulumi.ResourceHookBinding(
             on_error=[pulumi.ErrorHook(hooks.COMMAND_FAILED, hooks.command_failed)]
         )
@@ -93,11 +100,20 @@ class Mesh(pulumi.ComponentResource):
                 agent_file=agent_file,
                 hooks=pulumi.ResourceHookBinding(on_error=[answer]),
                 gate=gate,
+                confirmed=confirmed,
+                record=records[canary],
             )
             gate = (first.apply,)
         for name, node in nodes.items():
             if name != canary:
-                node.configure(directory, agent_file=agent_file, hooks=answers, gate=gate)
+                node.configure(
+                    directory,
+                    agent_file=agent_file,
+                    hooks=answers,
+                    gate=gate,
+                    confirmed=confirmed,
+                    record=records[name],
+                )
 
     def _shared_keys(self) -> MeshKeys:
         management = keys.stored("management-key", keys.ssh_key, parent=self)

@@ -101,11 +101,14 @@ class Node(pulumi.ComponentResource):
         agent_file: AgentFile,
         hooks: pulumi.ResourceHookBinding,
         gate: tuple[pulumi.Resource, ...],
+        confirmed: pulumi.ResourceHook,
+        record: Mapping[str, Any],
     ) -> Commands:
         """Declare the server and the commands that put the node's files on it.
 
-        Nothing but first contact happens before `gate` is done. A node that is not enabled keeps the
-        commands it has; made for the first time, it is a node without peers.
+        Nothing but first contact happens before `gate` is done. `confirmed` looks at what the node commits,
+        and `record` is what the state has of that. A node that is not enabled keeps the commands it has; made
+        for the first time, it is a node without peers.
         """
         plan = self._plan
         first_key = keys.stored(f"{plan.name}-first-contact-key", keys.first_contact_key, parent=self)
@@ -118,7 +121,7 @@ class Node(pulumi.ComponentResource):
             ),
             parent=self,
         )
-        target = self._target(server, hooks, gate)
+        target = self._target(server, hooks, gate, confirmed, record)
         pinned = pulumi.Output.from_input(target.host_key)
         commands = Commands.declare(
             target,
@@ -149,6 +152,8 @@ class Node(pulumi.ComponentResource):
         server: pulumi_hcloud.Server,
         hooks: pulumi.ResourceHookBinding,
         gate: tuple[pulumi.Resource, ...],
+        confirmed: pulumi.ResourceHook,
+        record: Mapping[str, Any],
     ) -> Target:
         plan, keep = self._plan, not self._plan.enabled
         port, host_key, private_key = self._way_in(server)
@@ -163,7 +168,9 @@ class Node(pulumi.ComponentResource):
             parent=self,
             port=port,
             keep=keep,
+            confirmed=confirmed,
             gate=gate,
+            record=record,
         )
 
     def _way_in(
