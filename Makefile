@@ -4,6 +4,8 @@ ENGINE ?= lab
 STACK ?= lab
 export ENGINE
 export WGMESH_PULUMI = $(LAB) run
+# The command provider wants to see the SSH agent that is named, and fails where that is gone; no key of it is needed.
+unexport SSH_AUTH_SOCK
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab --stack $(STACK)

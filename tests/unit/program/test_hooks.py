@@ -1,9 +1,11 @@
+import time
 from typing import Any
 
 import pulumi
 import pytest
 
 from mesh.program.hooks import canary_answer, cloud_failed, command_failed, wants_reconnect
+from mesh.program.remedies import remedy
 
 RECONNECT = (
     'error: Process exited with status 75: running " exec python3 x apply":\nstaged\nRECONNECT 3f2a9c\n'
@@ -53,6 +55,20 @@ def test_a_node_that_never_settles_is_given_up() -> None:
 def test_a_lost_connection_is_tried_three_times(error: str) -> None:
     assert wants_reconnect(_args(error, error, error))
     assert not wants_reconnect(_args(error, error, error, error))
+
+
+def test_a_flood_is_looked_at_in_no_time() -> None:
+    flood = "exited with status 75\nRECONNECT a\n" * 15_000
+    began = time.process_time()
+    assert wants_reconnect(_args(f"Process exited with status 75: running x:\n{flood}"))
+    assert not wants_reconnect(_args(f"Process exited with status 75: running x:\n{flood}x"))
+    remedy(_args("EO" * 250_000 + flood))
+    assert time.process_time() - began < 10  # of CPU; a quadratic search took 20 for each
+
+
+def test_what_a_node_prints_is_no_lost_connection() -> None:
+    text = f'Process exited with status 65: running "x":\n{"-" * 3_000}\nEOF, connection lost\nREFUSED x'
+    assert not wants_reconnect(_args(text))
 
 
 def test_only_the_newest_error_decides() -> None:
@@ -142,6 +158,7 @@ _URN = f"{_PARENT}$command:remote:Command"
             f"`pulumi up --replace '{_PARENT}$hcloud:index/server:Server::db-1-server'`",
         ),
         ('Process exited with status 70: running "x":\nROLLED-BACK wg failed', "is as it was before"),
+        ("dial unix /tmp/ssh-x/agent.1: connect: no such file or directory", "`unset SSH_AUTH_SOCK`"),
     ],
 )
 def test_a_command_that_fails_for_good_names_its_node_and_the_remedy(
