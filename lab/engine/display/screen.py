@@ -213,3 +213,11 @@ class Screen:
             self._print()
             self._print("Outputs:")
             self._print_block(text)
+
+
+def _visible(text: str) -> str:
+    r"""Return text with characters that a terminal would obey as `\x1b`: hosts said it, and anybody may have.
+
+    Pulumi's display leaves them in.
+    """
+    return "".join(each if each.isprintable() or each in "\n\t" else ascii(each)[1:-1] for each in text)
