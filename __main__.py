@@ -12,7 +12,7 @@ from mesh.settings import SettingsError, parse_settings
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 try:
-    plan = plan_mesh(parse_settings(pulumi.Config().require_object("mesh")))
+    plan = plan_mesh(parse_settings(pulumi.Config().require_object("mesh"), stack=pulumi.get_stack()))
 except (SettingsError, PlanError) as error:
     raise pulumi.RunError(str(error)) from None
 

@@ -15,6 +15,7 @@ import pulumi_hcloud as hcloud
 from mesh.plan import NodePlan
 from mesh.program.gates import Gate
 from mesh.program.power import power_hooks
+from mesh.settings import merged
 
 __all__ = ["Cloud", "labels"]
 
@@ -172,5 +173,5 @@ def _firewall_rules(gate: Gate) -> list[hcloud.FirewallRuleArgs]:
         allow("icmp", "ICMP"),
         *(allow("tcp", "SSH", str(port)) for port in gate.ssh_ports),
         *(allow("udp", "WireGuard", str(port)) for port in gate.ports),
-        *(allow(port.protocol, "public", port.range_text) for port in gate.public),
+        *(allow(port.protocol, "public", port.range_text) for port in merged(gate.public)),
     ]

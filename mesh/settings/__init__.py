@@ -12,7 +12,9 @@ from mesh.settings.models import (
     Ssh,
 )
 from mesh.settings.parser import parse_settings
+from mesh.settings.ports import merged
 from mesh.settings.problems import Problem, SettingsError
+from mesh.settings.warnings import warnings_of
 
 __all__ = [
     "EVERY_NODE",
@@ -26,5 +28,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Ssh",
+    "merged",
     "parse_settings",
+    "warnings_of",
 ]

@@ -2,49 +2,20 @@
 
 import base64
 import binascii
-import fnmatch
 import math
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_network
 from typing import Final, Literal
 
-from mesh.settings.problems import refuse, show
+from mesh.settings.problems import nearest_of, refuse, show
+from mesh.settings.values import text
 
-__all__ = [
-    "NAME",
-    "address",
-    "authorized_key",
-    "host_name",
-    "integer",
-    "interface",
-    "items",
-    "mesh_network",
-    "mtu",
-    "one_of",
-    "source_network",
-    "text",
-    "word",
-]
+__all__ = ["authorized_key", "integer", "items", "mtu", "one_of", "port_number", "word"]
 
-# RFC 1123 host name in lower case; `<stack>-<name>` must stay a host name of 63 characters.
-NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
-_MESH_INTERFACE: Final = "wg0"
-
+_WORD: Final = r"[a-z0-9][a-z0-9._-]*"
+_PORT_HIGHEST: Final = 65535
 _MTU_LOWEST: Final = 1280  # IPv6's minimum link MTU, RFC 8200 section 5
 _MTU_HIGHEST: Final = 8920  # a 9000 byte jumbo frame less WireGuard's 80
-_PREFIX_LONGEST: Final = 29  # a network with room for at least two nodes and to grow
-# RFC 1918 and, for shared address space, RFC 6598: what never belongs to anyone else's server.
-_PRIVATE: Final = tuple(
-    IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
-)
-
-
-def text(value: object, what: str) -> str:
-    """Return `value` if it is text; `what` says what to give instead."""
-    if not isinstance(value, str):
-        raise refuse(f"{show(value)} is not text; give {what}, in quotes if need be")
-    return value
 
 
 def _whole(value: object) -> int | None:
@@ -58,7 +29,18 @@ def integer(value: object) -> int:
     """A whole number."""
     number = _whole(value)
     if number is None:
-        raise refuse(f"{show(value)} is not a whole number")
+        digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}", value)
+        helps = f"; write {value} without quotes" if digits else "; give a number"
+        raise refuse(f"{show(value)} is not a whole number{helps}")
+    return number
+
+
+def port_number(value: object) -> int:
+    """The number of a port."""
+    number = integer(value)
+    if not 1 <= number <= _PORT_HIGHEST:
+        side = "below 1" if number < 1 else f"above {_PORT_HIGHEST}"
+        raise refuse(f"{number} is {side}; ports go from 1 to {_PORT_HIGHEST}")
     return number
 
 
@@ -72,46 +54,6 @@ def mtu(value: object) -> int | Literal["auto"]:
     if not _MTU_LOWEST <= number <= _MTU_HIGHEST:
         raise refuse(f"{number} is out of range; {_MTU_LOWEST} to {_MTU_HIGHEST}, or auto")
     return number
-
-
-def address(value: object) -> IPv4Address:
-    """An address of the mesh."""
-    given = text(value, "an IPv4 address such as 10.10.0.1")
-    try:
-        return IPv4Address(given)
-    except ValueError:
-        raise refuse(f"{show(given)} is not an IPv4 address such as 10.10.0.1") from None
-
-
-def mesh_network(value: object) -> IPv4Network:
-    """The network all addresses of the mesh lie in."""
-    given = text(value, "an IPv4 network such as 10.10.0.0/24")
-    try:
-        network = IPv4Network(given, strict=False)
-    except ValueError:
-        raise refuse(f"{show(given)} is not an IPv4 network such as 10.10.0.0/24") from None
-    if "/" not in given:
-        raise refuse(f"{given} has no prefix length; write for example {given}/24")
-    if str(network) != given:
-        raise refuse(f"{given} names a host, not a network; write {network}")
-    if not any(network.subnet_of(private) for private in _PRIVATE):
-        allowed = ", ".join(str(private) for private in _PRIVATE)
-        raise refuse(f"{given} is public address space; take a network inside {allowed}")
-    if network.prefixlen > _PREFIX_LONGEST:
-        raise refuse(f"{given} has no room for a mesh; /{_PREFIX_LONGEST} is the smallest network")
-    return network
-
-
-def source_network(value: object) -> IPv4Network | IPv6Network:
-    """A network, or one address, that packets come from."""
-    given = text(value, "a network such as 203.0.113.0/24 or 2001:db8::/32")
-    try:
-        network = ip_network(given, strict=False)
-    except ValueError:
-        raise refuse(f"{show(given)} is not a network such as 203.0.113.0/24 or 2001:db8::/32") from None
-    if "/" in given and str(network.network_address) != str(ip_network(given.partition("/")[0])[0]):
-        raise refuse(f"{given} names a host, not a network; write {network}")
-    return network
 
 
 def authorized_key(value: object) -> str:
@@ -157,33 +99,13 @@ def word(example: str) -> Callable[[object], str]:
 
     def check(value: object) -> str:
         given = text(value, f"a name such as {example}")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", given):
-            raise refuse(f"{show(given)} is not a name such as {example}")
+        if not re.fullmatch(_WORD, given):
+            better = given.strip().lower()
+            helps = f"; write {better}" if re.fullmatch(_WORD, better) else ""
+            raise refuse(f"{show(given)} is not a name such as {example}{helps}")
         return given
 
     return check
-
-
-def host_name(value: object) -> str:
-    """The name of a node or of a group of nodes."""
-    given = text(value, "the name of a node or group")
-    if not NAME.fullmatch(given):
-        raise refuse(f"{show(given)} is not a name: lower-case letters, digits and inner hyphens, at most 48")
-    return given
-
-
-def interface(value: object) -> str:
-    """The name of a network interface, or the beginning of several with `*` after it."""
-    given = text(value, "an interface such as docker0 or br-*")
-    # 15 characters and neither slash nor space: Linux, dev_valid_name() in net/core/dev.c
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}|[A-Za-z0-9][A-Za-z0-9_.-]{0,13}\*", given):
-        raise refuse(f"{show(given)} is not an interface such as docker0 or br-*")
-    for own in (_MESH_INTERFACE, "lo"):
-        if fnmatch.fnmatchcase(own, given):
-            raise refuse(
-                f"{given} includes {own}, which has rules of its own; name the bridges of containers"
-            )
-    return given
 
 
 def one_of(*words: str) -> Callable[[object], str]:
@@ -191,7 +113,13 @@ def one_of(*words: str) -> Callable[[object], str]:
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in words:
-            raise refuse(f"{show(value)} is not one of {', '.join(words)}")
+            near = nearest_of(str(value).lower(), words)
+            helps = "" if near is None else f"; did you mean {near}?"
+            if isinstance(value, bool):
+                helps = (
+                    f"; YAML reads yes and on as true, no and off as false: write {words[0 if value else 1]}"
+                )
+            raise refuse(f"{show(value)} is not one of {', '.join(words)}{helps}")
         return value
 
     return check

@@ -7,8 +7,9 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from mesh.settings import fields
+from mesh.settings import addresses, fields, interfaces, names
 from mesh.settings.problems import refuse, show
+from mesh.settings.values import text
 
 __all__ = [
     "EVERY_NODE",
@@ -61,10 +62,14 @@ def port_range(value: object) -> PortRange:
     """`tcp/443`, `udp/53` or `tcp/8000-8100`."""
     if isinstance(value, PortRange):
         return value
-    given = fields.text(value, "a port such as tcp/443")
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
+        raise refuse(f"{show(int(value))} has no protocol; write tcp/{int(value)} or udp/{int(value)}")
+    given = text(value, "a port such as tcp/443")
     match = re.fullmatch(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?", given)
     if match is None:
-        raise refuse(f"{show(given)} is not a port such as tcp/443, udp/53 or tcp/8000-8100")
+        bare = re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?", given)
+        helps = f"; write tcp/{given} or udp/{given}" if bare else ""
+        raise refuse(f"{show(given)} is not a port such as tcp/443, udp/53 or tcp/8000-8100{helps}")
     first, last = int(match[2]), int(match[3] or match[2])
     if not 1 <= first <= last <= 65535:
         raise refuse(f"{given} is out of range; ports go from 1 to 65535, the lower one first")
@@ -85,9 +90,7 @@ def allowed(value: object) -> PortRange | Literal["icmp", "all"]:
         return "icmp"
     if value == "all":
         return "all"
-    given = (
-        value if isinstance(value, PortRange) else fields.text(value, "a port such as tcp/5432, icmp or all")
-    )
+    given = value if isinstance(value, PortRange) else text(value, "a port such as tcp/5432, icmp or all")
     try:
         return port_range(given)
     except PydanticCustomError:
@@ -101,16 +104,14 @@ def allowed(value: object) -> PortRange | Literal["icmp", "all"]:
 Location = Annotated[str, BeforeValidator(fields.word("fsn1"))]
 ServerType = Annotated[str, BeforeValidator(fields.word("cx23"))]
 Image = Annotated[str, BeforeValidator(fields.word("debian-12"))]
-Port = Annotated[int, BeforeValidator(fields.integer), Field(ge=1, le=65535)]
+Port = Annotated[int, BeforeValidator(fields.port_number)]
 Switch = Annotated[bool, Field(strict=True)]
 Interfaces = Annotated[
-    tuple[Annotated[str, BeforeValidator(fields.interface)], ...], BeforeValidator(fields.items)
+    tuple[Annotated[str, BeforeValidator(interfaces.interface)], ...], BeforeValidator(fields.items)
 ]
 Metadata = Annotated[Literal["root", "containers"], BeforeValidator(fields.one_of("root", "containers"))]
-Names = Annotated[
-    tuple[Annotated[str, BeforeValidator(fields.host_name)], ...], BeforeValidator(fields.items)
-]
-Name = Annotated[str, BeforeValidator(fields.host_name)]
+Names = Annotated[tuple[Annotated[str, BeforeValidator(names.host_name)], ...], BeforeValidator(fields.items)]
+Name = Annotated[str, BeforeValidator(names.host_name)]
 
 
 class Ssh(Model):
@@ -118,7 +119,7 @@ class Ssh(Model):
 
     port: Port = 22
     from_: Annotated[
-        tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(fields.source_network)], ...],
+        tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(addresses.source_network)], ...],
         BeforeValidator(fields.items),
         Field(alias="from", min_length=1),
     ] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
@@ -142,7 +143,7 @@ class Defaults(Model):
 class Node(Model):
     """One node. What `Defaults` has is already filled in."""
 
-    address: Annotated[IPv4Address, BeforeValidator(fields.address)]
+    address: Annotated[IPv4Address, BeforeValidator(addresses.address)]
     location: Location
     type: ServerType
     image: Image
@@ -186,7 +187,7 @@ class Rollout(Model):
 class Settings(Model):
     """A whole mesh, as its stack file describes it."""
 
-    cidr: Annotated[IPv4Network, BeforeValidator(fields.mesh_network)]
+    cidr: Annotated[IPv4Network, BeforeValidator(addresses.mesh_network)]
     port: Port = _DEFAULT_PORT
     mtu: Annotated[int | Literal["auto"], PlainValidator(fields.mtu)] = "auto"
     ssh: Ssh = Ssh()

@@ -7,22 +7,28 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mesh.settings.checks import CHECKS
+from mesh.settings.keys import unknown_key
 from mesh.settings.models import Defaults, Model, Settings
-from mesh.settings.problems import Problem, SettingsError, nearest, path_text, show
+from mesh.settings.names import check_names_in_the_cloud, refused_stack
+from mesh.settings.problems import Problem, SettingsError, path_text, show
 from mesh.settings.raw import Finding
 
 __all__ = ["parse_settings"]
 
 
-def parse_settings(raw: object, *, where: str = "mesh") -> Settings:
+def parse_settings(raw: object, *, where: str = "mesh", stack: str | None = None) -> Settings:
     """Check the value of `wireguard-mesh:mesh` and return it as settings.
 
-    `where` is what the paths in messages start with. Raises `SettingsError` with every problem.
+    `where` is what the paths in messages start with; `stack` is the stack's name, which the names in the
+    cloud begin with. Raises `SettingsError` with every problem.
     """
     if not isinstance(raw, Mapping):
         problem = Problem(path=where, message=f"{show(raw)} is not a mapping with cidr and nodes")
         raise SettingsError((problem,))
+    of_stack = None if stack is None else refused_stack(stack)
     findings: list[Finding] = []
+    if stack is not None and of_stack is None:
+        findings += check_names_in_the_cloud(raw, stack)
     settings: Settings | None = None
     try:
         settings = Settings.model_validate(_with_defaults(raw))
@@ -32,10 +38,11 @@ def parse_settings(raw: object, *, where: str = "mesh") -> Settings:
         findings += [_finding(each) for each in details if "[key]" not in each["loc"]]
     for check in CHECKS:
         findings += check(raw)
-    if findings or settings is None:
+    if findings or settings is None or of_stack is not None:
+        named = () if of_stack is None else (Problem(path="the stack's name", message=of_stack),)
         ordered = sorted(dict.fromkeys(findings), key=lambda finding: _place(raw, finding[0]))
         raise SettingsError(
-            tuple(Problem(path=path_text(where, path), message=message) for path, message in ordered)
+            named + tuple(Problem(path=path_text(where, path), message=message) for path, message in ordered)
         )
     return settings
 
@@ -84,14 +91,43 @@ def _place(raw: object, path: tuple[int | str, ...]) -> tuple[int, ...]:
     return tuple(place)
 
 
+_EXAMPLES: Final = {"cidr": "10.10.0.0/24", "address": "10.10.0.1", "nodes": "{web-1: {address: 10.10.0.1}}"}
+
+
+def _missing(details: ErrorDetails) -> str:
+    key = details["loc"][-1]
+    return "is missing and required" + (f", such as `{key}: {_EXAMPLES[key]}`" if key in _EXAMPLES else "")
+
+
+def _no_mapping(details: ErrorDetails) -> str:
+    path, value = details["loc"], details["input"]
+    said = f"{show(value)} is not a mapping of keys and values"
+    if len(path) == 2 and path[0] == "nodes":
+        given = value if isinstance(value, str) and value else "10.10.0.1"
+        return f"{said}; write {path[1]}: {{address: {given}}}"
+    return f"{said}; leave it out for the defaults" if value is None else said
+
+
+def _no_nodes(details: ErrorDetails) -> str:
+    said = f"{show(details['input'])} is not a mapping of node names"
+    return f"{said}; write nodes: {_EXAMPLES['nodes']}"
+
+
+def _no_switch(details: ErrorDetails) -> str:
+    value = details["input"]
+    meant = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
+    better = meant.get(value.strip().lower()) if isinstance(value, str) else None
+    return f"{show(value)} is neither true nor false" + (
+        f"; write {better}, without quotes" if better is not None else ""
+    )
+
+
 _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
-    "missing": lambda _: "is missing and required",
+    "missing": _missing,
     "mesh": lambda details: str(details["ctx"]["text"]),
-    "greater_than_equal": lambda details: f"{show(details['input'])} is below {details['ctx']['ge']}",
-    "less_than_equal": lambda details: f"{show(details['input'])} is above {details['ctx']['le']}",
-    "model_type": lambda details: f"{show(details['input'])} is not a mapping of keys and values",
-    "dict_type": lambda details: f"{show(details['input'])} is not a mapping of node names",
-    "bool_type": lambda details: f"{show(details['input'])} is neither true nor false",
+    "model_type": _no_mapping,
+    "dict_type": _no_nodes,
+    "bool_type": _no_switch,
     "too_short": lambda details: (
         "is empty; list at least one entry"
         + (", or leave it out for the default" if details["loc"][0] == "ssh" else "")
@@ -102,7 +138,7 @@ _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
 def _finding(details: ErrorDetails) -> Finding:
     path = details["loc"]
     if details["type"] == "extra_forbidden":
-        return path, f"is not a known key; {nearest(path[-1], _known_keys(path[:-1]))}"
+        return path, unknown_key(path[-1], _known_keys(path[:-1]))
     describe = _MESSAGES.get(details["type"])
     return path, describe(details) if describe else f"{show(details['input'])}: {details['msg']}"
 

@@ -2,18 +2,19 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Problem", "SettingsError", "nearest", "path_text", "refuse", "show"]
+__all__ = ["Problem", "SettingsError", "nearest", "nearest_of", "path_text", "refuse", "show"]
 
 _SHOWN: Final = 60  # characters of a refused value that an error shows
 # base64 of 32 bytes: every WireGuard key, private ones too
 _KEY: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{42}[AEIMQUYcgkosw480]=")
 _WORDS: Final = {"None": "null", "True": "true", "False": "false"}  # as the stack file spells them
+_ALIKE: Final = 0.7  # 1 is the same word
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -63,7 +64,26 @@ def path_text(where: str, parts: Iterable[int | str]) -> str:
 def nearest(word: object, known: Iterable[str]) -> str:
     """Return what to say about an unknown word: the nearest known one, or all of them."""
     words = list(known)
-    near = difflib.get_close_matches(str(word), words, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {near[0]}?"
+    near = nearest_of(str(word), words)
+    if near is not None:
+        return f"did you mean {near}?"
+    if len(words) == 1:
+        return f"the only one is {words[0]}"
     return f"known are {', '.join(words)}" if words else "none is known"
+
+
+def nearest_of(word: str, known: Collection[str]) -> str | None:
+    """Return the known word that is near enough to be meant; None when none is."""
+    # Ordinary slips of the hand: two letters swapped, one too many or too few. What is less alike misleads.
+    for reduce in (str.lower, _letters):
+        words = {reduce(each): each for each in known}
+        given = reduce(word)
+        swapped = [each for each in words if sorted(each) == sorted(given)]
+        near = swapped or difflib.get_close_matches(given, words, n=1, cutoff=_ALIKE)
+        if near:
+            return words[near[0]]
+    return None
+
+
+def _letters(word: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", word.lower()) or word

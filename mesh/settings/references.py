@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mesh.settings import fields
 from mesh.settings.models import EVERY_NODE, PortRange, allowed
+from mesh.settings.names import host_name
 from mesh.settings.problems import nearest, show
 from mesh.settings.raw import Finding, listed, nodes, read
 
@@ -34,7 +34,7 @@ def _members(raw: Mapping[Any, Any]) -> dict[str, frozenset[str]]:
     groups: dict[str, set[str]] = {}
     for name, node in everyone.items():
         for group in listed(node, "groups"):
-            if read(fields.host_name, group) is not None:
+            if read(host_name, group) is not None:
                 groups.setdefault(group, set()).add(name)
     single = {name: frozenset([name]) for name in everyone}
     return {
@@ -68,7 +68,7 @@ def _unknown(rule: object, path: tuple[int | str, ...], members: Mapping[str, An
     for key in ("from", "to"):
         names = listed(rule, key)
         for index, name in enumerate(names):
-            if read(fields.host_name, name) is None:
+            if read(host_name, name) is None:
                 continue
             if name not in members:
                 message = f"{name} is neither a group nor a node; {nearest(name, members)}"
@@ -99,7 +99,7 @@ def check_policy_tests(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     for index, test in enumerate(listed(raw, "policyTests")):
         if not isinstance(test, Mapping):
             continue
-        ends = {key: read(fields.host_name, test.get(key)) for key in ("from", "to")}
+        ends = {key: read(host_name, test.get(key)) for key in ("from", "to")}
         for key, name in ends.items():
             if name is not None and name not in members:
                 message = f"{name} is neither a group nor a node; {nearest(name, members)}"
@@ -113,7 +113,7 @@ def check_policy_tests(raw: Mapping[Any, Any]) -> Iterator[Finding]:
 def check_rollout(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """The canary is a node, and one that takes part."""
     rollout = raw.get("rollout")
-    name = read(fields.host_name, rollout.get("canary") if isinstance(rollout, Mapping) else None)
+    name = read(host_name, rollout.get("canary") if isinstance(rollout, Mapping) else None)
     everyone = nodes(raw)
     if name is None:
         return

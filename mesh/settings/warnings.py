@@ -1,0 +1,39 @@
+"""What a stack file may say and rarely means: told, and not refused."""
+
+from collections.abc import Iterator
+
+from mesh.settings.addresses import KNOWN_NETWORKS
+from mesh.settings.models import Settings
+from mesh.settings.problems import Problem
+
+__all__ = ["warnings_of"]
+
+
+def warnings_of(settings: Settings, *, where: str = "mesh") -> tuple[Problem, ...]:
+    """Return what the author of a stack file should know, each with its path."""
+    found = (*_sources(settings), *_network(settings))
+    return tuple(Problem(path=f"{where}.{path}", message=message) for path, message in found)
+
+
+def _sources(settings: Settings) -> Iterator[tuple[str, str]]:
+    sources = settings.ssh.from_
+    outside = [
+        one for one in sources if one.version != settings.cidr.version or not one.overlaps(settings.cidr)
+    ]
+    if len(outside) == 1 and outside[0].num_addresses == 1:
+        address = outside[0].network_address
+        message = (
+            f"{address} alone may log in: once your address is another one, nobody can, and no run gets "
+            f"through; add a second one, or the network it is from"
+        )
+        yield "ssh.from", message
+
+
+def _network(settings: Settings) -> Iterator[tuple[str, str]]:
+    for known in KNOWN_NETWORKS:
+        if settings.cidr.overlaps(known.network):
+            message = (
+                f"{settings.cidr} overlaps {known.network}, which {known.owner}: where that runs on a node, "
+                f"the two get into each other's way; a network such as 10.10.0.0/24 avoids it"
+            )
+            yield "cidr", message
