@@ -2,27 +2,36 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from lab.rehearsal import ENGINES, Rehearsal, RehearsalError
+from lab.stacks import StackNameError, named_stack
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+
+
+_DEFAULT: Final = "lab"
 
 
 @app.callback()
 def options(
     context: typer.Context,
     *,
-    stack: Annotated[str, typer.Option(help="The stack: stacks/Pulumi.<stack>.yaml.")] = "lab",
+    stack: Annotated[
+        str | None,
+        typer.Option(
+            envvar="PULUMI_STACK", help=f"The stack: stacks/Pulumi.<stack>.yaml; {_DEFAULT!r} without."
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option(envvar="ENGINE", help=f"One of {', '.join(ENGINES)}.")] = "lab",
     project: Annotated[Path, typer.Option(help="The folder with Pulumi.yaml.")] = Path(),
 ) -> None:
     """Take what holds for every command."""
     if engine not in ENGINES:
         raise RehearsalError(f"ENGINE is {engine!r}; it may be {' or '.join(ENGINES)}")
-    context.obj = Rehearsal(project=project.resolve(), stack=stack, engine=engine)
+    context.obj = Rehearsal(project=project.resolve(), stack=stack or _DEFAULT, engine=engine)
 
 
 @app.command()
@@ -37,17 +46,30 @@ def down(context: typer.Context) -> None:
     raise typer.Exit(context.obj.down())
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
+)
 def run(context: typer.Context) -> None:
     """Run the engine: `python -m lab run up --yes`, `python -m lab run preview --diff`..."""
-    raise typer.Exit(context.obj.run(context.args))
+    rehearsal: Rehearsal = context.obj
+    named, words = named_stack(context.args)
+    if named is not None:
+        rehearsal = rehearsal.about(named, given=_given(context))
+    raise typer.Exit(rehearsal.run(words))
+
+
+def _given(context: typer.Context) -> bool:
+    """Whether `--stack` was given to this very command, before `run`."""
+    above = context.parent
+    source = None if above is None else above.get_parameter_source("stack")
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def main() -> None:
     """Run the command line; a rehearsal that cannot go on is one line on stderr, exit code 1."""
     try:
         app()
-    except RehearsalError as error:
+    except (RehearsalError, StackNameError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
 

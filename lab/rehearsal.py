@@ -10,16 +10,23 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import yaml
+
+from lab.stacks import asks_for_help, named_stack, needs_no_stack, plain_name, stack_files
 
 __all__ = ["ENGINES", "Rehearsal", "RehearsalError"]
 
 ENGINES = ("lab", "pulumi")
 _PASSPHRASE = "rehearsal"  # noqa: S105 - what it protects lives and dies with the lab
+
+
+# What makes a stack that has a file and is not in the backend yet; to look at one makes none.
+_MAKING: Final = frozenset(("up", "preview"))
 
 
 class RehearsalError(Exception):
@@ -41,11 +48,14 @@ class Rehearsal:
 
     def endpoint(self) -> tuple[int, str]:
         """Return the port and the token of the stack's cloud. Raises `RehearsalError`."""
-        project = yaml.safe_load((self.project / "Pulumi.yaml").read_text())
-        path = self.project / project.get("stackConfigDir", ".") / f"Pulumi.{self.stack}.yaml"
-        if not path.exists():
-            raise RehearsalError(f"{path}: there is no such stack file")
-        config = yaml.safe_load(path.read_text()).get("config") or {}
+        path = self._stack_file()
+        try:
+            document = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise RehearsalError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        config = document.get("config") if isinstance(document, dict) else None
+        if not isinstance(config, dict):
+            raise RehearsalError(f"{path} has no `config:` with the stack's settings; see docs/stack-file.md")
         url, token = config.get("hcloud:endpoint"), config.get("hcloud:token")
         if not isinstance(url, str) or urlsplit(url).hostname not in {"127.0.0.1", "localhost"}:
             raise RehearsalError(
@@ -79,18 +89,22 @@ class Rehearsal:
         """Destroy the stack through its engine, then stop everything; returns an exit code.
 
         What is left in the cloud then, made by a run that was killed, goes with the cloud, and is told.
-        What cannot be destroyed in order is still stopped: no host outlives this call.
+        What cannot be destroyed in order is still stopped: no host outlives this call. While another stack
+        has something in this cloud, cloud and hosts go on.
         """
+        self._refuse_the_other_engine()
+        others = [name for name in self._stacks() if name != self.stack and self._has_resources(name)]
         code = 0
-        if self._owner() is not None:
-            try:
+        try:
+            if self._has_resources(self.stack):
                 self.start()
                 code = self._destroy()
-            finally:
+        finally:
+            if not others:
                 self.stop()
-        else:
-            self.stop()
-        if code == 0:
+        if others:
+            _say_who_stays(self.stack, others, destroyed=code == 0)
+        elif code == 0:
             _run_as_root([sys.executable, "-m", "lab.cloud", "forget", "--state", str(self.state / "cloud")])
             (self.state / "owner").unlink(missing_ok=True)
         else:
@@ -111,21 +125,79 @@ class Rehearsal:
         return code
 
     def run(self, words: Sequence[str]) -> int:
-        """Run the engine with Pulumi's `words` on the stack; returns its exit code.
+        """Run the engine with Pulumi's `words`, which name no stack, on this one; returns its exit code.
 
         `stack import` is how the other engine takes the state over; anything else it is refused.
         """
+        command = [sys.executable, "-m", "lab.engine"] if self.engine == "lab" else [_pulumi()]
+        if needs_no_stack(words) or asks_for_help(words):
+            return _run_to_its_end([*command, *words], self.project, self.environment())
+        by_name = named_stack(words)[0]
+        if by_name is None:
+            self._stack_file()
         importing = [*words[:2]] == ["stack", "import"]
         if not importing:
             self._own_state()
-        command = [sys.executable, "-m", "lab.engine"] if self.engine == "lab" else [_pulumi()]
         environment = self.environment()
-        self._select(command, environment)
+        if by_name is None and (importing or words[0] in _MAKING):
+            self._select(command, environment)
         self._release_lock_of_the_dead(command, environment)
-        code = _run_to_its_end([*command, *words, "--stack", self.stack], self.project, environment)
+        about = [] if by_name is not None else ["--stack", self.stack]
+        code = _run_to_its_end([*command, *words, *about], self.project, environment)
         if importing and code == 0:
             self._take_over_state()
         return code
+
+    def about(self, named: str, *, given: bool) -> "Rehearsal":
+        """Return the same rehearsal for the stack that the engine's words name. Raises `RehearsalError`.
+
+        With `given`, this one's stack was named too, and must be the same.
+        """
+        stack = plain_name(named, self._project_name())
+        if given and stack != self.stack:
+            raise RehearsalError(
+                f"two stacks are named, {self.stack} and {stack}: name one. A command line such as `make "
+                f"STACK={self.stack}`, or one given by --pulumi, has a --stack of its own"
+            )
+        return replace(self, stack=stack)
+
+    def _project_name(self) -> str:
+        return str(self._project()["name"])
+
+    def _project(self) -> dict[str, Any]:
+        document = yaml.safe_load((self.project / "Pulumi.yaml").read_text())
+        if not isinstance(document, dict):
+            raise RehearsalError(f"{self.project / 'Pulumi.yaml'}: not a mapping")
+        return document
+
+    def _stack_file(self) -> Path:
+        """Return the stack's file. Raises `RehearsalError`, naming those there are, when there is none."""
+        project = self._project()
+        plain_name(self.stack, str(project["name"]))
+        folder = self.project / str(project.get("stackConfigDir", "."))
+        path = folder / f"Pulumi.{self.stack}.yaml"
+        if not path.exists():
+            known = ", ".join(stack_files(folder)) or "none"
+            raise RehearsalError(f"{path}: there is no such stack file; there are {known}")
+        return path
+
+    def _state_file(self, stack: str) -> Path:
+        """Where either engine keeps a stack's state."""
+        return self.state / self.engine / ".pulumi" / "stacks" / self._project_name() / f"{stack}.json"
+
+    def _stacks(self) -> list[str]:
+        return sorted(path.stem for path in self._state_file("any").parent.glob("*.json"))
+
+    def _has_resources(self, stack: str) -> bool:
+        """Whether a stack's state has anything beside the stack itself and providers."""
+        path = self._state_file(stack)
+        if not path.exists():
+            return False
+        latest = (json.loads(path.read_text()).get("checkpoint") or {}).get("latest") or {}
+        kept = [each["type"] for each in latest.get("resources") or ()]
+        return bool(latest.get("pending_operations")) or any(
+            kind != "pulumi:pulumi:Stack" and not kind.startswith("pulumi:providers:") for kind in kept
+        )
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment either engine runs in: own backend, own home, a known passphrase."""
@@ -144,8 +216,7 @@ class Rehearsal:
 
     def _select(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Create the stack in the backend when it is not there yet."""
-        made = self.state / self.engine / f".{self.stack}-created"
-        if made.exists():
+        if self._state_file(self.stack).exists():
             return
         result = subprocess.run(
             [*command, "stack", "init", self.stack],
@@ -153,7 +224,6 @@ class Rehearsal:
         )  # fmt: skip
         if result.returncode != 0 and "already exists" not in result.stderr:
             raise RehearsalError(f"could not create the stack {self.stack}: {result.stderr.strip()}")
-        made.touch()
 
     def _release_lock_of_the_dead(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Do what Pulumi leaves to people: release the stack's lock when the run that held it was killed.
@@ -172,6 +242,10 @@ class Rehearsal:
     def _own_state(self) -> None:
         """Remember which engine keeps this lab's state, and refuse the other one."""
         self.state.mkdir(exist_ok=True)
+        self._refuse_the_other_engine()
+        (self.state / "owner").write_text(f"{self.engine}\n")
+
+    def _refuse_the_other_engine(self) -> None:
         owner = self._owner()
         if owner not in {None, self.engine}:
             raise RehearsalError(
@@ -180,7 +254,6 @@ class Rehearsal:
                 f"`ENGINE={owner} .venv/bin/python -m lab run stack export --file state.json`, then "
                 f"`ENGINE={self.engine} .venv/bin/python -m lab run stack import --file state.json`"
             )
-        (self.state / "owner").write_text(f"{self.engine}\n")
 
     def _take_over_state(self) -> None:
         """From now on the state is this engine's; what the other one kept would only grow stale."""
@@ -194,6 +267,15 @@ class Rehearsal:
     def _owner(self) -> str | None:
         marker = self.state / "owner"
         return marker.read_text().strip() if marker.exists() else None
+
+
+def _say_who_stays(stack: str, others: Sequence[str], *, destroyed: bool) -> None:
+    also = " and ".join(f"`make down STACK={name}`" for name in others)
+    stays = f"cloud and hosts go on, as this lab also has the stack {' and '.join(others)}: {also} ends that"
+    if destroyed:
+        print(f"the stack {stack} is gone; {stays}")
+    else:
+        print(f"error: the stack {stack} was not destroyed in order (see above); {stays}", file=sys.stderr)
 
 
 def _run_to_its_end(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:

@@ -1,11 +1,17 @@
 """Asking the engine: Pulumi's command line, or whatever takes its words."""
 
 import json
+import re
 import shlex
 import subprocess
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 __all__ = ["CliError", "ask"]
+
+
+# What a stack's name may be made of, with its organization and project before it or not.
+_NAME: Final = re.compile(r"[A-Za-z0-9_./-]{1,300}")
 
 
 class CliError(Exception):
@@ -18,6 +24,12 @@ def ask(pulumi: str, stack: str | None, *words: str, what: str) -> Any:
     `pulumi` is the engine's command line as a shell would read it, `stack` the stack's name; None for the
     one that is selected; `what` is what an error says is missing. Raises `CliError`.
     """
+    if stack is not None:
+        _refuse_another(pulumi, stack)
+    return json.loads(_run(pulumi, stack, *words, what=what))
+
+
+def _run(pulumi: str, stack: str | None, *words: str, what: str) -> str:
     command = [*shlex.split(pulumi), *words]
     if stack is not None:
         command += ["--stack", stack]
@@ -27,4 +39,15 @@ def ask(pulumi: str, stack: str | None, *words: str, what: str) -> Any:
         raise CliError(f"`{command[0]}` is not on PATH; name the engine with --pulumi") from None
     if result.returncode != 0:
         raise CliError(f"the engine did not give the stack's {what}; its message is above")
-    return json.loads(result.stdout)
+    return result.stdout
+
+
+@cache
+def _refuse_another(pulumi: str, stack: str) -> None:
+    """See to it that the engine speaks of the stack that was named: of two, it may take the last."""
+    found = _run(pulumi, stack, "stack", "--show-name", what="name").strip()
+    if _NAME.fullmatch(found) and found.rpartition("/")[2] != stack.rpartition("/")[2]:
+        raise CliError(
+            f"--stack {stack} was given, and `{pulumi}` speaks of the stack {found}: it adds a --stack of "
+            f"its own; leave that out there, or name the same one"
+        )

@@ -14,6 +14,7 @@ from lab.engine.state.backend import Backend
 from lab.engine.state.checkpoint import Checkpoint
 from lab.engine.state.model import STACK_TYPE, Snapshot, StateError
 from lab.engine.state.secrets import Crypter
+from lab.stacks import StackNameError, plain_name
 
 __all__ = ["CommandError", "Session", "Stack"]
 
@@ -60,8 +61,10 @@ class Session:
             name = self._selected_file.read_text().strip()
         if not name:
             raise CommandError("no stack selected; name one with --stack, or `stack select` it")
-        # a full name is organization/project/stack
-        return name.rpartition("/")[2]
+        try:
+            return plain_name(name, self.project.name)
+        except StackNameError as error:
+            raise CommandError(str(error)) from None
 
     def stack_outputs(self, name: str) -> Mapping[str, Any]:
         """Return the outputs of a stack of this backend by its name, as the state has them now.

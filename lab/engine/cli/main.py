@@ -10,6 +10,7 @@ import typer
 
 from lab.engine.cli import config, stack, state
 from lab.engine.cli.context import CommandError, Session
+from lab.stacks import StackNameError, named_stack
 
 app = typer.Typer(
     add_completion=False,
@@ -195,7 +196,11 @@ def main() -> None:
 
     code = 0
     try:
+        named_stack(sys.argv[1:])
         app()
+    except StackNameError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 1
     except CommandError as error:
         if str(error):
             print(f"error: {error}", file=sys.stderr)

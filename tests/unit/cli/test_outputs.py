@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,17 @@ def test_an_unknown_node_is_answered_with_those_there_are(tmp_path: Path) -> Non
     mesh = read_outputs(engine(tmp_path, OUTPUTS), None)
     with pytest.raises(CliError, match="'web-9' is no node of this stack; it has web-1, db-1"):
         mesh.node("web-9")
+
+
+def test_an_engine_that_speaks_of_another_stack_is_refused(tmp_path: Path) -> None:
+    script = tmp_path / "wrapper.py"
+    script.write_text(
+        "import sys\n"
+        "words = [*sys.argv[1:], '--stack', 'lab']\n"
+        "print(words[-1] if '--show-name' in words else '{}')\n"
+    )
+    wrapper = f"{sys.executable} {script}"
+    with pytest.raises(CliError, match=r"--stack nope was given, and .* speaks of the stack lab"):
+        read_outputs(wrapper, "nope")
+    with pytest.raises(CliError, match="no mesh yet"):
+        read_outputs(wrapper, "organization/wireguard-mesh/lab")
