@@ -10,7 +10,8 @@ from rich.console import Console
 from mesh.cli import check, results, status
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import read_outputs
-from mesh.cli.reach import measure, over, over_ssh, table
+from mesh.cli.reach import as_json as reach_as_json
+from mesh.cli.reach import lost_in_words, measure, over, over_ssh, table
 from mesh.cli.shell import ssh
 from mesh.cli.state import read_state
 
@@ -29,19 +30,26 @@ def reach_command(
         str | None, typer.Option(help="Instead of SSH: a command line with {node} or {public_ip} in it.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often to try the pairs that fail.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Ping every node from every node through the tunnel; exit code 0 only if all answer."""
     mesh = read_outputs(pulumi, stack)
     run = over_ssh(mesh, read_state(pulumi, stack, mesh.nodes)) if via is None else over(via)
-    reach = asyncio.run(measure(mesh, run, rounds=rounds))
-    Console(width=max(80, 12 * (len(mesh.nodes) + 1))).print(table(mesh, reach))
-    for node, problem in reach.problems.items():
-        print(f"{node}: {problem}")
+    with Console(stderr=True).status("asking the engine for the nodes") as progress:
+        reach = asyncio.run(measure(mesh, run, rounds=rounds, say=progress.update))
+    if as_json:
+        print(reach_as_json(reach))
+    else:
+        console = _console()
+        console.print(table(mesh, reach, width=console.width))
+        for node, problem in reach.problems.items():
+            print(f"{node}: {problem}")
     if reach.lost:
-        raise CliError(f"no answer: {', '.join(f'{a} -> {b}' for a, b in reach.lost)}")
+        raise CliError(lost_in_words(reach))
     if reach.problems:
         raise CliError(f"left out: {', '.join(reach.problems)}")
-    print(f"all {len(reach.pairs)} pairs reach each other")
+    if not as_json:
+        print(f"all {len(reach.pairs)} pairs reach each other")
 
 
 @app.command("ssh", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -18,6 +18,7 @@ from mesh.cli.engine import CliError
 from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.reports import ReportError, parse_report
 from mesh.cli.state import StackState
+from mesh.cli.trouble import in_words
 from mesh.said import REPORT_BYTES, TEXT_BYTES, last_line, shown
 
 __all__ = ["AgentClient", "NodeClient", "NodeError", "Ran", "read_at_most"]
@@ -143,7 +144,7 @@ class NodeClient:
         except ConnectionRefusedError:
             raise
         except (OSError, asyncssh.Error) as error:
-            raise NodeError(f"{node.public_ip}: {error}") from None
+            raise NodeError(in_words(error, node.public_ip, node.ssh_port)) from None
         text = out.decode(errors="replace")
         return Ran(code, _after(marker, text), err.decode(errors="replace"))
 

@@ -8,15 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from rich.table import Table
-
 from mesh.cli.engine import CliError
 from mesh.cli.nodes import NodeClient, NodeError, read_at_most
 from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
+from mesh.cli.reach_table import as_json, lost_in_words, table
 from mesh.cli.state import StackState
 from mesh.said import TEXT_BYTES, last_line, shown
 
-__all__ = ["Reach", "Runner", "measure", "over", "over_ssh", "table"]
+__all__ = ["Reach", "Runner", "as_json", "lost_in_words", "measure", "over", "over_ssh", "table"]
 
 Runner = Callable[[NodeOutputs, str], Awaitable[str]]
 """Runs a shell command on a node and returns what it printed. Raises `NodeError`."""
@@ -59,13 +58,23 @@ class Reach:
         return [pair for pair, time in self.pairs.items() if time is None]
 
 
-async def measure(mesh: MeshOutputs, run: Runner, *, rounds: int) -> Reach:
-    """Ping every ordered pair of enabled nodes, those that failed again, at most `rounds` times."""
+def _say_nothing(_words: str) -> None:
+    """Where nobody watches."""
+
+
+async def measure(
+    mesh: MeshOutputs, run: Runner, *, rounds: int, say: Callable[[str], object] = _say_nothing
+) -> Reach:
+    """Ping every ordered pair of enabled nodes, those that failed again, at most `rounds` times.
+
+    `say` is told how far it has come.
+    """
     names = [name for name, node in mesh.nodes.items() if node.enabled]
     reach = Reach(pairs={(a, b): None for a in names for b in names if a != b}, problems={})
-    for _ in range(rounds):
+    for number in range(1, rounds + 1):
         if not reach.lost:
             break
+        say(f"round {number} of at most {rounds}: {len(reach.lost)} of {len(reach.pairs)} pairs to ping")
         reach = await _again(reach, mesh, run)
     return replace(reach, problems={**reach.problems, **dict.fromkeys(mesh.missing, NOT_MADE)})
 
@@ -145,24 +154,3 @@ def over(via: str) -> Runner:
         return printed.decode(errors="replace")
 
     return run
-
-
-def table(mesh: MeshOutputs, reach: Reach) -> Table:
-    """Return the answers as a table: a row per source, a column per destination, milliseconds."""
-    grid = Table(title="who reaches whom (ms through the tunnel)")
-    grid.add_column("from \\ to")
-    enabled = {name: node for name, node in mesh.nodes.items() if node.enabled}
-    for node in enabled.values():
-        grid.add_column(f"{node.name}\n{node.address}", justify="right")
-    for source in enabled:
-        cells = []
-        for destination in enabled:
-            time = reach.pairs.get((source, destination))
-            if source == destination:
-                cells.append("·")
-            elif time is None:
-                cells.append("[red]lost[/red]")
-            else:
-                cells.append(f"[green]{time:.1f}[/green]")
-        grid.add_row(source, *cells)
-    return grid

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from mesh.cli.nodes import NodeError
 from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
+from mesh.cli.trouble import DOWN
 
 __all__ = ["NodeResult", "as_json", "ask_all", "bad", "print_remarks"]
 
@@ -58,12 +59,14 @@ def bad(found: Iterable[NodeResult]) -> list[str]:
     return [result.node for result in found if not result.good]
 
 
-def print_remarks(found: Iterable[NodeResult]) -> None:
+def print_remarks(found: Sequence[NodeResult]) -> None:
     """Print a line for each node that has a problem or is not enabled: a table would cut it."""
     for result in found:
         note = result.problem if result.enabled else "not enabled"
         if note:
             print(f"{result.node}: {note}")
+    if any("does not answer" in (result.problem or "") for result in found):
+        print(DOWN)
 
 
 def as_json(found: Sequence[NodeResult]) -> str:

@@ -1,9 +1,11 @@
 """Where every node stands: its generation, its agent, and what it hears from its peers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -33,10 +35,17 @@ async def read_status(mesh: MeshOutputs, state: StackState) -> list[NodeStatus]:
 
 
 def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
-    """Return a row for each node and peer: age of the latest handshake, bytes in and out."""
+    """Return a row for each node and peer: age of the latest handshake, bytes in and out.
+
+    Of many nodes a row for each node: how many peers it hears, and whom it has not heard for longest.
+    """
+    if len(found) > _MANY:
+        return _summary(mesh, found)
     grid = Table(title="nodes and what they hear from their peers")
     for name in ("node", "state", "generation", "agent", "peer", "handshake", "received", "sent"):
-        grid.add_column(name, overflow="fold", justify="right" if name in _NUMBERS else "left")
+        grid.add_column(
+            name, overflow="fold", justify="right" if name in _NUMBERS else "left", min_width=len(name)
+        )
     names = {node.public_key: node.name for node in mesh.nodes.values()}
     for status in found:
         if status.report is not None:
@@ -44,6 +53,35 @@ def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
         else:
             grid.add_row(status.node, "[red]no report[/red]" if status.problem else "[dim]not enabled[/dim]")
     return grid
+
+
+def _summary(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
+    grid = Table(title="nodes and what they hear from their peers")
+    for name in ("node", "state", "generation", "hears", "longest ago"):
+        grid.add_column(name, overflow="fold", min_width=len(name))
+    names = {node.public_key: node.name for node in mesh.nodes.values()}
+    for status in found:
+        report = status.report
+        if report is None:
+            grid.add_row(status.node, "[red]no report[/red]" if status.problem else "[dim]not enabled[/dim]")
+            continue
+        ages = {names.get(key, key): peer["handshake_age"] for key, peer in report["peers"].items()}
+        heard = sum(1 for age in ages.values() if age is not None and age <= _OLD_SECONDS)
+        last = max(ages, key=lambda name: math.inf if ages[name] is None else ages[name], default=None)
+        count = f"{heard}/{len(ages)}"
+        grid.add_row(
+            status.node,
+            _state(report),
+            (report["current"] or "none")[:12],
+            count if heard == len(ages) else f"[red]{count}[/red]",
+            "" if last is None else f"{escape(last)} {_age(ages[last])}",
+        )
+    return grid
+
+
+def _state(report: Mapping[str, Any]) -> str:
+    differs = len(report["differences"])
+    return f"[red]{differs} differences[/red]" if differs else escape(str(report["state"]))
 
 
 def _add_report(grid: Table, names: Mapping[str, str], node: str, report: Mapping[str, Any]) -> None:
@@ -62,10 +100,22 @@ def _add_report(grid: Table, names: Mapping[str, str], node: str, report: Mappin
 _KEY = 44
 _NUMBERS = {"handshake", "received", "sent"}
 _KIB = 1024
+# REJECT_AFTER_TIME (WireGuard whitepaper 6.1) and a keepalive: peers that hear each other are never older.
+_OLD_SECONDS = 180 + 25
+_MANY = 8  # nodes of which every pair is still read at a glance
 
 
 def _age(seconds: int | None) -> str:
-    return "[red]never[/red]" if seconds is None else f"{seconds} s ago"
+    """How long ago a handshake was; red when the session it made is over."""
+    if seconds is None:
+        return "[red]never[/red]"
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            words = f"{seconds // size} {unit} ago"
+            break
+    else:
+        words = f"{seconds} s ago"
+    return f"[red]{words}[/red]" if seconds > _OLD_SECONDS else words
 
 
 def _bytes(count: float) -> str:
