@@ -5,18 +5,24 @@ import signal
 import pulumi
 
 from mesh.plan import PlanError, plan_mesh
-from mesh.program import Mesh, read_previous
-from mesh.settings import SettingsError, parse_settings
+from mesh.program import Mesh, look_ahead, read_previous, stack_settings
+from mesh.settings import SettingsError, parse_settings, warnings_of
 
 # After a failure the engine ends the program with SIGINT, of which Python would print a traceback.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 try:
-    plan = plan_mesh(parse_settings(pulumi.Config().require_object("mesh"), stack=pulumi.get_stack()))
+    raw = stack_settings()
+    settings = parse_settings(raw, stack=pulumi.get_stack())
+    plan = plan_mesh(settings)
+    previous = read_previous()
+    told = look_ahead(plan, raw, previous)
 except (SettingsError, PlanError) as error:
     raise pulumi.RunError(str(error)) from None
+for warning in warnings_of(settings):
+    pulumi.log.warn(str(warning))
 
-mesh = Mesh("mesh", plan, previous=read_previous())
+mesh = Mesh("mesh", plan, previous=previous, told=told)
 
 pulumi.export("nodes", mesh.nodes)
 pulumi.export("ssh_private_key", mesh.ssh_private_key)

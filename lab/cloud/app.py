@@ -88,7 +88,7 @@ class _Answer(JSONResponse):
 def application(cloud: Cloud, token: str, access_log: Path, requests: int) -> Starlette:
     """Return the API under /v1, for whoever has the token, so many requests at once."""
     routes = [route for resource in _RESOURCES for route in _resource_routes(cloud, resource)]
-    routes += [route for entry in _CATALOG for route in _catalog_routes(*entry)]
+    routes += [route for entry in _CATALOG for route in _catalog_routes(cloud, *entry)]
     routes += [
         Route("/actions", _actions_list(cloud, None)),
         Route("/actions/{id:int}", _action_get(cloud, None)),
@@ -245,14 +245,17 @@ def _action_get(cloud: Cloud, resource: _Resource | None) -> Callable[[Request],
 
 
 def _catalog_routes(
-    collection: str, singular: str, items: list[dict[str, Any]], filters: tuple[str, ...]
+    cloud: Cloud, collection: str, singular: str, items: list[dict[str, Any]], filters: tuple[str, ...]
 ) -> list[Route]:
+    def found() -> list[dict[str, Any]]:
+        return catalog.in_stock(items, cloud.faults.sold_out())
+
     async def listed(request: Request) -> Response:
-        return _page(request, collection, items, filters=filters, sorts=("id", "name", "created"))
+        return _page(request, collection, found(), filters=filters, sorts=("id", "name", "created"))
 
     async def one(request: Request) -> Response:
         number = request.path_params["id"]
-        for item in items:
+        for item in found():
             if item["id"] == number:
                 return _Answer({singular: item})
         raise ApiError("not_found", f"{singular} with ID '{number}' not found")

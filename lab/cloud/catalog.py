@@ -1,11 +1,21 @@
 """What the cloud has on offer: locations, server types, images, with fields as the API gives them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from lab.cloud.errors import invalid
 from lab.hosts.image import RELEASES
 
-__all__ = ["IMAGES", "LOCATIONS", "SERVER_TYPES", "image", "location", "server_type"]
+__all__ = [
+    "IMAGES",
+    "LOCATIONS",
+    "SERVER_TYPES",
+    "image",
+    "in_stock",
+    "location",
+    "refuse_unsold",
+    "server_type",
+]
 
 
 def _location(number: int, name: str, place: tuple[str, str, float, float], zone: str) -> dict[str, Any]:
@@ -26,12 +36,31 @@ LOCATIONS: Final = [
 ]
 
 
+_RETIRED: Final = {"announced": "2025-06-01T00:00:00+00:00", "unavailable_after": "2025-12-01T00:00:00+00:00"}
+
+
 def _price(net: str) -> dict[str, str]:
     return {"net": net, "gross": f"{float(net) * 1.19:.10f}"}
 
 
-def _type(number: int, name: str, size: tuple[int, float, int], architecture: str = "x86") -> dict[str, Any]:
+# Where those types are sold that are not sold everywhere.
+_EUROPE: Final = ("fsn1", "nbg1", "hel1")
+_OVERSEAS: Final = ("ash", "hil", "sin")
+_EVERYWHERE: Final = (*_EUROPE, *_OVERSEAS)
+
+
+def _type(
+    number: int,
+    name: str,
+    size: tuple[int, float, int],
+    architecture: str = "x86",
+    *,
+    sold: Sequence[str] = _EVERYWHERE,
+    retired: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return a type; `retired` are the locations in which no new server of it can be had any more."""
     cores, memory, disk = size
+    places = [place for place in LOCATIONS if place["name"] in {*sold, *retired}]
     return {
         "id": number, "name": name, "description": name.upper(),
         "cores": cores, "memory": memory, "disk": disk,
@@ -43,14 +72,15 @@ def _type(number: int, name: str, size: tuple[int, float, int], architecture: st
                 "price_monthly": _price("3.4900000000"), "included_traffic": 21990232555520,
                 "price_per_tb_traffic": _price("1.0000000000"),
             }
-            for place in LOCATIONS
+            for place in places
         ],
         "locations": [
             {
                 "id": place["id"], "name": place["name"],
-                "deprecation": None, "recommended": True, "available": True,
+                "deprecation": _RETIRED if place["name"] in retired else None,
+                "recommended": place["name"] not in retired, "available": place["name"] not in retired,
             }
-            for place in LOCATIONS
+            for place in places
         ],
     }  # fmt: skip
 
@@ -62,8 +92,9 @@ SERVER_TYPES: Final = [
     _type(117, "cx53", (16, 32.0, 320)),
     _type(109, "cpx22", (2, 4.0, 80)),
     _type(110, "cpx32", (4, 8.0, 160)),
-    _type(45, "cax11", (2, 4.0, 40), "arm"),
-    _type(93, "cax21", (4, 8.0, 80), "arm"),
+    _type(22, "cpx11", (2, 2.0, 40), sold=_OVERSEAS, retired=_EUROPE),
+    _type(45, "cax11", (2, 4.0, 40), "arm", sold=_EUROPE),
+    _type(93, "cax21", (4, 8.0, 80), "arm", sold=_EUROPE),
 ]
 
 
@@ -81,6 +112,31 @@ IMAGES: Final = [
     _image(114690387 + index, name, name.removeprefix("debian-"))
     for index, name in enumerate(sorted(RELEASES))
 ]
+
+
+def in_stock(items: list[dict[str, Any]], sold_out: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """Return what is on offer, with the types that are sold out somewhere shown as that."""
+    if not sold_out:
+        return items
+    return [_without(item, sold_out.get(item["name"], ())) for item in items]
+
+
+def _without(item: dict[str, Any], places: Sequence[str]) -> dict[str, Any]:
+    if not places:
+        return item
+    found = [
+        {**each, "available": each["available"] and each["name"] not in places} for each in item["locations"]
+    ]
+    return {**item, "locations": found}
+
+
+def refuse_unsold(kind: Mapping[str, Any], place: str) -> None:
+    """A type is had only where it is sold, and not where it is retired. Raises `ApiError`."""
+    found = next((each for each in kind["locations"] if each["name"] == place), None)
+    if found is None:
+        raise invalid("server_type", f"unsupported location for server type {kind['name']}")
+    if found["deprecation"] is not None:
+        raise invalid("server_type", f"server type {kind['name']} is deprecated in {place}")
 
 
 def _find(items: list[dict[str, Any]], wanted: str | int, field: str, what: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 {"create": "resource_unavailable"}   the next creation of a server is refused with this code
 {"capacity": ["fsn1"]}               no server can be placed in these locations, until this is taken out
+{"sold_out": {"cx33": ["fsn1"]}}     no server can become one of this type there, until this is taken out
 {"action": "create_server"}          the next action of this name ends in an error
 {"http": 503, "count": 3}            the next `count` requests get this status
 {"slow": 2.0}                        every step of an action takes this many seconds longer
@@ -10,6 +11,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -53,6 +55,16 @@ class Faults:
         code = self._take("create")
         if code is not None:
             raise ApiError(code, f"requested fault: {code}")
+
+    def sold_out(self) -> Mapping[str, Sequence[str]]:
+        """Return where which types are not to be had for now."""
+        found: Mapping[str, Sequence[str]] = self._read().get("sold_out", {})
+        return found
+
+    def refuse_sold_out(self, kind: str, location: str) -> None:
+        """Refuse a server of a type that is sold out there. Raises `ApiError`."""
+        if location in self.sold_out().get(kind, ()):
+            raise ApiError("resource_unavailable", f"server type {kind} is sold out in {location}")
 
     def fail_action(self, command: str) -> None:
         """Fail an action once, when asked for. Raises `ApiError`."""

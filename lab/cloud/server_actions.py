@@ -100,6 +100,8 @@ async def _change_type(cloud: Cloud, record: Record, body: Any) -> dict[str, Any
     _refuse_on(record)
     if kind["disk"] < record["primary_disk_size"] or kind["architecture"] != present["architecture"]:
         raise ApiError("invalid_server_type", f"server type {kind['name']} does not fit the server")
+    catalog.refuse_unsold(kind, record["location"])
+    cloud.faults.refuse_sold_out(kind["name"], record["location"])
 
     async def work() -> None:
         record["status"] = "migrating"

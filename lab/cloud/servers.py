@@ -66,6 +66,9 @@ def create(cloud: Cloud, body: Any) -> dict[str, Any]:
         raise invalid("image", f"image {image['name']} does not run on {kind['architecture']}")
     keys = [_ssh_key(cloud, wanted) for wanted in request.ssh_keys]
     place = _place(cloud, request)
+    catalog.refuse_unsold(kind, place)
+    if image["disk_size"] > kind["disk"]:
+        raise invalid("image", f"image {image['name']} does not fit on the disk of {kind['name']}")
     for applied in request.firewalls:
         cloud.store.get("firewalls", applied.firewall)
     if request.placement_group is not None:
@@ -84,6 +87,7 @@ def create(cloud: Cloud, body: Any) -> dict[str, Any]:
     tried: Record = {**draft, "id": 0, "private_net": []}
     for network in networks:  # refused before anything is kept
         attachments.attach(cloud, tried, network)
+    cloud.faults.refuse_sold_out(kind["name"], place)
     cloud.faults.refuse_create(place)
     if request.public_net.enable_ipv4 and request.public_net.ipv4 is None:
         cloud.next_address()

@@ -6,6 +6,7 @@ from typing import Final
 
 import pulumi
 
+from mesh.program.previous import Previous
 from mesh.program.remedies import remedy
 from mesh.said import last_line
 
@@ -14,6 +15,7 @@ __all__ = [
     "CLOUD_FAILED",
     "COMMAND_FAILED",
     "canary_answer",
+    "cloud_answer",
     "cloud_failed",
     "command_failed",
     "wants_reconnect",
@@ -80,14 +82,53 @@ def canary_answer(canary: str) -> Callable[[pulumi.ErrorHookArgs], bool]:
     return answer
 
 
+_SERVER: Final = "hcloud:index/server:Server"
+# The first is the API's, the second what its client libraries expect.
+_GROUP_FULL: Final = re.compile(r"placement_group_member_limit_reached|placement_error")
 _PLACEMENT_GROUP: Final = "hcloud:index/placementGroup:PlacementGroup"
 _CLOUD_COMMANDS = {
-    "hcloud:index/server:Server": "server",
+    _SERVER: "server",
     "hcloud:index/primaryIp:PrimaryIp": "primary-ip",
     "hcloud:index/sshKey:SshKey": "ssh-key",
     "hcloud:index/firewall:Firewall": "firewall",
     _PLACEMENT_GROUP: "placement-group",
 }
+
+
+def cloud_answer(previous: Previous) -> Callable[[pulumi.ErrorHookArgs], bool]:
+    """Return the hook for what the cloud refuses: it explains, and never retries.
+
+    One name that is taken is what a stopped run leaves behind; many are a state that is not the cloud's, to
+    which no advice to delete is the answer.
+    """
+    taken: set[str] = set()
+
+    def answer(args: pulumi.ErrorHookArgs) -> bool:
+        if "uniqueness_error" in args.errors[0]:
+            taken.add(args.name)
+            if len(taken) > 1 or not previous.resources:
+                pulumi.log.error(_STATE_DIFFERS.format(name=_name(args), kind=_kind(args)))
+                return False
+        return cloud_failed(args)
+
+    return answer
+
+
+_STATE_DIFFERS: Final = (
+    "{name}: the cloud already has a {kind} of this name, and this state does not. When several names are "
+    "taken, the state is lost, older than the cloud, or another one. Delete nothing. See where it is kept "
+    "(`pulumi whoami --verbose`, `pulumi stack ls`), or bring back a copy with `pulumi stack import --file "
+    "FILE`. Only if a run was killed while these were made is it otherwise: docs/recovering.md, A run was "
+    "stopped."
+)
+
+
+def _name(args: pulumi.ErrorHookArgs) -> str:
+    return str((args.new_inputs or {}).get("name", args.name))
+
+
+def _kind(args: pulumi.ErrorHookArgs) -> str:
+    return _CLOUD_COMMANDS.get(args.type, "resource")
 
 
 def cloud_failed(args: pulumi.ErrorHookArgs) -> bool:
@@ -98,8 +139,7 @@ def cloud_failed(args: pulumi.ErrorHookArgs) -> bool:
     is asked for, would give that address back, and then fail to find it.
     """
     if "uniqueness_error" in args.errors[0]:
-        name = (args.new_inputs or {}).get("name", args.name)
-        kind = _CLOUD_COMMANDS.get(args.type, "resource")
+        name, kind = _name(args), _kind(args)
         pulumi.log.error(
             f"{name}: the cloud already has a {kind} of this name, but this stack's state does not: most "
             f"likely a run was stopped while it was being made, and nothing depends on it yet. If nothing "
@@ -110,5 +150,16 @@ def cloud_failed(args: pulumi.ErrorHookArgs) -> bool:
             f"{args.name}: a server is in this placement group, in which it was made, and its node has an "
             f"address of another ten by now. Give the node an address of the former ten again, or have its "
             f"server made anew; what is on it is lost: `pulumi up --replace <urn of NODE-server>`."
+        )
+    elif args.type == _SERVER and _GROUP_FULL.search(args.errors[0]):
+        pulumi.log.error(
+            f"{_name(args)}: its placement group has all the servers it may have, because nodes that had an "
+            f"address of this ten once are in it still. Give the node an address of another ten, one that "
+            f"has fewer nodes, and run up again."
+        )
+    elif args.type == _SERVER and "resource_unavailable" in args.errors[0]:
+        pulumi.log.error(
+            f"{_name(args)}: the cloud has no room for a server of this type there at the moment. Run up "
+            f"again later, or give the node another type or location."
         )
     return False

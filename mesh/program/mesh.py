@@ -1,7 +1,7 @@
 """The whole mesh as one component."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from mesh.program.access import plan_access
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
 from mesh.program.confirmed import CONFIRMED, require_confirmed
+from mesh.program.fate import tell_fate
 from mesh.program.gates import plan_gates
 from mesh.program.moves import tell_moves
 from mesh.program.node import Directory, MeshKeys, Node
-from mesh.program.previous import Previous
+from mesh.program.previous import NOTHING_KNOWN, Previous
 
 __all__ = ["Mesh"]
 
@@ -34,18 +35,20 @@ class Mesh(pulumi.ComponentResource):
         plan: MeshPlan,
         *,
         previous: Previous | None = None,
+        told: Collection[str] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """Declare everything; `previous` is what the state had, `told` the nodes whose losses are told."""
         super().__init__("wireguard-mesh:index:Mesh", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        before = previous or Previous()
+        before = previous or NOTHING_KNOWN
         access = plan_access(plan, before)
         tell_moves(plan, access, self)
         shared = self._shared_keys()
         cloud = Cloud.declare(
             parent=self,
             hooks=pulumi.ResourceHookBinding(
-                on_error=[pulumi.ErrorHook(hooks.CLOUD_FAILED, hooks.cloud_failed)]
+                on_error=[pulumi.ErrorHook(hooks.CLOUD_FAILED, hooks.cloud_answer(before))]
             ),
             ssh_key_name=_ssh_key_name(before, shared.management_public),
             management_key=shared.management_public,
@@ -60,6 +63,8 @@ class Mesh(pulumi.ComponentResource):
         facts = {name: node.facts() for name, node in nodes.items() if plan.nodes[name].enabled}
         directory = pulumi.Stash("directory", input=facts, opts=child)
         self._configure(nodes, Directory.of(directory.input), plan.canary, before)
+        for node in plan.nodes.values():
+            tell_fate(node, nodes[node.name].server, before.node(node.name), told=node.name in told)
         self.nodes: dict[str, dict[str, pulumi.Input[str | int | bool]]] = {
             node.name: {
                 "address": str(node.address),

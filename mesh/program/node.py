@@ -113,7 +113,7 @@ class Node(pulumi.ComponentResource):
         plan = self._plan
         first_key = keys.stored(f"{plan.name}-first-contact-key", keys.first_contact_key, parent=self)
         first_public = keys.ssh_public_key(first_key)
-        server = self._cloud.server(
+        server = self.server = self._cloud.server(
             plan,
             address=self._address,
             user_data=pulumi.Output.all(first_key, first_public).apply(

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pulumi
 
-__all__ = ["Previous", "PreviousNode", "read_previous"]
+__all__ = ["NOTHING_KNOWN", "Previous", "PreviousNode", "read_previous"]
 
 # The engine's own function (pulumi/pulumi, pkg/resource/deploy/builtins.go); the SDK for Node.js calls it
 # `listResourceOutputs`.
@@ -60,6 +60,10 @@ class Previous:
     def node(self, name: str) -> PreviousNode:
         """Return what the state has of a node; nothing of one that is new."""
         return self.nodes.get(name, PreviousNode())
+
+
+NOTHING_KNOWN: Final = Previous()
+"""Of a stack that was never up."""
 
 
 def read_previous() -> Previous:

@@ -4,7 +4,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from mesh.program.hooks import canary_answer, cloud_failed, command_failed, wants_reconnect
+from mesh.program.hooks import canary_answer, cloud_answer, cloud_failed, command_failed, wants_reconnect
+from mesh.program.previous import Previous
 from mesh.program.remedies import remedy
 
 RECONNECT = (
@@ -116,6 +117,49 @@ def test_a_taken_name_is_explained_and_not_retried(monkeypatch: pytest.MonkeyPat
     )
     assert not cloud_failed(args)
     assert "`hcloud server delete prod-web-1`" in said[0]
+
+
+def test_several_taken_names_are_never_answered_by_advice_to_delete(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    known = cloud_answer(Previous(resources=frozenset({("pulumi:index:Stash", "management-key")})))
+    for answer in (cloud_answer(Previous()), known):
+        said.clear()
+        for name in ("prod-web-1", "prod-web-2", "prod-db-1"):
+            args = _args(
+                "name is already used (uniqueness_error)",
+                type_="hcloud:index/server:Server",
+                inputs={"name": name},
+            )
+            args.name = name
+            assert not answer(args)
+        assert all("delete prod" not in words for words in said[1:])
+        assert "Delete nothing." in said[1]
+    # one alone is what a stopped run leaves behind, where the state knows of runs before
+    said.clear()
+    assert not cloud_answer(Previous(resources=frozenset({("a", "b")})))(args)
+    assert "`hcloud server delete prod-db-1`" in said[0]
+    said.clear()
+    assert not cloud_answer(Previous())(args)
+    assert "Delete nothing." in said[0]
+
+
+@pytest.mark.parametrize("code", ["placement_error", "placement_group_member_limit_reached"])
+def test_a_full_placement_group_is_explained(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    args = _args(f"group is full ({code})", type_="hcloud:index/server:Server", inputs={"name": "prod-web-1"})
+    assert not cloud_failed(args)
+    assert said[0].startswith("prod-web-1: its placement group has all the servers it may have")
+    assert "an address of another ten" in said[0]
+
+
+def test_a_cloud_without_room_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    error = "error during placement (resource_unavailable)"
+    assert not cloud_failed(_args(error, type_="hcloud:index/server:Server", inputs={"name": "prod-web-1"}))
+    assert said[0].startswith("prod-web-1: the cloud has no room for a server of this type there")
 
 
 def test_a_placement_group_that_is_still_in_use_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,50 @@
+"""What becomes of a server that was there: made anew, or kept although the stack file names another image."""
+
+from typing import Any
+
+import pulumi
+import pulumi_hcloud as hcloud
+
+from mesh.plan import NodePlan
+from mesh.program.previous import PreviousNode
+
+__all__ = ["tell_fate"]
+
+
+def tell_fate(node: NodePlan, server: hcloud.Server, before: PreviousNode, *, told: bool) -> None:
+    """Warn of a server that is replaced, unless that is `told` already, and of a wish for another image.
+
+    That a server is replaced, as by `up --replace`, only shows in what the engine answers: in a preview its
+    number is not known then, and afterwards it is another one.
+    """
+    if not before.server:
+        return
+
+    def look(answer: Any) -> None:
+        number, urn = answer
+        if _is_another(number, before):
+            if not told:
+                pulumi.log.warn(
+                    f"{node.name} gets a new server, from {node.image}: the one it has is deleted with its "
+                    f"disk"
+                )
+        elif _other_image(node, before):
+            pulumi.log.warn(
+                f"{node.name} runs {before.server['image']}, and the stack file says {node.image}: a server "
+                f"that is there keeps its image. `pulumi up --replace '{urn}'` makes it anew, and its disk "
+                f"is lost"
+            )
+
+    pulumi.Output.all(server.id, server.urn).apply(look, run_with_unknowns=True)
+
+
+def _is_another(number: Any, before: PreviousNode) -> bool:
+    if isinstance(number, pulumi.output.Unknown):
+        return True
+    return before.server.get("id") not in {None, number}
+
+
+def _other_image(node: NodePlan, before: PreviousNode) -> bool:
+    """Whether another image is wished for; a number and a name may be the same one."""
+    has = before.server.get("image")
+    return has is not None and str(has) != node.image and str(has).isdigit() == node.image.isdigit()

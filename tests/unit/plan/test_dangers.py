@@ -1,0 +1,58 @@
+from typing import Any
+
+from mesh.plan.dangers import Before, dangers
+from tests.unit.meshes import plan_of
+
+NODE: dict[str, Any] = {"address": "10.10.0.1"}
+WAS = Before(
+    has_server=True, location="fsn1", type="cx23", public_ip="192.0.2.7", address="10.10.0.1", enabled=True
+)
+
+
+def _told(nodes: dict[str, Any], **before: Before) -> dict[str, str]:
+    return dangers(plan_of({"cidr": "10.10.0.0/24", "nodes": nodes}), before)
+
+
+def test_nothing_is_told_of_what_stays() -> None:
+    assert _told({"a": NODE, "b": {"address": "10.10.0.2"}}, a=WAS) == {}
+
+
+def test_a_node_that_is_taken_out_loses_disk_and_address() -> None:
+    assert _told({"b": {"address": "10.10.0.2"}}, a=WAS) == {
+        "a": "a is not in the stack file any more: its server is deleted with its disk, and its public "
+        "address 192.0.2.7 is given back"
+    }
+
+
+def test_a_rename_is_called_one() -> None:
+    assert "(to rename it, as to b, is to make another server)" in _told({"b": NODE}, a=WAS)["a"]
+
+
+def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
+    assert _told({"a": {**NODE, "location": "hel1", "type": "cx33"}}, a=WAS)["a"] == (
+        "a moves from fsn1 to hel1: its server is deleted with its disk, and its public address 192.0.2.7 is "
+        "given back; both are made anew there"
+    )
+    resized = _told({"a": {"address": "10.10.0.9", "type": "cx33"}}, a=WAS)["a"]
+    assert resized.startswith("a becomes a cx33 (it is a cx23): it is powered off for that")
+    assert "; it has another address in the mesh, 10.10.0.9 instead of 10.10.0.1" in resized
+    assert "\n" not in resized
+
+
+def test_a_node_that_is_not_enabled_keeps_what_it_has_and_that_is_told() -> None:
+    out = {**NODE, "enabled": False}
+    assert _told({"a": out, "b": {"address": "10.10.0.2"}}, a=WAS)["a"] == (
+        "a leaves everyone's peers (enabled: false): its connections through the mesh end"
+    )
+    was_out = Before(has_server=True, location="fsn1", type="cx23", address="10.10.0.1", enabled=False)
+    assert _told({"a": out, "b": {"address": "10.10.0.2"}}, a=was_out) == {}
+    assert _told({"a": {**out, "type": "cx33"}, "b": {"address": "10.10.0.2"}}, a=was_out)["a"] == (
+        "a is not enabled, and does not get cx33 (it has cx23) until it is"
+    )
+
+
+def test_an_address_without_a_server_is_told_too() -> None:
+    only_address = Before(location="fsn1", public_ip="192.0.2.7")
+    assert _told({"b": {"address": "10.10.0.2"}}, a=only_address)["a"].endswith(
+        ": its public address 192.0.2.7 is given back"
+    )
