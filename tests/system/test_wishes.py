@@ -64,7 +64,13 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("key", "change", "says"), REFUSED, ids=[str(case[1]) for case in REFUSED])
+_CASES = [
+    pytest.param(*case, id=str(case[1]), marks=[pytest.mark.long] if index else [])
+    for index, case in enumerate(REFUSED)
+]
+
+
+@pytest.mark.parametrize(("key", "change", "says"), _CASES)
 def test_what_the_cloud_does_not_have_is_refused_before_anything_is_changed(
     mesh: World, key: str, change: dict[str, Any], says: str
 ) -> None:
@@ -77,6 +83,7 @@ def test_what_the_cloud_does_not_have_is_refused_before_anything_is_changed(
     assert _cloud(mesh) == before
 
 
+@pytest.mark.long
 def test_a_wrong_default_is_told_once_at_its_place(mesh: World) -> None:
     mesh.edit_mesh(lambda m: m["defaults"].update(location="fsn9", type="cx32"))
     run = _preview(mesh)
@@ -85,6 +92,7 @@ def test_a_wrong_default_is_told_once_at_its_place(mesh: World) -> None:
     assert run.out.count("mesh.defaults.type: the cloud has no server type cx32; did you mean cx33?") == 1
 
 
+@pytest.mark.long
 def test_a_type_that_is_sold_out_takes_no_server_away(mesh: World) -> None:
     (mesh.folder / ".lab" / "cloud" / "faults.json").write_text(json.dumps({"sold_out": {"cx33": ["nbg1"]}}))
     mesh.edit_mesh(_node("db-1", type="cx33"))
@@ -122,6 +130,7 @@ def test_what_would_be_lost_is_the_last_that_a_preview_says(mesh: World) -> None
     assert " create" not in after.partition("Resources:")[0]
 
 
+@pytest.mark.long
 def test_an_image_that_is_wished_for_is_told_and_not_ignored(mesh: World) -> None:
     mesh.edit_mesh(_node("db-1", image="debian-13"))
     run = _preview(mesh)
@@ -133,6 +142,7 @@ def test_an_image_that_is_wished_for_is_told_and_not_ignored(mesh: World) -> Non
     assert replaced == "db-1 gets a new server, from debian-13: the one it has is deleted with its disk"
 
 
+@pytest.mark.long
 def test_nothing_is_told_and_nothing_asked_when_nothing_changes(mesh: World) -> None:
     log = mesh.folder / ".lab" / "cloud" / "access.log"
     before = log.read_text()
@@ -143,6 +153,7 @@ def test_nothing_is_told_and_nothing_asked_when_nothing_changes(mesh: World) -> 
     assert "/locations" not in asked
 
 
+@pytest.mark.long
 def test_a_preview_goes_on_without_an_answer_and_up_does_not_begin(mesh: World) -> None:
     mesh.edit_mesh(_node("new-1", address="10.10.0.12"))
     stop = (".venv/bin/python", "-m", "lab.cloud", "stop", "--state", ".lab/cloud")
@@ -159,6 +170,7 @@ def test_a_preview_goes_on_without_an_answer_and_up_does_not_begin(mesh: World) 
     assert "Nothing was changed" in up.out
 
 
+@pytest.mark.long
 def test_a_token_of_another_project_is_told_by_a_preview(mesh: World) -> None:
     mesh.edit_mesh(_node("new-1", address="10.10.0.12"))
     text = mesh.stack_file.read_text()
@@ -209,6 +221,7 @@ def test_a_state_that_is_older_than_the_cloud_is_recognised(mesh: World) -> None
     assert _cloud(mesh) == before
 
 
+@pytest.mark.long
 def test_a_lost_state_is_recognised_and_nothing_is_deleted(mesh: World) -> None:
     servers = mesh.json("stack", "output", "--json")["nodes"]
     preview, up = _with_state(mesh, lambda deployment: {**deployment, "resources": []})
