@@ -10,6 +10,7 @@ from .etc import reconcile, require_writable
 from .faults import step
 from .generation import Generation, current_digest, load_generation, load_link, stage, validate
 from .lock import COMMAND_WAIT, lock
+from .overlap import refuse_overlap
 from .places import Places
 from .ports import require_free_port
 from .proof import prove_not_locked_out
@@ -17,6 +18,7 @@ from .session import session_start, ssh_session
 from .sshd import require_ports
 from .system import read_json, since_boot
 from .systemd import active_state, require_systemd
+from .takeover import refuse_foreign_interface
 from .trial import Trial, arm, confirm, last_outcome, load_trial, start
 from .wentback import forget_going_back
 
@@ -69,6 +71,8 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
         reconcile(places, committed)
         forget_going_back(places)
         return Answer.CONFIRMED if repaired else Answer.UNCHANGED, document.digest
+    refuse_foreign_interface(places)
+    refuse_overlap(places, document.wg)
     generation = stage(places, document)
     step("staged")
     validate(places, generation)

@@ -10,6 +10,7 @@ from .generation import Generation, committed_originals, current_digest, load_ge
 from .interface import converge, create_link, delete_link, read_link
 from .lock import BOOT_WAIT, lock
 from .places import WG_UNIT, Places
+from .routes import routes_made
 from .sysctl import set_sysctls
 from .system import attempt, io_error
 from .systemd import active_state
@@ -49,7 +50,7 @@ def link_up(places: Places) -> None:
     if made:
         create_link()
     try:
-        converge(target.device, target.link)
+        converge(target.device, target.link, routes_made(places))
     except AgentError:
         if made:
             delete_link()
@@ -66,7 +67,7 @@ def link_reload(places: Places) -> None:
         target = load_generation(places.generations / trial.digest)
     else:
         target = load_generation(places.generations / (current_digest(places) or "absent"))
-    converge(target.device, target.link)
+    converge(target.device, target.link, routes_made(places))
 
 
 def link_down(places: Places) -> None:

@@ -11,6 +11,7 @@ from .places import INTERFACE
 from .wgconf import WgFile, clamped
 
 __all__ = [
+    "ROUTE_PROTOCOL",
     "Device",
     "Link",
     "Peer",
@@ -20,11 +21,16 @@ __all__ = [
     "link_differences",
     "parse_addresses",
     "parse_dump",
+    "parse_networks",
     "parse_routes",
     "wanted_device",
     "wanted_link",
     "wg_commands",
 ]
+
+
+ROUTE_PROTOCOL = "87"
+"""The mark of our routes, their maker as the kernel keeps it: nobody's in linux/rtnetlink.h (RTPROT_*)."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +65,16 @@ class Device:
 
 @dataclass(frozen=True)
 class Link:
-    """What `ip` knows of the interface: addresses with prefix length, MTU in bytes, our routes."""
+    """What `ip` knows of the interface: addresses with prefix length, MTU in bytes, routes.
+
+    `routes` are those that we made; `networks` those that come with the addresses.
+    """
 
     addresses: frozenset[str]
     mtu: int
     up: bool
     routes: frozenset[str]
+    networks: frozenset[str] = frozenset()
 
 
 def parse_dump(text: str) -> Device:
@@ -111,7 +121,8 @@ def wanted_link(file: WgFile) -> Link:
             covered = (net.version == allowed.version and _within(allowed, net) for net in networks)
             if not any(covered):
                 routes.add(part)
-    return Link(frozenset(file.addresses), file.mtu, up=True, routes=frozenset(routes))
+    connected = frozenset(str(net) for net in networks if net.prefixlen != net.max_prefixlen)
+    return Link(frozenset(file.addresses), file.mtu, up=True, routes=frozenset(routes), networks=connected)
 
 
 def _within(inner: Any, outer: Any) -> bool:
@@ -208,7 +219,9 @@ def _peer_differences(name: str, live: Peer, wanted: Peer) -> list[Difference]:
 
 def link_differences(live: Link, wanted: Link) -> list[Difference]:
     """Say how the link differs: addresses, MTU, whether it is up, routes."""
-    found = []
+    found = [
+        Difference(f"network {name}", "no route to it", "present") for name in _lost_networks(live, wanted)
+    ]
     for kind, has, should in (
         ("address", live.addresses, wanted.addresses),
         ("route", live.routes, wanted.routes),
@@ -236,18 +249,36 @@ def parse_addresses(text: str) -> Optional[Link]:
     return Link(addresses, int(entry["mtu"]), up="UP" in entry.get("flags", []), routes=frozenset())
 
 
-def parse_routes(text: str) -> frozenset[str]:
-    """Parse `ip -j route show dev wg0` (or -6): only routes as wg-quick or a hand makes them.
+def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Parse `ip -j -4 route show dev wg0`, or -6: the routes that we made, by their mark.
 
-    Those of the kernel and of routing daemons, and those with a gateway, are not ours.
+    Those in `ours` are, too, if they look as agents made them before there was a mark. All others belong to
+    whoever put them there.
     """
     routes = set()
-    for entry in json.loads(text or "[]"):
-        if entry.get("protocol", "boot") in ("boot", "static") and "gateway" not in entry:
-            version6 = ":" in entry["dst"]
-            destination = ("::/0" if version6 else "0.0.0.0/0") if entry["dst"] == "default" else entry["dst"]
-            routes.add(ipaddress.ip_network(destination).with_prefixlen)
+    for entry in _entries(text):
+        destination, maker = _destination(entry, version), entry.get("protocol", "boot")
+        unmarked = maker in ("boot", "static") and "gateway" not in entry
+        if maker == ROUTE_PROTOCOL or (unmarked and destination in ours):
+            routes.add(destination)
     return frozenset(routes)
+
+
+def parse_networks(text: str, version: int) -> frozenset[str]:
+    """Parse the same: the networks that the kernel routes there because of an address."""
+    return frozenset(
+        _destination(entry, version) for entry in _entries(text) if entry.get("protocol") == "kernel"
+    )
+
+
+def _entries(text: str) -> list[Any]:
+    return list(json.loads(text or "[]"))
+
+
+def _destination(entry: Any, version: int) -> str:
+    if entry["dst"] == "default":
+        return "0.0.0.0/0" if version == 4 else "::/0"
+    return ipaddress.ip_network(entry["dst"]).with_prefixlen
 
 
 def link_commands(live: Link, wanted: Link) -> list[list[str]]:
@@ -267,5 +298,31 @@ def link_commands(live: Link, wanted: Link) -> list[list[str]]:
     if live.up != wanted.up:
         commands.append(["ip", "link", "set", *device, "up" if wanted.up else "down"])
     commands += [["ip", "route", "del", route, *device] for route in sorted(live.routes - wanted.routes)]
-    commands += [["ip", "route", "replace", route, *device] for route in sorted(wanted.routes - live.routes)]
-    return commands
+    commands += [
+        ["ip", "route", "replace", route, *device, "proto", ROUTE_PROTOCOL]
+        for route in sorted(wanted.routes - live.routes)
+    ]
+    return commands + [_network_command(live, network) for network in _lost_networks(live, wanted)]
+
+
+def _lost_networks(live: Link, wanted: Link) -> list[str]:
+    """Return the networks to which the route is gone, though their address is there and up."""
+    lost = wanted.networks - live.networks if live.up else frozenset()
+    if not lost:
+        return []
+    there = {str(ipaddress.ip_interface(address).network) for address in live.addresses & wanted.addresses}
+    return sorted(lost & there)
+
+
+def _network_command(live: Link, network: str) -> list[str]:
+    """Return the command that brings back the route to a network, as the kernel makes it."""
+    own = next(
+        address
+        for address in map(ipaddress.ip_interface, sorted(live.addresses))
+        if str(address.network) == network
+    )
+    scope = ["scope", "link"] if own.version == 4 else []
+    return [
+        *("ip", "route", "replace", network, "dev", INTERFACE),
+        *("proto", "kernel", *scope, "src", str(own.ip)),
+    ]

@@ -10,9 +10,12 @@ from .firewall import firewall_differences
 from .generation import Generation, as_generation, current_digest, generation_files, load_link
 from .interface import interface_differences
 from .keystore import stored_keys
-from .places import WG_UNIT, Places
+from .overlap import overlap_differences
+from .places import INTERFACE, WG_UNIT, Places
+from .routes import routes_made
 from .sysctl import sysctl_differences
 from .systemd import active_state
+from .ways import way_differences
 
 __all__ = ["differences", "running_differences", "stored_differences"]
 
@@ -22,12 +25,20 @@ _NO_KEY = base64.b64encode(bytes(32)).decode()
 def running_differences(places: Places, generation: Generation, *, device: bool = True) -> list[Difference]:
     """Say how the running system differs from a generation; without `device`, keys and peers are left out."""
     found = firewall_differences(generation.firewall)
-    found += interface_differences(generation.device if device else None, generation.link)
+    found += _tunnel_differences(places, generation, device=device)
     state = active_state(WG_UNIT)
     if state != "active":
         found.append(Difference(WG_UNIT, state, "active"))
     wanted = on_interfaces(places.sysctls, generation.sysctls)
     return found + sysctl_differences(places.sysctls, wanted)
+
+
+def _tunnel_differences(places: Places, generation: Generation, *, device: bool) -> list[Difference]:
+    """Say how the interface differs, and which packets take another way though it is as it should be."""
+    wanted = generation.device if device else None
+    found = interface_differences(wanted, generation.link, routes_made(places))
+    there = not any(difference.item == f"link {INTERFACE}" for difference in found)
+    return found + (way_differences(generation.file) if there else [])
 
 
 def stored_differences(places: Places, document: Document, generation: Generation) -> list[Difference]:
@@ -62,4 +73,8 @@ def differences(places: Places, document: Document) -> list[Difference]:
     wanted = as_generation(
         places.generations / document.digest, document, {**dict.fromkeys(lost, _NO_KEY), **keys}
     )
-    return running_differences(places, wanted, device=not lost) + stored_differences(places, document, wanted)
+    return [
+        *running_differences(places, wanted, device=not lost),
+        *overlap_differences(places, document.wg),
+        *stored_differences(places, document, wanted),
+    ]

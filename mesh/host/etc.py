@@ -18,6 +18,7 @@ from .places import WG_UNIT, Places
 from .sshd import port_differences, settle_ports, wanted_ports
 from .system import attempt, log, make_folder, replace_link, run
 from .systemd import active_state, disabled, enable
+from .unitfiles import put_units, unit_differences
 from .units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT, rescue_ruleset
 
 __all__ = [
@@ -51,6 +52,7 @@ def reconcile(places: Places, generation: Generation) -> None:
         if _mode(path) != (mode, 0, 0):
             os.chown(path, 0, 0)
             path.chmod(mode)
+    put_units(places)
     enable(ENABLED_UNITS)
     for unit in _RUNNING_UNITS:
         if active_state(unit) != "active":
@@ -75,6 +77,7 @@ def etc_differences(places: Places, generation: Generation) -> list[Difference]:
         Difference(str(places.keys / name), "absent", "present") for name in _lost_keys(places, generation)
     ]
     found += port_differences(places, wanted_ports(generation.firewall))
+    found += unit_differences(places)
     found += [Difference(unit, "disabled", "enabled") for unit in disabled(ENABLED_UNITS)]
     guard = active_state(GUARD_UNIT)
     return found + ([] if guard in ("active", "activating") else [Difference(GUARD_UNIT, guard, "active")])

@@ -5,7 +5,6 @@ import importlib.util
 import io
 import marshal
 import re
-import sys
 import zipfile
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from .places import Places
 from .system import attempt, find_tool, log, make_folder, run, write_file
 from .systemd import enable, require_systemd
 from .trial import load_trial
-from .units import GUARD_UNIT, rescue_ruleset, unit_files
+from .unitfiles import put_units, remove_units
+from .units import GUARD_UNIT, rescue_ruleset
 
 __all__ = ["agent_digest", "archive_digest", "check_archive", "install", "with_bytecode"]
 
@@ -104,9 +104,7 @@ def install(places: Places, raw: bytes) -> tuple[Answer, str]:
 
 
 def _make_folders(places: Places) -> None:
-    for folder in (places.library, places.sysctl_conf.parent, places.firewall_conf.parent):
-        make_folder(folder, 0o755)
-    make_folder(places.wg_conf.parent, 0o700)
+    make_folder(places.library, 0o755)
     for folder in (places.state, places.keys, places.generations, places.volatile):
         make_folder(folder.parent, 0o755)
         make_folder(folder, 0o700)
@@ -141,18 +139,13 @@ def with_bytecode(archive: bytes) -> bytes:
 
 
 def _install_units(places: Places) -> None:
-    nft = find_tool("nft") or "/usr/sbin/nft"
-    changed = False
-    for name, text in unit_files(places, python=sys.executable, nft=nft).items():
-        path = places.units / name
-        make_folder(path.parent, 0o755)
-        if not path.is_file() or path.read_bytes() != text.encode():
-            write_file(path, text.encode(), 0o644)
-            changed = True
+    """On a node bring the units up to date; before the first commit leave the host's as they are."""
     if not places.rescue.exists():
         write_file(places.rescue, rescue_ruleset(ssh_ports(), _RESCUE_PORT).encode(), 0o644)
-    if changed:
-        run(["systemctl", "daemon-reload"])
+    if current_digest(places) is None:
+        remove_units(places)
+    else:
+        put_units(places)
 
 
 def _renew_guard(places: Places) -> None:

@@ -1,6 +1,7 @@
 """The live WireGuard interface: read it, make it, bring it to what it should be."""
 
 import contextlib
+import json
 import os
 import subprocess
 import time
@@ -20,36 +21,48 @@ from .device import (
     link_differences,
     parse_addresses,
     parse_dump,
+    parse_networks,
     parse_routes,
     wg_commands,
 )
 from .difference import Difference
 from .places import INTERFACE
+from .routes import put_back, routes_of_others
 from .system import attempt, find_tool, run
 
 __all__ = [
+    "WIREGUARD_KINDS",
     "converge",
     "create_link",
     "delete_link",
     "interface_differences",
+    "link_kind",
     "read_device",
     "read_link",
     "read_traffic",
 ]
 
+WIREGUARD_KINDS = ("wireguard", "tun")
+"""What the kernel calls an interface of its own WireGuard, and of one in userspace."""
+
 _ROUNDS = 3
-_FAMILIES = ("-4", "-6")
+_VERSIONS = (4, 6)
 
 
-def read_link() -> Optional[Link]:
-    """Return the link as it is, or None when there is none."""
+def read_link(ours: frozenset[str] = frozenset()) -> Optional[Link]:
+    """Return the link as it is, or None when there is none.
+
+    `ours` are routes that we made even if they lack our mark, as those of agents before it do.
+    """
     link = parse_addresses(attempt(["ip", "-j", "address", "show", "dev", INTERFACE]) or "")
     if link is None:
         return None
-    routes = [
-        parse_routes(run(["ip", "-j", family, "route", "show", "dev", INTERFACE])) for family in _FAMILIES
-    ]
-    return replace(link, routes=routes[0] | routes[1])
+    routes, networks = frozenset[str](), frozenset[str]()
+    for version in _VERSIONS:
+        shown = run(["ip", "-j", f"-{version}", "route", "show", "dev", INTERFACE])
+        routes |= parse_routes(shown, version, ours)
+        networks |= parse_networks(shown, version)
+    return replace(link, routes=routes, networks=networks)
 
 
 def read_device() -> Device:
@@ -75,38 +88,65 @@ def read_traffic() -> dict[str, dict[str, Any]]:
     return found
 
 
-def interface_differences(device: Optional[Device], link: Link) -> list[Difference]:
-    """Say how the live interface differs from what it should be; None leaves the device out."""
-    live = read_link()
+def interface_differences(
+    device: Optional[Device], link: Link, ours: frozenset[str] = frozenset()
+) -> list[Difference]:
+    """Say how the live interface differs from what it should be; None leaves the device out.
+
+    `ours` are the routes of the committed files, which may lack our mark.
+    """
+    live = read_link(ours | link.routes)
     if live is None:
         return [Difference(f"link {INTERFACE}", "absent", "present")]
-    found = [] if device is None else device_differences(read_device(), device)
+    found: list[Difference] = []
+    if device is not None:
+        try:
+            found = device_differences(read_device(), device)
+        except AgentError:
+            return [Difference(f"link {INTERFACE}", f"of kind {link_kind()}", "a WireGuard interface")]
     return found + link_differences(live, link)
 
 
-def converge(device: Device, link: Link) -> int:
+def link_kind() -> str:
+    """Return what kind of interface there is, as the kernel calls it: `bridge`, `wireguard`, `tun`..."""
+    shown = json.loads(attempt(["ip", "-j", "-d", "link", "show", "dev", INTERFACE]) or "[{}]")
+    return str(shown[0].get("linkinfo", {}).get("info_kind", "unknown"))
+
+
+def converge(device: Device, link: Link, ours: frozenset[str] = frozenset()) -> int:
     """Bring the existing interface to this state with the fewest commands; returns their number.
 
-    Raises `AgentError` (FAILED) when a command fails or the state is not reached.
+    Routes of others over it stay; `ours` are as for `interface_differences`. Raises `AgentError` (FAILED)
+    when a command fails or the state is not reached.
     """
     sent = 0
     for command in wg_commands(read_device(), device):
         _run_with_secrets(command)
         sent += 1
+    known = ours | link.routes
+    live = _live_link(known)
+    theirs = routes_of_others(known) if live.addresses - link.addresses else []
     for _round in range(_ROUNDS):
-        live = read_link()
-        if live is None:
-            raise AgentError(Answer.FAILED, f"the link {INTERFACE} went away")
         commands = link_commands(live, link)
         if not commands:
-            return sent
+            break
         for index, line in enumerate(commands):
             _run_link_command(line, commands[:index])
             sent += 1
-    remaining = interface_differences(device, link)
-    if remaining:
-        raise AgentError(Answer.FAILED, f"{INTERFACE} is not what it should be: {remaining[0]}")
+        live = _live_link(known)
+    else:
+        remaining = interface_differences(device, link, ours)
+        if remaining:
+            raise AgentError(Answer.FAILED, f"{INTERFACE} is not what it should be: {remaining[0]}")
+    put_back(theirs, known)
     return sent
+
+
+def _live_link(ours: frozenset[str]) -> Link:
+    live = read_link(ours)
+    if live is None:
+        raise AgentError(Answer.FAILED, f"the link {INTERFACE} went away")
+    return live
 
 
 def _run_link_command(command: list[str], before: Sequence[list[str]]) -> None:
@@ -164,6 +204,6 @@ def create_link() -> None:
 
 
 def delete_link() -> None:
-    """Remove the link; a userspace WireGuard ends with it. Nothing happens when there is none."""
-    if read_link() is not None:
+    """Remove the link, a userspace WireGuard with it; an interface of another kind, or none, stays."""
+    if read_link() is not None and link_kind() in WIREGUARD_KINDS:
         run(["ip", "link", "delete", "dev", INTERFACE])

@@ -18,8 +18,10 @@ from .places import WG_UNIT, Places
 from .sysctl import forwarding_first, set_sysctls
 from .system import attempt, log
 from .systemd import stop
+from .takeover import is_ours
 from .trial import load_trial
-from .units import GUARD_UNIT, unit_files
+from .unitfiles import remove_units
+from .units import GUARD_UNIT
 
 __all__ = ["leave"]
 
@@ -33,14 +35,17 @@ def leave(places: Places) -> tuple[Answer, str]:
     with lock(places, wait=COMMAND_WAIT):
         if load_trial(places) is not None:
             raise AgentError(Answer.BUSY, "a trial is under way: try again when it is over")
-        stop(GUARD_UNIT, WG_UNIT)
-        attempt(["systemctl", "disable", "--quiet", *ENABLED_UNITS])
-        delete_link()
+        ours = [unit for unit in ENABLED_UNITS if unit != WG_UNIT or is_ours(places)]
+        stop(GUARD_UNIT, *ours)
+        attempt(["systemctl", "disable", "--quiet", *ours])
+        if WG_UNIT in ours:
+            delete_link()
         delete_table()
         _restore_sysctls(places)
         _restore_links(places)
         kept = _remove_blocks(places)
-        _remove_units(places)
+        remove_units(places)
+        attempt(["systemctl", "reset-failed", *ours])
     log("this host has left the mesh")
     for folder in (places.state, places.volatile, places.library):
         shutil.rmtree(folder, ignore_errors=True)
@@ -100,14 +105,3 @@ def _take_out(path: Path, text: bytes, rest: bytes) -> list[str]:
 
 def _has_key(text: bytes) -> bool:
     return any(line.strip() and not line.lstrip().startswith(b"#") for line in lines_of(text))
-
-
-def _remove_units(places: Places) -> None:
-    for name in unit_files(places, python="", nft=""):
-        path = places.units / name
-        path.unlink(missing_ok=True)
-        if path.parent != places.units:
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
-    attempt(["systemctl", "daemon-reload"])
-    attempt(["systemctl", "reset-failed", *ENABLED_UNITS])

@@ -133,6 +133,11 @@ class Places:
         return self.root / "etc/systemd/system"
 
     @property
+    def lent_units(self) -> Path:
+        """Units that a reboot forgets."""
+        return self.root / "run/systemd/system"
+
+    @property
     def ssh(self) -> Path:
         """The SSH server's folder."""
         return self.root / "etc/ssh"

@@ -18,6 +18,7 @@ __all__ = [
     "require_systemd",
     "start_detached",
     "stop",
+    "unit_file_state",
 ]
 
 
@@ -64,6 +65,12 @@ def active_state(unit: str) -> str:
     """Return `active`, `activating`, `inactive`, `failed`..."""
     shown = attempt(["systemctl", "show", "--property=ActiveState", "--value", unit])
     return (shown or "").strip() or "inactive"
+
+
+def unit_file_state(unit: str) -> str:
+    """Return `enabled`, `disabled`, `masked`, `static`...; empty when there is no such unit."""
+    shown = attempt(["systemctl", "show", "--property=UnitFileState", "--value", unit])
+    return (shown or "").strip()
 
 
 def stop(*units: str) -> None:

@@ -22,11 +22,13 @@ from .generation import (
 from .interface import converge, read_link
 from .lock import TRIAL_WAIT, forced_lock, lock
 from .places import WG_UNIT, Places
+from .routes import routes_made
 from .sshd import open_ports, wanted_ports
 from .sysctl import originals_after, set_sysctls
 from .system import attempt, boot_id, io_error, log, read_json, run, since_boot, write_json
 from .systemd import active_state, agent_command, arm_timers, kill, start_detached, stop
 from .undo import load_snapshot, restore, take_snapshot, target_sysctls
+from .unitfiles import lend_units
 from .wentback import forget_going_back
 
 __all__ = [
@@ -177,12 +179,13 @@ def _reason(error: Exception) -> str:
 
 
 def _change(places: Places, generation: Generation) -> None:
+    lend_units(places)
     if live_table() != expected_table(generation.firewall):
         load_table(generation.firewall)
     step("firewall")
     state = active_state(WG_UNIT)
     if state == "active" and read_link() is not None:
-        converge(generation.device, generation.link)
+        converge(generation.device, generation.link, routes_made(places))
     else:
         # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
         attempt(["systemctl", "reset-failed", WG_UNIT])

@@ -13,10 +13,12 @@ from .firewall import live_table, load_table, restore_text
 from .generation import Generation, load_link
 from .interface import converge, create_link, delete_link, read_device, read_link
 from .places import WG_UNIT, Places
+from .routes import routes_made
 from .sshd import port_settings, restore_port_settings
 from .sysctl import read_sysctls, set_sysctls, side_effects
 from .system import attempt, log, read_json, write_json
 from .systemd import active_state, kill, stop
+from .unitfiles import take_back_units
 
 __all__ = ["Snapshot", "load_snapshot", "restore", "take_snapshot", "target_sysctls"]
 
@@ -46,7 +48,7 @@ def target_sysctls(places: Places, generation: Generation, originals: Mapping[st
 
 def take_snapshot(places: Places, sysctls: Mapping[str, str]) -> Snapshot:
     """Record the running system and keep it where a reboot forgets it. Raises `AgentError`, `OSError`."""
-    link = read_link()
+    link = read_link(routes_made(places))
     snapshot = Snapshot(
         interface=(read_device(), link) if link else None,
         firewall=restore_text(),
@@ -110,7 +112,7 @@ def restore(places: Places) -> list[str]:
     troubles: list[str] = []
     for name, action in (
         ("undone-firewall", lambda: _restore_firewall(snapshot)),
-        ("undone-interface", lambda: _restore_interface(snapshot)),
+        ("undone-interface", lambda: _restore_interface(places, snapshot)),
         ("undone-sysctl", lambda: _restore_sysctls(places, snapshot)),
     ):
         _try(action, troubles)
@@ -131,16 +133,17 @@ def _restore_firewall(snapshot: Snapshot) -> None:
         load_table(snapshot.firewall)
 
 
-def _restore_interface(snapshot: Snapshot) -> None:
+def _restore_interface(places: Places, snapshot: Snapshot) -> None:
     if snapshot.interface is None:
         if active_state(WG_UNIT) == "activating":
             kill(WG_UNIT)
         stop(WG_UNIT)
         delete_link()
+        take_back_units(places)
         return
     if read_link() is None and attempt(["systemctl", "restart", WG_UNIT], timeout=60) is None:
         create_link()
-    converge(*snapshot.interface)
+    converge(*snapshot.interface, routes_made(places))
 
 
 def _restore_sysctls(places: Places, snapshot: Snapshot) -> None:

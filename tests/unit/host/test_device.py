@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from mesh.host.device import (
     Secret,
     device_differences,
     link_commands,
+    link_differences,
     parse_addresses,
     parse_dump,
+    parse_networks,
     parse_routes,
     wanted_link,
     wg_commands,
@@ -154,8 +157,42 @@ def test_addresses_and_routes_are_parsed() -> None:
         {"dst": "10.40.0.0/16", "protocol": "bird"},
         {"dst": "default", "gateway": "10.10.0.9"},
     ]
-    assert parse_routes(json.dumps(routes)) == frozenset(["10.20.0.0/16", "10.30.0.1/32"])
-    assert parse_routes("") == frozenset()
+    assert parse_networks(json.dumps(routes), 4) == frozenset(["10.10.0.0/24"])
+    assert parse_routes("", 4) == parse_networks("", 6) == frozenset()
+
+
+def test_only_routes_that_we_made_are_ours() -> None:
+    """Those with our mark, and those of our files as agents made them before there was one."""
+    routes = [
+        {"dst": "10.10.0.0/24", "protocol": "kernel"},
+        {"dst": "10.20.0.0/16"},
+        {"dst": "10.30.0.1", "protocol": "static"},
+        {"dst": "10.40.0.0/16", "protocol": "87"},
+        {"dst": "10.50.0.0/16", "protocol": "bird"},
+        {"dst": "default", "protocol": "87"},
+        {"dst": "10.60.0.0/16", "gateway": "10.10.0.9"},
+    ]
+    text = json.dumps(routes)
+    assert parse_routes(text, 4) == frozenset(["10.40.0.0/16", "0.0.0.0/0"])
+    files = frozenset(["10.20.0.0/16", "10.30.0.1/32", "10.50.0.0/16", "10.60.0.0/16"])
+    assert parse_routes(text, 4, files) == frozenset(
+        ["10.20.0.0/16", "10.30.0.1/32", "10.40.0.0/16", "0.0.0.0/0"]
+    )
+    assert parse_routes('[{"dst": "default", "protocol": "87"}]', 6) == frozenset(["::/0"])
+
+
+def test_the_route_to_a_network_that_is_gone_comes_back_as_the_kernel_makes_it() -> None:
+    address, network = frozenset(["10.10.0.1/24"]), frozenset(["10.10.0.0/24"])
+    wanted = Link(address, 1420, up=True, routes=frozenset(), networks=network)
+    live = Link(address, 1420, up=True, routes=frozenset())
+    assert [" ".join(command) for command in link_commands(live, wanted)] == [
+        "ip route replace 10.10.0.0/24 dev wg0 proto kernel scope link src 10.10.0.1"
+    ]
+    assert [str(found) for found in link_differences(live, wanted)] == [
+        "network 10.10.0.0/24: no route to it instead of present"
+    ]
+    for fresh in (replace(live, up=False), replace(live, addresses=frozenset())):
+        assert not any("proto kernel" in " ".join(command) for command in link_commands(fresh, wanted))
 
 
 def test_only_networks_outside_the_address_get_a_route() -> None:
@@ -176,7 +213,7 @@ def test_only_networks_outside_the_address_get_a_route() -> None:
                 "ip link set dev wg0 mtu 1420",
                 "ip link set dev wg0 up",
                 "ip route del r dev wg0",
-                "ip route replace s dev wg0",
+                "ip route replace s dev wg0 proto 87",
             ],
         ),
     ],
