@@ -114,7 +114,7 @@ def _network(name: str, length: Optional[int]) -> Network:
 
 def parse_rules(text: str) -> list[Rule]:
     """Parse `ip -j -4 rule show`, or -6, in the order in which the kernel goes through them."""
-    return [
+    rules = [
         Rule(
             priority=entry["priority"],
             table=str(entry.get("table", "")),
@@ -125,6 +125,7 @@ def parse_rules(text: str) -> list[Rule]:
         )
         for entry in json.loads(text or "[]")
     ]
+    return sorted(rules, key=lambda rule: rule.priority)
 
 
 def parse_table(text: str, version: int) -> list[Route]:

@@ -3,7 +3,7 @@
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +35,10 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Host:
-    """The networks of this host without our interface: interfaces' addresses, rules, routes, DNS servers."""
+    """The networks of this host without our interface: addresses by interface, rules by IP version..."""
 
     addresses: Sequence[tuple[str, str]]
-    rules: Sequence[Rule]
+    rules: Mapping[int, Sequence[Rule]]
     routes: Sequence[Route]
     resolvers: Sequence[str]
 
@@ -63,11 +63,11 @@ def _within(inner: Any, outer: Any) -> bool:
 
 def read_host(places: Places, networks: Iterable[Network]) -> Host:
     """Read what could meet these networks, by few processes however many peers. Raises `AgentError`."""
-    rules: list[Rule] = []
+    rules: dict[int, list[Rule]] = {}
     routes: list[Route] = []
     wanted = list(networks)
     for version in sorted({network.version for network in wanted}):
-        rules += parse_rules(attempt(["ip", "-j", f"-{version}", "rule", "show"]) or "")
+        rules[version] = parse_rules(attempt(["ip", "-j", f"-{version}", "rule", "show"]) or "")
     for network in wanted:
         show = ["ip", "-j", f"-{network.version}", "route", "show", "table", "all"]
         for which in ("root", "match", "via"):
@@ -146,7 +146,7 @@ def _overlaps(network: Network, host: Host) -> Iterator[Conflict]:
                     f"holds the gateway of the route {route}",
                     "give that gateway another address",
                 )
-    for rule in host.rules:
+    for rule in host.rules.get(network.version, ()):
         target = rule.target
         if target and _within(target, network) and _leads_elsewhere(rule, host):
             yield Conflict(
@@ -189,7 +189,7 @@ def _other_ways(file: WgFile, networks: Sequence[Network], host: Host) -> Iterat
     routes = [*ours, *host.routes]
     told: set[str] = set()
     for packet in packets(file):
-        rule, route = decide(packet, host.rules, routes)
+        rule, route = decide(packet, host.rules.get(packet.destination.version, ()), routes)
         if rule is None or (route is not None and route.device == INTERFACE):
             continue
         theirs = f"is taken by the rule {rule}" + (f" with the route {route}" if route else "")

@@ -145,7 +145,7 @@ def test_reload_without_the_file_keeps_key_and_peers(mesh: Node) -> None:
 def test_a_change_by_hand_is_undone_by_the_same_files(mesh: Node, hosts: Hosts) -> None:
     mesh.inside(
         "wg set wg0 peer $(wg show wg0 peers) preshared-key /dev/null persistent-keepalive 7;"
-        "ip link set wg0 mtu 1400; ip route add 203.0.113.0/24 dev wg0; sysctl -q net.ipv4.tcp_syncookies=0;"
+        "ip link set wg0 mtu 1400; ip route del 10.10.0.0/24 dev wg0; sysctl -q net.ipv4.tcp_syncookies=0;"
         "nft add rule inet wgmesh input tcp dport 99 accept"
     )
     assert len(mesh.status()["differences"]) >= 5

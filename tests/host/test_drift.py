@@ -36,7 +36,7 @@ DRIFTS = {
     "extra peer": ("wg set wg0 peer $(wg genkey | wg pubkey) allowed-ips 10.10.0.99/32", "peer "),
     "listen port": ("wg set wg0 listen-port 51999", "listen port"),
     "MTU": ("ip link set wg0 mtu 1280", "MTU"),
-    "route": ("ip route add 203.0.113.0/24 dev wg0", "route 203.0.113.0/24"),
+    "route": ("ip route del 10.10.0.0/24 dev wg0", "network 10.10.0.0/24"),
     "sysctl": ("sysctl -q net.ipv4.tcp_syncookies=0", "sysctl net.ipv4.tcp_syncookies"),
     "firewall rule": ("nft insert rule inet wgmesh input tcp dport 99 accept", "firewall"),
     "firewall table gone, with its guard": (

@@ -1,5 +1,7 @@
 """A host that leaves is as it was before; what its owner set is the owner's again."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.host.nodes import Hosts, Node
@@ -15,14 +17,15 @@ LOOK = (
 
 
 @pytest.fixture(scope="module")
-def guest(hosts: Hosts) -> Node:
+def guest(hosts: Hosts) -> Iterator[Node]:
     """A host that has its owner's own settings."""
     node = hosts.boot("web-3")
     node.inside(
         "rm -r /etc/wgmesh; sysctl -q net.ipv4.tcp_syncookies=2 net.ipv4.conf.all.log_martians=0;"
         "mkdir -p /etc/wireguard; chmod 700 /etc/wireguard; umask 77; echo '# mine' >/etc/wireguard/wg0.conf"
     )
-    return node
+    yield node
+    hosts.lab.destroy(node.key)
 
 
 def _join(node: Node, hosts: Hosts) -> None:

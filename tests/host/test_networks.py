@@ -81,12 +81,7 @@ IN_THE_WAY = {
         "holds this host's DNS server 10.10.0.53",
     ),
 }
-OFTEN = (
-    "a bridge of a wider network",
-    "a blackhole",
-    "a VPN's table before main",
-    "a rule about our own address",
-)
+OFTEN = ("a bridge of a wider network", "a VPN's table before main")
 
 # What looks alike and takes nothing from anybody.
 BESIDE = f"""
@@ -175,6 +170,7 @@ def test_a_network_that_is_in_use_is_refused_by_name(guest: Node, hosts: Hosts, 
         guest.inside(teardown)
 
 
+@pytest.mark.long
 def test_an_endpoint_inside_the_mesh_is_refused(guest: Node, hosts: Hosts) -> None:
     document = re.sub(r"Endpoint = \S+", "Endpoint = 10.10.0.2:51820", _of_guest(hosts), count=1)
     run = guest.agent("apply", document)
@@ -193,7 +189,13 @@ def test_what_takes_nothing_from_anybody_is_no_conflict(guest: Node, hosts: Host
     assert guest.inside(NETWORKS) == before
 
 
-@pytest.mark.parametrize("name", LATER)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "a longer route elsewhere" else pytest.mark.long)
+        for name in LATER
+    ],
+)
 def test_what_comes_after_the_commit_is_told_by_check(mesh: Node, hosts: Hosts, name: str) -> None:
     setup, teardown, said = LATER[name]
     mesh.inside(setup)
@@ -210,6 +212,7 @@ def test_what_comes_after_the_commit_is_told_by_check(mesh: Node, hosts: Hosts, 
     assert mesh.status()["differences"] == []
 
 
+@pytest.mark.long
 def test_a_route_that_appears_during_a_trial_rolls_it_back(mesh: Node, hosts: Hosts) -> None:
     before = mesh.live()
     document = hosts.document("web-1", PAIR, public=["tcp/8080"])
@@ -223,6 +226,7 @@ def test_a_route_that_appears_during_a_trial_rolls_it_back(mesh: Node, hosts: Ho
     assert mesh.live() == before
 
 
+@pytest.mark.long
 def test_the_route_to_the_mesh_itself_is_missed_and_made_again(mesh: Node, hosts: Hosts) -> None:
     before = mesh.live()
     mesh.inside("ip route del 10.10.0.0/24 dev wg0")
@@ -258,6 +262,7 @@ def _with_route(hosts: Hosts) -> str:
     return hosts.document("web-1", PAIR).replace("= 10.10.0.2/32", "= 10.10.0.2/32, 10.20.0.0/16")
 
 
+@pytest.mark.long
 def test_our_routes_come_and_go_with_their_peer(mesh: Node, hosts: Hosts) -> None:
     routes = "ip route show dev wg0 | grep -v kernel || true"
     assert mesh.apply(_with_route(hosts)).word == "CONFIRMED"
@@ -285,6 +290,7 @@ def test_routes_that_an_agent_made_before_there_was_a_mark_are_ours_too(mesh: No
     assert mesh.inside(routes) == ""
 
 
+@pytest.mark.long
 def test_more_peers_are_no_more_processes(mesh: Node, hosts: Hosts) -> None:
     """A wrapper counts how often `ip` is started."""
     mesh.inside(

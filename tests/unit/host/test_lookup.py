@@ -81,9 +81,9 @@ def test_rules_and_routes_read_as_an_operator_writes_them() -> None:
         )
     )
     assert [str(rule) for rule in rules] == [
-        "5270: from all lookup 52",
-        "9: not from all fwmark 0xca6c lookup 51820",
         "7: from 10.0.0.0/8 to 10.10.0.8 unreachable",
+        "9: not from all fwmark 0xca6c lookup 51820",
+        "5270: from all lookup 52",
     ]
     routes = parse_table(
         json.dumps(
