@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Optional
 
-__all__ = ["base_key", "on_interfaces", "original_of", "patterns", "with_later_interfaces"]
+__all__ = ["base_key", "forwarding_keys", "on_interfaces", "original_of", "patterns", "with_later_interfaces"]
 
 _CONF = re.compile(r"net\.(ipv[46])\.conf\.(.+)\.([a-z0-9_]+)")
 # With this value of `all` an interface's own does not matter: whether one of them suffices (OR, AND), or the
@@ -44,9 +44,20 @@ def _told_each(settings: Mapping[str, str]) -> dict[tuple[str, str], str]:
     return found
 
 
+def forwarding_keys(root: Path, family: str) -> list[str]:
+    """Return the keys that switching a family's forwarding changes: each interface's, and `default`."""
+    folders = sorted((root / "net" / family / "conf").glob("*"))
+    return [_key(family, folder.name, "forwarding") for folder in folders if folder.name != "all"]
+
+
 def base_key(key: str) -> str:
-    """Return the key of `all` that an interface's key belongs to; any other key as it is. Pure."""
+    """Return the key of `all` that an interface's key belongs to; any other key as it is. Pure.
+
+    IPv4's forwarding has another name there, and sets that of interfaces to come as well.
+    """
     parts = _CONF.fullmatch(key)
+    if parts and parts[3] == "forwarding" and parts[2] != "all":
+        return "net.ipv4.ip_forward" if parts[1] == "ipv4" else "net.ipv6.conf.all.forwarding"
     if not parts or not _own(parts[2]):
         return key
     return _key(parts[1], "all", parts[3])

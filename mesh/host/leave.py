@@ -21,7 +21,6 @@ from .systemd import stop
 from .takeover import is_ours
 from .trial import load_trial
 from .unitfiles import remove_units
-from .units import GUARD_UNIT
 
 __all__ = ["leave"]
 
@@ -36,7 +35,7 @@ def leave(places: Places) -> tuple[Answer, str]:
         if load_trial(places) is not None:
             raise AgentError(Answer.BUSY, "a trial is under way: try again when it is over")
         ours = [unit for unit in ENABLED_UNITS if unit != WG_UNIT or is_ours(places)]
-        stop(GUARD_UNIT, *ours)
+        stop(*ours)
         attempt(["systemctl", "disable", "--quiet", *ours])
         if WG_UNIT in ours:
             delete_link()

@@ -9,7 +9,7 @@ from typing import Optional
 
 from .answers import AgentError, Answer
 from .difference import Difference
-from .effective import base_key, original_of
+from .effective import base_key, forwarding_keys, original_of
 
 __all__ = [
     "check_sysctls",
@@ -95,11 +95,12 @@ def read_sysctls(root: Path, keys: Mapping[str, str]) -> dict[str, str]:
     return live
 
 
-def side_effects(keys: Mapping[str, str]) -> dict[str, str]:
+def side_effects(root: Path, keys: Iterable[str]) -> dict[str, str]:
     """Return the keys that change along with `keys`."""
-    if any(_FORWARDING.fullmatch(key) for key in keys):
-        return dict.fromkeys(_REWRITTEN, "")
-    return {}
+    changed: list[str] = []
+    for key in filter(_FORWARDING.fullmatch, keys):
+        changed += [*_REWRITTEN, *forwarding_keys(root, "ipv6" if "ipv6" in key else "ipv4")]
+    return dict.fromkeys(changed, "")
 
 
 def set_sysctls(root: Path, wanted: Mapping[str, str]) -> int:
@@ -124,7 +125,7 @@ def set_sysctls(root: Path, wanted: Mapping[str, str]) -> int:
 
 def forwarding_first(keys: Iterable[str]) -> list[str]:
     """Return keys in the order to set them one by one: switching forwarding changes others. Pure."""
-    return sorted(keys, key=lambda key: (not _FORWARDING.fullmatch(key), key))
+    return sorted(keys, key=lambda key: (not _FORWARDING.fullmatch(key), base_key(key) != key, key))
 
 
 def sysctl_differences(root: Path, wanted: Mapping[str, str]) -> list[Difference]:

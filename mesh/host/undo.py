@@ -53,8 +53,8 @@ def take_snapshot(places: Places, sysctls: Mapping[str, str]) -> Snapshot:
         interface=(read_device(), link) if link else None,
         firewall=restore_text(),
         table=live_table(),
-        sysctls=read_sysctls(places.sysctls, {**sysctls, **side_effects(sysctls)}),
         ssh_ports=port_settings(places),
+        sysctls=read_sysctls(places.sysctls, {**sysctls, **side_effects(places.sysctls, sysctls)}),
     )
     write_json(places.undo, _to_json(snapshot))
     return snapshot

@@ -116,7 +116,10 @@ def test_a_tunnel_of_somebody_else_is_refused_and_stays_whole(tunnel: Node, host
         assert part in run.out
     assert _changed(before, _look(tunnel)) == []
     disk = _look(tunnel, FILES + UNITS)
-    tunnel.inside("systemctl restart wg-quick@wg0; sleep 1")
+    tunnel.inside(
+        "ip rule del pref 10; systemctl restart wg-quick@wg0; sleep 1;"
+        f"ip rule add pref 10 from {tunnel.address} lookup main"
+    )
     assert _changed(disk, _look(tunnel, FILES + UNITS)) == [], "its unit is as it was"
     before = _look(tunnel)
     assert (
@@ -211,6 +214,7 @@ def test_whoever_owns_the_name_keeps_it(guest: Node, hosts: Hosts, name: str) ->
 
 
 def test_a_first_trial_that_is_rolled_back_leaves_the_host_as_it_was(guest: Node, hosts: Hosts) -> None:
+    guest.inside("ip link add eth8 type bridge; sysctl -qw net.ipv4.conf.eth8.forwarding=1")
     before = _look(guest)
     _install(guest, hosts)
     assert guest.agent("apply", hosts.document("web-3", PAIR, forward=True)).word == "RECONNECT"
@@ -247,6 +251,7 @@ def test_a_node_that_leaves_gives_everything_back(guest: Node, hosts: Hosts) -> 
     guest.agent("leave")
     guest.inside(
         "echo '# mine' >/etc/wireguard/wg0.conf; chmod 640 /etc/wireguard/wg0.conf; chmod 755 /etc/wireguard;"
+        "ip link add eth7 type bridge; sysctl -qw net.ipv4.conf.eth7.forwarding=1;"
         "cd /etc/systemd/system; mkdir -p wg-quick@wg0.service.d; chmod 750 wg-quick@wg0.service.d;"
         "printf '[Service]\\nNice=3\\n' >wg-quick@wg0.service.d/mine.conf;"
         "systemctl daemon-reload; ip rule add pref 77 from 192.0.2.77 lookup 200"
