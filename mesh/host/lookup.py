@@ -128,11 +128,11 @@ def parse_rules(text: str) -> list[Rule]:
     return sorted(rules, key=lambda rule: rule.priority)
 
 
-def parse_table(text: str, version: int) -> list[Route]:
-    """Parse `ip -j -4 route show table all`, or -6."""
+def parse_table(entries: Iterable[Any], version: int) -> list[Route]:
+    """Parse what `ip -j -4 route show table all` answers, or -6."""
     everywhere = "0.0.0.0/0" if version == 4 else "::/0"
     routes = []
-    for entry in json.loads(text or "[]"):
+    for entry in entries:
         hop = {**next(iter(entry.get("nexthops", [])), {}), **entry}
         destination = everywhere if entry["dst"] == "default" else entry["dst"]
         routes.append(

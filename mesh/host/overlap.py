@@ -10,6 +10,7 @@ from typing import Any
 from .answers import AgentError, Answer
 from .difference import Difference
 from .document import WG_CONF
+from .iproute import ask
 from .lookup import Network, Packet, Route, Rule, decide, parse_rules, parse_table
 from .places import INTERFACE, Places
 from .system import attempt, run
@@ -68,11 +69,15 @@ def read_host(places: Places, networks: Iterable[Network]) -> Host:
     wanted = list(networks)
     for version in sorted({network.version for network in wanted}):
         rules[version] = parse_rules(attempt(["ip", "-j", f"-{version}", "rule", "show"]) or "")
-    for network in wanted:
-        show = ["ip", "-j", f"-{network.version}", "route", "show", "table", "all"]
-        for which in ("root", "match", "via"):
-            listed = attempt([*show, which, str(network)]) or ""
-            routes += parse_table(listed, network.version)
+        # The routes within, around, and by way of each network: a host may have a million others.
+        questions = [
+            f"route show table all {which} {network}"
+            for network in wanted
+            for which in ("root", "match", "via")
+            if network.version == version
+        ]
+        for answer in ask(version, questions):
+            routes += parse_table(answer, version)
     return Host(
         addresses=_addresses(run(["ip", "-j", "address", "show"])),
         rules=rules,

@@ -1,20 +1,17 @@
 """Which way packets take: to every peer through the tunnel, to every peer's endpoint around it."""
 
 import ipaddress
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Optional
 
 from .difference import Difference
+from .iproute import ask
 from .overlap import packets
 from .places import INTERFACE
-from .system import run
 from .wgconf import WgFile
 
-__all__ = ["parse_ways", "way_differences"]
+__all__ = ["by_query", "way_differences"]
 
-# Asks everything in one process, and goes on behind what has no route.
-_BATCH = 'ip -j -force "-$1" -batch - 2>/dev/null; true'
 _Way = dict[str, Any]
 
 
@@ -64,22 +61,16 @@ def _shown(query: str, way: Optional[_Way]) -> str:
 def _ask(queries: Iterable[str]) -> Iterator[tuple[str, Optional[_Way]]]:
     """Yield each query with the kernel's answer; None where there is no route."""
     asked = list(queries)
-    for version in ("4", "6"):
-        mine = [query for query in asked if (":" in query) == (version == "6")]
-        if mine:
-            lines = "".join(f"route get {query}\n" for query in mine)
-            answers = parse_ways(run(["sh", "-c", _BATCH, "sh", version], stdin=lines))
-            yield from ((query, answers.get(query)) for query in mine)
+    for version in (4, 6):
+        mine = [query for query in asked if (":" in query) == (version == 6)]
+        answers = by_query(ask(version, (f"route get {query}" for query in mine)))
+        yield from ((query, answers.get(query)) for query in mine)
 
 
-def parse_ways(text: str) -> dict[str, _Way]:
-    """Parse what `ip -j -batch` says to several `route get`, by destination and source. Pure."""
-    decoder, answers, place = json.JSONDecoder(), {}, 0
-    while place < len(text):
-        if text[place] != "[":
-            place += 1
-            continue
-        (way, *_rest), place = decoder.raw_decode(text, place)
+def by_query(answers: Iterable[list[_Way]]) -> dict[str, _Way]:
+    """Return answers to several `route get` by what was asked: destination and source. Pure."""
+    ways = {}
+    for way, *_rest in answers:
         source = f" from {way['from']}" if "from" in way else ""
-        answers[f"{way['dst']}{source}"] = way
-    return answers
+        ways[f"{way['dst']}{source}"] = way
+    return ways

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mesh.host.iproute import parse_answers
 from mesh.host.lookup import Packet, decide, parse_rules, parse_table
-from mesh.host.ways import parse_ways
+from mesh.host.ways import by_query
 
 # A host with every kind of rule and route; its own part of 10.10.0.0/16 is on `mesh`.
 WORLD = """
@@ -51,10 +52,10 @@ def test_it_decides_as_the_kernel_does(tmp_path: Path) -> None:
     said = subprocess.run(
         ["unshare", "-n", "sh", "-e", "-c", script], capture_output=True, text=True, check=False
     )
-    answers = parse_ways(said.stdout)
+    answers = by_query(parse_answers(said.stdout))
     assert len(answers) > 20, said
     rules = parse_rules((tmp_path / "rules").read_text())
-    routes = parse_table((tmp_path / "routes").read_text(), 4)
+    routes = parse_table(json.loads((tmp_path / "routes").read_text()), 4)
     for query in queries:
         destination, _, source = query.partition(" from ")
         packet = Packet(ipaddress.ip_address(destination), ipaddress.ip_address(source) if source else None)
@@ -85,15 +86,11 @@ def test_rules_and_routes_read_as_an_operator_writes_them() -> None:
         "9: not from all fwmark 0xca6c lookup 51820",
         "5270: from all lookup 52",
     ]
-    routes = parse_table(
-        json.dumps(
-            [
-                {"dst": "default", "gateway": "192.0.2.1", "dev": "eth0", "table": "52"},
-                {"type": "blackhole", "dst": "10.10.0.0/25"},
-            ]
-        ),
-        4,
-    )
+    entries = [
+        {"dst": "default", "gateway": "192.0.2.1", "dev": "eth0", "table": "52"},
+        {"type": "blackhole", "dst": "10.10.0.0/25"},
+    ]
+    routes = parse_table(entries, 4)
     assert [str(route) for route in routes] == [
         "0.0.0.0/0 via 192.0.2.1 dev eth0 table 52",
         "blackhole 10.10.0.0/25",
@@ -102,5 +99,5 @@ def test_rules_and_routes_read_as_an_operator_writes_them() -> None:
 
 def test_nothing_said_is_nothing_read() -> None:
     assert parse_rules("") == []
-    assert parse_table("", 4) == []
-    assert parse_ways("") == {}
+    assert parse_table([], 4) == []
+    assert by_query(parse_answers("")) == {}

@@ -1,5 +1,7 @@
 """What of a host is in the way of a mesh, told by name."""
 
+import json
+
 import pytest
 
 from mesh.host.lookup import parse_rules, parse_table
@@ -16,7 +18,7 @@ RULES = """[{"priority": 0, "src": "all", "table": "local"},
 def host(
     *addresses: tuple[str, str], rules: str = RULES, routes: str = "[]", resolvers: tuple[str, ...] = ()
 ) -> Host:
-    return Host(addresses, {4: parse_rules(rules)}, parse_table(routes, 4), resolvers)
+    return Host(addresses, {4: parse_rules(rules)}, parse_table(json.loads(routes), 4), resolvers)
 
 
 def found(of: Host) -> list[str]:
