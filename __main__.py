@@ -8,8 +8,9 @@ from mesh.plan import PlanError, plan_mesh
 from mesh.program import Mesh, look_ahead, read_previous, stack_settings
 from mesh.settings import SettingsError, parse_settings, warnings_of
 
-# After a failure the engine ends the program with SIGINT, of which Python would print a traceback.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+# The engine ends the program. Ctrl-C on its terminal reaches the program, too: it has to stay until what is
+# under way has come to its end, as a step that fails is answered by a hook in here.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 try:
     raw = stack_settings()

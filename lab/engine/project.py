@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import yaml
 
+from lab.engine.layout import removed, replaced
 from lab.engine.state.secrets import Crypter
 
 __all__ = ["Config", "Project", "ProjectError", "StackFile"]
@@ -121,19 +122,23 @@ class StackFile:
 
     def set_salt(self, salt: str) -> None:
         """Write the salt; everything else in the file stays as it is, comments too."""
-        text = self.path.read_text() if self.path.exists() else ""
         self._document["encryptionsalt"] = salt
-        self._write(f"encryptionsalt: {salt}\n{text}")
+        self._write(f"encryptionsalt: {salt}\n{self._text()}")
 
-    def set(self, key: str, value: Any) -> None:
-        """Set one configuration value."""
-        self._document.setdefault("config", {})[key] = value
-        self._write(yaml.safe_dump(self._document, sort_keys=False))
+    def set(self, path: list[str | int], value: Any) -> None:
+        """Set one configuration value; the rest of the file stays as it is. Raises `IndexError`."""
+        self._rewrite(replaced(self._text(), ["config", *path], value))
 
-    def remove(self, key: str) -> None:
-        """Remove one configuration value."""
-        self._document.get("config", {}).pop(key, None)
-        self._write(yaml.safe_dump(self._document, sort_keys=False))
+    def remove(self, path: list[str | int]) -> None:
+        """Remove one configuration value; the rest of the file stays as it is."""
+        self._rewrite(removed(self._text(), ["config", *path]))
+
+    def _text(self) -> str:
+        return self.path.read_text() if self.path.exists() else ""
+
+    def _rewrite(self, text: str) -> None:
+        self._write(text)
+        self._document = _load(self.path)
 
     def _write(self, text: str) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -166,6 +166,9 @@ class Provider(ABC):
     accepts_secrets: bool = False
     """Whether values keep their secret marks; only the engine's own provider looks at them."""
 
+    loses_unknown_secrets: bool = False
+    """Whether a preview's answer has an empty text where a secret is unknown."""
+
     config_defaults: Mapping[str, Any] = MappingProxyType({"__internal": {}})
     """What the inputs of a provider resource of this package have beside its configuration."""
 

@@ -9,9 +9,10 @@ import typer
 import yaml
 
 from lab.engine.cli.context import CommandError, Session, Stack
+from lab.engine.cli.outputs import as_json
 from lab.engine.project import full_key
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer()
 
 Cwd = Annotated[Path | None, typer.Option("--cwd", "-C")]
 StackName = Annotated[str | None, typer.Option("--stack", "-s")]
@@ -21,6 +22,42 @@ AsPath = Annotated[bool, typer.Option("--path", help="The key is a path into a s
 def _stack(cwd: Path | None, name: str | None) -> Stack:
     session = Session(cwd=(cwd or Path()).resolve(), stack_option=name)
     return Stack(session=session, name=session.stack_name())
+
+
+@app.callback(invoke_without_command=True)
+def overview(
+    context: typer.Context, *, cwd: Cwd = None, stack_name: StackName = None,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Decrypted.")] = False,
+    json: Annotated[bool, typer.Option("--json", "-j", help="As JSON.")] = False,
+) -> None:  # fmt: skip
+    """Without a command: print the configuration."""
+    if context.invoked_subcommand is not None:
+        if cwd or stack_name:
+            raise CommandError(f"--stack and --cwd belong behind `config {context.invoked_subcommand}`")
+        return
+    stack = _stack(cwd, stack_name)
+    found = stack.config()
+    names = sorted(found.values)
+    shown = {
+        name: "[secret]" if name in found.secret_keys and not show_secrets else found.values[name]
+        for name in names
+    }
+    if json:
+        print(
+            as_json(
+                {name: _told(shown[name], name in found.secret_keys, show_secrets) for name in names},
+                indent=2,
+            )
+        )
+        return
+    rows = [(name.removeprefix(f"{stack.session.project.name}:"), value) for name, value in shown.items()]
+    width = max(len(key) for key, _ in [("KEY", ""), *rows])
+    for key, value in [("KEY", "VALUE"), *rows]:
+        print(f"{key.ljust(width)}  {value}")
+
+
+def _told(value: str, secret: bool, shown: bool) -> dict[str, Any]:  # noqa: FBT001 - passed on
+    return {"secret": secret} if secret and not shown else {"value": value, "secret": secret}
 
 
 @app.command("set")
@@ -37,16 +74,16 @@ def set_value(
     stack = _stack(cwd, stack_name)
     text = value if value is not None else sys.stdin.read().rstrip("\n")
     stored: Any = {"secure": stack.crypter.encrypt(text)} if secret else text
+    if secret:
+        stack.keep_salt()
     if not path:
-        stack.file.set(full_key(stack.session.project, key), stored)
+        stack.file.set([full_key(stack.session.project, key)], stored)
         return
-    if not secret:
-        stored = _typed(text)
-    from lab.engine.deploy.paths import parse_path  # noqa: PLC0415 - it brings the SDK, which others do without
-
-    head, *rest = parse_path(key)
-    name = full_key(stack.session.project, str(head))
-    stack.file.set(name, _placed(stack.file.config.get(name), rest, stored))
+    where = _parts(stack, key)
+    try:
+        stack.file.set(where, stored if secret else _typed(text))
+    except IndexError as error:
+        raise CommandError(f"{key}: the number is beyond the end of a list of {error}") from None
 
 
 def _typed(text: str) -> Any:
@@ -56,19 +93,12 @@ def _typed(text: str) -> Any:
     return text
 
 
-def _placed(container: Any, parts: list[str | int], value: Any) -> Any:
-    if not parts:
-        return value
-    head, *rest = parts
-    if isinstance(head, int):
-        items = list(container or [])
-        if head > len(items):
-            raise CommandError(f"index {head} is beyond the end of a list of {len(items)}")
-        items[head : head + 1] = [_placed(items[head] if head < len(items) else None, rest, value)]
-        return items
-    mapping = dict(container or {})
-    mapping[head] = _placed(mapping.get(head), rest, value)
-    return mapping
+def _parts(stack: Stack, key: str) -> list[str | int]:
+    """Return the place that a path such as `mesh.nodes["web-1"].public[0]` names."""
+    from lab.engine.deploy.paths import parse_path  # noqa: PLC0415 - it brings the SDK, which others do without
+
+    head, *rest = parse_path(key)
+    return [full_key(stack.session.project, str(head)), *rest]
 
 
 @app.command()
@@ -83,7 +113,7 @@ def get(key: str, *, cwd: Cwd = None, stack_name: StackName = None) -> None:
 
 
 @app.command()
-def rm(key: str, *, cwd: Cwd = None, stack_name: StackName = None) -> None:
+def rm(key: str, *, cwd: Cwd = None, stack_name: StackName = None, path: AsPath = False) -> None:
     """Remove a value."""
     stack = _stack(cwd, stack_name)
-    stack.file.remove(full_key(stack.session.project, key))
+    stack.file.remove(_parts(stack, key) if path else [full_key(stack.session.project, key)])

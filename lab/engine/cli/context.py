@@ -49,6 +49,14 @@ class Session:
     def _selected_file(self) -> Path:
         return Path(self.backend.url.removeprefix("file://"), ".pulumi", f"selected-{self.project.name}")
 
+    def selected(self) -> str | None:
+        """Return the stack that was selected."""
+        return self._selected_file.read_text().strip() if self._selected_file.exists() else None
+
+    def unselect(self) -> None:
+        """Forget which stack was selected."""
+        self._selected_file.unlink(missing_ok=True)
+
     def select(self, name: str) -> None:
         """Remember a stack for commands that do not name one."""
         self._selected_file.parent.mkdir(parents=True, exist_ok=True)
@@ -107,14 +115,17 @@ class Stack:
 
     @cached_property
     def crypter(self) -> Crypter:
-        """The stack's secrets; a salt is made in the stack file when there is none. Raises `StateError`."""
+        """The stack's secrets; with a new salt when the stack file has none. Raises `StateError`."""
         passphrase = read_passphrase()
         salt = self.file.salt
         if salt is None:
-            crypter = Crypter.create(passphrase)
-            self.file.set_salt(crypter.salt)
-            return crypter
+            return Crypter.create(passphrase)
         return _open(passphrase, salt)
+
+    def keep_salt(self) -> None:
+        """Write a new salt to the stack file; called before anything is kept that needs it."""
+        if self.file.salt is None:
+            self.file.set_salt(self.crypter.salt)
 
     def config(self) -> Config:
         """Return the decrypted configuration. Raises `CommandError`."""
@@ -157,6 +168,7 @@ class Stack:
 
     def write(self, deployment: str) -> None:
         """Replace the state by a deployment as JSON text."""
+        self.keep_salt()
         self.session.backend.write(self.session.project.name, self.name, deployment)
 
 

@@ -40,7 +40,9 @@ NoChanges = Annotated[bool, typer.Option("--expect-no-changes", help="Fail (7) i
 EventLog = Annotated[Path | None, typer.Option("--event-log", help="Append every event to this file.")]
 Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Only this URN; may be repeated.")]
 Dependents = Annotated[bool, typer.Option("--target-dependents", help="Also what needs the targets.")]
-Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="All but this URN; may be repeated.")]
+Exclude = Annotated[
+    list[str] | None, typer.Option("--exclude", "-x", help="All but this URN; may be repeated.")
+]
 ExcludeDependents = Annotated[bool, typer.Option("--exclude-dependents", help="Also what needs those.")]
 Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN; may be repeated.")]
 TargetReplace = Annotated[
@@ -49,6 +51,9 @@ TargetReplace = Annotated[
 Refresh = Annotated[bool, typer.Option("--refresh", "-r", help="Look first what really is.")]
 RunProgram = Annotated[
     bool, typer.Option("--run-program", envvar="PULUMI_RUN_PROGRAM", help="Run the program.")
+]
+IgnoreProtect = Annotated[
+    bool, typer.Option("--ignore-protect", help="Delete and replace what is protected, too.")
 ]
 Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
 Message = Annotated[str | None, typer.Option("--message", "-m", hidden=True)]
@@ -87,6 +92,7 @@ def up(
     target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
     exclude_dependents: ExcludeDependents = False, replace: Replace = None,
     target_replace: TargetReplace = None, refresh: Refresh = False, run_program: RunProgram = False,
+    ignore_protect: IgnoreProtect = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
     """Create, change and delete until all is as the program says."""
@@ -96,7 +102,7 @@ def up(
         {"parallel": parallel, "continue_on_error": continue_on_error,
          "targets": target, "target_dependents": target_dependents, "excludes": exclude,
          "exclude_dependents": exclude_dependents, "replaces": replace, "target_replaces": target_replace,
-         "refresh": refresh, "run_program": run_program},
+         "refresh": refresh, "run_program": run_program, "ignore_protect": ignore_protect},
         yes=yes, skip_preview=skip_preview, diff=diff, json=json, expect_no_changes=expect_no_changes,
         event_log=event_log,
     )  # fmt: skip
@@ -110,6 +116,7 @@ def preview(
     target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
     exclude_dependents: ExcludeDependents = False, replace: Replace = None,
     target_replace: TargetReplace = None, refresh: Refresh = False, run_program: RunProgram = False,
+    ignore_protect: IgnoreProtect = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
     """Show what `up` would do."""
@@ -118,7 +125,7 @@ def preview(
         "update", cwd, stack_name,
         {"parallel": parallel, "targets": target, "target_dependents": target_dependents, "excludes": exclude,
          "exclude_dependents": exclude_dependents, "replaces": replace, "target_replaces": target_replace,
-         "refresh": refresh, "run_program": run_program},
+         "refresh": refresh, "run_program": run_program, "ignore_protect": ignore_protect},
         preview_only=True, diff=diff, json=json, expect_no_changes=expect_no_changes, event_log=event_log,
     )  # fmt: skip
 
@@ -133,6 +140,8 @@ def destroy(
     exclude_protected: Annotated[
         bool, typer.Option("--exclude-protected", help="All but protected ones and what those need.")
     ] = False,
+    ignore_protect: IgnoreProtect = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Forget the stack and its file, too.")] = False,
     refresh: Refresh = False, run_program: RunProgram = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
@@ -142,8 +151,8 @@ def destroy(
         "destroy", cwd, stack_name,
         {"parallel": parallel, "continue_on_error": continue_on_error, "targets": target,
          "target_dependents": target_dependents, "excludes": exclude, "refresh": refresh,
-         "run_program": run_program},
-        yes=yes, skip_preview=skip_preview, preview_only=preview_only, diff=diff, json=json,
+         "run_program": run_program, "ignore_protect": ignore_protect},
+        yes=yes, skip_preview=skip_preview, preview_only=preview_only, diff=diff, json=json, remove=remove,
         event_log=event_log, exclude_protected=exclude_protected,
     )  # fmt: skip
 
@@ -184,8 +193,11 @@ def cancel(*, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False) -
 
 
 @app.command()
-def version() -> None:
+def version(
+    *, stack_name: Annotated[str | None, typer.Option("--stack", "-s", hidden=True)] = None
+) -> None:  # fmt: skip
     """Print the version of Pulumi whose state format and semantics this engine has."""
+    del stack_name
     print("v3.260.0")
 
 

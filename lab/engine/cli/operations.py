@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from lab.engine.cli.context import CommandError, Stack
+from lab.engine.cli.stack import STILL_THERE, forget
 from lab.engine.deploy import DeployError, Options, UpdateRequest, UpdateResult, run
 from lab.engine.deploy.graph import Graph
 from lab.engine.deploy.request import Kind
@@ -49,6 +50,7 @@ class Flags:
     expect_no_changes: bool = False
     event_log: Path | None = None
     exclude_protected: bool = False
+    remove: bool = False
 
 
 def operate(stack: Stack, kind: Kind, options: Options, flags: Flags) -> None:
@@ -66,10 +68,22 @@ def operate(stack: Stack, kind: Kind, options: Options, flags: Flags) -> None:
             print(_NONE_UNPROTECTED.format(count=len(protected)))
             return
     _operate(stack, kind, options, flags)
-    if kind == "destroy" and not (protected or options.targets or flags.preview_only or flags.json):
-        print(_ALL_GONE.format(stack=stack.name))
+    if kind == "destroy" and not (protected or options.targets or flags.preview_only):
+        _after_destroy(stack, flags)
     if protected and not (flags.preview_only or flags.json):
         print(_UNPROTECTED_GONE.format(count=len(protected)))
+
+
+def _after_destroy(stack: Stack, flags: Flags) -> None:
+    if not flags.remove:
+        if not flags.json:
+            print(_ALL_GONE.format(stack=stack.name))
+        return
+    if stack.deployment().get("resources"):
+        raise CommandError(STILL_THERE.format(stack=stack.name))
+    forget(stack, preserve_config=False)
+    if not flags.json:
+        print("The resources in the stack have been deleted, and the history and configuration removed.")
 
 
 def _protected(stack: Stack) -> list[str]:
@@ -83,24 +97,38 @@ def _protected(stack: Stack) -> list[str]:
 
 def _operate(stack: Stack, kind: Kind, options: Options, flags: Flags) -> None:
     if flags.preview_only or not flags.skip_preview:
-        _once(stack, kind, options, flags, preview=True)
+        planned = _once(stack, kind, options, flags, preview=True)
         if flags.preview_only:
             return
-        if not flags.yes and not _confirmed(stack, kind):
+        if not flags.yes and not _confirmed(stack, kind, planned):
             raise CommandError(f"confirmation declined, not proceeding with the {kind}")
     with stack.session.backend.locked(stack.session.project.name, stack.name):
         _once(stack, kind, options, flags, preview=False)
 
 
-def _confirmed(stack: Stack, kind: Kind) -> bool:
-    word = {"update": "perform this update", "destroy": "destroy", "refresh": "refresh"}[kind]
+def _confirmed(stack: Stack, kind: Kind, planned: list[dict[str, Any]]) -> bool:
+    """Ask; `details` shows what the preview found, property by property. No answer is a no."""
+    question = f"Do you want to perform this {kind} on {stack.name}? [yes/no/details] (no) "
     while True:
-        answer = input(f"Do you want to {word} on {stack.name}? [yes/no] ").strip().lower()
-        if answer in {"yes", "no"}:
-            return answer == "yes"
+        try:
+            answer = input(question).strip().lower()
+        except EOFError:
+            print()
+            return False
+        if answer and "details".startswith(answer):
+            _show_details(planned)
+        elif "yes".startswith(answer) or "no".startswith(answer):
+            return bool(answer) and "yes".startswith(answer)
 
 
-def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: bool) -> None:
+def _show_details(planned: list[dict[str, Any]]) -> None:
+    screen = Screen(diff=True, shortens=False)
+    for event in planned:
+        screen.event(event)
+
+
+def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: bool) -> list[dict[str, Any]]:
+    """Do it once, as a preview or in earnest; returns the events."""
     config = stack.config()
     deployment = stack.deployment()
     snapshot, checkpoint = stack.load(deployment)
@@ -108,13 +136,14 @@ def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: 
     def save(current: Snapshot) -> None:
         stack.write(checkpoint.encode(current))
 
+    events: list[dict[str, Any]] = []
     screen, digest = Screen(diff=flags.diff, shortens=kind != "refresh"), Digest()
     as_digest = flags.json and preview
     with _event_log(flags.event_log) as log:
         request = UpdateRequest(
             kind=kind, preview=preview, project=stack.session.project, stack=stack.name, config=config,
             snapshot=snapshot, options=options, save=save,
-            emit=_emitter(screen, digest, log, flags, as_digest=as_digest),
+            emit=_emitter(screen, digest, log, flags, events if preview else None),
             stack_outputs=stack.session.stack_outputs,
         )  # fmt: skip
         if not flags.json:
@@ -133,12 +162,17 @@ def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: 
     elif not flags.json:
         screen.finish()
     _judge(result, flags, preview=preview)
+    return events
 
 
 def _emitter(
-    screen: Screen, digest: Digest, log: TextIO | None, flags: Flags, *, as_digest: bool
+    screen: Screen, digest: Digest, log: TextIO | None, flags: Flags, kept: list[dict[str, Any]] | None
 ) -> Callable[[dict[str, Any]], None]:
+    as_digest = flags.json and kept is not None
+
     def emit(event: dict[str, Any]) -> None:
+        if kept is not None and not flags.preview_only:
+            kept.append(event)
         if as_digest:
             digest.event(event)
         elif not flags.json:

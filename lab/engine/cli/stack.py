@@ -1,6 +1,7 @@
 """`stack ...`: stacks and their state."""
 
 import json as json_module
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ from lab.engine.cli.context import CommandError, Session, Stack
 from lab.engine.cli.outputs import as_json, outputs, print_table, text
 from lab.engine.cli.overview import print_overview
 from lab.engine.state.format import refusal, stamp
-from lab.engine.state.model import STACK_TYPE, StateError
+from lab.engine.state.model import StateError
 from lab.engine.values import Secret, to_json
+
+__all__ = ["STILL_THERE", "app", "forget"]
 
 app = typer.Typer()
 
@@ -22,6 +25,11 @@ StackName = Annotated[str | None, typer.Option("--stack", "-s")]
 Name = Annotated[str | None, typer.Argument()]
 ShowSecrets = Annotated[bool, typer.Option("--show-secrets", help="Decrypted.")]
 Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
+STILL_THERE = """\
+'{stack}' still has resources; removal rejected. Possible actions:
+- Make sure that '{stack}' is the stack that you want to destroy
+- Run `pulumi destroy` to delete the resources, then run `pulumi stack rm`
+- Run `pulumi stack rm --force` to override this error"""
 _UNDECRYPTED = (
     "could not deserialize deployment: failed to decrypt: incorrect passphrase, please set "
     "PULUMI_CONFIG_PASSPHRASE to the correct passphrase or set PULUMI_CONFIG_PASSPHRASE_FILE to a file "
@@ -68,8 +76,7 @@ def init(
     if session.backend.exists(session.project.name, made):
         raise CommandError(f"stack '{made}' already exists")
     stack = Stack(session=session, name=made)
-    if stack.file.salt is None:
-        _ = stack.crypter  # asks for the passphrase and writes the salt
+    stack.keep_salt()
     session.backend.write(session.project.name, made, "{}")
     if not no_select:
         session.select(made)
@@ -77,11 +84,37 @@ def init(
 
 
 @app.command("ls")
-def list_stacks(*, cwd: Cwd = None) -> None:
-    """List the project's stacks."""
-    session = _session(cwd, None)
-    for name in session.backend.stacks(session.project.name):
-        print(name)
+def list_stacks(
+    *, cwd: Cwd = None, stack_name: Annotated[str | None, typer.Option("--stack", "-s", hidden=True)] = None,
+    output: Annotated[str, typer.Option(help="default or json")] = "default",
+    json: Annotated[bool, typer.Option("--json", "-j", help="As JSON.")] = False,
+) -> None:  # fmt: skip
+    """List the project's stacks; `*` marks the one that is meant when none is named."""
+    session = _session(cwd, stack_name)
+    current = session.stack_option or os.environ.get("PULUMI_STACK") or session.selected()
+    rows = [_summary(session, name, current) for name in session.backend.stacks(session.project.name)]
+    if json or output == "json":
+        print(as_json(rows, indent=2))
+        return
+    lines = [("NAME", "LAST UPDATE", "RESOURCE COUNT")]
+    for row in rows:
+        star = "*" if row["current"] else ""
+        when, count = row.get("lastUpdate", "n/a"), str(row["resourceCount"])
+        lines.append((f"{row['name']}{star}", when, count))
+    widths = [max(len(line[column]) for line in lines) for column in range(2)]
+    for line in lines:
+        print("  ".join([line[0].ljust(widths[0]), line[1].ljust(widths[1]), line[2]]).rstrip())
+
+
+def _summary(session: Session, name: str, current: str | None) -> dict[str, Any]:
+    deployment = session.backend.read(session.project.name, name)
+    found: dict[str, Any] = {
+        "name": name,
+        "current": name == (current or "").rpartition("/")[2],
+        "resourceCount": len(deployment.get("resources") or []),
+    }
+    written = (deployment.get("manifest") or {}).get("time")
+    return {**found, "lastUpdate": written} if written else found
 
 
 @app.command()
@@ -104,18 +137,38 @@ def rm(
     name: Name = None, *, cwd: Cwd = None, stack_name: StackName = None,
     yes: Annotated[bool, typer.Option("--yes", "-y")] = False,
     force: Annotated[bool, typer.Option("--force", "-f", help="Though it has resources.")] = False,
+    preserve_config: Annotated[
+        bool, typer.Option("--preserve-config", help="Keep Pulumi.<stack>.yaml.")
+    ] = False,
 ) -> None:  # fmt: skip
-    """Forget a stack; its resources must have been destroyed."""
+    """Forget a stack and its configuration file; its resources must have been destroyed."""
+    if name and stack_name:
+        raise CommandError("only one of --stack or argument stack name may be specified, not both")
     stack = _session(cwd, name or stack_name).stack()
-    resources = [r for r in stack.deployment().get("resources") or [] if r["type"] != STACK_TYPE]
-    if resources and not force:
-        raise CommandError(
-            f"'{stack.name}' still has resources; removal rejected: destroy it first, or pass --force"
-        )
     if not yes:
-        raise CommandError("--yes must be passed in to proceed")
-    stack.session.backend.remove(stack.session.project.name, stack.name)
+        _confirm_removal(stack.name)
+    if stack.deployment().get("resources") and not force:
+        raise CommandError(STILL_THERE.format(stack=stack.name))
+    forget(stack, preserve_config=preserve_config)
     print(f"Stack '{stack.name}' has been removed!")
+
+
+def forget(stack: Stack, *, preserve_config: bool) -> None:
+    """Remove a stack from the backend, and its configuration file unless it is to be kept."""
+    session = stack.session
+    session.backend.remove(session.project.name, stack.name)
+    if not preserve_config:
+        stack.file.path.unlink(missing_ok=True)
+    if session.selected() == stack.name:
+        session.unselect()
+
+
+def _confirm_removal(stack: str) -> None:
+    if not sys.stdin.isatty():
+        raise CommandError("--yes must be passed in to proceed when running in non-interactive mode")
+    print(f"This will permanently remove the '{stack}' stack!")
+    if input(f"Please confirm that this is what you'd like to do by typing `{stack}`: ").strip() != stack:
+        raise CommandError("confirmation declined")
 
 
 @app.command("export")

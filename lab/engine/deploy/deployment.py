@@ -83,6 +83,11 @@ class Deployment:
         """What the operation is."""
         return self._request.kind
 
+    @property
+    def had_resources(self) -> bool:
+        """Whether the state had anything when the operation began."""
+        return bool(self._request.snapshot.resources)
+
     def stop(self) -> None:
         """Begin no new step."""
         self.failed.set()

@@ -18,6 +18,8 @@ async def delete_the_rest(deployment: Deployment) -> None:
     What a program has registered for a destroy goes, too. Raises `BailError` where more would go than was
     targeted.
     """
+    if not deployment.had_resources:
+        return  # nor what a program registers to destroy an empty stack (performPostSteps)
     snapshot = [*deployment.journal.news(), *deployment.journal.base()]
     graph = Graph(snapshot)
     kept, deletes = _plan(deployment, snapshot, graph)

@@ -12,7 +12,7 @@ from lab.engine.deploy.journal import Journal
 from lab.engine.deploy.providers import Providers
 from lab.engine.deploy.secrecy import mark_outputs
 from lab.engine.deploy.steps import DELETES, Op, Step
-from lab.engine.deploy.views import as_resource, seen_by
+from lab.engine.deploy.views import as_resource, planned_by, seen_by
 from lab.engine.provider import PartialFailureError, Provider, ProviderError
 from lab.engine.state.checkpoint import now
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState
@@ -207,7 +207,7 @@ class Executor:
         provider = await self._find(new)
         if provider is None:
             return "", {}
-        inputs = seen_by(provider, new.inputs)
+        inputs = (planned_by if self._preview else seen_by)(provider, new.inputs)
         call = provider.create(new.urn, new.type, inputs, preview=self._preview)
         identifier, outputs = await _within(call, new, "create")
         return identifier, dict(outputs)
@@ -250,7 +250,7 @@ class Executor:
         provider = await self._find(new)
         if provider is None:
             return dict(old.outputs)
-        news = seen_by(provider, new.inputs)
+        news = (planned_by if self._preview else seen_by)(provider, new.inputs)
         call = provider.update(as_resource(old, provider), news, preview=self._preview)
         return dict(await _within(call, new, "update"))
 
@@ -258,7 +258,7 @@ class Executor:
         assert step.old is not None
         old = step.old if step.old.delete else generator.olds.get(step.old.urn, step.old)
         await self._run_hooks("before_delete", old, old=old)
-        if old.protect and step.logical:
+        if old.protect and step.logical and not generator.ignores_protection:
             raise _ProtectedError(
                 f'resource "{old.urn}" cannot be deleted\nbecause it is protected. To unprotect the '
                 "resource, either remove the `protect` flag from the resource in your Pulumi program and run "

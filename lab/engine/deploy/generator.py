@@ -73,6 +73,8 @@ class Generator:
         self._preview = preview
         self._mode = mode
         self.targets = Targets(options)
+        self.ignores_protection = options.ignore_protect
+        """Whether what is protected may be deleted and replaced all the same."""
         self._events = events
         self._provider = provider
         self.sets = _Sets()
@@ -274,7 +276,7 @@ class Generator:
         provider: Provider | None,
         diff: DiffResult,
     ) -> list[Step]:
-        if new.protect and old.protect:
+        if new.protect and old.protect and not self.ignores_protection:
             self.error(
                 f'unable to replace resource "{new.urn}"\nas it is currently marked for protection. To '
                 "unprotect the resource, remove the `protect` flag from the resource in your Pulumi program "
@@ -301,7 +303,7 @@ class Generator:
     ) -> list[Step]:
         steps = []
         for dependent in await self._dependents.of(old, self.sets.decided()):
-            if dependent.protect and not dependent.delete:
+            if dependent.protect and not (dependent.delete or self.ignores_protection):
                 self.error(
                     f'unable to replace resource "{dependent.urn}" as part of replacing "{new.urn}" as it is '
                     "currently marked for protection. To unprotect the resource, remove the `protect` flag "

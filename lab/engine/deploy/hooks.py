@@ -52,14 +52,18 @@ class Hooks:
         return hook
 
     async def call(self, target: str, token: str, request: bytes) -> bytes:
-        """Call a function of the program."""
+        """Call a function of the program. Raises `HookError` when the program has ended."""
         if target not in self._channels:
             self._channels[target] = grpc.aio.insecure_channel(
                 target,
                 options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)],
             )
         stub = callback_pb2_grpc.CallbacksStub(self._channels[target])
-        answer = await stub.Invoke(callback_pb2.CallbackInvokeRequest(token=token, request=request))
+        try:
+            answer = await stub.Invoke(callback_pb2.CallbackInvokeRequest(token=token, request=request))
+        except grpc.aio.AioRpcError as error:  # the program has ended
+            code = error.code().name.capitalize()
+            raise HookError(f"rpc error: code = {code} desc = {error.details()}") from error
         found: bytes = answer.response
         return found
 

@@ -1,7 +1,7 @@
 """The two gRPC services a program talks to: the resource monitor and the engine."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final
 
 import grpc
@@ -40,6 +40,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         self._deployment = deployment
         self._info = info
         self._transforms = Transforms(deployment.hooks)
+        self._under_way: set[asyncio.Future[Registered]] = set()
         self.shutdown = asyncio.Event()
 
     async def GetDeploymentInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -57,12 +58,24 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             asked, own = Goal.of(request), list(request.transforms)
             goal = await self._transforms.apply(self._deployment.inherited(asked), own)
             self._transforms.remember(self._deployment.urn(goal), goal, own)
-            registered = await self._deployment.register(goal)
+            registered = await self._to_its_end(self._deployment.register(goal))
         except BailError:
             await asyncio.Event().wait()
         except DeployError as error:
             await self._refuse(context, error)
         return _answer(registered, keep_secrets=request.acceptSecrets, custom=request.custom)
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, Registered]) -> Registered:
+        """Do what a request asks for, also when the program that asked ends meanwhile."""
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Future[Registered]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # the one who asked has it, if there is one
 
     async def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
@@ -114,7 +127,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def ReadResource(self, request: Any, context: Any) -> Any:  # noqa: N802
         try:
-            read = await self._deployment.read(Goal.of_read(request), request.id)
+            read = await self._to_its_end(self._deployment.read(Goal.of_read(request), request.id))
         except BailError:
             await asyncio.Event().wait()
         except DeployError as error:

@@ -81,6 +81,12 @@ class Program:
         self._deployment.program_done.set()
         return code
 
+    def interrupt(self) -> None:
+        """Pass Ctrl-C on: on a terminal it reaches the program, too."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGINT)
+
     async def kill(self) -> None:
         """End the process and all it started."""
         if self._process is None:

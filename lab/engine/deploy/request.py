@@ -31,6 +31,7 @@ class Options:
     refresh: bool = False
     run_program: bool = False
     clear_pending_creates: bool = False
+    ignore_protect: bool = False
     targets: tuple[str, ...] = ()
     target_dependents: bool = False
     excludes: tuple[str, ...] = ()

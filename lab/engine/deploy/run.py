@@ -113,6 +113,7 @@ async def _run_program(request: UpdateRequest, deployment: Deployment, interrupt
     program = Program(request, deployment, served.address)
     try:
         await program.start()
+        interrupted.program = program
         ending = asyncio.create_task(program.wait())
         await _first(deployment.program_done.wait(), deployment.failed.wait(), interrupted.cut.wait())
         if deployment.failed.is_set():
@@ -209,6 +210,7 @@ class _Interrupted:
     def __init__(self) -> None:
         self.times = 0
         self.cut = asyncio.Event()
+        self.program: Program | None = None
 
     @contextlib.contextmanager
     def watch(self, deployment: Deployment) -> Iterator[None]:
@@ -223,6 +225,8 @@ class _Interrupted:
                     "interrupted: no new step begins; those under way come to their end (once more: now)",
                 )
                 deployment.stop()
+                if self.program is not None:
+                    self.program.interrupt()
             else:
                 self.cut.set()
 

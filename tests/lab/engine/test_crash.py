@@ -158,6 +158,38 @@ def test_an_interrupt_lets_the_step_under_way_end_and_begins_no_other(project: P
     assert project.run("up --yes --skip-preview").steps() == ["create b"]
 
 
+ANSWERED = """
+import signal
+{handling}
+def answer(args):
+    with open("log", "a") as file:
+        file.write("asked\\n")
+    return False
+hooks = pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook("answer", answer)])
+command("a", create="touch begun; sleep 2; exit 4", opts=ResourceOptions(hooks=hooks))
+"""
+
+
+@pytest.mark.parametrize(
+    ("handling", "asked", "said"),
+    [
+        ("signal.signal(signal.SIGINT, signal.SIG_IGN)", ["asked"], "exit status 4"),
+        ("signal.signal(signal.SIGINT, signal.SIG_DFL)", [], "rpc error: code = Unavailable"),
+    ],
+)
+def test_an_interrupt_reaches_the_program_whose_hooks_answer_if_it_stays(
+    project: Project, handling: str, asked: list[str], said: str
+) -> None:
+    project.write(ANSWERED.format(handling=handling))
+    with running(project) as process:
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said in out
+    assert "Traceback" not in out
+    assert project.log() == asked
+
+
 def test_a_second_interrupt_ends_at_once_and_leaves_the_step_pending(project: Project) -> None:
     project.write(interrupted_once("300"))
     with running(project) as process:
