@@ -1,10 +1,14 @@
 """The command `apply`: from a document on standard input to one answer."""
 
+import contextlib
 import time
+from collections.abc import Sequence
 from typing import Optional
 
 from .answers import AgentError, Answer
+from .difference import Difference
 from .document import Document, parse_document
+from .doors import refuse_trust_in_the_outside
 from .drift import running_differences, stored_differences
 from .etc import reconcile, require_writable
 from .faults import step
@@ -13,16 +17,16 @@ from .lock import COMMAND_WAIT, lock
 from .overlap import refuse_overlap
 from .places import Places
 from .ports import require_free_port
-from .proof import prove_not_locked_out
+from .proof import obstacles, prove_not_locked_out
 from .session import session_start, ssh_session
 from .sshd import require_ports
-from .system import read_json, since_boot
+from .system import read_json, since_boot, write_json
 from .systemd import active_state, require_systemd
 from .takeover import refuse_foreign_interface
 from .trial import Trial, arm, confirm, last_outcome, load_trial, start
 from .wentback import forget_going_back
 
-__all__ = ["apply"]
+__all__ = ["apply", "remarks_on"]
 
 # Seconds a trial may take from being armed to being live, before its caller is told to dial again.
 _LIVE_WAIT = 20.0
@@ -70,6 +74,7 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
         load_generation(committed.folder)
         reconcile(places, committed)
         forget_going_back(places)
+        _remember(places, document, obstacles(committed, ssh_session()))
         return Answer.CONFIRMED if repaired else Answer.UNCHANGED, document.digest
     refuse_foreign_interface(places)
     refuse_overlap(places, document.wg)
@@ -79,18 +84,35 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     require_writable(places, generation)
     require_free_port(generation.device.port)
     require_ports(places, generation.firewall)
-    _prove(places, generation)
+    _remember(places, document, _prove(places, generation))
     step("validated")
     trial = arm(places, generation)
     start(places, trial)
     return Answer.RECONNECT, trial.txn
 
 
-def _prove(places: Places, generation: Generation) -> None:
-    """Prove that this SSH session could come again; nothing to prove at the console."""
+def _remember(places: Places, document: Document, found: Sequence[Difference]) -> None:
+    """Keep what others' rules stop until the answer is given, which mostly is another connection's."""
+    with contextlib.suppress(OSError):
+        remarks = [f"{each.item}: {each.live}" for each in found]
+        write_json(places.remarks, {"digest": document.digest, "remarks": remarks})
+
+
+def remarks_on(places: Places, digest: str) -> list[str]:
+    """Return what is in the way of a document that was applied, in words, a line for each."""
+    value = read_json(places.remarks) or {}
+    return [str(remark) for remark in value.get("remarks", [])] if value.get("digest") == digest else []
+
+
+def _prove(places: Places, generation: Generation) -> list[Difference]:
+    """Prove that this SSH session could come again; at the console look only. Returns what others stop."""
     session = ssh_session()
-    if session is not None and (read_json(places.options) or {}).get("proof", True):
-        prove_not_locked_out(generation, session)
+    refuse_trust_in_the_outside(generation, session)
+    if not (read_json(places.options) or {}).get("proof", True):
+        return []
+    if session is None:
+        return obstacles(generation, None)
+    return prove_not_locked_out(generation, session, first=current_digest(places) is None)
 
 
 def _join(places: Places, trial: Trial, document: Document) -> None:

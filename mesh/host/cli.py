@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Optional
 
 from .answers import AgentError, Answer
-from .apply import apply
+from .apply import apply, remarks_on
 from .boot import boot, link_down, link_reload, link_up
 from .document import MAX_BYTES
 from .generation import key_names_in_use
@@ -90,7 +90,10 @@ def _run(places: Places, argv: list[str]) -> tuple[Answer, str]:
 
 def _apply(places: Places, *, local: bool) -> tuple[Answer, str]:
     check_archive(places)
-    return apply(places, _read(), local=local)
+    answer, detail = apply(places, _read(), local=local)
+    for remark in remarks_on(places, detail):
+        print(f"REMARK {remark}")
+    return answer, detail
 
 
 def _read() -> bytes:

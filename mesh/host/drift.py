@@ -12,7 +12,9 @@ from .interface import interface_differences
 from .keystore import stored_keys
 from .overlap import overlap_differences
 from .places import INTERFACE, WG_UNIT, Places
+from .proof import obstacles
 from .routes import routes_made
+from .session import ssh_session
 from .sysctl import sysctl_differences
 from .systemd import active_state
 from .ways import way_differences
@@ -77,4 +79,5 @@ def differences(places: Places, document: Document) -> list[Difference]:
         *running_differences(places, wanted, device=not lost),
         *overlap_differences(places, document.wg),
         *stored_differences(places, document, wanted),
+        *obstacles(wanted, ssh_session()),
     ]

@@ -19,6 +19,7 @@ __all__ = [
     "firewall_differences",
     "line_differences",
     "live_table",
+    "live_text",
     "load_missing_table",
     "load_table",
     "normalised",
@@ -138,6 +139,11 @@ def _stable(value: Any) -> Any:
         elif isinstance(kept["elem"], list):
             kept["elem"] = sorted(kept["elem"], key=lambda item: json.dumps(item, sort_keys=True))
     return kept
+
+
+def live_text() -> str:
+    """Return our table as it is, as a file; empty when there is none."""
+    return attempt(_TEXT) or ""
 
 
 def restore_text() -> str:

@@ -12,7 +12,7 @@ from typing import Optional
 from .answers import AgentError
 from .document import FIREWALL
 from .firewall import check_firewall, delete_table, load_missing_table, load_table, table_exists
-from .generation import NAMES, current_digest, load_generation
+from .generation import NAMES, current_digest, read_generation
 from .netlink import changes, messages, text
 from .places import TABLE, Places
 from .system import log
@@ -74,7 +74,7 @@ def _firewall(places: Places, digest: str) -> str:
     """Return the table of a generation; of a damaged one its file, where that is whole, else the rescue."""
     folder = places.generations / digest
     try:
-        return load_generation(folder).firewall
+        return read_generation(folder).firewall
     except AgentError:
         path = folder / NAMES[FIREWALL]
     try:

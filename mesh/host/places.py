@@ -93,6 +93,11 @@ class Places:
         return self.volatile / "outcome.json"
 
     @property
+    def remarks(self) -> Path:
+        """What other owners' rules stop, as the last trial of packets found it."""
+        return self.volatile / "remarks.json"
+
+    @property
     def wg_conf(self) -> Path:
         """Where people and wg-quick look for the interface's file."""
         return self.root / "etc/wireguard/wg0.conf"

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pulumi
 
+from mesh.program.remarks import tell_remarks
 from mesh.said import last_line, shown
 
 __all__ = ["CONFIRMED", "line_to_run", "require_confirmed"]
@@ -22,15 +23,19 @@ _AGAIN: Final = " # again: the answer to the last one was not for the files that
 
 
 def require_confirmed(args: pulumi.ResourceHookArgs) -> None:
-    """Fail unless the answer to an `apply` is for the document it was sent. Raises `RuntimeError`."""
+    """Fail unless the answer to an `apply` is for the document it was sent; pass on what it remarks.
+
+    Raises `RuntimeError`.
+    """
     inputs, outputs = args.new_inputs or {}, args.new_outputs or {}
+    node = args.name.removesuffix("-apply")
     if not _confirmed(inputs.get("stdin"), outputs.get("stdout")):
-        node = args.name.removesuffix("-apply")
         answer = shown(last_line(str(outputs.get("stdout") or ""))) or "nothing"
         raise RuntimeError(
             f"{node} does not say that it committed the files it was sent, but `{answer}`. Its agent may be "
             "another one. See to the node (`python -m mesh check`), then run up again: they are sent again."
         )
+    tell_remarks(node, outputs["stdout"])
 
 
 def line_to_run(line: str, record: Mapping[str, Any]) -> str:
