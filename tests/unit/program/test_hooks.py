@@ -202,6 +202,8 @@ _URN = f"{_PARENT}$command:remote:Command"
             f"`pulumi up --replace '{_PARENT}$hcloud:index/server:Server::db-1-server'`",
         ),
         ('Process exited with status 70: running "x":\nROLLED-BACK wg failed', "is as it was before"),
+        ("failed to copy to x: Max packet size exceeded", "prints something, which spoils"),
+        ("error receiving version packet from server: packet too long", "prints something, which spoils"),
         ("dial unix /tmp/ssh-x/agent.1: connect: no such file or directory", "`unset SSH_AUTH_SOCK`"),
     ],
 )
