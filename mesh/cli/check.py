@@ -103,6 +103,8 @@ def _remedy(state: StackState, node: str, run: Ran) -> str:
     return ""
 
 
+# Rows of one node: a firewall that is another one altogether makes some hundred.
+_ROWS = 200
 _REPAIRED = Text("repaired ", style="green")
 
 
@@ -113,8 +115,12 @@ def table(found: Sequence[NodeCheck]) -> Table:
         grid.add_column(name, overflow="fold")
     for check in found:
         for state, differences in ((Text(), check.differences), (_REPAIRED, check.repaired)):
-            for each in differences:
+            for each in differences[:_ROWS]:
                 cells = (shown(cell) for cell in (each.item, each.live, each.wanted))
                 item, live, wanted = map(Text, cells)
                 grid.add_row(Text(check.node), state + item, live, wanted)
+            if len(differences) > _ROWS:
+                grid.add_row(
+                    Text(check.node), state + Text(f"{len(differences) - _ROWS} more (--json has all)")
+                )
     return grid

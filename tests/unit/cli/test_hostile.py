@@ -276,3 +276,10 @@ def test_markup_is_text() -> None:
     printed = _printed([status.NodeStatus(node="web-1", report=report)])
     assert "[red]idle[/red]" in printed
     assert "[/nope]" in printed
+
+
+def test_a_flood_of_differences_is_a_table_that_ends() -> None:
+    many = tuple(check.Difference(item=f"x{number}", live="a" * 2_000, wanted="b") for number in range(5_000))
+    printed = _printed([NodeCheck(node="web-1", differences=many)]).partition("what is not")[2]
+    assert "4800 more (--json has all)" in printed
+    assert printed.count("\n") < 5_000
