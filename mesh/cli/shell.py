@@ -135,8 +135,8 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _end_with(parent: int) -> Callable[[], None]:
-    """Return what the child does before it runs: have the kernel end it with its parent."""
-    prctl = ctypes.CDLL(None).prctl
+    """Return what the child does before it runs: have the kernel end it with its parent (on Linux)."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", lambda *_arguments: None)
 
     def prepare() -> None:
         prctl(_SET_DEATH_SIGNAL, signal.SIGTERM)
