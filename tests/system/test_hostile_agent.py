@@ -100,7 +100,7 @@ def test_a_commit_of_other_files_fails_and_is_shown_and_tried_again(hostile: Wor
     hostile.on("web-1", f"cp /root/agent {AGENT}")
     assert "web-1-apply" in hostile.ok("preview")
     hostile.up()
-    assert "dport 1002" in hostile.on("web-1", "nft list table inet wgmesh")
+    assert "elements = { 1002 }" in hostile.on("web-1", "nft list set inet wgmesh public_tcp")
     assert not hostile.lab("run", "preview", "--expect-no-changes").code
 
 
