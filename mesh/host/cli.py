@@ -12,6 +12,7 @@ from .boot import boot, link_down, link_reload, link_up
 from .document import MAX_BYTES
 from .generation import key_names_in_use
 from .guard import guard, table_up
+from .hostkey import parse_host_key, take_host_key
 from .install import check_archive, install
 from .keystore import collect_keys, parse_keys, store_keys
 from .leave import leave
@@ -102,10 +103,13 @@ def _read() -> bytes:
 
 def _keys(places: Places) -> tuple[Answer, str]:
     check_archive(places)
-    keys = parse_keys(_read())
+    raw = _read()
+    keys, host_key = parse_keys(raw), parse_host_key(raw)
     with lock(places, wait=COMMAND_WAIT):
         store_keys(places.keys, keys)
         collect_keys(places.keys, key_names_in_use(places) | set(keys))
+        if host_key is not None:
+            take_host_key(places, host_key)
     return Answer.STORED, f"{len(keys)} keys"
 
 

@@ -14,6 +14,8 @@ __all__ = ["collect_keys", "fingerprint", "load_keys", "parse_keys", "store_keys
 
 # Personalisation of BLAKE2b, so that this name says nothing about any other use of the key.
 _PERSON = b"wgmesh-key-fp"
+# What mesh/host/hostkey.py reads.
+_MORE = {"host_key", "former_host_key"}
 
 
 def fingerprint(key: str) -> str:
@@ -30,7 +32,7 @@ def parse_keys(raw: bytes) -> dict[str, str]:
         value = json.loads(raw)
     except ValueError:
         value = None
-    if not isinstance(value, dict) or set(value) != {"format", "keys"} or value["format"] != 1:
+    if not isinstance(value, dict) or set(value) - _MORE != {"format", "keys"} or value["format"] != 1:
         raise AgentError(Answer.REFUSED, 'keys: standard input must be {"format": 1, "keys": [...]}')
     if not isinstance(value["keys"], list) or not value["keys"]:
         raise AgentError(Answer.REFUSED, "keys: `keys` must be a list with at least one key")

@@ -109,7 +109,9 @@ def require_ports(places: Places, firewall: str) -> None:
 
     Nothing is changed. Raises `AgentError` (REFUSED) with what helps.
     """
-    missing = missing_ports(wanted_ports(firewall))
+    wanted = wanted_ports(firewall)
+    _require_sshd(wanted)
+    missing = missing_ports(wanted)
     if not missing:
         return
     where = f"{FIREWALL}: nothing listens on port {missing[0]} for SSH"
@@ -135,6 +137,19 @@ def require_ports(places: Places, firewall: str) -> None:
             f"{where}, and the ListenAddress lines of sshd's settings name other ports (`sshd -T | grep "
             f"listenaddress`): add port {refused[0]} to them, `systemctl reload ssh`, {again}",
         )
+
+
+def _require_sshd(wanted: Sequence[int]) -> None:
+    """Refuse to move to a port that another program has. Where nothing moves, nobody is asked."""
+    listeners = _listeners() if len(wanted) > 1 else []
+    for port in wanted:
+        there = [each for each in listeners if each.port == port]
+        if there and not any(_greeting(each) for each in there):
+            raise AgentError(
+                Answer.REFUSED,
+                f"{FIREWALL}: what listens on port {port} is no SSH server (`ss -Hltnp sport = :{port}` "
+                "names it): stop that, or give mesh.ssh.port another value",
+            )
 
 
 def _reads_drop_ins(places: Places) -> bool:

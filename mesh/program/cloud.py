@@ -14,7 +14,7 @@ import pulumi_hcloud as hcloud
 
 from mesh.plan import NodePlan
 from mesh.program.gates import Gate
-from mesh.program.power import power_hooks
+from mesh.program.power import Power
 from mesh.settings import merged
 
 __all__ = ["Cloud", "labels"]
@@ -41,12 +41,12 @@ def _numeric(resource: pulumi.CustomResource) -> pulumi.Output[int]:
 class Cloud:
     """The resources all nodes of a mesh share, and how each node's own are made.
 
-    `hooks` explains a name that is already taken, `power_hooks` switches servers on.
+    `hooks` explains a name that is already taken, `power` knows which servers run, and switches them on.
     """
 
     parent: pulumi.Resource
     hooks: pulumi.ResourceHookBinding
-    power_hooks: pulumi.ResourceHookBinding
+    power: Power
     ssh_key: hcloud.SshKey
     firewalls: Mapping[str, hcloud.Firewall]
     placement_groups: Mapping[int, hcloud.PlacementGroup]
@@ -60,18 +60,17 @@ class Cloud:
         management_key: pulumi.Input[str],
         gates: Mapping[str, Gate],
         placement_groups: tuple[int, ...],
-        ssh_port: int,
+        power: Power,
     ) -> "Cloud":
         """Declare the shared resources.
 
-        `gates` are the firewalls by name; sshd of a server that is off is waited for at `ssh_port`.
+        `gates` are the firewalls by name.
         """
-        stack = pulumi.get_stack()
         opts = pulumi.ResourceOptions(parent=parent, hooks=hooks)
         return Cloud(
             parent=parent,
             hooks=hooks,
-            power_hooks=power_hooks(stack, ssh_port=ssh_port),
+            power=power,
             ssh_key=hcloud.SshKey(
                 "management",
                 name=ssh_key_name,

@@ -145,6 +145,13 @@ def cloud_failed(args: pulumi.ErrorHookArgs) -> bool:
             f"likely a run was stopped while it was being made, and nothing depends on it yet. If nothing "
             f"else uses it, remove it with `hcloud {kind} delete {name}` and run up again."
         )
+    elif args.type == _SERVER and args.failed_operation == "update":
+        node = args.name.removesuffix("-server")
+        pulumi.log.error(
+            f"{node}: its server could not be changed, and may have been switched off for the change. "
+            f"Correct what the error says, or take the change back, and run up again: that starts the server "
+            f"if it is off."
+        )
     elif args.type == _PLACEMENT_GROUP and "resource_in_use" in args.errors[0]:
         pulumi.log.error(
             f"{args.name}: a server is in this placement group, in which it was made, and its node has an "

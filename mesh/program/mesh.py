@@ -9,7 +9,7 @@ import pulumi
 
 from mesh.plan import MeshPlan
 from mesh.program import hooks, keys
-from mesh.program.access import plan_access
+from mesh.program.access import Access, plan_access
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
 from mesh.program.confirmed import CONFIRMED, require_confirmed
@@ -17,6 +17,7 @@ from mesh.program.fate import tell_fate
 from mesh.program.gates import plan_gates
 from mesh.program.moves import tell_moves
 from mesh.program.node import Directory, MeshKeys, Node
+from mesh.program.power import CloudAccess, Power, find_power, power_hooks
 from mesh.program.previous import NOTHING_KNOWN, Previous
 
 __all__ = ["Mesh"]
@@ -54,7 +55,7 @@ class Mesh(pulumi.ComponentResource):
             management_key=shared.management_public,
             gates=plan_gates(plan, access, before),
             placement_groups=plan.placement_groups,
-            ssh_port=plan.ssh_port,
+            power=_power(plan, access, before),
         )
         nodes = {
             name: Node(node, access=access[name], cloud=cloud, shared=shared, opts=child)
@@ -127,6 +128,15 @@ class Mesh(pulumi.ComponentResource):
             management_public=keys.ssh_public_key(management),
             preshared_root=keys.stored("preshared-root", keys.preshared_root, parent=self),
         )
+
+
+def _power(plan: MeshPlan, access: Mapping[str, Access], previous: Previous) -> Power:
+    stack = pulumi.get_stack()
+    elsewhere = {name: each.port for name, each in access.items() if each.port != plan.ssh_port}
+    return Power(
+        found=find_power(CloudAccess.configured(), stack, previous),
+        hooks=power_hooks(stack, ssh_port=plan.ssh_port, elsewhere=elsewhere),
+    )
 
 
 def _ssh_key_name(previous: Previous, public: pulumi.Output[str]) -> pulumi.Output[str]:

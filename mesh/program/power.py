@@ -1,35 +1,57 @@
-"""A server that somebody has switched off is switched on again, once a refresh has noticed.
+"""A server that is off is switched on again: somebody did it, or a change of it that failed half way.
 
-The hcloud provider reads whether a server runs, but does nothing about it. So that a preview can show what
-will be done, each node has a small resource that says how its server was found; a hook switches the server on
-before that resource comes to say that it is off, and the node's commands come after it.
+The hcloud provider reads whether a server runs on a refresh only, and does nothing about it. So each run asks
+the cloud once which servers are off. So that a preview can show what will be done, each node has a small
+resource that says how its server was found; a hook switches the server on before that resource comes to say
+that it is off, and the node's commands come after it.
 """
 
 import asyncio
+import json
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+import urllib.parse
+import urllib.request
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 import pulumi
 import pulumi_hcloud as hcloud
 
-__all__ = ["DEFAULT_ENDPOINT", "POWER", "CloudAccess", "declare_power", "power_hooks", "switch_on"]
+from mesh.program.previous import Previous
+
+__all__ = [
+    "DEFAULT_ENDPOINT",
+    "POWER",
+    "CloudAccess",
+    "Power",
+    "declare_power",
+    "find_power",
+    "power_hooks",
+    "switch_on",
+]
 
 POWER: Final = "wireguard-mesh-power"
 DEFAULT_ENDPOINT: Final = "https://api.hetzner.cloud/v1"
 """Where the provider asks when it is not told otherwise."""
 
+_STASH: Final = "pulumi:index:Stash"
 _SUFFIX: Final = "-power"
 _RUNNING: Final = "running"
 _OFF: Final = "off: will be started"
+# Found off in two runs one after the other: a hook only runs before a change.
+_OFF_AGAIN: Final = "off again: will be started"
+_NOWHERE: Final[Mapping[str, int]] = MappingProxyType({})
 _LEFT_ALONE: Final = "left as it is"
 # Threads of our own: the SDK's all wait for registrations, and those for these hooks.
 _THREADS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="power")
 _ANSWER_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 10.0
+_MOST_PER_PAGE: Final = 50  # Hetzner Cloud API, Pagination
 # From the start of a server until its sshd listens. Whoever dials after that says what is wrong.
 _BOOT_SECONDS: Final = 150.0
 _KNOCK_SECONDS: Final = 3.0
@@ -52,9 +74,61 @@ class CloudAccess:
         )
 
 
-def power_hooks(stack: str, *, ssh_port: int) -> pulumi.ResourceHookBinding:
+@dataclass(frozen=True, kw_only=True)
+class Power:
+    """How servers were found, by node, and the hooks that switch on those that are off."""
+
+    found: Mapping[str, str]
+    hooks: pulumi.ResourceHookBinding
+
+
+def find_power(access: CloudAccess, stack: str, previous: Previous) -> dict[str, str]:
+    """Ask the cloud how the servers are that the state has; nothing where it does not say."""
+    off = _servers_off(access, stack) if previous.nodes else None
+    if off is None:
+        return {}
+    found = {}
+    for node in previous.nodes:
+        before = previous.record(_STASH, f"{node}{_SUFFIX}").get("input")
+        was_off = _OFF_AGAIN if before == _OFF else _OFF
+        found[node] = was_off if f"{stack}-{node}" in off else _RUNNING
+    return found
+
+
+def _servers_off(access: CloudAccess, stack: str) -> frozenset[str] | None:
+    if access.token is None:
+        return None
+    found: set[str] = set()
+    page: int | None = 1
+    while page is not None:
+        query = {
+            "label_selector": f"wireguard-mesh/stack={stack}",
+            "status": "off",
+            "page": page,
+            "per_page": _MOST_PER_PAGE,
+        }
+        try:
+            answer = _ask(access, f"servers?{urllib.parse.urlencode(query)}")
+            found |= {str(server["name"]) for server in answer["servers"]}
+            page = answer["meta"]["pagination"]["next_page"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return None  # the provider will say why
+    return frozenset(found)
+
+
+def _ask(access: CloudAccess, path: str) -> dict[str, Any]:
+    request = urllib.request.Request(  # noqa: S310 - the endpoint is the operator's own setting
+        f"{access.endpoint or DEFAULT_ENDPOINT}/{path}", headers={"Authorization": f"Bearer {access.token}"}
+    )
+    with urllib.request.urlopen(request, timeout=_LOOK_SECONDS) as answer:  # noqa: S310 - likewise
+        value: dict[str, Any] = json.load(answer)
+    return value
+
+
+def power_hooks(stack: str, *, ssh_port: int, elsewhere: Mapping[str, int]) -> pulumi.ResourceHookBinding:
     """Return the hooks that power resources need, for the servers of this stack."""
-    hook = pulumi.ResourceHook(POWER, switch_on(CloudAccess.configured(), stack=stack, ssh_port=ssh_port))
+    start = switch_on(CloudAccess.configured(), stack=stack, ssh_port=ssh_port, elsewhere=elsewhere)
+    hook = pulumi.ResourceHook(POWER, start)
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
@@ -62,31 +136,41 @@ def declare_power(
     node: str,
     server: hcloud.Server,
     *,
-    hooks: pulumi.ResourceHookBinding,
+    power: Power,
     keep: bool,
     parent: pulumi.Resource,
 ) -> pulumi.Stash:
     """Declare how a node's server was found: off, or running, which is everything else it can be.
 
-    With `keep` nobody asks, and nothing is started.
+    Where the cloud could not be asked, the state has to do. With `keep` nothing is started.
     """
-    found: pulumi.Input[str] = server.status.apply(lambda status: _OFF if status == "off" else _RUNNING)
+    found = power.found.get(node)
+    known: pulumi.Input[str] = (
+        found
+        if found is not None
+        else server.status.apply(lambda status: _OFF if status == "off" else _RUNNING)
+    )
     return pulumi.Stash(
         f"{node}{_SUFFIX}",
-        input=_LEFT_ALONE if keep else found,
-        opts=pulumi.ResourceOptions(parent=parent, deleted_with=server, hooks=hooks),
+        input=_LEFT_ALONE if keep else known,
+        opts=pulumi.ResourceOptions(parent=parent, deleted_with=server, hooks=power.hooks),
     )
 
 
 def switch_on(
-    access: CloudAccess, *, stack: str, ssh_port: int
+    access: CloudAccess, *, stack: str, ssh_port: int, elsewhere: Mapping[str, int] = _NOWHERE
 ) -> Callable[[pulumi.ResourceHookArgs], Awaitable[None]]:
-    """Return the hook that switches a node's server on when it was found off, until its sshd listens."""
+    """Return the hook that switches a node's server on when it was found off, until its sshd listens.
+
+    That is at `ssh_port`; `elsewhere` has the nodes whose sshd has another port yet.
+    """
 
     async def before(args: pulumi.ResourceHookArgs) -> None:
-        if (args.new_inputs or {}).get("input") == _OFF:
-            server = f"{stack}-{args.name.removesuffix(_SUFFIX)}"
-            await asyncio.get_running_loop().run_in_executor(_THREADS, _switch_on, access, server, ssh_port)
+        if (args.new_inputs or {}).get("input") in {_OFF, _OFF_AGAIN}:
+            node = args.name.removesuffix(_SUFFIX)
+            await asyncio.get_running_loop().run_in_executor(
+                _THREADS, _switch_on, access, f"{stack}-{node}", elsewhere.get(node, ssh_port)
+            )
 
     return before
 

@@ -1,7 +1,7 @@
 """Runs the program against a monitor that notes what is registered and answers as an engine would."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,12 +95,18 @@ class _Nothing(mocks.Mocks):
 
 class _Monitor(mocks.MockMonitor):
     def __init__(
-        self, recording: Recording, existing: Mapping[str, struct_pb2.Struct], *, preview: bool
+        self,
+        recording: Recording,
+        existing: Mapping[str, struct_pb2.Struct],
+        *,
+        preview: bool,
+        replaced: Collection[str],
     ) -> None:
         super().__init__(_Nothing())
         self._recording = recording
         self._existing = existing
         self._preview = preview
+        self._replaced = replaced
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
         parent_type = str(request.parent).split("::")[2] + "$" if request.parent else ""
@@ -122,7 +128,7 @@ class _Monitor(mocks.MockMonitor):
         """What the resource is afterwards: its inputs, and what only the engine or the cloud can say."""
         answer = struct_pb2.Struct()
         answer.CopyFrom(request.object)
-        old = self._existing.get(urn)
+        old = None if request.name in self._replaced else self._existing.get(urn)
         if request.type == "pulumi:index:Stash":
             if old is not None and "input" in request.ignoreChanges:
                 answer.CopyFrom(old)
@@ -136,10 +142,16 @@ class _Monitor(mocks.MockMonitor):
         return answer
 
 
-def run(mesh: Mapping[str, Any], *, existing: Recording | None = None, preview: bool = False) -> Recording:
-    """Run the program for one mesh; `existing` is the run before."""
+def run(
+    mesh: Mapping[str, Any],
+    *,
+    existing: Recording | None = None,
+    preview: bool = False,
+    replaced: Collection[str] = (),
+) -> Recording:
+    """Run the program for one mesh; `existing` is the run before, `replaced` what is made anew by name."""
     recording = Recording()
-    monitor = _Monitor(recording, existing.state if existing else {}, preview=preview)
+    monitor = _Monitor(recording, existing.state if existing else {}, preview=preview, replaced=replaced)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
