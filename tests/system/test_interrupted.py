@@ -1,17 +1,13 @@
 """Runs that are stopped at any moment, and run again: the mesh is whole, and nothing is left over."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.system.world import World
+from tests.system.world import World, stop
 
 pytestmark = pytest.mark.hosts
 
@@ -36,25 +32,6 @@ def fresh(tmp_path: Path) -> Iterator[World]:
         yield world
     finally:
         world.lab("down")
-
-
-def _stop(world: World, words: list[str], moment: str, number: int) -> None:
-    """Run the engine, and signal it and its wrapper when it prints this."""
-    run = subprocess.Popen(
-        [sys.executable, "-m", "lab", "run", *words],
-        cwd=world.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True,
-    )  # fmt: skip
-    assert run.stdout is not None
-    for line in run.stdout:
-        if moment in line:
-            time.sleep(0.15)  # into what has just been announced
-            os.killpg(run.pid, number)
-            break
-    else:
-        pytest.fail(f"the run never printed {moment!r}")
-    run.stdout.read()
-    run.wait(timeout=120)
 
 
 def _servers(world: World) -> set[str]:
@@ -96,13 +73,13 @@ def _read(path: Path) -> bytes:
     "moment", [m if m in USUAL else pytest.param(m, marks=pytest.mark.long) for m in MOMENTS]
 )
 def test_up_killed_and_run_again_is_whole(fresh: World, moment: str) -> None:
-    _stop(fresh, ["up", "--yes", "--skip-preview"], moment, signal.SIGKILL)
+    stop(fresh, ["up", "--yes", "--skip-preview"], moment, signal.SIGKILL)
     _whole(fresh)
     _gone(fresh)
 
 
 def test_up_interrupted_once_lets_steps_end_and_is_whole_afterwards(fresh: World) -> None:
-    _stop(fresh, ["up", "--yes", "--skip-preview"], "web-1-bootstrap creating", signal.SIGINT)
+    stop(fresh, ["up", "--yes", "--skip-preview"], "web-1-bootstrap creating", signal.SIGINT)
     state = fresh.json("stack", "export")["deployment"]
     assert not state.get("pending_operations")
     assert [r for r in state["resources"] if r["urn"].endswith("::web-1-server")]
@@ -110,12 +87,12 @@ def test_up_interrupted_once_lets_steps_end_and_is_whole_afterwards(fresh: World
 
 
 def test_up_killed_and_then_taken_down_leaves_nothing(fresh: World) -> None:
-    _stop(fresh, ["up", "--yes", "--skip-preview"], "web-1-server creating", signal.SIGKILL)
+    stop(fresh, ["up", "--yes", "--skip-preview"], "web-1-server creating", signal.SIGKILL)
     _gone(fresh)
 
 
 @pytest.mark.parametrize("moment", [DESTROYING[0], pytest.param(DESTROYING[1], marks=pytest.mark.long)])
 def test_destroy_killed_and_run_again_leaves_nothing(fresh: World, moment: str) -> None:
     fresh.up()
-    _stop(fresh, ["destroy", "--yes", "--skip-preview"], moment, signal.SIGKILL)
+    stop(fresh, ["destroy", "--yes", "--skip-preview"], moment, signal.SIGKILL)
     _gone(fresh)

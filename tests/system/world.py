@@ -7,11 +7,13 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 REPOSITORY = Path(__file__).parents[2]
@@ -128,6 +130,25 @@ class World:
     def ssh_connections(self, node: str) -> int:
         """How many SSH connections the node's sshd has accepted since it was made."""
         return len(re.findall(r"Accepted publickey", self.on(node, "journalctl -q -o cat -t sshd")))
+
+
+def stop(world: World, words: list[str], moment: str, number: int) -> None:
+    """Run the engine, and signal it and its wrapper when it prints this."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "lab", "run", *words],
+        cwd=world.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    assert run.stdout is not None
+    for line in run.stdout:
+        if moment in line:
+            time.sleep(0.15)  # into what has just been announced
+            os.killpg(run.pid, number)
+            break
+    else:
+        pytest.fail(f"the run never printed {moment!r}")
+    run.stdout.read()
+    run.wait(timeout=120)
 
 
 def shown(text: str, secrets: Mapping[str, str]) -> list[str]:
