@@ -191,7 +191,8 @@ def shown_host_key(bundle: pulumi.Output[str | None], pinned: pulumi.Output[str]
 
     def shown(pair: Any) -> Any:
         text, dialled = pair
-        brought = json.loads(text).get("host_key") if isinstance(text, str) else None
+        # the command provider answers a preview with no text where a secret input is unknown
+        brought = json.loads(text).get("host_key") if isinstance(text, str) and text else None
         return dialled if brought is None else ssh_public_line(brought)
 
     both: pulumi.Output[Any] = pulumi.Output.all(bundle, pinned)
