@@ -123,7 +123,7 @@ class _Door(asyncssh.SSHServer):
 
 def _answer(host: _Host, command: str, payload: bytes, began: float) -> tuple[str, int]:
     """Return what is printed, and the exit code."""
-    if command.startswith(_FIRST_CONTACT):
+    if _FIRST_CONTACT in command:
         permanent = asyncssh.import_private_key(payload)
         host.keys = [*(key for key in host.keys if key.get_algorithm() != "ssh-ed25519"), permanent]
         return "ready", 0

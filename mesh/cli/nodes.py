@@ -19,11 +19,11 @@ from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.reports import ReportError, parse_report
 from mesh.cli.state import StackState
 from mesh.cli.trouble import in_words
+from mesh.remote import agent_call
 from mesh.said import REPORT_BYTES, TEXT_BYTES, last_line, shown
 
 __all__ = ["AgentClient", "NodeClient", "NodeError", "Ran", "read_at_most"]
 
-_AGENT: Final = "/usr/local/lib/wgmesh/wgmesh.pyz"
 # Characters of a message about a node: remedies with their URNs are long.
 _MESSAGE: Final = 2_000
 _CHUNK_BYTES: Final = 32_768
@@ -181,7 +181,7 @@ class AgentClient(NodeClient):
 
     async def call(self, node: NodeOutputs, command: str, stdin: str = "") -> Ran:
         """Run a command of the node's agent. Raises `NodeError`."""
-        return await self.run(node, f"exec python3 {_AGENT} {command}", stdin=stdin, seconds=_AGENT_SECONDS)
+        return await self.run(node, agent_call(command), stdin=stdin, seconds=_AGENT_SECONDS)
 
     async def apply(self, node: NodeOutputs, document: str) -> Ran:
         """Try and commit a document, over as many connections as the agent asks for.

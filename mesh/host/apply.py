@@ -15,21 +15,24 @@ from .faults import step
 from .generation import Generation, current_digest, load_generation, load_link, stage, validate
 from .lock import COMMAND_WAIT, lock
 from .overlap import refuse_overlap
-from .places import Places
+from .places import INTERFACE, Places
 from .ports import require_free_port
 from .proof import obstacles, prove_not_locked_out
+from .rollback import last_outcome
 from .session import session_start, ssh_session
 from .sshd import require_ports
-from .system import read_json, since_boot, write_json
+from .system import read_json, write_json
 from .systemd import active_state, require_systemd
 from .takeover import refuse_foreign_interface
-from .trial import Trial, arm, confirm, last_outcome, load_trial, start
+from .trial import Trial, arm, confirm, load_trial, start
 from .wentback import forget_going_back
 
 __all__ = ["apply", "remarks_on"]
 
-# Seconds a trial may take from being armed to being live, before its caller is told to dial again.
+# Seconds a trial may take from being armed to being live, before its caller is told to dial again; and which
+# part of its time, so that whoever was told can still commit it.
 _LIVE_WAIT = 20.0
+_LIVE_PART = 0.5
 _POLL = 0.05
 # Seconds: the program dials again for about this long after it lost its connection.
 _REPORT_WITHIN = 120.0
@@ -60,7 +63,7 @@ def apply(places: Places, raw: bytes, *, local: bool) -> tuple[Answer, str]:
 
 
 def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
-    """Return the answer, or None when a trial of this very document is pending."""
+    """Return the answer, or None when a trial of this very document is pending, and can be waited for."""
     trial = load_trial(places)
     if trial is not None:
         _join(places, trial, document)
@@ -84,11 +87,12 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     require_writable(places, generation)
     require_free_port(generation.device.port)
     require_ports(places, generation.firewall)
-    _remember(places, document, _prove(places, generation))
+    found, stays = _prove(places, generation)
+    _remember(places, document, found)
     step("validated")
     trial = arm(places, generation)
     start(places, trial)
-    return Answer.RECONNECT, trial.txn
+    return None if stays else (Answer.RECONNECT, trial.txn)
 
 
 def _remember(places: Places, document: Document, found: Sequence[Difference]) -> None:
@@ -104,21 +108,27 @@ def remarks_on(places: Places, digest: str) -> list[str]:
     return [str(remark) for remark in value.get("remarks", [])] if value.get("digest") == digest else []
 
 
-def _prove(places: Places, generation: Generation) -> list[Difference]:
-    """Prove that this SSH session could come again; at the console look only. Returns what others stop."""
+def _prove(places: Places, generation: Generation) -> tuple[list[Difference], bool]:
+    """Prove that this SSH session could come again; at the console look only.
+
+    Returns what others stop, and whether an answer will still reach this session once the network has moved,
+    so that it may wait for the trial: where nothing could be proved, or it came through the tunnel, it is
+    answered before.
+    """
     session = ssh_session()
     refuse_trust_in_the_outside(generation, session)
     if not (read_json(places.options) or {}).get("proof", True):
-        return []
+        return [], False
     if session is None:
-        return obstacles(generation, None)
-    return prove_not_locked_out(generation, session, first=current_digest(places) is None)
+        return obstacles(generation, None), False
+    found = prove_not_locked_out(generation, session, first=current_digest(places) is None)
+    return found or [], found is not None and session.interface != INTERFACE
 
 
 def _join(places: Places, trial: Trial, document: Document) -> None:
     if trial.digest != document.digest:
-        left = max(0, round(trial.deadline - since_boot()))
-        raise AgentError(Answer.BUSY, f"a trial of other files is under way, over in at most {left + 15} s")
+        left = round(trial.seconds_left) + 15
+        raise AgentError(Answer.BUSY, f"a trial of other files is under way, over in at most {left} s")
     # Whoever armed it may have been killed before it could start the trial.
     if trial.phase == "armed" and active_state(f"{trial.unit}.service") == "inactive":
         start(places, trial)
@@ -151,12 +161,12 @@ def _confirm(places: Places, document: Document, began: Optional[float]) -> tupl
 
 
 def _wait_until_live(places: Places, digest: str) -> Optional[Trial]:
-    """Wait until the pending trial is live; None when it is over."""
-    end = time.monotonic() + _LIVE_WAIT
-    while True:
-        trial = load_trial(places)
-        if trial is None or trial.digest != digest:
-            return None
+    """Wait until the pending trial is live, or for as long as its caller shall; None when it is over."""
+    trial = load_trial(places)
+    end = time.monotonic() + min(_LIVE_WAIT, _LIVE_PART * trial.seconds_left if trial else 0.0)
+    while trial is not None and trial.digest == digest:
         if trial.phase == "live" or time.monotonic() > end:
             return trial
         time.sleep(_POLL)
+        trial = load_trial(places)
+    return None

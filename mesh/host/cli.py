@@ -10,6 +10,7 @@ from .answers import AgentError, Answer
 from .apply import apply, remarks_on
 from .boot import boot, link_down, link_reload, link_up
 from .document import MAX_BYTES
+from .expiry import expire, undo_overdue
 from .generation import key_names_in_use
 from .guard import guard, table_up
 from .hostkey import parse_host_key, take_host_key
@@ -20,7 +21,7 @@ from .lock import COMMAND_WAIT, lock
 from .places import Places
 from .status import check, status
 from .system import io_error, log
-from .trial import expire, run_trial
+from .trial import run_trial
 
 __all__ = ["main"]
 
@@ -77,8 +78,10 @@ def _place(error: Exception) -> str:
 def _run(places: Places, argv: list[str]) -> tuple[Answer, str]:
     command, rest = (argv[0], argv[1:]) if argv else ("", [])
     if command in _COMMANDS and not rest:
+        undo_overdue(places)
         return _COMMANDS[command](places)
     if command == "apply" and rest == ["--local"]:
+        undo_overdue(places)
         return _apply(places, local=True)
     if command in _UNIT_COMMANDS and not rest:
         _UNIT_COMMANDS[command](places)

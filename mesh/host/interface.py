@@ -191,16 +191,18 @@ def create_link() -> None:
             "the kernel has no WireGuard and wireguard-go is not installed: install one of them",
         )
     # The daemon would keep a pipe open for ever: it gets none.
-    started = subprocess.run(
-        [program, INTERFACE],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        timeout=20,
-        check=False,
-    )
-    if started.returncode or not Path("/sys/class/net", INTERFACE).exists():
-        raise AgentError(Answer.FAILED, f"wireguard-go could not make {INTERFACE} ({started.returncode})")
+    try:
+        code = subprocess.call(
+            [program, INTERFACE],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=20,
+        )
+    except subprocess.TimeoutExpired:
+        raise AgentError(Answer.FAILED, "wireguard-go did not start within 20 s") from None
+    if code or not Path("/sys/class/net", INTERFACE).exists():
+        raise AgentError(Answer.FAILED, f"wireguard-go could not make {INTERFACE} ({code})")
 
 
 def delete_link() -> None:

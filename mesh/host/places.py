@@ -88,6 +88,11 @@ class Places:
         return self.volatile / "undo.json"
 
     @property
+    def way_back(self) -> Path:
+        """What undoes the trial without the agent's file: a copy of it, and plain commands; holds keys."""
+        return self.volatile / "back"
+
+    @property
     def outcome(self) -> Path:
         """How the last rolled back trial ended."""
         return self.volatile / "outcome.json"

@@ -26,7 +26,9 @@ _UNSEEN = "no rule was seen to do it: a table of family netdev or bridge, or rou
 _SHOWN = 3
 
 
-def prove_not_locked_out(generation: Generation, session: Session, *, first: bool) -> list[Difference]:
+def prove_not_locked_out(
+    generation: Generation, session: Session, *, first: bool
+) -> Optional[list[Difference]]:
     """Refuse a firewall that would lock the operator out, let a stranger in to SSH, or cut the mesh off.
 
     The host's whole ruleset with ours in it is loaded in a scratch network namespace, and packets come: to
@@ -34,14 +36,14 @@ def prove_not_locked_out(generation: Generation, session: Session, *, first: boo
     nobody's; to WireGuard from every peer's endpoint; through the tunnel to what the policy allows. What
     another owner's rule stops today as well is returned and not refused, but for this very
     session, which could not come again to confirm; and but for WireGuard at the `first` change of a host.
-    Raises `AgentError` (REFUSED).
+    None where it could not be run. Raises `AgentError` (REFUSED).
     """
     knocks = _knocks(generation, session, find_doors(session))
     others = foreign_rulesets()
     outcome = try_packets(knocks, others, generation.firewall)
     if outcome is None:
         log("the lock-out proof could not be run here; the rollback alone guards the change")
-        return []
+        return None
     failed = [knock for knock in outcome.failed() if _counts(outcome, knock)]
     before = _entered_before(failed, others)
     for knock in failed:

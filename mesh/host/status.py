@@ -12,7 +12,7 @@ from .generation import current_digest
 from .install import agent_digest
 from .interface import read_traffic
 from .places import Places
-from .system import read_json, since_boot
+from .system import read_json
 from .trial import load_trial
 from .wentback import was_committed, went_back_difference
 
@@ -56,7 +56,7 @@ def _report(places: Places, found: list[Difference]) -> str:
             "txn": trial.txn,
             "digest": trial.digest,
             "phase": trial.phase,
-            "seconds_left": round(trial.deadline - since_boot(), 1),
+            "seconds_left": round(trial.seconds_left, 1),
         }
     if outcome:
         value["last_rollback"] = {name: outcome.get(name) for name in ("txn", "digest", "reason")}

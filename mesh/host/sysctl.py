@@ -20,6 +20,7 @@ __all__ = [
     "set_sysctls",
     "side_effects",
     "sysctl_differences",
+    "sysctl_path",
 ]
 
 # Differences that are listed one by one: a host of containers has a thousand interfaces.
@@ -63,8 +64,8 @@ def _problem(found: Optional["re.Match[str]"], values: Mapping[str, str]) -> Opt
     return None
 
 
-def _path(root: Path, key: str) -> Path:
-    """A dot separates, a slash stands for a dot within a name (sysctl.d(5))."""
+def sysctl_path(root: Path, key: str) -> Path:
+    """Return a setting's file: a dot separates, a slash stands for a dot within a name (sysctl.d(5))."""
     return root.joinpath(*(part.replace("/", ".") for part in key.split(".")))
 
 
@@ -78,7 +79,11 @@ def check_sysctls(root: Path, wanted: Mapping[str, str], *, where: str) -> None:
     IPv6 keys are fine on a kernel without IPv6, and keys of the whole machine anywhere.
     """
     for key in wanted:
-        if not _MACHINE.fullmatch(key) and not _path(root, key).is_file() and not _absent_family(root, key):
+        if (
+            not _MACHINE.fullmatch(key)
+            and not sysctl_path(root, key).is_file()
+            and not _absent_family(root, key)
+        ):
             raise AgentError(Answer.REFUSED, f"{where}: this kernel has no {key}")
 
 
@@ -86,7 +91,7 @@ def read_sysctls(root: Path, keys: Mapping[str, str]) -> dict[str, str]:
     """Return the live values of `keys`, as far as they exist and are this system's to set."""
     live = {}
     for key in keys:
-        path = _path(root, key)
+        path = sysctl_path(root, key)
         if path.is_file() and (os.access(path, os.W_OK) or not _MACHINE.fullmatch(key)):
             with contextlib.suppress(FileNotFoundError):  # an interface that went away just now
                 value = " ".join(path.read_text().split())
@@ -140,7 +145,7 @@ def sysctl_differences(root: Path, wanted: Mapping[str, str]) -> list[Difference
 
 def _write(root: Path, key: str, value: str) -> None:
     try:
-        _path(root, key).write_text(f"{value}\n")
+        sysctl_path(root, key).write_text(f"{value}\n")
     except FileNotFoundError:
         return  # an interface that went away just now
     except OSError as error:

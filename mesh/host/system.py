@@ -1,5 +1,6 @@
 """The few ways the agent touches the system: run a tool, write a file for good, know the time."""
 
+import contextlib
 import errno
 import json
 import os
@@ -7,13 +8,14 @@ import re
 import secrets
 import shutil
 import subprocess
-import syslog
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Optional
 
 from .answers import AgentError, Answer
+from .journal import send_line
 
 __all__ = [
     "attempt",
@@ -27,11 +29,15 @@ __all__ = [
     "run",
     "since_boot",
     "sync_folder",
+    "tool_limit",
     "write_file",
     "write_json",
 ]
 
 _TIMEOUT = 30.0
+_limit: ContextVar[float] = ContextVar("tool_limit", default=_TIMEOUT)
+# Seconds a tool that was killed has to go; one that the kernel holds back is left alone.
+_GONE = 1.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Enough of anything that could be a key: WireGuard's are 43 characters of base64 and a `=`. What begins as a
 # path does is none, but for one key in a thousand million.
@@ -46,41 +52,72 @@ _KEY = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{43}=")
 _TALKS_OF_KEYS = ("wg", "wg-quick")
 
 
+@contextlib.contextmanager
+def tool_limit(seconds: float) -> Iterator[None]:
+    """Give every tool that is run within this many seconds, but where its caller says otherwise."""
+    token = _limit.set(seconds)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
 def run(
     argv: Sequence[str],
     *,
     stdin: str = "",
     fds: Iterable[int] = (),
-    timeout: float = _TIMEOUT,
+    timeout: Optional[float] = None,
 ) -> str:
     """Run a tool and return what it printed.
 
     Raises `AgentError` (FAILED) with the command, its exit code and the first line of what it said,
-    nothing that looks like a key; `timeout` is in seconds. `fds` are inherited by the tool.
+    nothing that looks like a key; `timeout` is in seconds, by default 30 or what `tool_limit` says.
+    `fds` are inherited by the tool.
     """
+    limit = _limit.get() if timeout is None else timeout
+    process = _start(argv, fds)
     try:
-        done = subprocess.run(
+        out, err = process.communicate(stdin, timeout=limit)
+    except subprocess.TimeoutExpired:
+        _abandon(process)
+        raise AgentError(Answer.FAILED, f"{_shown(argv)} did not end within {limit:.0f} s") from None
+    if process.returncode:
+        said = "" if Path(argv[0]).name in _TALKS_OF_KEYS else _first_line(err or out)
+        raise AgentError(Answer.FAILED, f"{_shown(argv)} failed ({process.returncode}){said}")
+    return out
+
+
+def _start(argv: Sequence[str], fds: Iterable[int]) -> "subprocess.Popen[str]":
+    try:
+        return subprocess.Popen(
             argv,
-            input=stdin,
-            capture_output=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
             env=_environment(),
-            timeout=timeout,
             pass_fds=tuple(fds),
-            check=False,
         )
     except FileNotFoundError:
         raise AgentError(Answer.FAILED, f"{argv[0]} is not installed") from None
-    except subprocess.TimeoutExpired:
-        raise AgentError(Answer.FAILED, f"{_shown(argv)} did not end within {timeout:.0f} s") from None
-    if done.returncode:
-        said = "" if Path(argv[0]).name in _TALKS_OF_KEYS else _first_line(done.stderr or done.stdout)
-        raise AgentError(Answer.FAILED, f"{_shown(argv)} failed ({done.returncode}){said}")
-    return done.stdout
+    except OSError as error:
+        raise AgentError(Answer.FAILED, f"{argv[0]} cannot be run: {error.strerror}") from None
 
 
-def attempt(argv: Sequence[str], *, timeout: float = _TIMEOUT) -> Optional[str]:
+def _abandon(process: "subprocess.Popen[str]") -> None:
+    """Kill a tool that hangs, and do not wait for one that even this does not end."""
+    process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_GONE)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+
+def attempt(argv: Sequence[str], *, timeout: Optional[float] = None) -> Optional[str]:
     """Run a tool and return what it printed, or None when it failed."""
     try:
         return run(argv, timeout=timeout)
@@ -204,6 +241,5 @@ def boot_id() -> str:
 
 
 def log(message: str) -> None:
-    """Write a line to the journal. Never pass a secret."""
-    syslog.openlog("wgmesh", syslog.LOG_PID, syslog.LOG_DAEMON)
-    syslog.syslog(syslog.LOG_NOTICE, _KEY.sub("...", message))
+    """Write a line to the journal, without ever waiting for it. Never pass a secret."""
+    send_line(_KEY.sub("...", " ".join(message.split())))

@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Optional
 
 from .answers import AgentError, Answer
-from .places import Places
 from .system import attempt, run
 
 __all__ = [
@@ -17,9 +17,20 @@ __all__ = [
     "kill",
     "require_systemd",
     "start_detached",
+    "start_watch",
     "stop",
     "unit_file_state",
 ]
+
+# Nobody isolates a trial or its way back (`systemctl isolate`, and what it stops first, sysinit.target).
+_STAYS = ("IgnoreOnIsolate=yes", "DefaultDependencies=no")
+_TIMER_STAYS = [f"--timer-property={setting}" for setting in _STAYS]
+# A journal that hangs is not connected to.
+_ALONE = [f"--property={setting}" for setting in (*_STAYS, "StandardOutput=null", "StandardError=null")]
+# A userspace WireGuard that was made on the way back lives on.
+_LEAVES_CHILDREN = "--property=KillMode=process"
+# Seconds for systemd to kill a unit.
+_KILL = 5.0
 
 
 def require_systemd() -> None:
@@ -28,14 +39,14 @@ def require_systemd() -> None:
         raise AgentError(Answer.REFUSED, "this host does not run systemd, which the agent needs")
 
 
-def agent_command(places: Places, *arguments: str) -> list[str]:
-    """Return the command line that runs the installed agent."""
-    return [sys.executable or "/usr/bin/python3", str(places.agent), *arguments]
+def agent_command(agent: Path, *arguments: str) -> list[str]:
+    """Return the command line that runs the agent at this path."""
+    return [sys.executable or "/usr/bin/python3", str(agent), *arguments]
 
 
 def start_detached(unit: str, argv: Sequence[str]) -> None:
     """Run a command in a unit of its own, out of reach of this session's end. Raises `AgentError`."""
-    run(["systemd-run", "--quiet", "--collect", f"--unit={unit}", "--", *argv])
+    run(["systemd-run", "--quiet", "--collect", f"--unit={unit}", *_ALONE, "--", *argv])
 
 
 def arm_timers(timers: Mapping[str, float], argv: Sequence[str]) -> None:
@@ -47,12 +58,24 @@ def arm_timers(timers: Mapping[str, float], argv: Sequence[str]) -> None:
         run(
             [
                 *("systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--on-active={seconds:g}s"),
-                *("--timer-property=AccuracySec=1s", "--", *argv),
+                *("--timer-property=AccuracySec=1s", *_TIMER_STAYS, *_ALONE, _LEAVES_CHILDREN),
+                *("--", *argv),
             ]
         )
     states = _told("is-active", [f"{unit}.timer" for unit in timers])
     if states != ["active"] * len(timers):
         raise AgentError(Answer.FAILED, "the rollback timers are not armed; nothing was changed")
+
+
+def start_watch(unit: str, argv: Sequence[str]) -> None:
+    """Have a process watch a trial, and be started again when it is killed. Raises `AgentError`."""
+    again = ["--property=Restart=on-failure", "--property=RestartSec=1"]
+    run(
+        [
+            *("systemd-run", "--quiet", "--collect", f"--unit={unit}"),
+            *(*_ALONE, _LEAVES_CHILDREN, *again, "--", *argv),
+        ]
+    )
 
 
 def _told(verb: str, units: Sequence[str]) -> list[str]:
@@ -73,14 +96,14 @@ def unit_file_state(unit: str) -> str:
     return (shown or "").strip()
 
 
-def stop(*units: str) -> None:
-    """Stop units; those that do not exist are fine."""
-    attempt(["systemctl", "stop", *units])
+def stop(*units: str, timeout: Optional[float] = None) -> None:
+    """Stop units, waiting at most `timeout` seconds; those that do not exist are fine."""
+    attempt(["systemctl", "stop", *units], timeout=timeout)
 
 
 def kill(unit: str) -> None:
     """Kill every process of a unit, also stopped ones."""
-    attempt(["systemctl", "kill", "--signal=SIGKILL", "--kill-who=all", unit])
+    attempt(["systemctl", "kill", "--signal=SIGKILL", "--kill-who=all", unit], timeout=_KILL)
 
 
 def disabled(units: Sequence[str]) -> list[str]:

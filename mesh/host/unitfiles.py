@@ -13,7 +13,7 @@ from .places import Places
 from .system import attempt, find_tool, make_folder, run, write_file
 from .units import unit_files
 
-__all__ = ["lend_units", "put_units", "remove_units", "take_back_units", "unit_differences"]
+__all__ = ["lend_units", "lent_paths", "put_units", "remove_units", "take_back_units", "unit_differences"]
 
 
 def _texts(places: Places) -> dict[str, str]:
@@ -49,6 +49,11 @@ def lend_units(places: Places) -> None:
         texts = _in(places.lent_units, places)
         _write({places.lent_units / name: texts[places.lent_units / name] for name in missing})
         run(["systemctl", "daemon-reload"])
+
+
+def lent_paths(places: Places) -> list[Path]:
+    """Return where `lend_units` puts units and drop-ins."""
+    return list(_in(places.lent_units, places))
 
 
 def take_back_units(places: Places) -> None:

@@ -10,11 +10,9 @@ from pulumi_command import remote
 from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
 from mesh.program.first_contact import BOOTSTRAP
+from mesh.remote import BOOTSTRAP_SECONDS, INCOMING, agent_call, limited
 
 __all__ = ["Commands", "Target"]
-
-INCOMING: Final = "/usr/local/lib/wgmesh/incoming.pyz"
-AGENT: Final = "/usr/local/lib/wgmesh/wgmesh.pyz"
 
 # A server answers pings before sshd listens: 40 refusals pass in about 2.5 minutes.
 _FIRST_CONTACT_DIALS: Final = 40
@@ -145,7 +143,7 @@ class Commands:
         """
         bootstrap = target.first_contact(first_contact_key).command(
             "bootstrap",
-            create=BOOTSTRAP,
+            create=limited(BOOTSTRAP, BOOTSTRAP_SECONDS),
             stdin=host_private_key,
             after=[target.server, target.power],
             # Done once per server: only another server (the trigger) runs it again.
@@ -160,12 +158,12 @@ class Commands:
             opts=target.options(after=[bootstrap], inputs=_COPY_INPUTS),
         )
         agent = target.command(
-            "agent", create=f"exec python3 {INCOMING} install", stdin=agent_file.sha256, after=[copy]
+            "agent", create=agent_call("install", agent=INCOMING), stdin=agent_file.sha256, after=[copy]
         )
-        stored = target.command("keys", create=f"exec python3 {AGENT} keys", stdin=keys, after=[agent])
+        stored = target.command("keys", create=agent_call("keys"), stdin=keys, after=[agent])
         applied = target.looked_at().command(
             "apply",
-            create=line_to_run(f"exec python3 {AGENT} apply", target.record),
+            create=line_to_run(agent_call("apply"), target.record),
             stdin=document,
             after=[agent, stored],
         )

@@ -41,6 +41,10 @@ _REMEDIES: Final = {
         `pulumi up --replace '{server}'`.""",
     r"^KEYS-MISSING": KEYS_MISSING,
     re.escape(AGENT_GONE_SAYS): AGENT_GONE,
+    r"status 137\b": """
+        it took longer than it may, and was killed there: a disk, systemd or a tool of the host hangs. What it
+        had begun is undone, or taken up by the next run. See to the host (`uptime`, `dmesg`,
+        `systemctl list-jobs`, `journalctl -t wgmesh`), then run up again.""",
     r"^ROLLED-BACK": """
         the change was tried and undone, and the node is as it was before. Correct what it says, then run up
         again.""",

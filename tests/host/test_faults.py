@@ -82,7 +82,7 @@ def test_a_trial_that_hangs_with_the_lock_cannot_keep_the_rollback_away(node: No
     before = node.live()
     node.inside("echo 'interface stop' >/etc/wgmesh/failpoint")
     assert node.agent("apply", new).word == "RECONNECT"
-    wait(lambda: node.status()["state"] == "idle", DEADLINE + 15)
+    node.wait_idle(DEADLINE + 15)
     assert node.live() == before
 
 
@@ -91,7 +91,7 @@ def test_the_second_timer_rolls_back_when_the_first_is_gone(node: Node, new: str
     assert node.agent("apply", new).word == "RECONNECT"
     txn = node.status()["trial"]["txn"]
     node.inside(f"systemctl stop wgmesh-rollback-{txn}.timer")
-    wait(lambda: node.status()["state"] == "idle", DEADLINE + 20)
+    node.wait_idle(DEADLINE + 20)
     assert node.live() == before
 
 
@@ -237,6 +237,6 @@ def test_a_rollback_that_is_cut_short_is_taken_up_again(node: Node, new: str, st
     before = node.live()
     assert node.agent("apply", new).word == "RECONNECT"
     node.inside(f"echo '{step} {action}' >/etc/wgmesh/failpoint")
-    wait(lambda: node.status()["state"] == "idle", DEADLINE + 30)
+    node.wait_idle(DEADLINE + 30)
     assert node.live() == before
     node.inside("rm -f /etc/wgmesh/failpoint")

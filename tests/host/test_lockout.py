@@ -93,7 +93,7 @@ def _undone_in_time(node: Node, hosts: Hosts, name: str) -> None:
     node.inside(f'echo \'{{"deadline_seconds": {DEADLINE}, "proof": false}}\' >/etc/wgmesh/agent.json')
     try:
         assert node.agent("apply", bad_document(hosts, name)).word in ("RECONNECT", "")
-        wait(lambda: node.status()["state"] == "idle", DEADLINE + 10)
+        node.wait_idle(DEADLINE + 10)
         assert node.ssh("true").code == 0
         assert node.moment("is rolled back") - node.moment("is armed") < DEADLINE + 5
     finally:

@@ -201,6 +201,7 @@ _URN = f"{_PARENT}$command:remote:Command"
             "python3: can't open file '/usr/local/lib/wgmesh/wgmesh.pyz': [Errno 2] No such file",
             f"`pulumi up --replace '{_PARENT}$hcloud:index/server:Server::db-1-server'`",
         ),
+        ("Process exited with status 137 from signal KILL: running", "was killed there"),
         ('Process exited with status 70: running "x":\nROLLED-BACK wg failed', "is as it was before"),
         ("failed to copy to x: Max packet size exceeded", "prints something, which spoils"),
         ("error receiving version packet from server: packet too long", "prints something, which spoils"),

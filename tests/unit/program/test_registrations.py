@@ -150,6 +150,13 @@ def test_commands_keep_quiet_and_pin_the_host_key(three: Recording) -> None:
             assert len(each.inputs["create"]) < 80
 
 
+def test_every_command_has_a_time_limit_on_the_node(three: Recording) -> None:
+    """One that hangs there, or is stopped, ends all the same."""
+    for each in three.of_type(":Command"):
+        seconds = 2400 if each.name.endswith("-bootstrap") else 120
+        assert each.inputs["create"].startswith(f"exec timeout -s KILL {seconds} ")
+
+
 def test_only_another_server_bootstraps_again(three: Recording) -> None:
     assert set(three["web-1-bootstrap"].request.ignoreChanges) == {
         "connection",
