@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mesh.host.device import Device, Link, Peer, Secret
+from mesh.host.device import ROUTE_PROTOCOL, Device, Link, Peer, Secret
 from mesh.host.document import parse_document
 from mesh.host.generation import Generation, as_generation
 from mesh.host.places import Places
@@ -62,7 +62,7 @@ def test_the_firewall_comes_first_and_everything_is_set_anew(places: Places, tmp
         "quick ip address add 10.10.0.5/24 dev wg0",
         "quick ip address del 10.10.0.1/24 dev wg0",
         "quick ip link set dev wg0 mtu 1400",
-        "quick ip route replace 10.11.0.0/16 dev wg0",
+        f"quick ip route replace 10.11.0.0/16 dev wg0 proto {ROUTE_PROTOCOL}",
     ):
         assert line in lines
     settings = [line for line in lines if line.startswith("put ")]
