@@ -8,15 +8,18 @@ from .lock import forced_lock, lock
 from .places import Places
 from .record import Trial, load_trial
 from .rollback import roll_back
-from .system import log
-from .systemd import kill
+from .system import log, since_boot
+from .systemd import kill, start_detached
 from .trial import finish, is_committed
+from .way_back import way_back_command
 
-__all__ = ["expire", "undo_overdue"]
+__all__ = ["end_forgotten", "expire", "undo_overdue"]
 
 # Seconds to wait for the lock: a trial may hang with it, while a rollback takes the time that its tools get.
 _HANGS = 5.0
 _ROLLBACK = 45.0
+# Seconds after the deadline until the guard takes it that neither timers nor watch are there any more.
+_FORGOTTEN = 30.0
 
 
 def undo_overdue(places: Places) -> None:
@@ -26,6 +29,14 @@ def undo_overdue(places: Places) -> None:
         log(f"trial {trial.txn} is past its deadline: it is ended first")
         with contextlib.suppress(AgentError, OSError):
             expire(places, trial.txn)
+
+
+def end_forgotten(places: Places) -> None:
+    """Have a trial ended that is long past its deadline, by a process of its own; waits for nothing."""
+    trial = load_trial(places)
+    if trial is not None and since_boot() > trial.deadline + _FORGOTTEN:
+        with contextlib.suppress(AgentError):
+            start_detached(f"wgmesh-forgotten-{trial.txn}", way_back_command(places))
 
 
 def expire(places: Places, txn: str) -> None:

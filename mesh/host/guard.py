@@ -11,6 +11,7 @@ from typing import Optional
 
 from .answers import AgentError
 from .document import FIREWALL
+from .expiry import end_forgotten
 from .firewall import check_firewall, delete_table, load_missing_table, load_table, table_exists
 from .generation import NAMES, current_digest, read_generation
 from .netlink import changes, messages, text
@@ -87,11 +88,15 @@ def _firewall(places: Places, digest: str) -> str:
 
 
 def guard(places: Places) -> None:
-    """Watch for ever: whenever our table goes, bring it back. Raises `OSError` without netlink."""
+    """Watch for ever: whenever our table goes, bring it back; and end a trial that nobody ended.
+
+    Raises `OSError` without netlink.
+    """
     with changes() as heard:
         _tell_systemd("READY=1")
         culprit = ""
         while True:
+            end_forgotten(places)
             wait = _TICK if _look(places, culprit) else _AGAIN
             culprit = _wait(heard, wait)
 

@@ -359,6 +359,15 @@ def test_with_both_timers_stopped_the_watch_rolls_back(node: Node, new: str) -> 
     assert node.live() == before
 
 
+@pytest.mark.long
+def test_the_guard_ends_a_trial_that_nobody_else_ends(node: Node, new: str) -> None:
+    before = node.live()
+    go_live(node, new)
+    node.inside(f"systemctl stop {_UNITS}")
+    node.wait_idle(SHORT + 70)
+    assert node.live() == before
+
+
 _NEXT = {
     "apply": lambda node: node.agent("apply", node.hosts.document("web-1", PAIR)).word == "UNCHANGED",
     "keys": lambda node: node.agent("keys", node.hosts.keys.bundle("web-1")).word == "STORED",
