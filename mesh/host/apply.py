@@ -18,10 +18,11 @@ from .overlap import refuse_overlap
 from .places import INTERFACE, Places
 from .ports import require_free_port
 from .proof import obstacles, prove_not_locked_out
+from .record import clear_trial
 from .rollback import last_outcome
 from .session import session_start, ssh_session
 from .sshd import require_ports
-from .system import read_json, write_json
+from .system import log, read_json, write_json
 from .systemd import active_state, require_systemd
 from .takeover import refuse_foreign_interface
 from .trial import Trial, arm, confirm, load_trial, start
@@ -65,8 +66,8 @@ def apply(places: Places, raw: bytes, *, local: bool) -> tuple[Answer, str]:
 def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     """Return the answer, or None when a trial of this very document is pending, and can be waited for."""
     trial = load_trial(places)
-    if trial is not None:
-        _join(places, trial, document)
+    if trial is not None and not _was_never_started(places, trial):
+        _join(trial, document)
         return None
     reason = last_outcome(places, document.digest, within=_REPORT_WITHIN)
     if reason is not None:
@@ -125,13 +126,22 @@ def _prove(places: Places, generation: Generation) -> tuple[list[Difference], bo
     return found or [], found is not None and session.interface != INTERFACE
 
 
-def _join(places: Places, trial: Trial, document: Document) -> None:
+def _was_never_started(places: Places, trial: Trial) -> bool:
+    """Whether nobody will start this trial, which is forgotten then: who armed it was killed half way.
+
+    Nothing has changed yet, and its timers may be missing.
+    """
+    if trial.phase != "armed" or active_state(f"{trial.unit}.service") != "inactive":
+        return False
+    log(f"trial {trial.txn} was armed and never started: it is forgotten")
+    clear_trial(places, trial)
+    return True
+
+
+def _join(trial: Trial, document: Document) -> None:
     if trial.digest != document.digest:
         left = round(trial.seconds_left) + 15
         raise AgentError(Answer.BUSY, f"a trial of other files is under way, over in at most {left} s")
-    # Whoever armed it may have been killed before it could start the trial.
-    if trial.phase == "armed" and active_state(f"{trial.unit}.service") == "inactive":
-        start(places, trial)
 
 
 def _in_force(places: Places, document: Document) -> Optional[Generation]:

@@ -399,6 +399,20 @@ def test_whoever_comes_next_ends_a_trial_that_lost_its_timers(
 
 
 @pytest.mark.long
+@pytest.mark.parametrize("step", ["pending", "armed"])
+def test_a_trial_whose_arming_was_cut_short_is_armed_anew(node: Node, new: str, step: str) -> None:
+    """It would run without its timers."""
+    node.inside(f"echo '{step} kill' >/etc/wgmesh/failpoint")
+    node.agent("apply", new)
+    assert node.pending()
+    go_live(node, new)
+    txn = json.loads(node.inside("cat /run/wgmesh/trial.json"))["txn"]
+    units = node.inside(f"systemctl list-units --no-legend --state=active 'wgmesh-*{txn}*'")
+    assert len(units.splitlines()) == 3, units
+    assert node.apply(new).word == "CONFIRMED"
+
+
+@pytest.mark.long
 def test_no_report_says_that_a_trial_is_over_in_the_past(node: Node, new: str) -> None:
     """Also not where it cannot be undone."""
     go_live(node, new)
