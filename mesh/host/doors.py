@@ -10,17 +10,18 @@ from .answers import AgentError, Answer
 from .document import FIREWALL
 from .firewall import expected_table
 from .generation import Generation
-from .knocks import Door
+from .knocks import Behind, Door
 from .places import INTERFACE
 from .session import Session
 from .system import attempt
 
-__all__ = ["find_doors", "is_own", "refuse_trust_in_the_outside"]
+__all__ = ["find_doors", "is_own", "networks_behind", "refuse_trust_in_the_outside"]
 
 # For a host without an address of a family: what rules say to one can be tried all the same (RFC 5737, 3849).
 _NOBODYS = {4: "192.0.2.1", 6: "2001:db8:ffff::1"}
 _IPV6 = Path("/proc/sys/net/ipv6")
 _VERSIONS = (4, 6)
+_MOST_NETWORKS = 4
 
 
 def find_doors(session: Optional[Session]) -> list[Door]:
@@ -47,6 +48,25 @@ def find_doors(session: Optional[Session]) -> list[Door]:
 def is_own(door: Door) -> bool:
     """Tell whether the address is one that this host has. Pure."""
     return door.address not in _NOBODYS.values()
+
+
+def networks_behind() -> list[Behind]:
+    """Return the networks that this host has beside the internet and the mesh; containers' bridges are none.
+
+    Who reaches a container is the business of who made the bridge.
+    """
+    outside = {INTERFACE, "lo", *(name for names in _default_interfaces().values() for name in names)}
+    found = []
+    for entry in _listed(4, "address", "show", "scope", "global"):
+        name = entry.get("ifname", "")
+        if name in outside or Path("/sys/class/net", name, "bridge").exists():
+            continue
+        for info in entry["addr_info"]:
+            own = ipaddress.ip_interface(f"{info['local']}/{info['prefixlen']}")
+            somebody = next((str(host) for host in own.network.hosts() if host != own.ip), None)
+            if somebody:
+                found.append(Behind(name, str(own), somebody))
+    return found[:_MOST_NETWORKS]
 
 
 def _default_interfaces() -> dict[int, list[str]]:

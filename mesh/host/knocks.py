@@ -3,7 +3,7 @@
 import ipaddress
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Optional
 
@@ -13,12 +13,14 @@ from .places import INTERFACE
 from .session import Session
 from .sources import declared_sources, edges, foreign_address
 
-__all__ = ["Door", "Knock", "mesh_knocks", "ssh_knocks", "wireguard_knocks"]
+__all__ = ["Behind", "Door", "Knock", "forwarded_knocks", "mesh_knocks", "ssh_knocks", "wireguard_knocks"]
 
 # A port that nobody has: stands for all where the policy allows all.
 _ANY_PORT = 49_137
-_MOST = 256
+# Of each kind: together with strangers, families and two ports below the 1024 that select(2) can wait for.
+_MOST = 150
 _MOST_LISTENERS = 16
+_MOST_THROUGH = 4
 _LISTENING = "0A"  # linux/net/tcp_states.h
 _LOOPBACK6 = f"{0:024}01000000"
 _SOCKETS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -38,8 +40,20 @@ class Door:
 
 
 @dataclass(frozen=True)
+class Behind:
+    """A network behind this host: its interface, this host's address there as `ip/prefix`, somebody there."""
+
+    interface: str
+    address: str
+    somebody: str
+
+
+@dataclass(frozen=True)
 class Knock:
-    """One attempt to be let in; `source_port` 0 is any, `welcome` is whether it must come in or must not."""
+    """One attempt to be let in, or to go through to what is `behind`.
+
+    `source_port` 0 is any, `welcome` is whether it must come in or must not.
+    """
 
     what: str
     protocol: str
@@ -48,6 +62,12 @@ class Knock:
     port: int
     source_port: int = 0
     welcome: bool = True
+    behind: Optional[Behind] = None
+
+    @property
+    def target(self) -> str:
+        """Where it is sent."""
+        return self.behind.somebody if self.behind else self.door.address
 
     def __str__(self) -> str:
         return f"{self.what} from {self.source}"
@@ -69,7 +89,7 @@ def ssh_knocks(
         own = ipaddress.ip_network(door.address)
         known = [*sources, *mesh, own, *([ipaddress.ip_network(session.client)] if session else [])]
         tried = [address for source in sources for address in edges(source, [*mesh, own])]
-        found += [Knock(what, "tcp", source, door, port) for source in tried]
+        found += [Knock(what, "tcp", source, door, port) for source in tried[:_MOST]]
         stranger = foreign_address(door.version, known)
         if stranger:
             found.append(Knock(what, "tcp", stranger, door, port, welcome=False))
@@ -116,6 +136,19 @@ def mesh_knocks(generation: Generation) -> list[Knock]:
         Knock(f"{_shown(protocol, port)} through the tunnel", protocol, source, door, port)
         for protocol, source, port in list(dict.fromkeys(wanted))[:_MOST]
         if source != door.address
+    ]
+
+
+def forwarded_knocks(through: Sequence[Knock], networks: Sequence[Behind]) -> list[Knock]:
+    """Return what members of the mesh may send through this node, as what they may send to it. Pure."""
+    return [
+        replace(
+            knock,
+            what=f"{knock.what} to {ipaddress.ip_interface(network.address).network} behind this node",
+            behind=network,
+        )
+        for network in networks
+        for knock in through[:_MOST_THROUGH]
     ]
 
 

@@ -31,6 +31,7 @@ _STRANGER = 0.3
 _ALL = 20.0
 _CLIENT_LINK = "wgmesh-proof"
 _CHUNK = 1 << 16
+_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 _Socket = Union[socket.socket, int]
 
 
@@ -119,7 +120,12 @@ def _play(knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> dict
         _greet_all(doors, heard, tracer, until=reader)
     raw = b"".join(iter(lambda: os.read(reader, _CHUNK), b""))
     os.waitpid(client, 0)
-    return {"entered": json.loads(raw), "stops": _stops(knocks, tracer), "untried": untried}
+    stops = _stops(knocks, tracer)
+    entered = [
+        came_in if knock.behind is None else index not in stops
+        for index, (knock, came_in) in enumerate(zip(knocks, json.loads(raw)))
+    ]
+    return {"entered": entered, "stops": stops, "untried": untried}
 
 
 def _stops(knocks: Sequence[Knock], tracer: Tracer) -> dict[int, tuple[str, str, str]]:
@@ -132,7 +138,7 @@ def _stops(knocks: Sequence[Knock], tracer: Tracer) -> dict[int, tuple[str, str,
     words: dict[Drop, str] = {}
     stops = {}
     for index, knock in enumerate(knocks):
-        stop = found.get((knock.protocol, knock.source, knock.door.address, knock.port))
+        stop = found.get((knock.protocol, knock.source, knock.target, knock.port))
         # IPv6 asks for a neighbour by ICMP before anything else
         stop = stop or others.get(knock.source)
         if stop is not None:
@@ -192,6 +198,7 @@ def _build_host(
             ),
         ]
     )
+    _build_behind(knocks)
     text = "\n".join(ruleset.text for ruleset in others)
     there = (
         path.name for path in Path("/sys/class/net").iterdir()
@@ -199,6 +206,19 @@ def _build_host(
     named = (name for name in there if re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text))
     for number, name in enumerate(sorted({*named} - {*links, "lo"})):
         attempt(["ip", "link", "add", "name", name, "type", "veth", "peer", "name", f"wgmesh-other{number}"])
+
+
+def _build_behind(knocks: Iterable[Knock]) -> None:
+    """Set up the networks that packets are forwarded to; nobody is there, and what arrives is no matter."""
+    networks = dict.fromkeys(knock.behind for knock in knocks if knock.behind)
+    for number, network in enumerate(networks):
+        name, far = network.interface, f"wgmesh-lan{number}"
+        attempt(["ip", "link", "add", "name", name, "type", "veth", "peer", "name", far])
+        _ip(
+            [f"link set dev {far} up", f"link set dev {name} up", f"address add {network.address} dev {name}"]
+        )
+    if networks:
+        _FORWARDING.write_text("1\n")
 
 
 def _default(door: Door) -> str:
@@ -266,10 +286,16 @@ def _knock(knocks: Sequence[Knock]) -> list[bool]:
                 f"route add {_prefix(knock.door.address)} dev {links[knock.door.interface]}"
                 for knock in knocks
             ),
+            *(
+                f"route add {_prefix(knock.target)} via {knock.door.address}"
+                for knock in knocks
+                if knock.behind
+            ),
         ]
     )
     entered = [False] * len(knocks)
-    waiting = {_dial(knock): index for index, knock in enumerate(knocks)}
+    dialled = {_dial(knock): index for index, knock in enumerate(knocks)}
+    waiting = {each: index for each, index in dialled.items() if knocks[index].behind is None}
     end = time.monotonic() + _CONNECT
     again = time.monotonic() + _SAY_AGAIN
     while waiting and time.monotonic() < end:
@@ -297,7 +323,7 @@ def _dial(knock: Knock) -> socket.socket:
     made = _new_socket(knock.door.version, knock.protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind((knock.source, knock.source_port))
-    made.connect_ex((knock.door.address, knock.port))
+    made.connect_ex((knock.target, knock.port))
     if knock.protocol == "udp":
         _ask_again([made])
     return made

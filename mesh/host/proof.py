@@ -7,12 +7,12 @@ from typing import Optional
 from .answers import AgentError, Answer
 from .difference import Difference
 from .document import FIREWALL
-from .doors import find_doors, is_own
+from .doors import find_doors, is_own, networks_behind
 from .etc import ssh_ports
 from .firewall import live_text
 from .foreign import Ruleset, foreign_chains, foreign_rulesets, may_drop
 from .generation import Generation
-from .knocks import Door, Knock, mesh_knocks, ssh_knocks, wireguard_knocks
+from .knocks import Door, Knock, forwarded_knocks, mesh_knocks, ssh_knocks, wireguard_knocks
 from .packets import Outcome, try_packets
 from .places import INTERFACE, TABLE
 from .session import Session
@@ -24,6 +24,7 @@ __all__ = ["obstacles", "prove_not_locked_out"]
 _OURS = ("inet", TABLE)
 _UNSEEN = "no rule was seen to do it: a table of family netdev or bridge, or routing"
 _SHOWN = 3
+_FORWARDING = "net.ipv4.ip_forward"
 
 
 def prove_not_locked_out(
@@ -61,10 +62,13 @@ def prove_not_locked_out(
 
 def _knocks(generation: Generation, session: Optional[Session], doors: Sequence[Door]) -> list[Knock]:
     ports = [*([session.port] if session else []), *wanted_ports(generation.firewall)] or ssh_ports()
+    through = mesh_knocks(generation)
+    forwards = generation.sysctls.get(_FORWARDING) == "1"
     return [
         *(knock for port in dict.fromkeys(ports) for knock in ssh_knocks(generation, doors, port, session)),
         *wireguard_knocks(generation, doors),
-        *mesh_knocks(generation),
+        *through,
+        *(forwarded_knocks(through, networks_behind()) if forwards else []),
     ]
 
 

@@ -287,3 +287,51 @@ def test_a_host_that_lost_power_hears_its_peers_at_once_though_it_says_nothing(
         speaker.terminate()
         web_2.inside("pkill -x python3", check=False)
         speaker.wait()
+
+
+# A network behind the host, with a server on two ports.
+_BEHIND = """
+ip netns add lan; ip link add lan0 type veth peer name eth0 netns lan; ip address add 192.168.77.1/24 dev lan0
+ip link set lan0 up; ip -n lan address add 192.168.77.2/24 dev eth0; ip -n lan link set eth0 up
+ip -n lan link set lo up; ip -n lan route add default via 192.168.77.1
+for port in 5432 8080; do systemd-run -q --unit=lan-$port ip netns exec lan python3 -m http.server $port; done
+sleep 1
+"""
+_NO_LONGER = "systemctl stop 'lan-*'; ip netns del lan; ip link del lan0; true"
+
+
+def _reaches(node: Node, address: str, port: int) -> bool:
+    knock = f"import socket; socket.create_connection(('{address}', {port}), timeout=2)"
+    return node.inside(f'python3 -c "{knock}" && echo in', check=False).endswith("in")
+
+
+@pytest.mark.long
+def test_the_network_behind_a_node_is_open_to_the_mesh_as_the_policy_says_and_to_nobody_outside(
+    plain: Node, hosts: Hosts, web_2: Node
+) -> None:
+    """Whoever is root on a member sends there what it likes, and so does the next hop outside."""
+    rule = {"from": ["web-2"], "to": ["web-1"], "allow": ["tcp/5432"]}
+    document = hosts.document("web-1", PAIR, forward=True, mesh_policy=[rule])
+    assert plain.apply(document).word == "CONFIRMED"
+    plain.inside(_BEHIND)
+    key = hosts.keys.public("web-1")
+    web_2.inside(f"wg set wg0 peer {key} allowed-ips 10.10.0.1/32,192.168.77.0/24")
+    web_2.inside("ip route add 192.168.77.0/24 dev wg0; systemctl stop wgmesh-guard")
+    web_2.inside("nft delete table inet wgmesh")
+    router, link = hosts.lab._router, f"h{plain.key}"
+    router.run("ip", "route", "add", "192.168.77.0/24", "via", plain.address, "dev", link, "onlink")
+    outside = ["nsenter", f"--net={router.namespace_path}", "python3", "-c"]
+    knock = "import socket; socket.create_connection(('192.168.77.2', 5432), timeout=2)"
+    try:
+        wait(lambda: _reaches(web_2, "192.168.77.2", 5432), 30)
+        assert not _reaches(web_2, "192.168.77.2", 8080)
+        assert subprocess.run([*outside, knock], capture_output=True, check=False).returncode != 0
+        plain.inside("nft flush chain inet wgmesh forward")
+        assert subprocess.run([*outside, knock], capture_output=True, check=False).returncode == 0
+        assert _reaches(web_2, "192.168.77.2", 8080), "the rules are needed"
+    finally:
+        router.run("ip", "route", "del", "192.168.77.0/24", "dev", link)
+        web_2.inside(f"ip route del 192.168.77.0/24; wg set wg0 peer {key} allowed-ips 10.10.0.1/32")
+        plain.inside(_NO_LONGER)
+    for node in (plain, web_2):
+        assert node.apply(hosts.document(node.name, PAIR)).word == "CONFIRMED"

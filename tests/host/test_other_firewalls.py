@@ -186,6 +186,26 @@ def test_at_the_console_status_names_what_keeps_ssh_out(node: Node) -> None:
 
 
 @pytest.mark.long
+def test_what_docker_does_to_a_node_that_forwards_is_named(node: Node, hosts: Hosts) -> None:
+    """It drops what is forwarded and no container's: the mesh does not reach the network behind the node."""
+    node.inside("ip link add lan0 type veth peer name lan1; ip address add 192.168.77.1/24 dev lan0")
+    node.inside("ip link set lan0 up; ip link set lan1 up")
+    try:
+        assert node.apply(hosts.document("web-1", PAIR, forward=True)).word == "CONFIRMED"
+        assert found(node) == {}
+        load(node, "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }")
+        item = "any TCP port through the tunnel to 192.168.77.0/24 behind this node"
+        differences = found(node)
+        assert [live for name, live in differences.items() if item in name] == [
+            "dropped by table ip filter, chain FORWARD (policy drop)"
+        ]
+        node.inside("nft insert rule ip filter FORWARD iifname wg0 accept")
+        assert found(node) == {}
+    finally:
+        node.inside("ip link del lan0")
+
+
+@pytest.mark.long
 def test_a_first_change_is_refused_where_wireguard_cannot_come_in(hosts: Hosts, web_2: Node) -> None:
     assert web_2.agent("leave").word == "LEFT"
     try:

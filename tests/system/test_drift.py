@@ -131,3 +131,27 @@ def test_a_node_whose_creation_failed_is_named_and_the_others_are_asked(mesh: Wo
     assert _mesh(mesh, "ssh", "web-1", "true").code == 0
     found = _json(mesh, "check")[1]
     assert [node for node, check in found["nodes"].items() if not check["good"]] == ["web-3"]
+
+
+@pytest.mark.long
+def test_a_firewall_of_another_kind_is_a_warning_of_up_and_a_difference_of_check(mesh: World) -> None:
+    """ufw as it comes, in short: it lets in SSH alone."""
+    mesh.on(
+        "web-1",
+        "nft add table ip filter; nft add chain ip filter INPUT '{ type filter hook input priority 0; "
+        "policy drop; }'; nft add rule ip filter INPUT ct state established,related accept;"
+        "nft add rule ip filter INPUT tcp dport 22 accept",
+    )
+    named = "table ip filter, chain INPUT (policy drop)"
+    try:
+        mesh.edit_mesh(lambda settings: settings["nodes"]["web-1"].update(public=["tcp/8098"]))
+        said = " ".join(mesh.up().split())
+        assert "web-1: WireGuard (UDP to port 51820) from" in said
+        assert named in said
+        code, found = _json(mesh, "check")
+        assert code == 1
+        assert [node for node in NODES if not found["nodes"][node]["good"]] == ["web-1"]
+        assert all(named in each["live"] for each in found["nodes"]["web-1"]["differences"])
+    finally:
+        mesh.on("web-1", "nft delete table ip filter")
+    assert _json(mesh, "check")[0] == 0
