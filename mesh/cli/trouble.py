@@ -11,7 +11,7 @@ __all__ = ["DOWN", "in_words"]
 
 DOWN: Final = (
     "a node that does not answer is off, or something on the way drops SSH from here. If it is off, "
-    "`pulumi up --refresh` starts it; docs/recovering.md has more (A node is down)"
+    "`pulumi up` starts it; docs/recovering.md has more (A node is down)"
 )
 """What helps where `in_words`, or a time limit, said that a node does not answer."""
 

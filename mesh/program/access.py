@@ -20,12 +20,13 @@ from mesh.program.keys import ssh_public_line
 from mesh.program.previous import Previous
 from mesh.render import Doors, Moving, read_doors
 
-__all__ = ["Access", "Committed", "answers", "committed", "plan_access"]
+__all__ = ["Access", "Committed", "answers", "committed", "plan_access", "ssh_limits"]
 
 _COMMAND: Final = "command:remote:Command"
 _STASH: Final = "pulumi:index:Stash"
 # Later steps first: each is dialled with what the one before it was.
 _STEPS: Final = ("apply", "keys", "agent", "bootstrap")
+_EVERYWHERE: Final = frozenset({"0.0.0.0/0", "::/0"})
 _KNOCK_SECONDS: Final = 5.0
 _KNOCKS_AT_ONCE: Final = 32
 
@@ -112,6 +113,16 @@ def _host_key(records: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, boo
             return pinned, False
     first = records["bootstrap"].get("stdin")
     return (ssh_public_line(first) if isinstance(first, str) else None), False
+
+
+def ssh_limits(access: Mapping[str, Access]) -> dict[str, str]:
+    """Return, for each node that limits where SSH may come from, the networks it has committed to let in."""
+    found = {}
+    for name, each in access.items():
+        doors = each.committed.doors if each.committed else None
+        if doors and not set(doors.ssh_sources) & _EVERYWHERE:
+            found[name] = ", ".join(doors.ssh_sources)
+    return found
 
 
 def plan_access(plan: MeshPlan, previous: Previous) -> dict[str, Access]:

@@ -1,13 +1,13 @@
 """What the program answers when a step fails: dial again, or say what the user can do."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import pulumi
 
 from mesh.program.previous import Previous
-from mesh.program.remedies import remedy
+from mesh.program.remedies import NO_LIMITS, remedy
 from mesh.said import last_line
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "canary_answer",
     "cloud_answer",
     "cloud_failed",
+    "command_answer",
     "command_failed",
     "wants_reconnect",
 ]
@@ -55,21 +56,31 @@ def wants_reconnect(args: pulumi.ErrorHookArgs) -> bool:
     return False
 
 
-def command_failed(args: pulumi.ErrorHookArgs) -> bool:
-    """Have a command tried again where that helps; else say what its user can do."""
+def command_failed(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) -> bool:
+    """Have a command tried again where that helps; else say what its user can do.
+
+    `limits` has, for each node that limits where SSH may come from, the networks that it lets in.
+    """
     if wants_reconnect(args):
         return True
-    helps = remedy(args)
+    helps = remedy(args, limits)
     if helps is not None:
         pulumi.log.error(helps)
     return False
 
 
-def canary_answer(canary: str) -> Callable[[pulumi.ErrorHookArgs], bool]:
+def command_answer(limits: Mapping[str, str]) -> Callable[[pulumi.ErrorHookArgs], bool]:
+    """Return the hook for the commands of nodes that limit where SSH may come from."""
+    return lambda args: command_failed(args, limits)
+
+
+def canary_answer(
+    canary: str, limits: Mapping[str, str] = NO_LIMITS
+) -> Callable[[pulumi.ErrorHookArgs], bool]:
     """Return the hook for the commands of the canary: as for any node, and a word when it is given up."""
 
     def answer(args: pulumi.ErrorHookArgs) -> bool:
-        if command_failed(args):
+        if command_failed(args, limits):
             return True
         pulumi.log.error(
             f"{canary} is the canary (mesh.rollout.canary) and {args.name} failed there: the change goes no "

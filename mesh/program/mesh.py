@@ -9,7 +9,7 @@ import pulumi
 
 from mesh.plan import MeshPlan
 from mesh.program import hooks, keys
-from mesh.program.access import Access, plan_access
+from mesh.program.access import Access, plan_access, ssh_limits
 from mesh.program.agent import build_agent
 from mesh.program.cloud import Cloud
 from mesh.program.confirmed import CONFIRMED, require_confirmed
@@ -63,7 +63,7 @@ class Mesh(pulumi.ComponentResource):
         }
         facts = {name: node.facts() for name, node in nodes.items() if plan.nodes[name].enabled}
         directory = pulumi.Stash("directory", input=facts, opts=child)
-        self._configure(nodes, Directory.of(directory.input), plan.canary, before)
+        self._configure(nodes, Directory.of(directory.input), plan.canary, before, ssh_limits(access))
         for node in plan.nodes.values():
             tell_fate(node, nodes[node.name].server, before.node(node.name), told=node.name in told)
         self.nodes: dict[str, dict[str, pulumi.Input[str | int | bool]]] = {
@@ -90,17 +90,18 @@ class Mesh(pulumi.ComponentResource):
         directory: pulumi.Output[Directory],
         canary: str | None,
         before: Previous,
+        limits: Mapping[str, str],
     ) -> None:
         """Declare what runs on the nodes: the canary first, the others once it has committed."""
         agent_file = build_agent(Path("build"))
         confirmed = pulumi.ResourceHook(CONFIRMED, require_confirmed)
         records = {name: before.record("command:remote:Command", f"{name}-apply") for name in nodes}
         answers = pulumi.ResourceHookBinding(
-            on_error=[pulumi.ErrorHook(hooks.COMMAND_FAILED, hooks.command_failed)]
+            on_error=[pulumi.ErrorHook(hooks.COMMAND_FAILED, hooks.command_answer(limits))]
         )
         gate: tuple[pulumi.Resource, ...] = ()
         if canary is not None:
-            answer = pulumi.ErrorHook(hooks.CANARY, hooks.canary_answer(canary))
+            answer = pulumi.ErrorHook(hooks.CANARY, hooks.canary_answer(canary, limits))
             first = nodes[canary].configure(
                 directory,
                 agent_file=agent_file,

@@ -90,8 +90,11 @@ def find_power(access: CloudAccess, stack: str, previous: Previous) -> dict[str,
     found = {}
     for node in previous.nodes:
         before = previous.record(_STASH, f"{node}{_SUFFIX}").get("input")
-        was_off = _OFF_AGAIN if before == _OFF else _OFF
-        found[node] = was_off if f"{stack}-{node}" in off else _RUNNING
+        if f"{stack}-{node}" in off:
+            found[node] = _OFF_AGAIN if before == _OFF else _OFF
+        else:
+            # that it was off once and was started is no change that is worth a preview
+            found[node] = str(before) if before in {_OFF, _OFF_AGAIN} else _RUNNING
     return found
 
 

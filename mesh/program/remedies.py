@@ -1,6 +1,8 @@
 """What a user can do about a command that failed for good, in words that name the node."""
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import pulumi
@@ -8,8 +10,9 @@ import pulumi
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED, KEYS_MISSING
 from mesh.said import ends
 
-__all__ = ["remedy"]
+__all__ = ["NO_LIMITS", "remedy"]
 
+NO_LIMITS: Final[Mapping[str, str]] = MappingProxyType({})
 _STEP: Final = re.compile(r"-(bootstrap|agent-file|agent|keys|apply)$")
 
 # What the command provider (its SSH library) and the agent say -> what helps.
@@ -27,10 +30,8 @@ _REMEDIES: Final = {
         run up again.""",
     r"i/o timeout|no route to host|network is unreachable": """
         no answer on its SSH port: its server is off or hangs, or something on the way drops SSH from here.
-        If it is off, `pulumi up --refresh` starts it (not if that has been so once, and no refresh has seen
-        it running since: then start it in the cloud's console). Else see to it, then run up again. With
-        `--continue-on-error` the other nodes do not wait for it, and `enabled: false` leaves it alone until
-        it is back.""",
+        If it is off, the next `up` starts it. Else see to it, then run up again. With `--continue-on-error`
+        the other nodes do not wait for it, and `enabled: false` leaves it alone until it is back.""",
     r"host key mismatch": HOST_KEY_CHANGED,
     r"Please login as the user": """
         its image does not let root work over SSH, and everything on a node is done as root. Take an image
@@ -51,8 +52,19 @@ _REMEDIES: Final = {
 }
 
 
-def remedy(args: pulumi.ErrorHookArgs) -> str | None:
-    """Return `NODE: what helps` for the newest error of a command; None when the error says it all."""
+_SILENT: Final = re.compile(r"i/o timeout")
+_LIMITED: Final = (
+    " Or it does not let this machine in: what it has committed lets SSH in from {sources} alone "
+    "(mesh.ssh.from). From another address, and without a way in from one of these, see docs/recovering.md, "
+    "`ssh.from` shuts you out."
+)
+
+
+def remedy(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) -> str | None:
+    """Return `NODE: what helps` for the newest error of a command; None when the error says it all.
+
+    `limits` has, for each node that limits where SSH may come from, the networks that it lets in.
+    """
     node = _STEP.sub("", args.name)
     said = ends(args.errors[0])
     for pattern, text in _REMEDIES.items():
@@ -64,5 +76,8 @@ def remedy(args: pulumi.ErrorHookArgs) -> str | None:
                 "agent": f"{parent}command:remote:Command::{node}-agent",
                 "agent_file": f"{parent}command:remote:CopyToRemote::{node}-agent-file",
             }
-            return f"{node}: {' '.join(text.split()).format(**urns)}"
+            helps = f"{node}: {' '.join(text.split()).format(**urns)}"
+            if _SILENT.search(said) and node in limits:
+                helps += _LIMITED.format(sources=limits[node])
+            return helps
     return None

@@ -19,6 +19,8 @@ _FORMER_PORTS: Final = re.compile(r"^ +.*udp dport (\d+|\{[\d, ]+\}) .*udp dport
 _ENDPOINT: Final = re.compile(r"^Endpoint = (\S+:\d+)$", re.MULTILINE)
 _MANAGEMENT: Final = re.compile(r"^(\S+ \S+) wireguard-mesh$", re.MULTILINE)
 _PUBLIC: Final = re.compile(r"^    set public_(tcp|udp) \{\n(.*?)^    \}$", re.MULTILINE | re.DOTALL)
+_SSH_SOURCES: Final = re.compile(r"^    set ssh_sources[46] \{\n(.*?)^    \}$", re.MULTILINE | re.DOTALL)
+_SOURCE: Final = re.compile(r"^ {12}([0-9a-f.:/]+),", re.MULTILINE)
 _ELEMENT: Final = re.compile(r"^ {12}(\d+)(?:-(\d+))?,", re.MULTILINE)
 
 
@@ -42,7 +44,8 @@ NOTHING_MOVES: Final = Moving()
 class Doors:
     """The doors of one document: of each kind the one that is to stay first, then those about to go.
 
-    `endpoints` are its peers as `ip:port`, `public` the ports that the internet may reach.
+    `endpoints` are its peers as `ip:port`, `public` the ports that the internet may reach, `ssh_sources` the
+    networks that SSH is let in from.
     """
 
     ssh_ports: tuple[int, ...]
@@ -50,6 +53,7 @@ class Doors:
     management_keys: tuple[str, ...]
     endpoints: frozenset[str]
     public: tuple[PortRange, ...]
+    ssh_sources: tuple[str, ...]
 
 
 def read_doors(document: str) -> Doors:
@@ -63,6 +67,9 @@ def read_doors(document: str) -> Doors:
         management_keys=tuple(_MANAGEMENT.findall(document)),
         endpoints=frozenset(_ENDPOINT.findall(document)),
         public=tuple(_public(document)),
+        ssh_sources=tuple(
+            source for elements in _SSH_SOURCES.findall(document) for source in _SOURCE.findall(elements)
+        ),
     )
 
 

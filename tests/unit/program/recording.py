@@ -114,7 +114,7 @@ class _Monitor(mocks.MockMonitor):
         if request.type == "pulumi:pulumi:Stack":
             urn = f"urn:pulumi:{STACK}::{PROJECT}::{request.type}::{request.name}"
             return resource_pb2.RegisterResourceResponse(urn=urn)
-        assert urn not in {each.urn for each in self._recording.resources.values()}, f"{urn} twice"
+        assert urn not in {each.urn for each in list(self._recording.resources.values())}, f"{urn} twice"
         self._recording.resources[request.name] = Registration(urn, request)
         answer = self._answer(urn, request)
         self._recording.state[urn] = answer
@@ -158,7 +158,7 @@ def run(
         mocks.set_mocks(_Nothing(), PROJECT, STACK, preview, monitor=monitor)
 
         def program() -> None:
-            recording.mesh = Mesh("mesh", plan_of(mesh), previous=_previous(existing))
+            recording.mesh = Mesh("mesh", plan_of(mesh), previous=previous_of(existing))
 
         loop.run_until_complete(run_pulumi_func(program))
     finally:
@@ -167,7 +167,7 @@ def run(
     return recording
 
 
-def _previous(existing: Recording | None) -> Previous:
+def previous_of(existing: Recording | None) -> Previous:
     """What the program is told of the run before."""
     if existing is None:
         return Previous()

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from mesh.program import access
 from mesh.program.keys import ssh_public_line
-from tests.unit.program.recording import Recording, run, value_of
+from tests.unit.meshes import plan_of
+from tests.unit.program.recording import Recording, previous_of, run, value_of
 
 STEPS = ("agent-file", "agent", "keys", "apply")
 SERVER = "hcloud:index/server:Server"
@@ -66,6 +67,10 @@ def _failed(before: Recording, after: Recording, *names: str) -> Recording:
     for name in names:
         after.state[after[name].urn] = before.state[before[name].urn]
     return after
+
+
+def _access(before: Recording) -> dict[str, access.Access]:
+    return access.plan_access(plan_of(_mesh()), previous_of(before))
 
 
 MOVED = _mesh(ssh={"port": 2222})
@@ -237,3 +242,9 @@ def test_a_host_key_that_could_not_be_brought_is_not_expected() -> None:
     third = run(_mesh(), existing=second)
     assert _connection(third, "a-apply")["hostKey"] == _connection(first, "a-apply")["hostKey"]
     assert "former_host_key" in _bundle(third, "a")
+
+
+def test_who_may_come_in_is_named_where_nobody_answers() -> None:
+    limited = run(_mesh(ssh={"from": ["198.51.100.7", "203.0.113.0/24"]}))
+    assert access.ssh_limits(_access(limited)) == dict.fromkeys(("a", "b"), "198.51.100.7/32, 203.0.113.0/24")
+    assert access.ssh_limits(_access(run(_mesh()))) == {}

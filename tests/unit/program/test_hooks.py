@@ -4,7 +4,14 @@ from typing import Any
 import pulumi
 import pytest
 
-from mesh.program.hooks import canary_answer, cloud_answer, cloud_failed, command_failed, wants_reconnect
+from mesh.program.hooks import (
+    canary_answer,
+    cloud_answer,
+    cloud_failed,
+    command_answer,
+    command_failed,
+    wants_reconnect,
+)
 from mesh.program.previous import Previous
 from mesh.program.remedies import remedy
 
@@ -226,3 +233,14 @@ def test_a_refusal_that_says_all_gets_no_remedy(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(pulumi.log, "error", said.append)
     assert not command_failed(_args('Process exited with status 65: running "x":\nREFUSED bad line 3'))
     assert said == []
+
+
+def test_silence_from_a_node_that_limits_who_may_come_in_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    args = _args("after 10 failed attempts: dial tcp 192.0.2.1:22: i/o timeout")
+    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+    command_answer({"db-1": "198.51.100.7/32"})(args)
+    assert "lets SSH in from 198.51.100.7/32 alone (mesh.ssh.from)" in said[0]
+    command_answer({"web-1": "198.51.100.7/32"})(args)
+    assert "ssh.from" not in said[1]
