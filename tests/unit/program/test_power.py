@@ -1,11 +1,15 @@
 import asyncio
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import pulumi
 import pytest
 
-from mesh.program.power import CloudAccess, switch_on
+from mesh.program.power import CloudAccess, find_power, switch_on
+from mesh.program.previous import Previous, PreviousNode
 
 NOWHERE = CloudAccess(token="t" * 64, endpoint="http://127.0.0.1:9/v1")
 
@@ -66,3 +70,46 @@ def test_the_start_does_not_wait_for_the_threads_that_wait_for_it() -> None:
 
     with pytest.raises(pulumi.RunError, match="prod-web-1 is off"):
         asyncio.run(run())
+
+
+class _Cloud(BaseHTTPRequestHandler):
+    """Answers with one server that is off on each of two pages."""
+
+    def do_GET(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        assert query["label_selector"] == ["wireguard-mesh/stack=prod"]
+        assert query["status"] == ["off"]
+        page = int(query["page"][0])
+        names = {1: "prod-web-1", 2: "prod-web-2"}
+        answer = {
+            "servers": [{"name": names[page]}],
+            "meta": {"pagination": {"next_page": 2 if page == 1 else None}},
+        }
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_words: object) -> None:
+        """Say nothing."""
+
+
+def _previous(**power: str) -> Previous:
+    records = {("pulumi:index:Stash", f"{node}-power"): {"input": said} for node, said in power.items()}
+    nodes = {node: PreviousNode() for node in power}
+    return Previous(nodes=nodes, resources=frozenset(records), records=records)
+
+
+def test_each_run_asks_once_who_is_off_and_a_second_time_counts() -> None:
+    off, again = "off: will be started", "off again: will be started"
+    with HTTPServer(("127.0.0.1", 0), _Cloud) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        access = CloudAccess(token="t" * 64, endpoint=f"http://127.0.0.1:{server.server_port}/v1")
+        before = {"web-1": "running", "web-2": off, "db-1": "running", "db-2": off}
+        found = find_power(access, "prod", _previous(**before))
+        server.shutdown()
+    assert found == {"web-1": off, "web-2": again, "db-1": "running", "db-2": off}
+
+
+def test_a_cloud_that_does_not_say_leaves_it_to_the_state() -> None:
+    assert find_power(NOWHERE, "prod", _previous(a="running")) == {}
+    assert find_power(CloudAccess(token=None, endpoint=None), "prod", _previous(a="running")) == {}
