@@ -55,6 +55,7 @@ def _opens(mesh: World, node: str) -> bool:
     return mesh.command(".venv/bin/python", "-m", "mesh", "ssh", node, "true").code == 0
 
 
+@pytest.mark.long
 def test_the_management_key_and_a_host_key_are_replaced_together_and_no_server_goes(
     mesh: World, knocks: dict[str, Knocks]
 ) -> None:
