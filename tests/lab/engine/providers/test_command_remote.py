@@ -381,3 +381,35 @@ def test_credentials_are_secrets_of_their_own() -> None:
     connection = checked.inputs["connection"]
     assert (connection["host"], connection["privateKey"]) == ("a", Secret("k"))
     assert connection["proxy"]["password"] == Secret("p")
+
+
+def test_a_way_that_swallows_everything_ends_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.engine.providers.command.dial._KEEPALIVE", 0.3)
+    swallowed = asyncio.Event()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(65_536):
+            if not swallowed.is_set():
+                writer.write(chunk)
+
+    async def scenario(server: Sshd, provider: Provider) -> str:
+        async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            inner = await asyncio.open_connection("127.0.0.1", server.connection["port"])
+            await asyncio.gather(forward(reader, inner[1]), forward(inner[0], writer))
+
+        proxy = await asyncio.start_server(between, "127.0.0.1", 0)
+        connection = {**server.connection, "port": proxy.sockets[0].getsockname()[1]}
+        running = asyncio.create_task(create(provider, connection, f"touch {tmp_path}/began; exec sleep 8"))
+        for _ in range(200):
+            if (tmp_path / "began").exists():
+                break
+            await asyncio.sleep(0.05)
+        swallowed.set()
+        with pytest.raises(ProviderError) as caught:
+            await running
+        proxy.close()
+        return str(caught.value)
+
+    assert "without exit status" in str(play(tmp_path, scenario))
