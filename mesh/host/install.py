@@ -15,6 +15,7 @@ from .lock import COMMAND_WAIT, lock
 from .places import Places
 from .system import attempt, find_tool, log, make_folder, run, write_file
 from .systemd import enable, require_systemd
+from .takeover import is_node
 from .trial import load_trial
 from .unitfiles import put_units, remove_units
 from .units import GUARD_UNIT, rescue_ruleset
@@ -142,10 +143,10 @@ def _install_units(places: Places) -> None:
     """On a node bring the units up to date; before the first commit leave the host's as they are."""
     if not places.rescue.exists():
         write_file(places.rescue, rescue_ruleset(ssh_ports(), _RESCUE_PORT).encode(), 0o644)
-    if current_digest(places) is None:
-        remove_units(places)
-    else:
+    if is_node(places):
         put_units(places)
+    else:
+        remove_units(places)
 
 
 def _renew_guard(places: Places) -> None:

@@ -14,7 +14,7 @@ from .system import attempt
 from .systemd import active_state, unit_file_state
 from .wgconf import clamped
 
-__all__ = ["is_ours", "refuse_foreign_interface"]
+__all__ = ["is_node", "is_ours", "refuse_foreign_interface"]
 
 # Who else makes interfaces, where the files lie that say so, and the lines in them that name ours.
 _FILES = (
@@ -69,7 +69,7 @@ def is_ours(places: Places) -> bool:
 
     It is after a commit, and where a link that an undo could not take away has this node's own key.
     """
-    if current_digest(places) is not None or _is_our_link(places):
+    if is_node(places):
         return True
     if not _link_exists(places) or not places.keys.is_dir():
         return False
@@ -80,9 +80,12 @@ def is_ours(places: Places) -> bool:
         return False
 
 
-def _is_our_link(places: Places) -> bool:
-    path = places.wg_conf
-    return path.is_symlink() and str(path.readlink()) == f"{places.current}/{path.name}"
+def is_node(places: Places) -> bool:
+    """Tell whether anything was ever committed here, even if the link to it is lost."""
+    if current_digest(places) is not None or places.previous.is_symlink():
+        return True
+    conf = places.wg_conf
+    return conf.is_symlink() and str(conf.readlink()) == f"{places.current}/{conf.name}"
 
 
 def _link_exists(places: Places) -> bool:

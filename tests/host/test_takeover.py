@@ -282,7 +282,10 @@ def test_a_node_that_left_can_come_back_and_its_units_are_checked(guest: Node, h
 @pytest.mark.long
 def test_a_link_that_an_undo_left_behind_is_known_by_its_key(guest: Node, hosts: Hosts) -> None:
     """Nothing is committed, and yet the interface is this node's own."""
-    guest.inside("systemctl disable -q wg-quick@wg0; rm /var/lib/wgmesh/current /etc/wireguard/wg0.conf")
+    guest.inside(
+        "systemctl disable -q wg-quick@wg0; rm -f /etc/wireguard/wg0.conf;"
+        "cd /var/lib/wgmesh; rm -f current previous"
+    )
     assert guest.apply(hosts.document("web-3", PAIR)).word == "CONFIRMED"
     assert guest.status()["differences"] == []
 
