@@ -100,7 +100,16 @@ def _addresses(text: str) -> list[tuple[str, str]]:
 def _resolvers(places: Places) -> list[str]:
     files = [places.root / name for name in _RESOLVERS]
     texts = [file.read_text(errors="replace") for file in files if file.is_file()]
-    return list(dict.fromkeys(address for text in texts for address in _NAMESERVER.findall(text)))
+    named = (address for text in texts for address in _NAMESERVER.findall(text))
+    return [address for address in dict.fromkeys(named) if _is_address(address)]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def conflicts(file: WgFile, host: Host) -> Iterator[Conflict]:

@@ -14,7 +14,7 @@ from .system import attempt
 from .systemd import active_state, unit_file_state
 from .wgconf import clamped
 
-__all__ = ["is_node", "is_ours", "refuse_foreign_interface"]
+__all__ = ["is_node", "is_ours", "named_in_files", "refuse_foreign_interface"]
 
 # Who else makes interfaces, where the files lie that say so, and the lines in them that name ours.
 _FILES = (
@@ -123,12 +123,17 @@ def _owners(places: Places) -> Iterator[str]:
     state, stored = active_state(WG_UNIT), unit_file_state(WG_UNIT)
     if state == "active" or stored.startswith("enabled"):
         yield f"{WG_UNIT}, {state}, {stored or 'not enabled'}{_conf(places)}"
-    for program, folders, wanted in _FILES:
-        for file in _naming((places.root / folder for folder in folders), wanted):
-            yield f"{program}, {file}"
+    yield from named_in_files(places)
     for file in _naming([places.units], _MAKES):
         if active_state(file.name) == "active" or unit_file_state(file.name).startswith("enabled"):
             yield f"{file.name}, {file}"
+
+
+def named_in_files(places: Places) -> Iterator[str]:
+    """Yield other programs that make interfaces, each with its file that names ours."""
+    for program, folders, wanted in _FILES:
+        for file in _naming((places.root / folder for folder in folders), wanted):
+            yield f"{program}, {file}"
 
 
 def _conf(places: Places) -> str:
@@ -138,7 +143,7 @@ def _conf(places: Places) -> str:
     except OSError:
         return f", without {places.wg_conf}"
     peers = len(re.findall(r"(?mi)^\s*\[peer\]", text))
-    addresses = re.findall(r"(?mi)^\s*address\s*=\s*([0-9a-fA-F:./, ]+)", text)
+    addresses = re.findall(r"(?mi)^[ \t]*address[ \t]*=[ \t]*([0-9a-f:./, ]+)", text)
     listed = ", ".join(" ".join(found.split()) for found in addresses) or "no address"
     return f", from {places.wg_conf} with {peers} peer{'' if peers == 1 else 's'}, {listed}"
 

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from mesh.host.places import Places
-from mesh.host.takeover import is_node
+from mesh.host.takeover import is_node, named_in_files
 
 
 def test_a_node_is_known_by_any_trace_of_a_commit(tmp_path: Path) -> None:
@@ -24,3 +26,32 @@ def test_a_file_by_hand_is_no_trace_of_a_commit(tmp_path: Path) -> None:
     places.wg_conf.unlink()
     places.wg_conf.write_text("# mine\n")
     assert not is_node(places)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "owner"),
+    [
+        (
+            "etc/systemd/network/30-office.netdev",
+            "[NetDev]\nName = wg0\nKind=wireguard\n",
+            "systemd-networkd",
+        ),
+        ("usr/lib/systemd/network/30-office.network", "[Match]\nName=wg1 wg0\n", "systemd-networkd"),
+        ("etc/systemd/network/30-office.netdev", "[NetDev]\nName=wg0-office\n", None),
+        ("etc/NetworkManager/system-connections/a", "[connection]\ninterface-name=wg0\n", "NetworkManager"),
+        ("etc/NetworkManager/system-connections/a", "[connection]\nid=wg0\n", None),
+        ("etc/netplan/50.yaml", "network:\n  tunnels:\n    wg0:\n      mode: wireguard\n", "netplan"),
+        ("etc/netplan/50.yaml", "network:\n  tunnels:\n    wg01:\n      mode: wireguard\n", None),
+        ("etc/network/interfaces", "auto lo wg0\niface wg0 inet static\n", "ifupdown"),
+        ("etc/network/interfaces.d/office", "iface wg0 inet manual\n", "ifupdown"),
+        ("etc/network/interfaces", "auto lo\n# iface wg0 inet static\n", None),
+    ],
+)
+def test_programs_that_make_the_interface_are_named(
+    tmp_path: Path, file: str, text: str, owner: str | None
+) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    found = list(named_in_files(Places(tmp_path)))
+    assert found == ([f"{owner}, {path}"] if owner else [])
