@@ -6,6 +6,8 @@ from typing import Final
 
 import pulumi
 
+from mesh.program.catalog import CatalogError, servers_of_stack
+from mesh.program.power import CloudAccess
 from mesh.program.previous import Previous
 from mesh.program.remedies import NO_LIMITS, remedy
 from mesh.said import last_line
@@ -113,6 +115,7 @@ def cloud_answer(previous: Previous) -> Callable[[pulumi.ErrorHookArgs], bool]:
     which no advice to delete is the answer.
     """
     taken: set[str] = set()
+    access, stack = CloudAccess.configured(), pulumi.get_stack()
 
     def answer(args: pulumi.ErrorHookArgs) -> bool:
         if "uniqueness_error" in args.errors[0]:
@@ -120,9 +123,30 @@ def cloud_answer(previous: Previous) -> Callable[[pulumi.ErrorHookArgs], bool]:
             if len(taken) > 1 or not previous.resources:
                 pulumi.log.error(_STATE_DIFFERS.format(name=_name(args), kind=_kind(args)))
                 return False
+        if args.type == _PLACEMENT_GROUP and "resource_in_use" in args.errors[0]:
+            unknown = _unknown_servers(access, stack, previous)
+            if unknown:
+                pulumi.log.error(_UNKNOWN_IN_GROUP.format(group=args.name, server=unknown[0]))
+                return False
         return cloud_failed(args)
 
     return answer
+
+
+def _unknown_servers(access: CloudAccess, stack: str, previous: Previous) -> list[str]:
+    """Return the names of the stack's servers in the cloud of which the state had nothing."""
+    known = {str(node.server.get("name")) for node in previous.nodes.values()}
+    try:
+        return [name for name in servers_of_stack(access, stack) if name not in known]
+    except CatalogError:
+        return []
+
+
+_UNKNOWN_IN_GROUP: Final = (
+    "{group}: the server {server} is in this placement group, and this stack's state does not know it: most "
+    "likely a run was stopped while it was being made. If nothing else uses it, remove it with `hcloud "
+    "server delete {server}`, then run the same again."
+)
 
 
 _STATE_DIFFERS: Final = (

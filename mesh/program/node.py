@@ -16,6 +16,7 @@ from mesh.program.cloud import Cloud
 from mesh.program.commands import Commands, Target
 from mesh.program.first_contact import user_data
 from mesh.program.power import declare_power
+from mesh.program.review import show_files
 from mesh.render import UNKNOWN_TEXT, Moving, read_doors, render_document
 
 __all__ = ["Directory", "MeshKeys", "Node"]
@@ -122,6 +123,9 @@ class Node(pulumi.ComponentResource):
             parent=self,
         )
         target = self._target(server, hooks, gate, confirmed, record)
+        document = self._document(directory if plan.enabled else self._alone(), server)
+        if not record:
+            show_files(plan.name, document, beside=self)
         pinned = pulumi.Output.from_input(target.host_key)
         commands = Commands.declare(
             target,
@@ -140,7 +144,7 @@ class Node(pulumi.ComponentResource):
                     ever=self._access.committed is not None and self._access.committed.rolled,
                 ),
             ),
-            document=self._document(directory if plan.enabled else self._alone(), server),
+            document=document,
         )
         self.host_key = keys.shown_host_key(commands.keys.stdin, pinned)
         self.ssh_port = self._port_after(commands.apply)

@@ -1,5 +1,6 @@
 """What a user sees of an operation."""
 
+import io
 import os
 import pty
 import re
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.engine.display.tree import Tree
 from tests.lab.engine.harness import Project
 
 ROOT = Path(__file__).parents[3]
@@ -147,6 +149,57 @@ def test_a_terminal_shows_a_tree_that_grows_with_colours_unless_unwanted(tmp_pat
     assert re.fullmatch(r" \+     └─ pulumi:index:Stash +inside +created \(\d+\.\ds\)", last[2])
 
 
+def grown(count: int) -> Tree:
+    """A tree in which most is done, one thing is under way and one has failed."""
+    tree = Tree()
+    for number in range(count):
+        urn = f"urn:pulumi:lab::p::a:index:Mesh$a:index:Node$command:remote:Command::web-{number}-apply"
+        metadata = {"urn": urn, "type": "wireguard-mesh:index:SomethingLong", "new": {"parent": ""}}
+        tree.begin(metadata, "+", "creating")
+        if number != 7:
+            tree.end(metadata, "failed" if number == 3 else "created", timed=True)
+    return tree
+
+
+def test_on_a_small_screen_the_status_is_readable_and_what_is_under_way_is_shown() -> None:
+    lines = [line for line, _ in grown(46).lines(80, 23)]
+    assert len(lines) == 23
+    assert all(len(line) <= 80 for line in lines)
+    assert sum("created (" in line for line in lines) == 20
+    assert any("web-7-apply" in line and "creating" in line for line in lines)
+    assert any("web-3-apply" in line and "failed" in line for line in lines)
+    assert lines[-1] == "    ... and 24 more"
+    assert len(grown(46).lines()) == 46, "all of them at the end"
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"), [("d\ny\n", 0), ("n\n", 1), ("\n", 1), ("what\nno\n", 1), ("", 1)]
+)
+def test_the_question_takes_first_letters_and_shows_details(
+    tmp_path: Path, answers: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path / "box")
+    project.write('Stash("a", input={"key": "value"})')
+    typed = io.StringIO(answers)
+    monkeypatch.setattr(typed, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", typed)
+    ran = project.run("up")
+    assert ran.code == code
+    assert ('key: "value"' in ran.out) == answers.startswith("d")
+    assert ("created" in ran.out) == (code == 0)
+
+
+def test_a_failed_run_ends_with_its_diagnostics_and_shows_no_old_outputs(tmp_path: Path) -> None:
+    project = Project(tmp_path / "box")
+    project.write('pulumi.export("old", "value")')
+    assert 'old: "value"' in project.run("up --yes --skip-preview").out
+    project.write('pulumi.export("old", "value")\nraise pulumi.RunError("no such thing")')
+    for words in ("preview", "up --yes --skip-preview"):
+        out = project.run(words).out
+        assert "value" not in out
+        assert out.index("Diagnostics:") < out.index("no such thing") < out.index("Resources:")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -172,10 +225,10 @@ def test_help_lists_pulumis_own_options(tmp_path: Path) -> None:
     for words, options in {
         "up --help": "--yes --skip-preview --diff --json --parallel --continue-on-error --expect-no-changes "
         "--target --target-dependents --target-replace --exclude --exclude-dependents --replace --refresh "
-        "--run-program",
+        "--run-program --ignore-protect",
         "preview --help": "--diff --json --expect-no-changes --target --target-replace --replace --refresh",
         "destroy --help": "--yes --skip-preview --preview-only --target --target-dependents --exclude "
-        "--exclude-protected --run-program",
+        "--exclude-protected --ignore-protect --remove --run-program",
         "refresh --help": "--yes --skip-preview --preview-only --clear-pending-creates --expect-no-changes "
         "--target --target-dependents --exclude --exclude-dependents",
         "state delete --help": "--yes --force --target-dependents --all",

@@ -12,7 +12,7 @@ from mesh.program.hooks import (
     command_failed,
     wants_reconnect,
 )
-from mesh.program.previous import Previous
+from mesh.program.previous import Previous, PreviousNode
 from mesh.program.remedies import remedy
 
 RECONNECT = (
@@ -177,6 +177,26 @@ def test_a_placement_group_that_is_still_in_use_is_explained(monkeypatch: pytest
     args.name = "spread-1"
     assert not cloud_failed(args)
     assert said[0].startswith("spread-1: a server is in this placement group")
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (("s-web-1", "s-web-9"), "spread-1: the server s-web-9 is in this placement group, and this stack's"),
+        (("s-web-1",), "spread-1: a server is in this placement group, in which it was made"),
+    ],
+)
+def test_a_server_that_the_state_does_not_know_is_named_as_what_keeps_a_placement_group(
+    monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], said: str
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", heard.append)
+    monkeypatch.setattr("mesh.program.hooks.servers_of_stack", lambda _access, _stack: there)
+    known = Previous(nodes={"web-1": PreviousNode(server={"name": "s-web-1"})})
+    args = _args("in use (resource_in_use)", type_="hcloud:index/placementGroup:PlacementGroup")
+    args.name = "spread-1"
+    assert not cloud_answer(known)(args)
+    assert heard[0].startswith(said)
 
 
 def test_any_other_error_of_the_cloud_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 from typing import Any
 
+import pulumi
+import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
 from mesh.render import UNKNOWN_TEXT
@@ -40,6 +42,25 @@ def test_the_first_preview_shows_the_files_of_servers_that_do_not_exist() -> Non
     assert "AllowedIPs = 10.10.0.2/32\n" in files
     assert f"Endpoint = {UNKNOWN_TEXT}\n" in files
     assert f"# PresharedKey = key:{UNKNOWN_TEXT}\n" in files
+
+
+def test_a_preview_shows_the_files_of_new_nodes_only_line_by_line_and_keeps_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard: list[tuple[str, bool]] = []
+
+    def info(text: str, resource: object, *, ephemeral: bool) -> None:
+        heard.append((text, ephemeral))
+
+    monkeypatch.setattr(pulumi.log, "info", info)
+    first = run(_mesh(), preview=True)
+    assert [(text.split()[0], ephemeral) for text, ephemeral in heard] == [("a", True), ("b", True)]
+    assert _files(first, "a").splitlines() == [
+        line.removeprefix("    ") for line in heard[0][0].splitlines()[1:]
+    ]
+    heard.clear()
+    run(_mesh())
+    assert heard == [], "an up shows nothing of it"
 
 
 def test_a_preview_of_one_more_node_shows_exactly_its_lines() -> None:
