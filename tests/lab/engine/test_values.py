@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from lab.engine.deploy.diffs import inverted, triggers, with_replace_on_changes
 from lab.engine.deploy.paths import contains, parse_path, reset
 from lab.engine.deploy.secrecy import mark_outputs
-from lab.engine.display.diff import differences
 from lab.engine.provider import DiffKind, DiffResult, PropertyDiff
 from lab.engine.values import (
     UNKNOWN,
@@ -176,13 +175,3 @@ def test_replace_on_changes_turns_changes_into_replacements() -> None:
 def test_a_refresh_sees_a_difference_from_the_other_side() -> None:
     diff = DiffResult(changes=True, detailed={"a": PropertyDiff(kind=DiffKind.ADD_REPLACE)})
     assert inverted(diff).detailed == {"a": PropertyDiff(kind=DiffKind.DELETE_REPLACE)}
-
-
-def test_differences_show_what_was_added_removed_and_changed() -> None:
-    old = {"a": 1, "gone": [1], "deep": {"x": "1", "y": "1"}, "text": "one\ntwo\n"}
-    new = {"a": 2, "new": {"k": None}, "deep": {"x": "1", "y": "2"}, "text": "one\n2\n"}
-    lines = [line.strip() for line in differences(old, new, 4)]
-    assert lines == [
-        *("~ a: 1 => 2", "~ deep: {", '~ y: "1" => "2"', "}", "- gone: [", "- [0]: 1", "- ]"),
-        *("+ new: {", "+ k: null", "+ }", "~ text:", "one", "- two", "+ 2", ""),
-    ]
