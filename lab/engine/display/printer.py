@@ -1,6 +1,5 @@
 """Properties and their differences as text, as Pulumi prints them (pkg/backend/display/object_diff.go)."""
 
-import difflib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from typing import Any, Final
 import yaml
 
 from lab.engine.display.changes import Changes, ValueChange, compare, is_object, is_secret
+from lab.engine.display.lines import LineMatcher
 from lab.engine.values import ARCHIVE_SIGNATURE, ASSET_SIGNATURE, SIGNATURE, UNKNOWN_SENTINEL
 
 __all__ = ["Printer", "is_worth_printing"]
@@ -186,7 +186,7 @@ class Printer:
     def _lines(self, old: str, new: str) -> Iterator[str]:
         """Show two texts line by line; blank lines and what is far from a change are left out."""
         before, after = old.split("\n"), new.split("\n")
-        codes = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+        codes = LineMatcher(before, after).get_opcodes()
         for place, (tag, old_from, old_to, new_from, new_to) in enumerate(codes):
             if tag == "equal":
                 lines = [line for line in before[old_from:old_to] if line.strip()]

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from lab.engine.deploy.diffs import inverted, triggers, with_replace_on_changes
 from lab.engine.deploy.paths import contains, parse_path, reset
 from lab.engine.deploy.secrecy import mark_outputs
+from lab.engine.display.changes import compare
+from lab.engine.display.printer import Printer
 from lab.engine.provider import DiffKind, DiffResult, PropertyDiff
 from lab.engine.values import (
     UNKNOWN,
@@ -175,3 +177,13 @@ def test_replace_on_changes_turns_changes_into_replacements() -> None:
 def test_a_refresh_sees_a_difference_from_the_other_side() -> None:
     diff = DiffResult(changes=True, detailed={"a": PropertyDiff(kind=DiffKind.ADD_REPLACE)})
     assert inverted(diff).detailed == {"a": PropertyDiff(kind=DiffKind.DELETE_REPLACE)}
+
+
+def test_a_block_among_lines_that_repeat_begins_with_its_own_first_line() -> None:
+    old = "# a\nPeer\nalive\n# c\nPeer\nalive\n"
+    new = "# a\nPeer\nalive\n# b\nPeer\nalive\n# c\nPeer\nalive\n"
+    change = compare({"text": old}, {"text": new})
+    assert change is not None
+    assert change.object is not None
+    lines = Printer(indent=1).changes(change.object).splitlines()
+    assert [line.strip() for line in lines if "+" in line] == ["+ # b", "+ Peer", "+ alive"]
