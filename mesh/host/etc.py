@@ -1,8 +1,6 @@
 """What lies outside the agent's own folders: reconciled from the committed generation."""
 
-import functools
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Optional
@@ -16,10 +14,11 @@ from .keystore import store_keys, stored_keys
 from .others import keep_aside, read_bytes, rewrite, why_locked
 from .places import WG_UNIT, Places
 from .sshd import port_differences, settle_ports, wanted_ports
+from .sshd_service import ssh_ports
 from .system import attempt, log, make_folder, replace_link, run
 from .systemd import active_state, disabled, enable
 from .unitfiles import put_units, unit_differences
-from .units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT, rescue_ruleset
+from .units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT, rescue_ports, rescue_ruleset
 
 __all__ = [
     "ENABLED_UNITS",
@@ -27,7 +26,6 @@ __all__ = [
     "managed_links",
     "reconcile",
     "require_writable",
-    "ssh_ports",
 ]
 
 ENABLED_UNITS = (FIREWALL_UNIT, BOOT_UNIT, GUARD_UNIT, WG_UNIT)
@@ -108,13 +106,19 @@ def managed_links(places: Places) -> list[tuple[Path, str]]:
 def _texts(places: Places, generation: Generation) -> dict[Path, tuple[int, _Change]]:
     """Return the files that are texts of ours, at least in part: mode if new, and what to make of them."""
     hosts, keys = generation.files[HOSTS].encode(), generation.files[AUTHORIZED_KEYS].encode()
-    ports = sorted({*ssh_ports(), *wanted_ports(generation.firewall)})
-    rescue = rescue_ruleset(ports, generation.file.port).encode()
     return {
         places.hosts: (0o644, lambda text: with_block(text, hosts)),
         places.authorized_keys: (0o600, lambda text: with_block(text, keys)),
-        places.rescue: (0o644, lambda _text: rescue),
+        places.rescue: (0o644, lambda text: _rescue(generation, text)),
     }
+
+
+def _rescue(generation: Generation, text: Optional[bytes]) -> bytes:
+    """Return the rescue ruleset; one with more ports for SSH (of a session that was) stays as it is."""
+    ports = {*ssh_ports(), *wanted_ports(generation.firewall)}
+    kept = rescue_ports((text or b"").decode(errors="replace"))
+    wider = rescue_ruleset(sorted(ports | kept), generation.file.port).encode()
+    return wider if text == wider else rescue_ruleset(sorted(ports), generation.file.port).encode()
 
 
 def _modes(places: Places, generation: Generation) -> list[tuple[Path, int]]:
@@ -133,13 +137,6 @@ def _mode(path: Path) -> Optional[tuple[int, int, int]]:
 
 def _target(path: Path) -> Optional[str]:
     return str(path.readlink()) if path.is_symlink() else None
-
-
-@functools.lru_cache(maxsize=1)
-def ssh_ports() -> list[int]:
-    """Return the ports sshd is configured to listen on."""
-    shown = attempt(["sshd", "-T"]) or ""
-    return sorted({int(port) for port in re.findall(r"(?m)^port (\d+)$", shown)}) or [22]
 
 
 def _link(path: Path, target: str, *, was_ours: bool) -> None:

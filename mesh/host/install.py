@@ -9,11 +9,13 @@ import zipfile
 from pathlib import Path
 
 from .answers import AgentError, Answer
-from .etc import ssh_ports
 from .generation import current_digest
+from .host_key import drop_first_contact_key
 from .lock import COMMAND_WAIT, lock
 from .places import Places
-from .system import attempt, find_tool, log, make_folder, run, write_file
+from .sshd_service import ssh_ports
+from .stopper import install_stopper
+from .system import find_tool, log, make_folder, run, write_file
 from .systemd import enable, require_systemd
 from .takeover import is_node
 from .trial import load_trial
@@ -98,8 +100,9 @@ def install(places: Places, raw: bytes) -> tuple[Answer, str]:
         _make_folders(places)
         _install_archive(places, expected)
         _install_units(places)
+        install_stopper(places)
         _renew_guard(places)
-        _drop_first_contact_key(places)
+        drop_first_contact_key(places)
     log(f"agent {expected} is installed")
     return Answer.INSTALLED, expected
 
@@ -154,41 +157,3 @@ def _renew_guard(places: Places) -> None:
     if current_digest(places) is not None:
         enable([GUARD_UNIT])
         run(["systemctl", "restart", "--no-block", GUARD_UNIT])
-
-
-def _drop_first_contact_key(places: Places) -> None:
-    """Stop sshd from offering the ECDSA host key that came with the user data, for good.
-
-    Any process on the host can read the user data, so that key proves nothing any more. Naming the
-    other keys in sshd's configuration keeps it away should cloud-init write it again.
-    """
-    key, permanent = places.ssh / "ssh_host_ecdsa_key", places.ssh / "ssh_host_ed25519_key"
-    user_data = places.root / "var/lib/cloud/instance/user-data.txt"
-    try:
-        came_by_user_data = b"ecdsa_private" in user_data.read_bytes()
-    except OSError:
-        return
-    folder = places.ssh / "sshd_config.d"
-    if not came_by_user_data or not permanent.is_file() or not folder.is_dir():
-        return
-    kept = [path for path in (permanent, places.ssh / "ssh_host_rsa_key") if path.is_file()]
-    text = "".join(f"HostKey {path}\n" for path in kept)
-    dropin = folder / "10-wgmesh.conf"
-    if not key.exists() and dropin.is_file() and dropin.read_bytes() == text.encode():
-        return
-    write_file(dropin, text.encode(), 0o644)
-    parked = key.with_name(f"{key.name}.dropped")
-    if key.exists():
-        key.rename(parked)
-    sshd = find_tool("sshd") or "/usr/sbin/sshd"
-    try:
-        run([sshd, "-t"])
-    except AgentError:
-        dropin.unlink()
-        if parked.exists():
-            parked.rename(key)
-        raise
-    if attempt(["systemctl", "reload", "ssh"]) is None:
-        run(["systemctl", "reload", "sshd"])
-    parked.unlink(missing_ok=True)
-    key.with_name(f"{key.name}.pub").unlink(missing_ok=True)

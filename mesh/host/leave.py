@@ -15,6 +15,7 @@ from .interface import delete_link
 from .lock import COMMAND_WAIT, lock
 from .others import read_bytes, rewrite
 from .places import WG_UNIT, Places
+from .stopper import remove_stopper
 from .sysctl import forwarding_first, set_sysctls
 from .system import attempt, log
 from .systemd import stop
@@ -45,6 +46,7 @@ def leave(places: Places) -> tuple[Answer, str]:
         kept = _remove_blocks(places)
         remove_units(places)
         attempt(["systemctl", "reset-failed", *ours])
+        remove_stopper(places)
     log("this host has left the mesh")
     for folder in (places.state, places.volatile, places.library):
         shutil.rmtree(folder, ignore_errors=True)

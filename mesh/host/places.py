@@ -18,6 +18,11 @@ class Places:
     root: Path = Path("/")
 
     @property
+    def stopper(self) -> Path:
+        """The command that ends a shell which reads a document."""
+        return self.root / "usr/local/bin/wgmesh-files"
+
+    @property
     def library(self) -> Path:
         """The folder of the agent."""
         return self.root / "usr/local/lib/wgmesh"

@@ -9,7 +9,7 @@ from typing import Optional
 from .lock import process_start
 from .system import attempt, log
 
-__all__ = ["Session", "session_start", "ssh_session"]
+__all__ = ["Session", "session_end", "session_start", "ssh_session"]
 
 # OpenSSH 9.8 split the server: the process of a session has had its own program since.
 _SERVERS = {"sshd", "sshd-session"}
@@ -40,6 +40,12 @@ def ssh_session() -> Optional[Session]:
             return Session(client, server, int(port), entry["ifname"])
     log(f"this session came to {server}, which no interface has: the lock-out proof cannot be run")
     return None
+
+
+def session_end() -> Optional[tuple[str, int]]:
+    """Return the address and port of this host that the session came to; None without one."""
+    fields = os.environ.get("SSH_CONNECTION", "").split()
+    return (fields[2], int(fields[3])) if len(fields) == 4 else None
 
 
 def session_start() -> Optional[float]:

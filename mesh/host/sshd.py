@@ -13,6 +13,7 @@ from .answers import AgentError, Answer
 from .difference import Difference
 from .document import FIREWALL
 from .places import Places
+from .sshd_service import SERVICES, holding_socket, restart_behind, tell, tell_listener
 from .system import attempt, find_tool, log, run, write_file
 from .systemd import active_state
 
@@ -34,7 +35,6 @@ _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 _LISTEN = "0A"  # TCP_LISTEN, include/net/tcp_states.h
 # The rule of our table that lets SSH in; its first port is the one that the stack file names.
 _RULE = re.compile(r"tcp dport (\d+|\{[\d, ]+\}) ip saddr @ssh_sources4 ")
-_UNITS = ("ssh.service", "sshd.service")
 _GREETING = 5.0
 _RELOAD = 3.0
 # Until what has shaken hands is taken up; a connection that waits in a socket which is closed is reset.
@@ -116,12 +116,13 @@ def require_ports(places: Places, firewall: str) -> None:
         return
     where = f"{FIREWALL}: nothing listens on port {missing[0]} for SSH"
     again = "then run up again"
-    if active_state("ssh.socket") == "active":
+    held = holding_socket()
+    if held is not None:
         raise AgentError(
             Answer.REFUSED,
-            f"{where}, and systemd's ssh.socket holds sshd's ports here: add `ListenStream={missing[0]}` to "
-            f"it (`systemctl edit ssh.socket`, section [Socket]; keep the old port), `systemctl restart "
-            f"ssh.socket`, {again}",
+            f"{where}, and systemd's {held} holds sshd's ports here: add `ListenStream={missing[0]}` to "
+            f"it (`systemctl edit {held}`, section [Socket]; keep the old port), `systemctl restart "
+            f"{held}`, {again}",
         )
     if not _reads_drop_ins(places):
         raise AgentError(
@@ -168,7 +169,7 @@ def _configured(options: Iterable[str] = ()) -> set[int]:
     """Return the ports on which sshd would listen by its settings, `options` added."""
     extra = [word for option in options for word in ("-o", option)]
     shown = attempt([_sshd(), "-T", *extra]) or ""
-    return {int(port) for port in re.findall(r"(?m)^listenaddress .*:(\d+)$", shown)}
+    return {int(port) for port in re.findall(r"(?m)^listenaddress .*?:(\d+)(?: |$)", shown)}
 
 
 def port_settings(places: Places) -> Optional[str]:
@@ -246,13 +247,18 @@ def reload_sshd() -> None:
 
     Returns once it listens again. Where it does not run yet, it reads them at its start. Raises `AgentError`.
     """
-    unit = next((unit for unit in _UNITS if active_state(unit) == "active"), None)
+    held = holding_socket()
+    if held is not None:
+        restart_behind(held)
+        return
+    unit = next((unit for unit in SERVICES if active_state(unit) == "active"), None)
     if unit is None:
+        tell_listener()
         return
     before = _of_sshd()
     _hold(sorted({each.port for each in before}))
     try:
-        run(["systemctl", "reload", unit])
+        tell(unit)
         _await_new(before)
     finally:
         attempt(["nft", "delete", "table", "inet", _HOLD_TABLE])

@@ -1,10 +1,11 @@
 """The systemd units of the agent, the drop-in for wg-quick@wg0, and the rescue ruleset."""
 
+import re
 from collections.abc import Sequence
 
 from .places import TABLE, WG_UNIT, Places
 
-__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "GUARD_UNIT", "rescue_ruleset", "unit_files"]
+__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "GUARD_UNIT", "rescue_ports", "rescue_ruleset", "unit_files"]
 
 FIREWALL_UNIT = "wgmesh-firewall.service"
 BOOT_UNIT = "wgmesh-boot.service"
@@ -120,6 +121,12 @@ table inet {table} {{
 def rescue_ruleset(ssh_ports: Sequence[int], port: int) -> str:
     """Return the ruleset of last resort: sshd's ports and WireGuard's UDP port."""
     return _RULESET.format(table=TABLE, ssh=", ".join(str(number) for number in ssh_ports), port=port)
+
+
+def rescue_ports(text: str) -> set[int]:
+    """Return the ports on which a rescue ruleset lets in SSH."""
+    found = re.search(r"tcp dport \{ ([\d, ]+) \} accept", text)
+    return {int(port) for port in found[1].split(",")} if found else set()
 
 
 def unit_files(places: Places, *, python: str, nft: str) -> dict[str, str]:

@@ -1,20 +1,23 @@
-# First contact with a new server: wait until it is ready, install what is missing, give it its
-# permanent SSH host key (on stdin). May be run again at any point.
-set -eu
+# First contact with a new server: see that nothing is in the way, install what is missing, give it its
+# permanent SSH host key (on stdin). May be run again at any point. No single quote: the shell of root, whichever
+# it is, gets all of this between two of them.
+set -euf
 umask 077
 exec 2>&1
-fail() { echo "bootstrap: $*"; exit 1; }
+export LC_ALL=C
+fail() { printf "bootstrap: %s\n" "$*"; exit 1; }
 
 key=$(mktemp /run/wgmesh-host-key.XXXXXX)
-trap 'rm -f "$key" "$key.pub"' EXIT
-cat >"$key"
-ssh-keygen -y -f "$key" >"$key.pub" || fail "the host key on stdin is not a private key"
+trap "rm -f $key $key.pub $key.old" EXIT
+# The first line is for a shell that a start file has put in the place of this one.
+sed "1{/^exit 97\$/d}" >"$key"
+ssh-keygen -y -f "$key" >"$key.pub" </dev/null || fail "the host key on stdin is not a private key"
 
 [ "$(id -u)" = 0 ] || fail "needs root, is $(id -un): connect as root"
 [ -d /run/systemd/system ] || fail "this host does not run systemd, which wireguard-mesh needs"
 
 # It writes this when it is done without an error. Asking it starts Python, most of what a bootstrap would take.
-if command -v cloud-init >/dev/null && ! grep -qsF '"errors": []' /run/cloud-init/result.json; then
+if command -v cloud-init >/dev/null && ! grep -qsF "\"errors\": []" /run/cloud-init/result.json; then
     rc=0
     timeout 600 cloud-init status --wait >/dev/null || rc=$?
     # 2 means it is done with recoverable errors
@@ -25,6 +28,107 @@ if command -v cloud-init >/dev/null && ! grep -qsF '"errors": []' /run/cloud-ini
     esac
 fi
 
+# The sshd that listens, with its options, where one does; and the socket unit that holds its port, where one does.
+listener="" options="" held="" pid=$PPID
+while [ "$pid" -gt 1 ]; do
+    title=$(tr "\0" " " <"/proc/$pid/cmdline")
+    case $title in
+        "sshd: "*"[listener]"*)
+            listener=$pid
+            options=$(printf "%s\n" "$title" | sed -n "s/^sshd: [^ ]* \(.*\) \[listener\].*/\1/p")
+            ;;
+    esac
+    pid=$(sed "s/.*) . //; s/ .*//" "/proc/$pid/stat")
+done
+for unit in ssh.socket sshd.socket; do
+    if systemctl -q is-active "$unit"; then held=$unit; fi
+done
+
+# What sshd does with a connection like this one once it reads its settings again.
+sshd=$(command -v sshd || echo /usr/sbin/sshd)
+[ -x "$sshd" ] || fail "there is no OpenSSH server (sshd) on this host"
+# shellcheck disable=SC2086 # four words
+set -- ${SSH_CONNECTION:-127.0.0.1 0 127.0.0.1 22}
+client=$1 server=$3 port=$4
+mkdir -p -m 0755 /run/sshd
+read_settings() {
+    # shellcheck disable=SC2086 # words
+    settings=$("$sshd" $options -T -C "user=root,host=$client,addr=$client,laddr=$server,lport=$port") ||
+        fail "sshd refuses its own settings: correct them, then run up again"
+}
+of() { printf "%s\n" "$settings" | sed -n "s/^$1 //p"; }
+refuse() { fail "$1 in the settings of sshd is in the way: $2. Change it in /etc/ssh, then run up again. Nothing was changed"; }
+# Whether a pattern of sshd (the first argument has them) names a word; one with a network does if $2 is not no.
+names() {
+    patterns=$1 network=$2
+    shift 2
+    for pattern in $patterns; do
+        for word; do
+            # shellcheck disable=SC2254 # patterns, on purpose
+            case $word in ${pattern%%@*}) ;; *) continue ;; esac
+            # shellcheck disable=SC2254
+            case $pattern in
+                *@*/*) [ "$network" = no ] || return 0 ;;
+                *@*) case $client in ${pattern#*@}) return 0 ;; esac ;;
+                *) return 0 ;;
+            esac
+        done
+    done
+    return 1
+}
+read_settings
+case $(of permitrootlogin) in
+    no | forced-commands-only) refuse PermitRootLogin "root must be able to log in with a key (prohibit-password)" ;;
+esac
+[ "$(of pubkeyauthentication)" = yes ] || refuse PubkeyAuthentication "root logs in with a key"
+case " $(of authenticationmethods) " in
+    "  " | *" any "* | *" publickey "*) ;;
+    *) refuse AuthenticationMethods "for root, a key alone must do (publickey)" ;;
+esac
+groups=$(id -Gn root)
+# shellcheck disable=SC2086 # words
+if names "$(of denyusers)" no root; then refuse DenyUsers "it names root"
+elif [ -n "$(of allowusers)" ] && ! names "$(of allowusers)" yes root; then refuse AllowUsers "it does not name root"
+elif names "$(of denygroups)" no $groups; then refuse DenyGroups "it names a group of root"
+elif [ -n "$(of allowgroups)" ] && ! names "$(of allowgroups)" yes $groups; then
+    refuse AllowGroups "it names no group of root ($groups)"
+fi
+case " $(of authorizedkeysfile) " in
+    *" .ssh/authorized_keys "* | *" %h/.ssh/authorized_keys "* | *" /root/.ssh/authorized_keys "*) ;;
+    *) refuse AuthorizedKeysFile "sshd does not read /root/.ssh/authorized_keys, where the keys of this stack go; add .ssh/authorized_keys" ;;
+esac
+case ",$(of hostkeyalgorithms)," in
+    ,, | *,ssh-ed25519,*) ;;
+    *) refuse HostKeyAlgorithms "the permanent host key is an Ed25519 one, and ssh-ed25519 is not among them" ;;
+esac
+if [ -z "$held" ]; then
+    ports=$(of listenaddress | sed "s/ .*//; s/.*://")
+    echo "$ports" | grep -qx "$port" ||
+        refuse "Port or ListenAddress" "this connection came to port $port, which sshd would not listen on any more ($(echo $ports))"
+fi
+# The file of the agent comes over SFTP, which anything that a start file prints breaks.
+case $(of subsystem) in
+    *"sftp internal-sftp"*) ;;
+    *sftp\ *)
+        printed=$(env -i HOME=/root USER=root LOGNAME=root PATH="$PATH" SSH_CLIENT="$client 0 $port" \
+            timeout 20 "${SHELL:-/bin/sh}" -c : 2>/dev/null </dev/null | head -c 80 | head -n 1)
+        [ -z "$printed" ] ||
+            fail "the start files of root (such as /root/.bashrc) print \"$printed\" where nobody reads it, which breaks copies over SSH: let them print in interactive shells only (\`case \$- in *i*) ;; *) return ;; esac\` before), then run up again; nothing was changed"
+        ;;
+    *) refuse "Subsystem" "there is none for sftp, by which the file of the agent comes" ;;
+esac
+
+# Upgrades at first boot hold the locks of apt: of the lists, of the archives, of dpkg. apt waits for the last one only.
+log=/run/wgmesh-apt.log
+apt() {
+    tries=0
+    until timeout 600 apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" >"$log" 2>&1 </dev/null; do
+        grep -qE "Could not get lock|Unable to (acquire|lock)" "$log" || return 1
+        tries=$((tries + 1))
+        [ $tries -lt 100 ] || return 1
+        sleep 3
+    done
+}
 wanted=
 command -v python3 >/dev/null || wanted="$wanted python3"
 command -v nft >/dev/null || wanted="$wanted nftables"
@@ -38,25 +142,64 @@ fi
 if [ -n "$wanted" ]; then
     command -v apt-get >/dev/null || fail "missing:$wanted, and there is no apt-get to install it with"
     export DEBIAN_FRONTEND=noninteractive
-    apt="timeout 600 apt-get -qq -o DPkg::Lock::Timeout=300"
-    # shellcheck disable=SC2086 # both are lists of words
-    { $apt update && $apt install --no-install-recommends -y $wanted; } >/run/wgmesh-apt.log ||
-        fail "could not install$wanted: $(tail -n 3 /run/wgmesh-apt.log)"
-    rm -f /run/wgmesh-apt.log
+    said=
+    # a source of somebody else that does not answer need not be in the way
+    apt update || said="apt-get update: $(tail -n 3 "$log"); "
+    # shellcheck disable=SC2086 # words
+    apt install --no-install-recommends -y $wanted || fail "could not install$wanted: ${said}apt-get install: $(tail -n 3 "$log")"
+    rm -f "$log"
 fi
-python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' || fail "needs Python 3.9 or newer"
+python3 -c "import sys; sys.exit(sys.version_info < (3, 9))" || fail "needs Python 3.9 or newer"
 
+# Where systemd holds the port, a reload would have sshd take the one in its own settings; started again, it gets
+# that one. An sshd that no unit started is told by a signal. Sessions go on, this one too.
+refresh() {
+    if [ -n "$held" ]; then
+        systemctl try-restart "${held%.socket}.service"
+        return
+    fi
+    for unit in ssh.service sshd.service; do
+        if systemctl -q is-active "$unit"; then
+            systemctl reload "$unit" || systemctl kill --kill-who=main --signal=HUP "$unit"
+            return
+        fi
+    done
+    if [ -n "$listener" ]; then kill -HUP "$listener"; fi
+}
 host_key=/etc/ssh/ssh_host_ed25519_key
-if ! cmp -s "$key" "$host_key"; then
+public=$(cut -d" " -f1,2 "$key.pub")
+answers() {
+    tries=0
+    until ssh-keyscan -T 5 -t ed25519 -p "$port" "$server" 2>/dev/null </dev/null | grep -qF "$public"; do
+        tries=$((tries + 1))
+        [ $tries -lt "$1" ] || return 1
+        sleep 1
+    done
+}
+dropin=/etc/ssh/sshd_config.d/10-wgmesh.conf made=
+if ! cmp -s "$key" "$host_key" || ! answers 1; then
+    [ ! -e "$host_key" ] || cp "$host_key" "$key.old"
     install -m 0644 "$key.pub" "$host_key.pub"
     install -m 0600 "$key" "$host_key.new"
     mv "$host_key.new" "$host_key"
+    if ! of hostkey | grep -qxF "$host_key"; then
+        made=$dropin
+        mkdir -p -m 0755 "${dropin%/*}"
+        echo "HostKey $host_key" >"$dropin"
+    fi
     sync
+    if ! "$sshd" -t || ! refresh || ! answers 15; then
+        [ -z "$made" ] || rm -f "$made"
+        rm -f "$host_key" "$host_key.pub"
+        if [ -e "$key.old" ]; then
+            install -m 0600 "$key.old" "$host_key"
+            ssh-keygen -y -f "$host_key" >"$host_key.pub" </dev/null
+            chmod 0644 "$host_key.pub"
+        fi
+        refresh || true
+        fail "sshd did not offer the permanent host key on port $port, and has its former keys back. Look at HostKey, Include and Port in /etc/ssh/sshd_config (\`sshd -T\`) and at \`journalctl -u ssh\`, then run up again"
+    fi
 fi
-sshd=$(command -v sshd || echo /usr/sbin/sshd)
-mkdir -p -m 0755 /run/sshd
-"$sshd" -t || fail "sshd refuses its configuration"
-systemctl reload ssh 2>/dev/null || systemctl reload sshd || fail "sshd could not be reloaded"
 
 install -d -m 0755 /usr/local/lib/wgmesh
 install -d -m 0700 /var/lib/wgmesh

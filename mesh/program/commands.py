@@ -9,7 +9,7 @@ from pulumi_command import remote
 
 from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
-from mesh.program.first_contact import BOOTSTRAP
+from mesh.program.first_contact import BOOTSTRAP, bootstrap_input
 from mesh.remote import BOOTSTRAP_SECONDS, INCOMING, agent_call, limited
 
 __all__ = ["Commands", "Target"]
@@ -144,7 +144,7 @@ class Commands:
         bootstrap = target.first_contact(first_contact_key).command(
             "bootstrap",
             create=limited(BOOTSTRAP, BOOTSTRAP_SECONDS),
-            stdin=host_private_key,
+            stdin=pulumi.Output.from_input(host_private_key).apply(bootstrap_input),
             after=[target.server, target.power],
             # Done once per server: only another server (the trigger) runs it again.
             ignore_changes=["connection", "create", "stdin", "environment"],

@@ -1,0 +1,414 @@
+"""First contact with servers whose sshd is not as on a fresh Debian, as the program makes it."""
+
+import base64
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lab.hosts import HostSpec
+from lab.hosts.image import build_image
+from lab.hosts.machine import Machine
+from lab.hosts.repository import build_repository, offer
+from mesh.program.first_contact import BOOTSTRAP, bootstrap_input, user_data
+from mesh.remote import BOOTSTRAP_SECONDS, limited
+from tests.host.conftest import IMAGE
+from tests.host.nodes import INCOMING, Hosts, Node, Run, wait
+
+pytestmark = pytest.mark.hosts
+
+PACKAGES = IMAGE.parent / "packages"
+SSHD = "etc/ssh/sshd_config.d"
+HARDENED = {
+    f"{SSHD}/10-hardening.conf": "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /etc/ssh/ssh_host_ed25519_key\n"
+    "HostKeyAlgorithms ssh-ed25519,rsa-sha2-512\n"
+}
+SOCKET = "etc/systemd/system"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A new server, met as the program meets it: pinned to the key of the user data, then to its own."""
+
+    hosts: Hosts
+    key: str
+    address: str
+    port: int = 22
+
+    def ssh(self, command: str, stdin: bytes = b"", *, pin: str = "first", timeout: float = 400) -> Run:
+        known = self.hosts.folder / f"known-{self.key}"
+        public = (self.hosts.folder / f"{pin}.pub").read_text()
+        name = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
+        known.write_text(f"{name} {public}")
+        done = subprocess.run(
+            [
+                *("ssh", "-F", "none", "-i", str(self.hosts.folder / "mgmt"), "-p", str(self.port)),
+                *("-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={known}", "-o", "ConnectTimeout=5"),
+                *("-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=none"),
+                *("-o", f"HostKeyAlgorithms={public.split()[0]}", f"root@{self.address}", command),
+            ],
+            input=stdin, capture_output=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        return Run(done.returncode, (done.stdout + done.stderr).decode(errors="replace").strip())
+
+    def inside(self, script: str, *, check: bool = True) -> str:
+        argv = self.hosts.lab.enter(self.key, ["sh", "-c", script])
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
+        assert not check or done.returncode == 0, (script, done.stdout, done.stderr)
+        return done.stdout.strip()
+
+    def bootstrap(self) -> Run:
+        stdin = bootstrap_input((self.hosts.folder / "permanent").read_text()).encode()
+        return self.ssh(limited(BOOTSTRAP, BOOTSTRAP_SECONDS), stdin)
+
+    def install(self) -> Run:
+        agent = self.hosts.agent
+        content = base64.b64encode(Path(agent.path).read_bytes())
+        assert self.ssh(f"base64 -d >{INCOMING}", content, pin="permanent").code == 0
+        return self.ssh(f"exec python3 {INCOMING} install", agent.sha256.encode(), pin="permanent")
+
+    def becomes_a_node(self) -> None:
+        """Go through first contact twice, and take the throw-away key away."""
+        for _time in range(2):  # half done is done again
+            done = self.bootstrap()
+            assert done.out.splitlines()[-1] == "ready", done.out
+        installed = self.install()
+        assert installed.word == "INSTALLED", installed.out
+        again = self.ssh("echo it works", pin="permanent")
+        assert again.out == "it works", again.out
+        assert self.ssh("true").code == 255, "the key of the user data is still offered"
+
+    def rescue_ports(self) -> str:
+        return self.inside(
+            "sed -n 's/.*tcp dport { \\(.*\\) } accept/\\1/p' /usr/local/lib/wgmesh/rescue.nft"
+        )
+
+
+Boot = Callable[..., Server]
+
+
+@pytest.fixture(scope="module")
+def boot(hosts: Hosts) -> Iterator[Boot]:
+    """Return what boots a server from an image that has other files than the lab's."""
+    made: list[str] = []
+    for name, kind in (("permanent", "ed25519"),):
+        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(hosts.folder / name)], check=True)
+
+    def make(
+        files: Mapping[str, str] | None = None,
+        *,
+        links: Mapping[str, str] | None = None,
+        image: str = "debian-12",
+        port: int = 22,
+        ssh_port: int = 22,
+    ) -> Server:
+        key = f"fc{len(made)}"
+        address = str(hosts.lab.pool.network_address + 100 + len(made))
+        first = (hosts.folder / "first").read_text(), (hosts.folder / "first.pub").read_text()
+        hosts.lab.create(
+            HostSpec(
+                key=key, hostname=key, address=address, instance_id=f"i-{key}", image=image,
+                user_data=user_data(key, *first, ssh_port=ssh_port),
+                public_keys=[(hosts.folder / "mgmt.pub").read_text()],
+            )
+        )  # fmt: skip
+        made.append(key)
+        disk = Machine(hosts.folder / "state/hosts", key).disk
+        for name, text in (files or {}).items():
+            (disk / name).parent.mkdir(parents=True, exist_ok=True)
+            (disk / name).write_text(text)
+        for name, target in (links or {}).items():
+            (disk / name).parent.mkdir(parents=True, exist_ok=True)
+            (disk / name).symlink_to(target)
+        hosts.lab.start(key)
+        server = Server(hosts=hosts, key=key, address=address, port=port)
+        server.inside("cloud-init status --wait >/dev/null", check=False)
+        wait(lambda: server.ssh("true").code == 0, 60)
+        return server
+
+    yield make
+    for key in made:
+        hosts.lab.destroy(key)
+
+
+@pytest.fixture(scope="module")
+def plain(boot: Boot) -> Server:
+    return boot()
+
+
+def socket_activation(port: int) -> dict[str, dict[str, str]]:
+    """An image whose sshd is started by its socket."""
+    wants = {
+        f"{SOCKET}/sockets.target.wants/ssh.socket": "/lib/systemd/system/ssh.socket",
+    }
+    files = {f"{SOCKET}/ssh.socket.d/port.conf": f"[Socket]\nListenStream=\nListenStream={port}\n"}
+    return {"files": {} if port == 22 else files, "links": wants}
+
+
+# ------------------------------------------------------------------ it works
+
+
+def test_an_image_that_names_its_host_keys_and_their_algorithms(boot: Boot) -> None:
+    boot(HARDENED).becomes_a_node()
+
+
+IN_THE_WAY = {
+    "PermitRootLogin": ("PermitRootLogin no", "root must be able to log in"),
+    "forced commands": ("PermitRootLogin forced-commands-only", "PermitRootLogin"),
+    "AllowUsers": ("AllowUsers deploy", "AllowUsers"),
+    "AllowUsers of elsewhere": ("AllowUsers root@192.0.2.*", "AllowUsers"),
+    "DenyUsers": ("DenyUsers ro*", "DenyUsers"),
+    "AllowGroups": ("AllowGroups ssh-users", "AllowGroups"),
+    "DenyGroups": ("DenyGroups root", "DenyGroups"),
+    "PubkeyAuthentication": ("PubkeyAuthentication no", "PubkeyAuthentication"),
+    "two factors": ("AuthenticationMethods publickey,publickey", "AuthenticationMethods"),
+    "keys elsewhere": ("AuthorizedKeysFile /etc/ssh/keys/%u", "AuthorizedKeysFile"),
+    "algorithms": ("HostKeyAlgorithms rsa-sha2-512", "HostKeyAlgorithms"),
+    "port": ("Port 2200", "Port or ListenAddress"),
+    "address": ("ListenAddress 0.0.0.0:2200", "Port or ListenAddress"),
+    "a match": ("Match User root\n PermitRootLogin no", "PermitRootLogin"),
+    "a match by address": ("Match Address *\n AllowUsers deploy", "AllowUsers"),
+    "no sftp": (None, "Subsystem"),
+    "not valid": ("Nonsense yes", "refuses its own settings"),
+}
+
+
+_COMMON = {"PermitRootLogin", "AllowUsers", "keys elsewhere", "port"}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[] if case in _COMMON else [pytest.mark.long]) for case in IN_THE_WAY],
+)
+def test_what_a_reload_would_lock_out_is_named_before_anything_changes(plain: Server, case: str) -> None:
+    line, named = IN_THE_WAY[case]
+    state = "cat /etc/ssh/ssh_host_*; ls /run/wgmesh* /usr/local/lib 2>&1; ls /etc/ssh/sshd_config.d"
+    if line is None:
+        plain.inside("cp /etc/ssh/sshd_config /root/kept; sed -i /Subsystem/d /etc/ssh/sshd_config")
+    else:
+        plain.inside(f"printf '{line}\\n' >/etc/ssh/sshd_config.d/00-00-00.conf")
+    try:
+        before = plain.inside(state, check=False)
+        done = plain.bootstrap()
+        assert done.code == 1, done.out
+        said = done.out.splitlines()[-1]
+        assert said.startswith("bootstrap: "), done.out
+        assert named in said
+        assert "up again" in said
+        assert plain.inside(state, check=False) == before
+    finally:
+        plain.inside(
+            "rm -f /etc/ssh/sshd_config.d/00-00-00.conf; "
+            "[ ! -e /root/kept ] || mv /root/kept /etc/ssh/sshd_config"
+        )
+
+
+NOT_IN_THE_WAY = (
+    "PermitRootLogin yes",
+    "AllowUsers deploy root",
+    "AllowUsers *@198.*",
+    "AllowUsers root@0.0.0.0/0",
+    "DenyUsers !root deploy",
+    "AllowGroups wheel root",
+    "AuthorizedKeysFile /etc/ssh/keys/%u .ssh/authorized_keys",
+    "AuthenticationMethods publickey",
+    "Match User deploy\n PermitRootLogin no\n AllowUsers deploy",
+    "Subsystem sftp-extra internal-sftp",
+)
+
+
+_LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["echo Welcome", pytest.param("printf 'no end'", marks=_LONG), pytest.param("date; uptime", marks=_LONG)],
+)
+def test_start_files_that_print_are_named(plain: Server, start: str) -> None:
+    plain.inside(f"cp /root/.bashrc /root/bashrc; cat >>/root/.bashrc <<'E'\n{start}\nE")
+    try:
+        done = plain.bootstrap()
+        assert done.code == 1
+        assert "/root/.bashrc" in done.out.splitlines()[-1], done.out
+        guard = "case $- in *i*) ;; *) return ;; esac"  # what the message advises
+        plain.inside(f"cp /root/bashrc /root/.bashrc; printf '{guard}\\necho Hi\\n' >>/root/.bashrc")
+        assert plain.bootstrap().out.splitlines()[-1] == "ready"
+    finally:
+        plain.inside("mv /root/bashrc /root/.bashrc")
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["exec bash", pytest.param("exec dash", marks=_LONG), pytest.param("exec sh -s", marks=_LONG)],
+)
+def test_a_shell_that_a_start_file_starts_is_shown_no_key(plain: Server, start: str) -> None:
+    plain.inside(f"cp /root/.bashrc /root/bashrc; echo '{start}' >>/root/.bashrc")
+    try:
+        done = plain.bootstrap()
+        assert done.code != 0
+        key = (plain.hosts.folder / "permanent").read_text()
+        assert not any(line in done.out for line in key.splitlines()[1:-1]), done.out
+    finally:
+        plain.inside("mv /root/bashrc /root/.bashrc")
+
+
+@pytest.mark.parametrize(
+    "shell", ["bash", pytest.param("dash", marks=_LONG), pytest.param("sh -s", marks=_LONG)]
+)
+def test_a_shell_that_a_start_file_starts_does_not_take_a_document_for_commands(
+    web_1: Node, hosts: Hosts, shell: str
+) -> None:
+    document = hosts.document("web-1", ["web-1"])
+    assert web_1.apply(document).word in {"CONFIRMED", "UNCHANGED"}
+    kept = (
+        "cat /etc/hosts /root/.ssh/authorized_keys /etc/wireguard/wg0.conf; readlink /var/lib/wgmesh/current"
+    )
+    before = web_1.inside(kept)
+    web_1.inside(f"cp /root/.bashrc /root/bashrc; echo 'exec {shell}' >>/root/.bashrc")
+    try:
+        done = web_1.agent("apply", document)
+    finally:
+        web_1.inside("mv /root/bashrc /root/.bashrc")
+    assert done.code != 0
+    assert "STOPPED a start file" in done.out, done.out
+    assert web_1.inside(kept) == before
+    assert web_1.apply(document).word == "UNCHANGED"
+
+
+@pytest.mark.long
+def test_settings_that_are_not_in_the_way(plain: Server) -> None:
+    for line in NOT_IN_THE_WAY:
+        plain.inside(f"printf '{line}\\n' >/etc/ssh/sshd_config.d/00-00-00.conf")
+        done = plain.bootstrap()
+        assert done.out.splitlines()[-1] == "ready", (line, done.out)
+    plain.inside("rm -f /etc/ssh/sshd_config.d/00-00-00.conf; systemctl reload ssh")
+    wait(lambda: plain.ssh("true", pin="permanent").code == 0, 30)
+    plain.becomes_a_node()
+
+
+def test_an_sshd_that_its_socket_starts_goes_on_answering(boot: Boot) -> None:
+    server = boot(**socket_activation(2222), port=2222)
+    assert server.inside("systemctl is-active ssh.socket") == "active"
+    server.becomes_a_node()
+    assert server.inside("systemctl is-active ssh.socket") == "active"
+    assert "2222" in server.rescue_ports()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("image", "port"), [("debian-12", 22), ("debian-13", 22), ("debian-13", 2222)])
+def test_every_debian_with_its_socket(boot: Boot, image: str, port: int) -> None:
+    build_image(IMAGE, image, print)
+    server = boot(**socket_activation(port), image=image, port=port)
+    server.becomes_a_node()
+    assert server.inside("systemctl is-active ssh.socket") == "active"
+    assert str(port) in server.rescue_ports().split(", ")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("image", ["debian-12", "debian-13"])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {f"{SSHD}/01-listen.conf": "ListenAddress 0.0.0.0:22\n"},
+        {f"{SSHD}/01-listen.conf": "ListenAddress 0.0.0.0\n"},
+    ],
+)
+def test_an_ssh_port_of_the_stack_on_any_image(boot: Boot, image: str, extra: dict[str, str]) -> None:
+    build_image(IMAGE, image, print)
+    server = boot(extra, image=image, port=2222, ssh_port=2222)
+    server.becomes_a_node()
+    assert "2222" in server.rescue_ports().split(", ")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("image", ["debian-12", "debian-13"])
+def test_an_ssh_port_of_the_stack_where_systemd_holds_the_port(boot: Boot, image: str) -> None:
+    build_image(IMAGE, image, print)
+    server = boot(**socket_activation(22), image=image, port=2222, ssh_port=2222)
+    server.becomes_a_node()
+
+
+@pytest.mark.long
+def test_settings_without_an_include(boot: Boot) -> None:
+    text = "HostKey /etc/ssh/ssh_host_rsa_key\nHostKey /etc/ssh/ssh_host_ed25519_key\nUsePAM yes\n"
+    boot({"etc/ssh/sshd_config": f"{text}Subsystem sftp /usr/lib/openssh/sftp-server\n"}).becomes_a_node()
+
+
+@pytest.mark.long
+def test_an_sshd_of_a_unit_that_nobody_knows(boot: Boot) -> None:
+    unit = "[Service]\nKillMode=process\nRuntimeDirectory=sshd\nExecStart=/usr/sbin/sshd -D -p 2200\n"
+    boot(
+        {f"{SOCKET}/by-hand.service": unit, f"{SSHD}/01-listen.conf": "Port 22\n"},
+        links={
+            f"{SOCKET}/ssh.service": "/dev/null",
+            f"{SOCKET}/multi-user.target.wants/by-hand.service": "../by-hand.service",
+        },
+        port=2200,
+    ).becomes_a_node()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("shell", ["/bin/dash", "/bin/zsh", "/usr/bin/fish"])
+def test_root_has_another_shell(hosts: Hosts, boot: Boot, shell: str) -> None:
+    root = build_image(IMAGE, "debian-12", print)
+    server = boot()
+    if shell != "/bin/dash":
+        name = Path(shell).name
+        offer(hosts.lab, server.key, build_repository(PACKAGES, root, "debian-12", [name], print))
+        server.inside(f"apt-get -qq update && apt-get -qq install -y {name} 2>&1")
+    server.inside(f"usermod --shell {shell} root")
+    server.becomes_a_node()
+
+
+HOLD = """
+import fcntl, sys, time
+files = [open(name, "a") for name in sys.argv[1:]]
+for file in files: fcntl.lockf(file, fcntl.LOCK_EX)
+print("ready", flush=True)
+time.sleep(12)
+"""
+LOCKS = {
+    "lists": "/var/lib/apt/lists/lock",
+    "archives": "/var/cache/apt/archives/lock",
+    "dpkg": "/var/lib/dpkg/lock-frontend",
+    "all": "/var/lib/apt/lists/lock /var/cache/apt/archives/lock /var/lib/dpkg/lock-frontend",
+}
+
+
+@pytest.mark.parametrize(
+    "lock", [pytest.param(name, marks=[] if name == "lists" else [_LONG]) for name in LOCKS]
+)
+def test_upgrades_that_hold_a_lock_of_apt_are_waited_for(bare: Server, lock: str) -> None:
+    bare.inside("dpkg --purge wireguard-tools wireguard-go nftables >/dev/null 2>&1; ! command -v wg")
+    argv = bare.hosts.lab.enter(bare.key, ["python3", "-u", "-c", HOLD, *LOCKS[lock].split()])
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "ready\n"
+        done = bare.bootstrap()
+        assert holder.poll() is not None, "it did not wait"
+    assert done.out.splitlines()[-1] == "ready", done.out
+    assert bare.inside("command -v wg nft wireguard-go | wc -l") == "3"
+
+
+def test_a_package_that_is_not_to_be_had_is_told_in_apts_words(bare: Server) -> None:
+    bare.inside("dpkg --purge wireguard-tools >/dev/null 2>&1; mv /srv/packages /srv/gone")
+    try:
+        done = bare.bootstrap()
+    finally:
+        bare.inside("mv /srv/gone /srv/packages")
+    assert done.code == 1
+    assert "could not install wireguard-tools: " in done.out
+    assert "E: " in done.out
+
+
+@pytest.fixture(scope="module")
+def bare(hosts: Hosts, boot: Boot) -> Server:
+    """A server without any of the packages that a node needs, and where they can be had."""
+    root = build_image(IMAGE, "debian-12", print)
+    wanted = ["nftables", "wireguard-go", "wireguard-tools"]
+    server = boot()
+    offer(hosts.lab, server.key, build_repository(PACKAGES, root, "debian-12", wanted, print))
+    return server
