@@ -19,7 +19,8 @@ AGENT_GONE: Final = (
 HOST_KEY_CHANGED: Final = (
     "another host key answers at its address than the one this stack gave it: the server was rebuilt or its "
     "key was changed, or something else answers there. Nothing was sent. If you changed the key, put the old "
-    "one back; if the server was rebuilt, have it made anew: `pulumi up --replace '{server}'`."
+    "one back; if the server was rebuilt, have it made anew (what is on its disk is lost): "
+    "`pulumi up --replace '{server}'`."
 )
 
 KEYS_MISSING: Final = (

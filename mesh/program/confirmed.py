@@ -33,7 +33,8 @@ def require_confirmed(args: pulumi.ResourceHookArgs) -> None:
         answer = shown(last_line(str(outputs.get("stdout") or ""))) or "nothing"
         raise RuntimeError(
             f"{node} does not say that it committed the files it was sent, but `{answer}`. Its agent may be "
-            "another one. See to the node (`python -m mesh check`), then run up again: they are sent again."
+            "another one, or a start file of root's shell (such as /root/.bashrc) ends the shell (`exit`). "
+            "See to the node (`python -m mesh check`), then run up again: they are sent again."
         )
     tell_remarks(node, outputs["stdout"])
 

@@ -16,15 +16,18 @@ __all__ = [
     "CANARY",
     "CLOUD_FAILED",
     "COMMAND_FAILED",
+    "COMMAND_RAN",
     "canary_answer",
     "cloud_answer",
     "cloud_failed",
     "command_answer",
     "command_failed",
+    "command_ran",
     "wants_reconnect",
 ]
 
 COMMAND_FAILED: Final = "wireguard-mesh-reconnect"
+COMMAND_RAN: Final = "wireguard-mesh-ran"
 CANARY: Final = "wireguard-mesh-canary"
 CLOUD_FAILED: Final = "wireguard-mesh-name-taken"
 
@@ -69,6 +72,30 @@ def command_failed(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LI
     if helps is not None:
         pulumi.log.error(helps)
     return False
+
+
+# The first word of the last line that steps end with (docs/protocol.md); of `apply`, see confirmed.py.
+_LAST_WORDS: Final = {"bootstrap": "ready", "agent": "INSTALLED", "keys": "STORED"}
+
+
+def command_ran(args: pulumi.ResourceHookArgs) -> None:
+    """Refuse a command that ended well and did not say so: it was never run.
+
+    A start file of root's shell that ends the shell (`exit`) does that. The engine has recorded it as done:
+    the run must fail, and what helps must do it again. Raises `pulumi.RunError`.
+    """
+    said = (args.new_outputs or {}).get("stdout")
+    node, _, step = args.name.rpartition("-")
+    expected = _LAST_WORDS.get(step)
+    if expected is None or not isinstance(said, str):
+        return
+    if last_line(said).partition(" ")[0] != expected:
+        raise pulumi.RunError(
+            f"{node}: its {step} command was not run, though SSH says that it went well: a start file of "
+            f"root's shell (such as /root/.bashrc) ends the shell (`exit`) or puts another one in its place. "
+            f"Let it do so in interactive shells only (`case $- in *i*) ;; *) return ;; esac` before), then "
+            f"run `pulumi up --replace '{args.urn}'`."
+        )
 
 
 def command_answer(limits: Mapping[str, str]) -> Callable[[pulumi.ErrorHookArgs], bool]:

@@ -96,8 +96,11 @@ class Mesh(pulumi.ComponentResource):
         agent_file = build_agent(Path("build"))
         confirmed = pulumi.ResourceHook(CONFIRMED, require_confirmed)
         records = {name: before.record("command:remote:Command", f"{name}-apply") for name in nodes}
+        ran = [pulumi.ResourceHook(hooks.COMMAND_RAN, hooks.command_ran)]
         answers = pulumi.ResourceHookBinding(
-            on_error=[pulumi.ErrorHook(hooks.COMMAND_FAILED, hooks.command_answer(limits))]
+            on_error=[pulumi.ErrorHook(hooks.COMMAND_FAILED, hooks.command_answer(limits))],
+            after_create=[*ran],
+            after_update=[*ran],
         )
         gate: tuple[pulumi.Resource, ...] = ()
         if canary is not None:
@@ -105,7 +108,7 @@ class Mesh(pulumi.ComponentResource):
             first = nodes[canary].configure(
                 directory,
                 agent_file=agent_file,
-                hooks=pulumi.ResourceHookBinding(on_error=[answer]),
+                hooks=pulumi.ResourceHookBinding(on_error=[answer], after_create=[*ran], after_update=[*ran]),
                 gate=gate,
                 confirmed=confirmed,
                 record=records[canary],

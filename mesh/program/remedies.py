@@ -8,14 +8,16 @@ from typing import Final
 import pulumi
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED, KEYS_MISSING
-from mesh.said import ends
+from mesh.said import ends, shown
 
 __all__ = ["NO_LIMITS", "remedy"]
 
 NO_LIMITS: Final[Mapping[str, str]] = MappingProxyType({})
 _STEP: Final = re.compile(r"-(bootstrap|agent-file|agent|keys|apply)$")
 
-# What the command provider (its SSH library) and the agent say -> what helps.
+_CONSOLE: Final = "sshd -T -C user=root | grep -iE 'root|allow|deny|authorizedkeysfile|authentication'"
+
+# What the command provider (its SSH library) and the agent say -> what helps. What loses a disk comes last.
 _REMEDIES: Final = {
     r"dial unix .{1,200}: connect: ": """
         the SSH agent that SSH_AUTH_SOCK names on this machine is gone (its session ended, as in tmux), and
@@ -26,20 +28,36 @@ _REMEDIES: Final = {
         transfer of files over SSH. Have it print on terminals only (`[ -t 1 ] && echo ...`), then run up
         again.""",
     r"connection refused": """
-        its server answers, but nothing listens for SSH. Start sshd there (over the provider's console), then
-        run up again.""",
+        its server answers, but nothing listens for SSH on port {port}. Look over the provider's console:
+        `ss -ltn`. If sshd listens on another port, have it listen on {port}, too (mesh.ssh.port); if it does
+        not run, start it (`systemctl status ssh` says why). Then run up again.""",
     r"i/o timeout|no route to host|network is unreachable": """
-        no answer on its SSH port: its server is off or hangs, or something on the way drops SSH from here.
-        If it is off, the next `up` starts it. Else see to it, then run up again. With `--continue-on-error`
-        the other nodes do not wait for it, and `enabled: false` leaves it alone until it is back.""",
+        no answer on its SSH port {port}: its server is off or hangs, or something on the way drops SSH from
+        here: a firewall of the cloud or of the host, or sshd is at another port (mesh.ssh.port). If it is
+        off, the next `up` starts it. Else see to it, then run up again. With `--continue-on-error` the other
+        nodes do not wait for it, and `enabled: false` leaves it alone until it is back.""",
     r"host key mismatch": HOST_KEY_CHANGED,
+    r"no common algorithm for host key|No matching host key": """
+        its sshd does not offer a host key of the kind this stack gave it. Over the provider's console,
+        `sshd -T | grep -i hostkey` shows what it offers: HostKey must name /etc/ssh/ssh_host_ed25519_key (at
+        first contact ssh_host_ecdsa_key), and HostKeyAlgorithms allow it. Correct it there, then run up
+        again.""",
     r"Please login as the user": """
         its image does not let root work over SSH, and everything on a node is done as root. Take an image
-        that does, as Hetzner's do, and have the server made anew: `pulumi up --replace '{server}'`.""",
-    r"unable to authenticate": """
-        it does not accept this stack's SSH key for root. Put the key's line back into
-        /root/.ssh/authorized_keys (over the provider's console), or have the server made anew:
+        that does, as Hetzner's do, and have the server made anew; what is on it is lost:
         `pulumi up --replace '{server}'`.""",
+    r"unable to authenticate": f"""
+        its sshd does not let root in with this stack's SSH key. Look over the provider's console:
+        `{_CONSOLE}`. PermitRootLogin must not be `no`; AllowUsers, DenyUsers, AllowGroups and DenyGroups must
+        let root in; AuthorizedKeysFile must name .ssh/authorized_keys. If that is so, put the key's line
+        back into /root/.ssh/authorized_keys (only root may write there). Then run up again. Nothing is lost
+        by any of that. A new server would have the key, too, but what is on this one is lost then:
+        `pulumi up --replace '{{server}}'`.""",
+    r"exited with status 97\b|^STOPPED ": """
+        a start file of root's shell (such as /root/.bashrc) puts another shell in its place (`exec`), which
+        reads what is meant for the command. Nothing was changed. Let it do so in interactive shells only
+        (`case $- in *i*) exec ...;; esac`), then run up again.""",
+    r"^bootstrap: (?P<said>.+)": "{said}",
     r"^KEYS-MISSING": KEYS_MISSING,
     re.escape(AGENT_GONE_SAYS): AGENT_GONE,
     r"status 137\b": """
@@ -50,6 +68,20 @@ _REMEDIES: Final = {
         the change was tried and undone, and the node is as it was before. Correct what it says, then run up
         again.""",
 }
+# How SSH libraries say that the far end does not speak SFTP.
+_NO_SFTP: Final = re.compile(
+    r"packet too long|unexpected packet|version packet|Max packet size|failed to copy|subsystem|\bEOF\b|"
+    r"connection lost",
+    re.IGNORECASE,
+)
+_SFTP: Final = """
+    its agent's file cannot be copied: what answers is no SFTP. Most likely a start file of root's shell
+    (/root/.bashrc, or what it reads) prints something or ends the shell. Let it do so in interactive shells
+    only (`case $- in *i*) ;; *) return ;; esac` before). Else look at `Subsystem sftp` in sshd's settings.
+    Then run up again."""
+# As much as is shown of what a node said.
+_SAID: Final = 800
+_PORT: Final = re.compile(r":(\d+): (?:connect|i/o timeout)")
 
 
 _SILENT: Final = re.compile(r"i/o timeout")
@@ -65,19 +97,24 @@ def remedy(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) ->
 
     `limits` has, for each node that limits where SSH may come from, the networks that it lets in.
     """
-    node = _STEP.sub("", args.name)
-    said = ends(args.errors[0])
+    node, said = _STEP.sub("", args.name), ends(args.errors[0])
     for pattern, text in _REMEDIES.items():
-        if re.search(pattern, said, re.MULTILINE):
+        found = re.search(pattern, said, re.MULTILINE)
+        if found:
             parent = args.urn.removesuffix(f"{args.type}::{args.name}")
-            urns = {
+            port = _PORT.search(said)
+            words = {
                 "server": f"{parent}hcloud:index/server:Server::{node}-server",
                 "keys": f"{parent}command:remote:Command::{node}-keys",
                 "agent": f"{parent}command:remote:Command::{node}-agent",
                 "agent_file": f"{parent}command:remote:CopyToRemote::{node}-agent-file",
+                "port": port[1] if port else "22",
+                **{name: shown(value or "", limit=_SAID) for name, value in found.groupdict().items()},
             }
-            helps = f"{node}: {' '.join(text.split()).format(**urns)}"
+            helps = f"{node}: {' '.join(text.split()).format(**words)}"
             if _SILENT.search(said) and node in limits:
                 helps += _LIMITED.format(sources=limits[node])
             return helps
+    if args.name.endswith("-agent-file") and _NO_SFTP.search(said):
+        return f"{node}: {' '.join(_SFTP.split())}"
     return None

@@ -75,6 +75,11 @@ nft add chain inet dropping in '{ type filter hook input priority -300; }'
 nft add rule inet dropping in tcp dport 22 drop
 """
 
+_HARDENED = """
+printf 'PermitRootLogin no\nAllowUsers deploy\n' >/etc/ssh/sshd_config.d/05-h.conf
+systemctl reload ssh
+"""
+
 CASES = [
     Case(
         name="token-of-another-project",
@@ -131,9 +136,15 @@ CASES = [
         mend=_on("db-1", "mv /root/kept-authorized /root/.ssh/authorized_keys"),
     ),
     Case(
+        name="root-login-forbidden",
+        arrange=_both(_on("db-1", _HARDENED), _open("db-1", "tcp/8085")),
+        says=("db-1: its sshd does not let root in", "PermitRootLogin must not be `no`; AllowUsers"),
+        mend=_on("db-1", "rm /etc/ssh/sshd_config.d/05-h.conf; systemctl reload ssh"),
+    ),
+    Case(
         name="ssh-refused",
         arrange=_both(_on("db-1", "systemctl stop ssh ssh.socket || true"), _open("db-1")),
-        says=("db-1: its server answers, but nothing listens for SSH. Start sshd there",),
+        says=("db-1: its server answers, but nothing listens for SSH on port 22.",),
         mend=_on("db-1", "systemctl start ssh"),
     ),
     Case(
@@ -161,7 +172,7 @@ def _untroubled(printed: str, secrets: Mapping[str, str]) -> None:
     assert shown(printed, secrets) == []
 
 
-_SLOW = {"ssh-dropped"}  # two minutes of silence
+_SLOW = {"ssh-dropped", "root-login-forbidden"}  # two minutes of silence; much as others
 _PARAMETERS = [
     pytest.param(case, id=case.name, marks=[pytest.mark.long] if case.name in _SLOW else []) for case in CASES
 ]
@@ -241,3 +252,31 @@ def test_a_change_that_was_rolled_back_is_shown_and_tried_again(mesh: World, sec
     mesh.on("web-1", "rm /etc/wgmesh/failpoint")
     mesh.up()
     assert "8095" in mesh.on("web-1", "nft list table inet wgmesh")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("end", ["exit", "exit 0 # done", "exec true"])
+def test_a_start_file_that_swallows_a_command_is_told_and_the_command_run_again(
+    mesh: World, secrets: dict[str, str], end: str
+) -> None:
+    mesh.on("web-1", f"cp /root/.bashrc /root/bashrc; echo '{end}' >>/root/.bashrc")
+    port = 8100 + len(end)
+    mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=[f"tcp/{port}"]))
+    run = mesh.lab("run", "up", "--yes", "--skip-preview")
+    mesh.console("web-1", "mv /root/bashrc /root/.bashrc")
+    assert run.code != 0, run.out
+    _untroubled(run.out, secrets)
+    assert "web-1 does not say that it committed the files it was sent, but `nothing`" in run.out
+    assert "/root/.bashrc" in run.out
+    mesh.up()  # sends them again
+    assert str(port) in mesh.on("web-1", "nft list table inet wgmesh")
+
+
+@pytest.mark.long
+def test_start_files_that_print_are_no_trouble_for_a_change(mesh: World, secrets: dict[str, str]) -> None:
+    mesh.on("web-1", "cp /root/.bashrc /root/bashrc; echo 'echo Welcome' >>/root/.bashrc")
+    mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8199"]))
+    printed = mesh.up()
+    mesh.on("web-1", "mv /root/bashrc /root/.bashrc")
+    _untroubled(printed, secrets)
+    assert "8199" in mesh.on("web-1", "nft list table inet wgmesh")

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from lab.hosts import Lab
+
 REPOSITORY = Path(__file__).parents[2]
 _SHARED_FOLDERS = ("mesh", "lab", "tools", "requirements", ".venv")
 _COPIED_FILES = ("__main__.py", "Pulumi.yaml", "Makefile")
@@ -42,7 +44,7 @@ class World:
         (folder / "stacks").mkdir()
         stack = (REPOSITORY / "stacks" / "Pulumi.lab.yaml").read_text()
         self.stack_file.write_text(
-            re.sub(r"(hcloud:endpoint: http://127.0.0.1:)\d+", rf"\g<1>{_free_port()}", stack)
+            re.sub(r"(hcloud:endpoint: http://127.0.0.1:)\d+", rf"\g<1>{free_port()}", stack)
         )
         image = REPOSITORY / ".lab" / "image"
         image.mkdir(parents=True, exist_ok=True)
@@ -106,6 +108,11 @@ class World:
         assert run.code == 0 or not check, run.out
         return run.out
 
+    def console(self, node: str, script: str) -> None:
+        """Run a shell script on a node as at its console, where no start file counts."""
+        lab = Lab(self.folder / ".lab" / "cloud", self.folder / ".lab" / "image")
+        subprocess.run(lab.enter(lab.find(f"lab-{node}"), ["sh", "-c", script]), check=True)
+
     def background(self, node: str, script: str) -> "subprocess.Popen[str]":
         """Start a shell script on a node and go on."""
         return subprocess.Popen(
@@ -161,7 +168,7 @@ def shown(text: str, secrets: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -10,6 +10,7 @@ from mesh.program.hooks import (
     cloud_failed,
     command_answer,
     command_failed,
+    command_ran,
     wants_reconnect,
 )
 from mesh.program.previous import Previous, PreviousNode
@@ -213,13 +214,25 @@ _URN = f"{_PARENT}$command:remote:Command"
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        ("dial tcp 192.0.2.1:22: connect: connection refused", "nothing listens for SSH"),
-        ("dial tcp 192.0.2.1:22: i/o timeout", "no answer on its SSH port"),
+        ("dial tcp 192.0.2.1:2222: connect: connection refused", "nothing listens for SSH on port 2222"),
+        ("dial tcp 192.0.2.1:2222: i/o timeout", "no answer on its SSH port 2222"),
+        (
+            "ssh: handshake failed: ssh: no common algorithm for host key; client offered: [x]",
+            "HostKeyAlgorithms",
+        ),
+        ("Process exited with status 97: running x", "puts another shell in its place"),
+        (
+            "Process exited with status 1: running x:\nbootstrap: AllowUsers is in the way",
+            "db-1: AllowUsers is",
+        ),
         (
             "ssh: handshake failed: ssh: host key mismatch",
             f"`pulumi up --replace '{_PARENT}$hcloud:index/server:Server::db-1-server'`",
         ),
-        ("ssh: handshake failed: ssh: unable to authenticate", "does not accept this stack's SSH key"),
+        (
+            "ssh: handshake failed: ssh: unable to authenticate",
+            "does not let root in with this stack's SSH key",
+        ),
         (
             'Process exited with status 66: running "x":\nKEYS-MISSING key:ab is not there',
             f"`pulumi up --replace '{_URN}::db-1-keys'`",
@@ -264,3 +277,66 @@ def test_silence_from_a_node_that_limits_who_may_come_in_names_them(monkeypatch:
     assert "lets SSH in from 198.51.100.7/32 alone (mesh.ssh.from)" in said[0]
     command_answer({"web-1": "198.51.100.7/32"})(args)
     assert "ssh.from" not in said[1]
+
+
+def test_a_login_that_fails_is_explained_by_every_harmless_cause_before_the_disk_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", texts.append)
+    args = _args("ssh: handshake failed: ssh: unable to authenticate")
+    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+    command_failed(args)
+    (said,) = texts
+    causes = ["console", "PermitRootLogin", "AllowUsers", "AuthorizedKeysFile", "/root/.ssh/authorized_keys"]
+    places = [said.index(word) for word in [*causes, "what is on this one is lost", "--replace"]]
+    assert places == sorted(places), said
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "failed to copy to /usr/local/lib/wgmesh/incoming.pyz: Max packet size exceeded",
+        "packet too long",
+        "sftp: unexpected packet: want SSH_FXP_VERSION, got 87",
+        "error receiving version packet from server: EOF",
+    ],
+)
+def test_a_copy_that_start_files_break_says_so(monkeypatch: pytest.MonkeyPatch, error: str) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    args = _args(*[error] * 4)
+    args.urn, args.name = f"{_URN}::db-1-agent-file", "db-1-agent-file"
+    assert not command_failed(args)
+    assert "/root/.bashrc" in said[0]
+
+
+def _ran(step: str, stdout: Any) -> None:
+    command_ran(
+        pulumi.ResourceHookArgs(
+            urn=f"{_URN}::db-1-{step}",
+            id="1",
+            name=f"db-1-{step}",
+            type="command:remote:Command",
+            new_outputs={"stdout": stdout},
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "stdout"),
+    [
+        ("bootstrap", "ready"),
+        ("agent", "INSTALLED 3f2a"),
+        ("keys", "Welcome\nSTORED 3 keys"),
+        ("agent-file", ""),
+    ],
+)
+def test_a_command_that_was_run_has_said_so(step: str, stdout: str) -> None:
+    _ran(step, stdout)
+
+
+@pytest.mark.parametrize(("step", "stdout"), [("bootstrap", ""), ("agent", "Welcome"), ("keys", "ready")])
+def test_a_command_that_a_start_file_swallowed_is_no_success(step: str, stdout: str) -> None:
+    with pytest.raises(pulumi.RunError, match=f"its {step} command was not run.*/root/.bashrc.*--replace"):
+        _ran(step, stdout)
