@@ -10,6 +10,7 @@ from lab.cloud.errors import CloudError
 from lab.cloud.guard import REQUESTS
 from lab.cloud.process import Process, forget
 from lab.hosts import HostError
+from lab.interrupts import end_in_order
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -90,7 +91,10 @@ def status(*, state: State) -> None:
 def main() -> None:
     """Run the command line; an error is one line on stderr, exit code 1."""
     try:
+        end_in_order()
         app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # as a shell has it
     except (CloudError, HostError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -1,6 +1,7 @@
-"""What every request passes first: is the path known, is the limit kept, is the token right."""
+"""What every request passes first: whose is it, is the path known, is the limit kept, is the token right."""
 
 import hmac
+import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from starlette.routing import BaseRoute, Match
 
 from lab.cloud.errors import ApiError
 from lab.cloud.faults import Faults
+from lab.cloud.peers import allowed_users, name_of, owner
 
 __all__ = ["REQUESTS", "Guard"]
 
@@ -32,6 +34,7 @@ class Guard:
         self._most = requests
         self._left = float(requests)
         self._counted = time.monotonic()
+        self._users = allowed_users(os.environ)
 
     async def dispatch(
         self, request: Request, following: Callable[[Request], Awaitable[Response]]
@@ -50,6 +53,11 @@ class Guard:
         return response
 
     def _refusal(self, request: Request) -> ApiError | None:
+        if not self._is_allowed(request):
+            users = " and ".join(name_of(user) for user in sorted(self._users))
+            return ApiError(
+                "forbidden", f"this lab answers {users} only: whoever may use it is root on this machine"
+            )
         if not any(route.matches(request.scope)[0] is not Match.NONE for route in self._routes):
             return ApiError("not_found", "there is no such path")
         if self._left < 1:
@@ -61,6 +69,14 @@ class Guard:
         if not hmac.compare_digest(authorization.encode(), self._expected.encode()):
             return ApiError("unauthorized", "the token you have provided is invalid")
         return self._faults.refusal()
+
+    def _is_allowed(self, request: Request) -> bool:
+        """Whether the request comes from a socket of a user who may use this lab.
+
+        The token is no secret, and a server's user data runs as root.
+        """
+        client, server = request.client, request.scope.get("server")
+        return client is not None and server is not None and owner((*client,), (*server,)) in self._users
 
     def _refill(self) -> None:
         moment = time.monotonic()

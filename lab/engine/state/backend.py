@@ -44,7 +44,7 @@ class Backend:
     def _prepare(self) -> None:
         meta = self._root / "meta.yaml"
         if not meta.exists():
-            self._root.mkdir(parents=True, exist_ok=True)
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             meta.write_text(_META)
 
     def _file(self, project: str, stack: str) -> Path:
@@ -87,7 +87,7 @@ class Backend:
         path.parent.mkdir(parents=True, exist_ok=True)
         name = json.dumps(f"organization/{project}/{stack}")
         fresh = path.with_suffix(f".{os.getpid()}.new")
-        with fresh.open("w") as file:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             beside = json.dumps(stamp_of_text(deployment))[1:-1]
             file.write(f'{{{beside},"checkpoint":{{"stack":{name},"latest":{deployment}}}}}')
             file.flush()
