@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from lab.interrupts import end_in_order
 from lab.rehearsal import ENGINES, Rehearsal, RehearsalError
 from lab.stacks import StackNameError, named_stack
 
@@ -68,7 +69,10 @@ def _given(context: typer.Context) -> bool:
 def main() -> None:
     """Run the command line; a rehearsal that cannot go on is one line on stderr, exit code 1."""
     try:
+        end_in_order()
         app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # as a shell has it
     except (RehearsalError, StackNameError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

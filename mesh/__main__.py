@@ -14,6 +14,7 @@ from mesh.cli.reach import as_json as reach_as_json
 from mesh.cli.reach import lost_in_words, measure, over, over_ssh, table
 from mesh.cli.shell import ssh
 from mesh.cli.state import read_state
+from mesh.interrupts import end_in_order
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -116,7 +117,10 @@ def _console() -> Console:
 def main() -> None:
     """Run the command line; an error is one line on stderr, exit code 1."""
     try:
+        end_in_order()
         app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # as a shell has it
     except CliError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -13,6 +13,7 @@ from lab.hosts.image import RELEASES, build_image
 from lab.hosts.lab import Lab
 from lab.hosts.repository import build_repository, offer
 from lab.hosts.supervisor import supervise
+from lab.interrupts import end_in_order
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -79,7 +80,10 @@ def main() -> None:
     if sys.argv[1:2] == ["supervise"]:  # called by the lab itself, once per running host
         raise SystemExit(supervise(Path(sys.argv[3]), Path(sys.argv[5]), sys.argv[6]))
     try:
+        end_in_order()
         app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None  # as a shell has it
     except HostError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -10,6 +10,7 @@ import typer
 
 from lab.engine.cli import config, stack, state
 from lab.engine.cli.context import CommandError, Session
+from lab.interrupts import end_in_order
 from lab.stacks import StackNameError, named_stack
 
 app = typer.Typer(
@@ -208,8 +209,11 @@ def main() -> None:
 
     code = 0
     try:
+        end_in_order()
         named_stack(sys.argv[1:])
         app()
+    except KeyboardInterrupt:
+        code = 130  # as a shell has it
     except StackNameError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1

@@ -1,0 +1,57 @@
+"""Ctrl-C in the first second, while a command is still being loaded."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+COMMANDS = (
+    ["lab", "--project", "/nowhere", "start"],
+    ["lab.hosts", "list", "--state", "/nowhere"],
+    ["lab.cloud", "status", "--state", "/nowhere"],
+    ["lab.engine", "preview"],
+    ["mesh", "check"],
+)
+_INTERRUPT = 1 << (signal.SIGINT - 1)
+
+
+def _caught(pid: int) -> bool:
+    """Whether a process handles SIGINT itself (proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(status.split("SigCgt:")[1].split()[0], 16) & _INTERRUPT)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: str(words[0]))
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3])
+def test_a_command_that_is_interrupted_while_it_is_loaded_says_nothing(
+    words: list[str], delay: float
+) -> None:
+    environment = {**os.environ, "PULUMI_BACKEND_URL": "file:///nowhere"}
+    with subprocess.Popen(
+        [sys.executable, "-m", *words], cwd=REPOSITORY, env=environment,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        end = time.monotonic() + 30
+        while not _caught(process.pid):  # Python itself begins
+            assert time.monotonic() < end
+        while _caught(process.pid) and process.poll() is None:  # and hands it back
+            assert time.monotonic() < end
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[0]
+    assert "Traceback" not in said, said
+    assert "KeyboardInterrupt" not in said, said
+    assert process.returncode != 0 or said
+
+
+def test_whoever_imports_them_keeps_the_handler_he_has() -> None:
+    script = "import signal, lab, mesh; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    assert done.stdout == "True\n"
