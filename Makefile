@@ -13,7 +13,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CO
 PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev image up preview down ssh reach output check test test-long bench lock
+.PHONY: help setup setup-dev image up preview down clean ssh reach output check test test-long bench lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -45,6 +45,9 @@ ssh: setup ## a shell on a node: make ssh NODE=web-1
 
 down: setup ## destroy the stack, stop cloud and hosts; leaves no trace outside .lab
 	@$(LAB) down
+
+clean: ## remove lab, virtual environment and caches from this folder
+	@tools/clean.sh
 
 check: setup-dev ## lint, types, unit tests
 	@$(PYTHON) -m ruff check .

@@ -69,7 +69,9 @@ class Rehearsal:
     def start(self) -> None:
         """Build the host image if need be and start the cloud; does nothing when it runs."""
         port, token = self.endpoint()
-        self.state.mkdir(mode=0o755, exist_ok=True)
+        self._refuse_the_other_engine()
+        self._command()
+        self._make_state()
         _run_as_root([sys.executable, "-m", "lab.hosts", "image", "--directory", str(self.state / "image")])
         _run_as_root(
             [
@@ -78,6 +80,12 @@ class Rehearsal:
                 *("--images", str(self.state / "image")),
             ]
         )
+
+    def _make_state(self) -> None:
+        """Make the folder for everything the lab keeps; nobody else may look into it."""
+        self.state.mkdir(mode=0o700, exist_ok=True)
+        if self.state.stat().st_uid == os.geteuid():
+            self.state.chmod(0o700)
 
     def stop(self) -> None:
         """Stop the cloud and every host; nothing is left outside the state folder."""
@@ -129,7 +137,7 @@ class Rehearsal:
 
         `stack import` is how the other engine takes the state over; anything else it is refused.
         """
-        command = [sys.executable, "-m", "lab.engine"] if self.engine == "lab" else [_pulumi()]
+        command = self._command()
         if needs_no_stack(words) or asks_for_help(words):
             return _run_to_its_end([*command, *words], self.project, self.environment())
         by_name = named_stack(words)[0]
@@ -137,10 +145,12 @@ class Rehearsal:
             self._stack_file()
         importing = [*words[:2]] == ["stack", "import"]
         if not importing:
-            self._own_state()
+            self._refuse_the_other_engine()
         environment = self.environment()
         if by_name is None and (importing or words[0] in _MAKING):
             self._select(command, environment)
+        if not importing:
+            self._own_state()
         self._release_lock_of_the_dead(command, environment)
         about = [] if by_name is not None else ["--stack", self.stack]
         code = _run_to_its_end([*command, *words, *about], self.project, environment)
@@ -202,7 +212,8 @@ class Rehearsal:
     def environment(self) -> Mapping[str, str]:
         """Return the environment either engine runs in: own backend, own home, a known passphrase."""
         backend = self.state / self.engine
-        backend.mkdir(parents=True, exist_ok=True)
+        self._make_state()
+        backend.mkdir(mode=0o700, exist_ok=True)
         mine = {
             "PULUMI_BACKEND_URL": f"file://{backend}",
             "PULUMI_CONTINUE_ON_ERROR": "true",
@@ -239,10 +250,12 @@ class Rehearsal:
                 cwd=self.project, env=environment, check=False, stdout=subprocess.DEVNULL,
             )  # fmt: skip
 
+    def _command(self) -> list[str]:
+        """Return how the engine is called. Raises `RehearsalError` where it is not installed."""
+        return [sys.executable, "-m", "lab.engine"] if self.engine == "lab" else [_pulumi()]
+
     def _own_state(self) -> None:
-        """Remember which engine keeps this lab's state, and refuse the other one."""
-        self.state.mkdir(exist_ok=True)
-        self._refuse_the_other_engine()
+        """Remember which engine keeps this lab's state, now that it has begun."""
         (self.state / "owner").write_text(f"{self.engine}\n")
 
     def _refuse_the_other_engine(self) -> None:
@@ -265,8 +278,17 @@ class Rehearsal:
         (self.state / "owner").write_text(f"{self.engine}\n")
 
     def _owner(self) -> str | None:
+        """Return the engine that keeps this lab's state; None when none has made anything yet."""
         marker = self.state / "owner"
-        return marker.read_text().strip() if marker.exists() else None
+        owner = marker.read_text().strip() if marker.exists() else None
+        return owner if owner == self.engine or self._has_made_something(owner) else None
+
+    def _has_made_something(self, engine: str | None) -> bool:
+        """Whether an engine's states, in Pulumi's folder backend, have a resource."""
+        if engine is None:
+            return False
+        states = (self.state / engine / ".pulumi" / "stacks").rglob("*.json")
+        return any('"urn":' in path.read_text() for path in states)
 
 
 def _say_who_stays(stack: str, others: Sequence[str], *, destroyed: bool) -> None:

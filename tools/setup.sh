@@ -9,9 +9,28 @@ want=${1:?usage: tools/setup.sh lab|dev}
 
 # python3-venv: the environment; openssh-client: make ssh; the rest: hosts of the lab.
 packages="python3 python3-venv ca-certificates iproute2 procps openssh-client
-          mmdebstrap systemd-container dbus nftables"
+          mmdebstrap debian-archive-keyring systemd-container dbus nftables"
 # openssh-server: a real sshd for tests; wireguard-tools: tests of what `wg` itself accepts.
 if [ "$want" = dev ]; then packages="$packages git openssh-server wireguard-tools"; fi
+
+# The links by which units of this machine start at boot, or by another name.
+enabled() {
+    find /etc/systemd/system -type l 2>/dev/null | sort
+}
+
+# leave_disabled BEFORE PACKAGE...: take back the links that came meanwhile, of units that these packages brought.
+leave_disabled() {
+    was=$1
+    shift
+    enabled | while read -r link; do
+        unit=$(basename "$(readlink "$link")")
+        if ! echo "$was" | grep -qxF "$link" && dpkg -L "$@" 2>/dev/null | grep -q "/systemd/system/$unit\$"; then
+            $sudo rm -f "$link"
+            [ ! -d /run/systemd/system ] || $sudo systemctl stop "$unit" || true
+        fi
+    done
+    [ ! -d /run/systemd/system ] || $sudo systemctl daemon-reload || true
+}
 
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
@@ -26,20 +45,27 @@ if [ -n "$missing" ]; then
     echo "setup: installing$missing"
     # A third-party source of this machine that does not answer must not stop us.
     $sudo apt-get -qq update || echo "setup: apt-get update was not complete; trying with what it has"
-    # policy-rc.d: installing openssh-server must not start a daemon on this machine
+    # policy-rc.d: what is installed must not start a daemon on this machine, and is not to start one at boot
     policy=/usr/sbin/policy-rc.d
+    said=$(mktemp)
     made=
+    trap '[ -z "$made" ] || $sudo rm -f "$policy"; rm -f "$said"' EXIT
+    trap 'exit 130' INT TERM
     if [ ! -e "$policy" ]; then
+        made=yes
         printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
         $sudo chmod 0755 "$policy"
-        made=yes
     fi
+    before=$(enabled)
     rc=0
     # shellcheck disable=SC2086 # a list of words
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 \
-        install -y --no-install-recommends $missing >/dev/null || rc=$?
+        install -y --no-install-recommends $missing >/dev/null 2>"$said" || rc=$?
+    # shellcheck disable=SC2086 # a list of words
+    leave_disabled "$before" $missing
+    [ "$rc" = 0 ] || { cat "$said" >&2; echo "setup: apt-get could not install$missing (exit $rc)" >&2; exit 1; }
     [ -z "$made" ] || $sudo rm -f "$policy"
-    [ "$rc" = 0 ] || { echo "setup: apt-get could not install$missing (exit $rc)" >&2; exit 1; }
+    made=
 fi
 
 python=

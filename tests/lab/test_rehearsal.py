@@ -1,0 +1,72 @@
+"""Which engine keeps a lab's state, and what an engine that is not there changes: nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "stacks").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: p\nruntime: {name: python, options: {toolchain: pip}}\nstackConfigDir: stacks\n"
+    )
+    (tmp_path / "__main__.py").write_text("")
+    token = "t" * 64
+    (tmp_path / "stacks" / "Pulumi.lab.yaml").write_text(
+        f"config:\n  hcloud:endpoint: http://127.0.0.1:1/v1\n  hcloud:token: {token}\n"
+    )
+    return tmp_path
+
+
+def _lab(project: Path, *words: str, engine: str = "lab") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "lab", "--project", str(project), "--engine", engine, *words],
+        cwd=REPOSITORY, env={**os.environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def _files(project: Path) -> list[str]:
+    return sorted(str(path.relative_to(project)) for path in project.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "words", [["start"], ["run", "up", "--yes"], ["run", "stack", "import"], ["run", "preview"]]
+)
+def test_an_engine_that_is_not_there_changes_nothing(project: Path, words: list[str]) -> None:
+    before = _files(project)
+    done = _lab(project, *words, engine="pulumi")
+    assert done.returncode == 1
+    assert "ENGINE=pulumi needs `pulumi` on PATH" in done.stderr
+    assert _files(project) == before
+    went_on = _lab(project, "run", "stack")
+    assert "belongs to" not in went_on.stderr, went_on.stderr
+
+
+def test_a_lab_that_another_engine_has_made_nothing_in_is_taken_over(project: Path) -> None:
+    kept = project / ".lab" / "pulumi" / ".pulumi" / "stacks" / "p" / "lab.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps({"version": 3, "checkpoint": {"stack": "lab", "latest": None}}))
+    (project / ".lab" / "owner").write_text("pulumi\n")
+    done = _lab(project, "run", "preview")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert (project / ".lab" / "owner").read_text() == "lab\n"
+
+
+def test_a_lab_that_another_engine_has_made_something_in_is_refused(project: Path) -> None:
+    kept = project / ".lab" / "pulumi" / ".pulumi" / "stacks" / "p" / "lab.json"
+    kept.parent.mkdir(parents=True)
+    resource = {"urn": "urn:pulumi:lab::p::pulumi:pulumi:Stack::p-lab", "custom": False, "type": "x"}
+    kept.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {"resources": [resource]}}}))
+    (project / ".lab" / "owner").write_text("pulumi\n")
+    done = _lab(project, "run", "stack")
+    assert done.returncode == 1
+    assert "belongs to the engine 'pulumi'" in done.stderr
+    assert (project / ".lab" / "owner").read_text() == "pulumi\n"
