@@ -8,7 +8,6 @@ from .answers import AgentError, Answer
 from .difference import Difference
 from .document import FIREWALL
 from .doors import find_doors, is_own, networks_behind
-from .etc import ssh_ports
 from .firewall import live_text
 from .foreign import Ruleset, foreign_chains, foreign_rulesets, may_drop
 from .generation import Generation
@@ -17,6 +16,7 @@ from .packets import Outcome, try_packets
 from .places import INTERFACE, TABLE
 from .session import Session
 from .sshd import wanted_ports
+from .sshd_service import ssh_ports
 from .system import attempt, log
 
 __all__ = ["obstacles", "prove_not_locked_out"]
