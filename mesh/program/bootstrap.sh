@@ -111,7 +111,7 @@ case $(of subsystem) in
     *"sftp internal-sftp"*) ;;
     *sftp\ *)
         printed=$(env -i HOME=/root USER=root LOGNAME=root PATH="$PATH" SSH_CLIENT="$client 0 $port" \
-            timeout 20 "${SHELL:-/bin/sh}" -c : 2>/dev/null </dev/null | head -c 80 | head -n 1)
+            timeout 20 "${SHELL:-/bin/sh}" -c : 2>/dev/null </dev/null | head -c 80 | tr "\n" "|")
         [ -z "$printed" ] ||
             fail "the start files of root (such as /root/.bashrc) print \"$printed\" where nobody reads it, which breaks copies over SSH: let them print in interactive shells only (\`case \$- in *i*) ;; *) return ;; esac\` before), then run up again; nothing was changed"
         ;;
@@ -120,12 +120,12 @@ esac
 
 # Upgrades at first boot hold the locks of apt: of the lists, of the archives, of dpkg. apt waits for the last one only.
 log=/run/wgmesh-apt.log
+up() { cut -d. -f1 /proc/uptime; }
 apt() {
-    tries=0
+    end=$(($(up) + 300))
     until timeout 600 apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" >"$log" 2>&1 </dev/null; do
         grep -qE "Could not get lock|Unable to (acquire|lock)" "$log" || return 1
-        tries=$((tries + 1))
-        [ $tries -lt 100 ] || return 1
+        [ "$(up)" -lt "$end" ] || return 1
         sleep 3
     done
 }

@@ -224,7 +224,12 @@ _LONG = pytest.mark.long
 
 @pytest.mark.parametrize(
     "start",
-    ["echo Welcome", pytest.param("printf 'no end'", marks=_LONG), pytest.param("date; uptime", marks=_LONG)],
+    [
+        "echo Welcome",
+        pytest.param("printf 'no end'", marks=_LONG),
+        pytest.param("date; uptime", marks=_LONG),
+        pytest.param("echo", marks=_LONG),
+    ],
 )
 def test_start_files_that_print_are_named(plain: Server, start: str) -> None:
     plain.inside(f"cp /root/.bashrc /root/bashrc; cat >>/root/.bashrc <<'E'\n{start}\nE")
