@@ -24,8 +24,8 @@ _REMEDIES: Final = {
         the command provider wants to see it whenever the variable is set, though it needs no key of it.
         Nothing was sent. `unset SSH_AUTH_SOCK`, then run up again.""",
     r"packet too long|Max packet size exceeded|error receiving version packet": """
-        a start file of root's shell there (.bashrc, /etc/bash.bashrc) prints something, which spoils the
-        transfer of files over SSH. Have it print on terminals only (`[ -t 1 ] && echo ...`), then run up
+        a start file of root's shell there (/root/.bashrc, /etc/bash.bashrc) prints something, which spoils
+        the transfer of files over SSH. Have it print on terminals only (`[ -t 1 ] && echo ...`), then run up
         again.""",
     r"connection refused": """
         its server answers, but nothing listens for SSH on port {port}. Look over the provider's console:
