@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 from .answers import AgentError, Answer
+from .first_key import drop_first_contact_key
 from .generation import current_digest
-from .host_key import drop_first_contact_key
 from .lock import COMMAND_WAIT, lock
 from .places import Places
 from .sshd_service import ssh_ports
