@@ -70,6 +70,7 @@ def main() -> None:
     """Run the command line; a rehearsal that cannot go on is one line on stderr, exit code 1."""
     try:
         end_in_order()
+        named_stack(sys.argv[1:])  # refuses two, of which the parser would take the last
         app()
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as a shell has it

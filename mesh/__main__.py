@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from mesh.cli import check, results, status
-from mesh.cli.engine import CliError
+from mesh.cli.engine import CliError, refuse_two_stacks
 from mesh.cli.outputs import read_outputs
 from mesh.cli.reach import as_json as reach_as_json
 from mesh.cli.reach import lost_in_words, measure, over, over_ssh, table
@@ -118,6 +118,7 @@ def main() -> None:
     """Run the command line; an error is one line on stderr, exit code 1."""
     try:
         end_in_order()
+        refuse_two_stacks(sys.argv[1:])
         app()
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as a shell has it

@@ -94,7 +94,8 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.load(path.read_text(), _UniqueKeys) or {}  # noqa: S506 - it is a SafeLoader
+        with path.open() as text:  # its name goes into the message
+            document = yaml.load(text, _UniqueKeys) or {}  # noqa: S506 - it is a SafeLoader
     except yaml.YAMLError as error:
         raise ProjectError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(document, dict):

@@ -4,10 +4,12 @@ import json
 import re
 import shlex
 import subprocess
+from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any, Final
 
-__all__ = ["CliError", "ask"]
+__all__ = ["CliError", "ask", "refuse_two_stacks"]
 
 
 # What a stack's name may be made of, with its organization and project before it or not.
@@ -27,6 +29,18 @@ def ask(pulumi: str, stack: str | None, *words: str, what: str) -> Any:
     if stack is not None:
         _refuse_another(pulumi, stack)
     return json.loads(_run(pulumi, stack, *words, what=what))
+
+
+def refuse_two_stacks(words: Sequence[str]) -> None:
+    """Raise `CliError` when a command line names two stacks, of which a parser takes the last."""
+    given = [*words[: words.index("--")]] if "--" in words else [*words]
+    found = {word.partition("=")[2] for word in given if word.startswith("--stack=")}
+    found |= {after for word, after in pairwise(given) if word == "--stack"}
+    if len(found) > 1:
+        raise CliError(
+            f"two stacks are named, {' and '.join(sorted(found))}: name one (what belongs to a command on a "
+            f"node comes after `--`)"
+        )
 
 
 def _run(pulumi: str, stack: str | None, *words: str, what: str) -> str:

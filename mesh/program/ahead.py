@@ -7,6 +7,7 @@ import pulumi
 
 from mesh.plan import MeshPlan
 from mesh.plan.dangers import Before, dangers
+from mesh.plan.groups import full_groups
 from mesh.plan.wishes import Present, Wish, doubts, refusals
 from mesh.program.catalog import CatalogError, read_offers, servers_of_stack
 from mesh.program.power import CloudAccess
@@ -16,6 +17,8 @@ from mesh.settings import SettingsError
 __all__ = ["look_ahead"]
 
 _KEYS: Final = ("location", "type", "image")
+_PLACEMENT_GROUP: Final = "hcloud:index/placementGroup:PlacementGroup"
+_SPREAD: Final = "spread-"
 _NAMED: Final = 5  # servers that a message names
 _TOKEN_LENGTH: Final = 64  # the provider refuses any other, in words of its own
 _THERE: Final = "the cloud has {count} of this stack's {all} servers already ({names}), and this state "
@@ -44,6 +47,9 @@ def look_ahead(plan: MeshPlan, raw: Any, previous: Previous) -> Mapping[str, str
 
     """
     wishes = [_wish(name, plan, raw, previous) for name in plan.nodes]
+    full = tuple(full_groups(plan, _groups(wishes, previous)))
+    if full:
+        raise SettingsError(full)
     new = [wish for wish in wishes if _counts(wish, plan)]
     access = CloudAccess.configured()
     # without a token of the right length the provider says what is wrong, and asks nobody
@@ -58,6 +64,22 @@ def look_ahead(plan: MeshPlan, raw: Any, previous: Previous) -> Mapping[str, str
             f"is not told in words; read the steps"
         )
     return told
+
+
+def _groups(wishes: Sequence[Wish], previous: Previous) -> Mapping[str, int]:
+    """Return the number of the placement group that each server is in that is there and stays."""
+    numbers = {}
+    for kind, name in previous.resources:
+        if kind == _PLACEMENT_GROUP and name.startswith(_SPREAD):
+            identifier = previous.record(kind, name).get("id")
+            if identifier is not None:
+                numbers[int(identifier)] = int(name.removeprefix(_SPREAD))
+    staying = {wish.node: previous.node(wish.node).server for wish in wishes if not wish.is_made}
+    return {
+        node: numbers[int(server["placementGroupId"])]
+        for node, server in staying.items()
+        if server.get("placementGroupId") and int(server["placementGroupId"]) in numbers
+    }
 
 
 def _counts(wish: Wish, plan: MeshPlan) -> bool:

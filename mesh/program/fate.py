@@ -40,7 +40,7 @@ def tell_fate(node: NodePlan, server: hcloud.Server, before: PreviousNode, *, to
 
 def _is_another(number: Any, before: PreviousNode) -> bool:
     if isinstance(number, pulumi.output.Unknown):
-        return True
+        return pulumi.runtime.is_dry_run()  # afterwards it is one whose change failed
     return before.server.get("id") not in {None, number}
 
 

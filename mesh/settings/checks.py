@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, Final
 
 from mesh.settings.addresses import address, check_cidr_owner, mesh_network
+from mesh.settings.interfaces import check_interfaces
 from mesh.settings.names import check_names
 from mesh.settings.ports import check_cloud_firewalls, check_public_ports
 from mesh.settings.raw import Finding, nodes, read
@@ -67,6 +68,7 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_names,
     _addresses,
     check_cidr_owner,
+    check_interfaces,
     check_public_ports,
     check_cloud_firewalls,
     _placement_groups,

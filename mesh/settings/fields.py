@@ -50,7 +50,9 @@ def mtu(value: object) -> int | Literal["auto"]:
         return "auto"
     number = _whole(value)
     if number is None:
-        raise refuse(f"{show(value)} is neither auto nor a whole number")
+        raise refuse(
+            f"{show(value)} is neither auto nor a whole number; {_MTU_LOWEST} to {_MTU_HIGHEST}, or auto"
+        )
     if not _MTU_LOWEST <= number <= _MTU_HIGHEST:
         raise refuse(f"{number} is out of range; {_MTU_LOWEST} to {_MTU_HIGHEST}, or auto")
     return number
@@ -69,10 +71,23 @@ def authorized_key(value: object) -> str:
         or len(words) < 2
         or not re.fullmatch(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+", words[0])
     ):
-        raise refuse(f"{show(given)} is not a public key; give one line such as `ssh-ed25519 AAAA... me`")
+        what = (
+            "names a file; give what is in it, one line"
+            if _is_path(given)
+            else "is not a public key; give one line"
+        )
+        raise refuse(f"{show(given)} {what} such as `ssh-ed25519 AAAA... me`")
     if _key_type(words[1]) != words[0]:
-        raise refuse(f"{show(given)}: the part after {words[0]} is cut or is no key of this type")
+        raise refuse(
+            f"{show(given)}: the part after {words[0]} is cut or is no key of this type; give the whole "
+            f"line of "
+            f"the .pub file"
+        )
     return given
+
+
+def _is_path(given: str) -> bool:
+    return given.startswith(("~", "/", "./")) or given.endswith(".pub")
 
 
 def _key_type(encoded: str) -> str | None:

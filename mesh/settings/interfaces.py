@@ -2,12 +2,14 @@
 
 import fnmatch
 import re
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from mesh.settings.problems import refuse, show
+from mesh.settings.raw import Finding, listed, nodes, read
 from mesh.settings.values import text
 
-__all__ = ["interface", "may_be"]
+__all__ = ["check_interfaces", "interface", "may_be"]
 
 _MESH_INTERFACE: Final = "wg0"
 # How interfaces are called that a host has its addresses on, and what follows there: the names of the
@@ -18,7 +20,13 @@ _UPLINKS: Final = {
     "usb": "[0-9]", "ppp": "[0-9]", "bond": "[0-9]", "team": "[0-9]", "venet": "[0-9]", "vlan": "[0-9]",
 }  # fmt: skip
 _CARD: Final = re.compile(r"p[0-9]+p[0-9]+.*")
+# What hosts call the card that they have been installed by, and what is no card of a second network.
+_FIRST_CARD: Final = re.compile(r"eth0(\..*)?|eno1|ens3|enp1s0|(wl|ww|ppp|usb|venet).*")
 _LONGEST: Final = 15
+_BEHIND: Final = (
+    ", and behind that is the internet: to trust it would open every port of the node; name the bridges of "
+    "containers, such as docker0, br-* or cni0 (a node that forwards: the card of the network behind it)"
+)
 
 
 def interface(value: object) -> str:
@@ -32,13 +40,28 @@ def interface(value: object) -> str:
             raise refuse(
                 f"{given} includes {own}, which has rules of its own; name the bridges of containers"
             )
-    uplink = _uplink(given)
-    if uplink is not None:
-        raise refuse(
-            f"{given} {uplink}, and behind that is the internet: to trust it would open every port of the "
-            f"node; name the bridges of containers, such as docker0, br-* or cni0"
-        )
+    stem = given.removesuffix("*")
+    if stem != given:
+        name = _uplink_like(stem)
+        if name is not None:
+            raise refuse(f"{given} may include an interface such as {name}{_BEHIND}")
+    elif _FIRST_CARD.fullmatch(given):
+        raise refuse(f"{given} is what the first network card of a host is called{_BEHIND}")
     return given
+
+
+def check_interfaces(raw: Mapping[Any, Any]) -> Iterator[Finding]:
+    """A network card is trusted by a node that forwards alone, which may have a network behind it."""
+    defaults = raw.get("defaults")
+    for name, node in nodes(raw).items():
+        if isinstance(node, Mapping) and node.get("forward") is True:
+            continue
+        own = isinstance(node, Mapping) and "trustedInterfaces" in node
+        path = ("nodes", name) if own else ("defaults",)
+        for index, given in enumerate(listed(node if own else defaults, "trustedInterfaces")):
+            if read(interface, given) is not None and _is_card(str(given)):
+                message = f"{given} is what a network card of a host is called{_BEHIND}"
+                yield (*path, "trustedInterfaces", index), message
 
 
 def may_be(given: str, name: str) -> bool:
@@ -46,23 +69,20 @@ def may_be(given: str, name: str) -> bool:
     return fnmatch.fnmatchcase(name, given)
 
 
-def _uplink(given: str) -> str | None:
-    """Say how a name or pattern may be that of the host's way to the internet; None if it is not."""
-    stem = given.removesuffix("*")
-    if given != stem:
-        for uplink in _UPLINKS:
-            if uplink.startswith(stem) or stem.startswith(uplink):
-                shown = uplink if len(uplink) > len(stem) else stem
-                return f"may include an interface such as {_example(shown)}"
-        if _CARD.fullmatch(stem) or re.fullmatch(r"p[0-9]+p?", stem):
-            return "may include an interface such as p1p1"
-        return None
-    if _CARD.fullmatch(stem) or any(re.match(uplink + more, stem) for uplink, more in _UPLINKS.items()):
-        return "is what the network card of a host is called"
-    return None
+def _uplink_like(stem: str) -> str | None:
+    """Return the name of a network card that a pattern with this beginning includes, if there is one."""
+    for uplink in _UPLINKS:
+        if uplink.startswith(stem) or stem.startswith(uplink):
+            return _example(uplink if len(uplink) > len(stem) else stem)
+    return "p1p1" if _CARD.fullmatch(stem) or re.fullmatch(r"p[0-9]+p?", stem) else None
+
+
+def _is_card(name: str) -> bool:
+    """Whether a name is one that network cards, and what is made of them, have."""
+    return bool(_CARD.fullmatch(name)) or any(re.match(up + more, name) for up, more in _UPLINKS.items())
 
 
 def _example(stem: str) -> str:
-    known = {"en": "enp1s0", "wl": "wlp2s0", "ww": "wwan0"}
-    name = next((shown for short, shown in known.items() if shown.startswith(stem)), f"{stem}0")
+    known = ("enp1s0", "wlp2s0", "wwan0")
+    name = next((shown for shown in known if shown.startswith(stem)), f"{stem}0")
     return name[:_LONGEST]

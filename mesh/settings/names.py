@@ -61,7 +61,9 @@ def check_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
 def _better(given: object) -> str:
     """Say which name is near one that is refused."""
     if not isinstance(given, str):
-        return f"; write a name such as n{given}" if isinstance(given, int) else ""
+        if isinstance(given, bool) or given is None:
+            return "; put it in quotes"
+        return f"; write n{given}" if isinstance(given, int) else ""
     near = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")[:_LONGEST_NODE].strip("-")
     return f"; write {near}" if near and given.isascii() and _NAME.fullmatch(near) and near != given else ""
 

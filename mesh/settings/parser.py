@@ -1,5 +1,6 @@
 """Reads the value of `wireguard-mesh:mesh`, and words everything that is wrong with it."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args
 
@@ -94,17 +95,23 @@ def _place(raw: object, path: tuple[int | str, ...]) -> tuple[int, ...]:
 _EXAMPLES: Final = {"cidr": "10.10.0.0/24", "address": "10.10.0.1", "nodes": "{web-1: {address: 10.10.0.1}}"}
 
 
+_RULE_EXAMPLES: Final = {"from": "[web]", "to": "[db]", "allow": "[tcp/5432]"}
+_TEST_EXAMPLES: Final = {"from": "web", "to": "db", "port": "tcp/5432", "expect": "allow"}
+
+
 def _missing(details: ErrorDetails) -> str:
-    key = details["loc"][-1]
-    return "is missing and required" + (f", such as `{key}: {_EXAMPLES[key]}`" if key in _EXAMPLES else "")
+    path = details["loc"]
+    known = {"policy": _RULE_EXAMPLES, "policyTests": _TEST_EXAMPLES}.get(str(path[0]), _EXAMPLES)
+    example = known.get(str(path[-1]))
+    return "is missing and required" + ("" if example is None else f", such as `{path[-1]}: {example}`")
 
 
 def _no_mapping(details: ErrorDetails) -> str:
     path, value = details["loc"], details["input"]
     said = f"{show(value)} is not a mapping of keys and values"
     if len(path) == 2 and path[0] == "nodes":
-        given = value if isinstance(value, str) and value else "10.10.0.1"
-        return f"{said}; write {path[1]}: {{address: {given}}}"
+        given = value if isinstance(value, str) and re.fullmatch(r"[0-9.]{7,15}", value) else "10.10.0.1"
+        return f"{said}; write {{address: {given}}}"
     return f"{said}; leave it out for the defaults" if value is None else said
 
 
@@ -117,9 +124,8 @@ def _no_switch(details: ErrorDetails) -> str:
     value = details["input"]
     meant = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
     better = meant.get(value.strip().lower()) if isinstance(value, str) else None
-    return f"{show(value)} is neither true nor false" + (
-        f"; write {better}, without quotes" if better is not None else ""
-    )
+    helps = "write one of them" if better is None else f"write {better}, without quotes"
+    return f"{show(value)} is neither true nor false; {helps}"
 
 
 _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {

@@ -11,7 +11,7 @@ __all__ = ["warnings_of"]
 
 def warnings_of(settings: Settings, *, where: str = "mesh") -> tuple[Problem, ...]:
     """Return what the author of a stack file should know, each with its path."""
-    found = (*_sources(settings), *_network(settings))
+    found = (*_sources(settings), *_network(settings), *_nobody(settings))
     return tuple(Problem(path=f"{where}.{path}", message=message) for path, message in found)
 
 
@@ -37,3 +37,8 @@ def _network(settings: Settings) -> Iterator[tuple[str, str]]:
                 f"the two get into each other's way; a network such as 10.10.0.0/24 avoids it"
             )
             yield "cidr", message
+
+
+def _nobody(settings: Settings) -> Iterator[tuple[str, str]]:
+    if not any(node.enabled for node in settings.nodes.values()):
+        yield "nodes", "have enabled: false, all of them: nobody has any peer"

@@ -139,6 +139,8 @@ def test_only_the_stack_that_was_named_is_destroyed(project: Path) -> None:
         ("run stack rm ../staging --yes", "is no name of a stack"),
         ("run stack init ../x", "is no name of a stack"),
         ("run stack select nope", "no stack named 'nope' found"),
+        ("--stack lab --stack staging run destroy --yes", "two stacks are named, lab and staging"),
+        ("--stack lab run stack rm staging --yes", "two stacks are named, lab and staging"),
         ("run destroy --yes --stack", "--stack needs the name of a stack"),
     ],
 )
@@ -168,6 +170,19 @@ def test_to_look_at_a_stack_makes_none(project: Path) -> None:
         run = _lab(project, "--stack", "new", "run", *words.split())
         assert "no stack named 'new' found" in run.stderr
     assert "new" not in _kept(project)
+
+
+def test_the_engine_alone_leaves_no_file_of_a_stack_that_there_is_not(project: Path) -> None:
+    before = _files(project)
+    for words in ("config get x --stack nope", "preview --stack nope", "up --yes --stack lab --stack nope"):
+        run = subprocess.run(
+            [sys.executable, "-m", "lab.engine", *words.split()],
+            cwd=project, check=False, capture_output=True, text=True, timeout=60,
+            env={**os.environ, "PULUMI_CONFIG_PASSPHRASE": "four-words-make-one"},
+        )  # fmt: skip
+        assert run.returncode == 1
+        assert "no stack named 'nope' found" in run.stderr or "two stacks are named" in run.stderr
+    assert _files(project) == before
 
 
 def test_a_lab_that_another_engine_keeps_is_not_stopped(project: Path) -> None:

@@ -21,7 +21,10 @@ AsPath = Annotated[bool, typer.Option("--path", help="The key is a path into a s
 
 def _stack(cwd: Path | None, name: str | None) -> Stack:
     session = Session(cwd=(cwd or Path()).resolve(), stack_option=name)
-    return Stack(session=session, name=session.stack_name())
+    stack = Stack(session=session, name=session.stack_name())
+    if not stack.file.path.exists() and not session.backend.exists(session.project.name, stack.name):
+        raise CommandError(f"no stack named '{stack.name}' found")
+    return stack
 
 
 @app.callback(invoke_without_command=True)

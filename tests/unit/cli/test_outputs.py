@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mesh.cli.engine import CliError
+from mesh.cli.engine import CliError, refuse_two_stacks
 from mesh.cli.outputs import read_outputs
 from tests.unit.cli.stack import NODES, OUTPUTS, UNKNOWN, changed, engine
 
@@ -80,3 +80,18 @@ def test_an_engine_that_speaks_of_another_stack_is_refused(tmp_path: Path) -> No
         read_outputs(wrapper, "nope")
     with pytest.raises(CliError, match="no mesh yet"):
         read_outputs(wrapper, "organization/wireguard-mesh/lab")
+
+
+@pytest.mark.parametrize(
+    "words", ["check --stack a --stack b", "check --stack=a --stack b", "ssh --stack a web-1 up --stack b"]
+)
+def test_two_stacks_are_refused(words: str) -> None:
+    with pytest.raises(CliError, match="two stacks are named, a and b"):
+        refuse_two_stacks(words.split())
+
+
+@pytest.mark.parametrize(
+    "words", ["check --stack a", "ssh --stack a web-1 -- up --stack b", "check", "reach --json"]
+)
+def test_one_stack_is_not(words: str) -> None:
+    refuse_two_stacks(words.split())
