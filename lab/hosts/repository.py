@@ -102,7 +102,7 @@ def _download(scratch: Path, root: Path, packages: Sequence[str]) -> Path:
 
 
 def _entry(package: Path) -> str:
-    """Return a package's paragraph in the index (https://wiki.debian.org/DebianRepository/Format)."""
+    """Return a package's paragraph in the index, in the format of Debian repositories."""
     control = subprocess.run(
         ["dpkg-deb", "--field", str(package)], check=True, capture_output=True, text=True
     ).stdout.rstrip("\n")
