@@ -175,9 +175,13 @@ class Rehearsal:
         return str(self._project()["name"])
 
     def _project(self) -> dict[str, Any]:
-        document = yaml.safe_load((self.project / "Pulumi.yaml").read_text())
+        path = self.project / "Pulumi.yaml"
+        try:
+            document = yaml.safe_load(path.read_text())
+        except FileNotFoundError:
+            raise RehearsalError(f"{path}: there is no such file; --project names its folder") from None
         if not isinstance(document, dict):
-            raise RehearsalError(f"{self.project / 'Pulumi.yaml'}: not a mapping")
+            raise RehearsalError(f"{path}: not a mapping")
         return document
 
     def _stack_file(self) -> Path:

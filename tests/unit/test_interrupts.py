@@ -46,7 +46,6 @@ def test_a_command_that_is_interrupted_while_it_is_loaded_says_nothing(
         said = process.communicate(timeout=60)[0]
     assert "Traceback" not in said, said
     assert "KeyboardInterrupt" not in said, said
-    assert process.returncode != 0 or said
 
 
 def test_whoever_imports_them_keeps_the_handler_he_has() -> None:

