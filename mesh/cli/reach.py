@@ -22,6 +22,8 @@ Runner = Callable[[NodeOutputs, str], Awaitable[str]]
 
 # Seconds for one round on one node, connecting included (10): the pings are over within 2.
 _ROUND_SECONDS: Final = 20.0
+# Seconds for a command to end that has said all.
+_ENDS_SECONDS: Final = 1.0
 
 # One ping to each address at once; prints `<address> <milliseconds>` for each answer, `<address> ! <why>`
 # where ping could not be run (no answer is exit code 1), and a line when all are done. It waits 2 seconds:
@@ -145,9 +147,18 @@ def over(via: str) -> Runner:
         except TimeoutError:
             raise NodeError(f"no answer within {_ROUND_SECONDS:.0f} s over --via") from None
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+            await _end(process)
         return printed.decode(errors="replace")
 
     return run
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """See a process end that has said all, and end one that has not."""
+    try:
+        async with asyncio.timeout(_ENDS_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -85,6 +85,15 @@ def test_the_table_shows_time_and_loss(mesh: MeshOutputs) -> None:
     assert "10.10.0.11" in printed.get()
 
 
+def test_a_command_that_has_said_all_may_end_by_itself(mesh: MeshOutputs, tmp_path: Path) -> None:
+    (tmp_path / "answers").write_text("web-1 10.10.0.11\ndb-1 10.10.0.2\n")
+    script = tmp_path / "slow-to-end"
+    script.write_text(f'#!/bin/sh\n"$@"\nexec >&-\nsleep 0.3\necho "$1" >>{tmp_path / "ended"}\n')
+    script.chmod(0o755)
+    asyncio.run(measure(mesh, over(f"{script} {VIA}"), rounds=1))
+    assert (tmp_path / "ended").read_text().splitlines() == ["env"] * len(mesh.nodes)
+
+
 @pytest.mark.parametrize(
     ("answers", "code", "said"),
     [
