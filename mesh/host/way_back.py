@@ -28,8 +28,14 @@ _FIREWALL = "firewall.nft"
 _REASON = "no new connection confirmed it in time; the agent could not run, so plain commands brought it back"
 
 _BODY = r"""
-# Nobody is waited for longer than this, not even by a process that cannot be killed.
-quick() { timeout -s KILL 5 "$@" </dev/null >/dev/null 2>&1 9>&-; }
+# Nobody is waited for longer than this, not even by a process that cannot be killed. A tool that hangs or is
+# missing means that it all has to be tried again.
+quick() {
+    timeout -s KILL 5 "$@" </dev/null >/dev/null 2>&1 9>&-
+    rc=$?
+    case $rc in 126 | 127 | 137) worked=no ;; esac
+    return $rc
+}
 now() { read -r up _ </proc/uptime; echo "${up%%.*}"; }
 # A record that names no trial at all is damaged, and taken for this one.
 pending() {
@@ -39,6 +45,18 @@ pending() {
 committed() { [ "$repair" = no ] && [ "$(readlink "$current")" = "generations/$digest" ]; }
 reload_sshd() { quick systemctl reload --no-block ssh || quick systemctl reload --no-block sshd; }
 put() { printf '%s\n' "$1" >"$2"; } 2>/dev/null
+
+# A userspace WireGuard that is stopped: `wg` would wait for it for ever.
+kill_stopped_daemon() {
+    found=1
+    for process in /proc/[0-9]*; do
+        { read -r _ name state _ <"$process/stat"; } 2>/dev/null || continue
+        [ "$name" = "(wireguard-go)" ] && [ "$state" = T ] || continue
+        [ "$(readlink "$process/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
+        kill -KILL "${process#/proc/}" && found=0
+    done
+    return $found
+}
 
 by_agent() {
     "$python" "$here/wgmesh.pyz" expire "$txn" </dev/null >/dev/null 2>&1 &
@@ -185,8 +203,9 @@ def _interface(generation: Generation, device: Device, link: Link, secrets: list
     whole = wg_commands(_unlike(generation.device, device), device)
     settings = " && ".join([f"{{ {there} || {made}; }}", *(_line(command, secrets) for command in whole)])
     yield f"device() {{ {settings}; }}"
-    # One that does not answer is made anew.
-    yield f"device || {{ quick ip link delete dev {INTERFACE}; device; }} || worked=no"
+    anew = f"kill_stopped_daemon && {{ quick ip link delete dev {INTERFACE}; worked=$before; device; }}"
+    yield "before=$worked"
+    yield f"device || {{ {anew}; }} || worked=no"
     elsewhere = Link(
         generation.link.addresses - link.addresses, 0, not link.up, generation.link.routes - link.routes
     )
