@@ -143,10 +143,11 @@ def restore(places: Places) -> Restored:
     """Bring the running system back to the snapshot, part by part; one that fails does not keep the next.
 
     For each part, the committed generation is the second line, and for the firewall the rescue ruleset
-    the third. Waits for nobody: no tool has more than a few seconds.
+    the third. Waits for nobody: no tool has more than a few seconds. What the record of before alone knew
+    is not brought back where that is lost, so that the plain commands are to be asked.
     """
     troubles: list[str] = []
-    whole = True
+    whole = load_snapshot(places) is not None or not places.way_back_script.exists()
     with tool_limit(_TOOL):
         for name, ways in _parts(places, troubles):
             worked = any(_worked(way, troubles) for way in ways)
