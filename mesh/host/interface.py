@@ -52,9 +52,13 @@ _VERSIONS = (4, 6)
 def read_link(ours: frozenset[str] = frozenset()) -> Optional[Link]:
     """Return the link as it is, or None when there is none.
 
-    `ours` are routes that we made even if they lack our mark, as those of agents before it do.
+    `ours` are routes that we made even if they lack our mark, as those of agents before it do. Raises
+    `AgentError` where there is one that `ip` does not tell of.
     """
-    link = parse_addresses(attempt(["ip", "-j", "address", "show", "dev", INTERFACE]) or "")
+    shown = attempt(["ip", "-j", "address", "show", "dev", INTERFACE])
+    if shown is None and _exists():
+        raise AgentError(Answer.FAILED, f"`ip` does not tell of {INTERFACE}, which is there")
+    link = parse_addresses(shown or "")
     if link is None:
         return None
     routes, networks = frozenset[str](), frozenset[str]()
@@ -180,6 +184,10 @@ def _as_file(value: str, fds: list[int]) -> Iterator[str]:
         os.close(handle)
 
 
+def _exists() -> bool:
+    return Path("/sys/class/net", INTERFACE).exists()
+
+
 def create_link() -> None:
     """Make the link, by the kernel or else by wireguard-go. Raises `AgentError`."""
     if attempt(["ip", "link", "add", "dev", INTERFACE, "type", "wireguard"]) is not None:
@@ -201,7 +209,7 @@ def create_link() -> None:
         )
     except subprocess.TimeoutExpired:
         raise AgentError(Answer.FAILED, "wireguard-go did not start within 20 s") from None
-    if code or not Path("/sys/class/net", INTERFACE).exists():
+    if code or not _exists():
         raise AgentError(Answer.FAILED, f"wireguard-go could not make {INTERFACE} ({code})")
 
 

@@ -98,6 +98,11 @@ class Places:
         return self.volatile / "back"
 
     @property
+    def way_back_script(self) -> Path:
+        """The plain commands, which need no Python."""
+        return self.way_back / "way-back.sh"
+
+    @property
     def outcome(self) -> Path:
         """How the last rolled back trial ended."""
         return self.volatile / "outcome.json"

@@ -8,13 +8,16 @@ from .answers import AgentError
 from .faults import step
 from .places import Places
 from .record import Trial, clear_trial, save_trial
-from .system import boot_id, log, read_json, since_boot, write_json
+from .system import attempt, boot_id, log, read_json, since_boot, write_json
 from .undo import restore
 
 __all__ = ["PERSISTENT", "last_outcome", "mark_reported", "roll_back"]
 
 PERSISTENT = 60.0
 """Seconds after the deadline until which what could not be brought back is tried again."""
+
+# Seconds for the plain commands, each of which has 5 at most.
+_PLAIN = 30.0
 
 
 def roll_back(places: Places, trial: Trial, reason: str) -> None:
@@ -28,6 +31,7 @@ def roll_back(places: Places, trial: Trial, reason: str) -> None:
     with contextlib.suppress(AgentError):
         step("rollback")
     restored = restore(places)
+    whole = restored.whole or _by_plain_commands(places)
     log(f"trial {trial.txn} is rolled back: {reason}")
     if restored.troubles:
         log(f"rollback of {trial.txn} had trouble: {'; '.join(restored.troubles)}")
@@ -41,8 +45,13 @@ def roll_back(places: Places, trial: Trial, reason: str) -> None:
     }
     with contextlib.suppress(OSError):
         write_json(places.outcome, {**outcome, "reported": False})
-    if restored.whole or since_boot() > trial.deadline + PERSISTENT:
+    if whole or since_boot() > trial.deadline + PERSISTENT:
         clear_trial(places, trial)
+
+
+def _by_plain_commands(places: Places) -> bool:
+    """Have the plain commands do what could not be done, or is not known any more."""
+    return attempt(["/bin/sh", str(places.way_back_script), "plain"], timeout=_PLAIN) is not None
 
 
 def last_outcome(places: Places, digest: str, *, within: float) -> Optional[str]:

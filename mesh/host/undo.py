@@ -12,13 +12,14 @@ from .faults import step
 from .firewall import delete_table, live_table, load_table, restore_text
 from .generation import Generation, current_digest, load_link
 from .interface import converge, create_link, delete_link, read_device, read_link
-from .places import WG_UNIT, Places
+from .places import INTERFACE, WG_UNIT, Places
 from .routes import routes_made
 from .sshd import port_settings, restore_port_settings
 from .sysctl import read_sysctls, set_sysctls, side_effects
 from .system import attempt, log, read_json, tool_limit, write_file
 from .systemd import active_state, kill, stop
 from .unitfiles import take_back_units
+from .userspace import kill_hanging_daemon
 
 __all__ = [
     "Restored",
@@ -142,10 +143,11 @@ def restore(places: Places) -> Restored:
     """Bring the running system back to the snapshot, part by part; one that fails does not keep the next.
 
     For each part, the committed generation is the second line, and for the firewall the rescue ruleset
-    the third. Waits for nobody: no tool has more than a few seconds.
+    the third. Waits for nobody: no tool has more than a few seconds. What the record of before alone knew
+    is not brought back where that is lost, so that the plain commands are to be asked.
     """
     troubles: list[str] = []
-    whole = True
+    whole = load_snapshot(places) is not None or not places.way_back_script.exists()
     with tool_limit(_TOOL):
         for name, ways in _parts(places, troubles):
             worked = any(_worked(way, troubles) for way in ways)
@@ -233,9 +235,9 @@ def _restore_ssh_ports(places: Places, troubles: list[str]) -> None:
 
 
 def _remake_interface(places: Places, snapshot: Snapshot) -> None:
-    """Make the interface anew: what serves it may hang."""
-    if snapshot.interface is None:
-        raise AgentError(Answer.FAILED, f"{WG_UNIT} is in the way")
+    """Make the interface anew where what serves it hangs; for any other reason none is taken down."""
+    if snapshot.interface is None or not kill_hanging_daemon():
+        raise AgentError(Answer.FAILED, f"{INTERFACE} is left as it is for now")
     _restart()
     converge(*snapshot.interface, routes_made(places))
 

@@ -23,13 +23,18 @@ from .unitfiles import lent_paths
 
 __all__ = ["plain_commands", "record_way_back", "way_back_agent", "way_back_command"]
 
-_SCRIPT = "way-back.sh"
 _FIREWALL = "firewall.nft"
 _REASON = "no new connection confirmed it in time; the agent could not run, so plain commands brought it back"
 
 _BODY = r"""
-# Nobody is waited for longer than this, not even by a process that cannot be killed.
-quick() { timeout -s KILL 5 "$@" </dev/null >/dev/null 2>&1 9>&-; }
+# Nobody is waited for longer than this, not even by a process that cannot be killed. A tool that hangs or is
+# missing means that it all has to be tried again.
+quick() {
+    timeout -s KILL 5 "$@" </dev/null >/dev/null 2>&1 9>&-
+    rc=$?
+    case $rc in 126 | 127 | 137) worked=no ;; esac
+    return $rc
+}
 now() { read -r up _ </proc/uptime; echo "${up%%.*}"; }
 # A record that names no trial at all is damaged, and taken for this one.
 pending() {
@@ -39,6 +44,18 @@ pending() {
 committed() { [ "$repair" = no ] && [ "$(readlink "$current")" = "generations/$digest" ]; }
 reload_sshd() { quick systemctl reload --no-block ssh || quick systemctl reload --no-block sshd; }
 put() { printf '%s\n' "$1" >"$2"; } 2>/dev/null
+
+# A userspace WireGuard that is stopped: `wg` would wait for it for ever.
+kill_stopped_daemon() {
+    found=1
+    for process in /proc/[0-9]*; do
+        { read -r _ name state _ <"$process/stat"; } 2>/dev/null || continue
+        [ "$name" = "(wireguard-go)" ] && [ "$state" = T ] || continue
+        [ "$(readlink "$process/ns/net")" = "$(readlink /proc/self/ns/net)" ] || continue
+        kill -KILL "${process#/proc/}" && found=0
+    done
+    return $found
+}
 
 by_agent() {
     "$python" "$here/wgmesh.pyz" expire "$txn" </dev/null >/dev/null 2>&1 &
@@ -79,11 +96,12 @@ once() {
     ! pending || by_plain_commands
 }
 
+# The timers say nothing, the agent `plain`: it holds the lock, and sees to the rest.
 main() {
-    if [ "${1-}" != watch ]; then
-        once
-        return
-    fi
+    case "${1-}" in
+        plain) undo; return ;;
+        "") once; return ;;
+    esac
     while pending && [ "$(now)" -lt $((deadline + 20)) ]; do sleep 1; done
     while pending && [ "$(now)" -lt $((deadline + 120)) ]; do
         once
@@ -92,7 +110,7 @@ main() {
 }
 
 main "$@"
-exit
+exit $?
 """
 
 
@@ -103,7 +121,7 @@ def way_back_agent(places: Places) -> Path:
 
 def way_back_command(places: Places) -> list[str]:
     """Return what the rollback timers run."""
-    return ["/bin/sh", str(places.way_back / _SCRIPT)]
+    return ["/bin/sh", str(places.way_back_script)]
 
 
 def record_way_back(
@@ -124,7 +142,7 @@ def record_way_back(
     for index, secret in enumerate(secrets):
         write_file(folder / f"key-{index}", f"{secret.value}\n".encode(), 0o600)
     write_file(folder / places.outcome.name, _outcome(trial), 0o600)
-    write_file(folder / _SCRIPT, _script(places, trial, commands).encode(), 0o600)
+    write_file(places.way_back_script, _script(places, trial, commands).encode(), 0o600)
 
 
 def _outcome(trial: Trial) -> bytes:
@@ -185,8 +203,9 @@ def _interface(generation: Generation, device: Device, link: Link, secrets: list
     whole = wg_commands(_unlike(generation.device, device), device)
     settings = " && ".join([f"{{ {there} || {made}; }}", *(_line(command, secrets) for command in whole)])
     yield f"device() {{ {settings}; }}"
-    # One that does not answer is made anew.
-    yield f"device || {{ quick ip link delete dev {INTERFACE}; device; }} || worked=no"
+    anew = f"kill_stopped_daemon && {{ quick ip link delete dev {INTERFACE}; worked=$before; device; }}"
+    yield "before=$worked"
+    yield f"device || {{ {anew}; }} || worked=no"
     elsewhere = Link(
         generation.link.addresses - link.addresses, 0, not link.up, generation.link.routes - link.routes
     )

@@ -481,6 +481,7 @@ def test_a_busy_holder_is_named_and_an_old_one_makes_way(node: Node) -> None:
 @pytest.mark.long
 def test_a_command_that_hangs_is_ended_on_the_node(node: Node, new: str) -> None:
     """As `up` calls it, with a limit that suits a test."""
+    _set_deadline(node, 60)
     node.inside("echo 'staged 1000' >/etc/wgmesh/failpoint")
     run = node.ssh(f"exec timeout -s KILL 5 python3 {AGENT} apply", new)
     node.inside("rm /etc/wgmesh/failpoint")
