@@ -117,6 +117,8 @@ def _build(folder: Path, image: str, target: Path, say: Callable[[str], None]) -
 
 def _bootstrap(release: str, root: Path, say: Callable[[str], None]) -> None:
     command = [
+        # What it mounts goes with it, also when it is killed: nobody clears a mounted /sys away later.
+        *("unshare", "--mount", "--"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(_PACKAGES)}"),
         *('--aptopt=APT::Install-Recommends "false"', "--dpkgopt=path-exclude=/usr/share/doc/*"),
         *("--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"),

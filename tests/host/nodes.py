@@ -213,6 +213,8 @@ class Hosts:
 
     def boot(self, name: str) -> Node:
         key = f"n{list(ADDRESSES).index(name)}"
+        if key in {machine.key for machine in self.lab.machines() if machine.exists}:
+            self.lab.destroy(key)  # another module's
         private, public = ((self.folder / file).read_text() for file in ("first", "first.pub"))
         config = {
             "hostname": name,
