@@ -51,6 +51,7 @@ clean: ## remove lab, virtual environment and caches from this folder
 
 check: setup-dev ## lint, types, unit tests
 	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format -q --check .
 	@$(PYTHON) -m mypy
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -n 2 -m "not hosts and not long" tests/unit
 
