@@ -11,12 +11,13 @@ pytestmark = pytest.mark.hosts
 PAIR = ("web-1", "web-3")
 # A host, seen by its disk and its kernel: every name, mode, owner and byte, every unit, every route.
 FILES = r"""
-cd /; find etc root usr/local/bin usr/local/sbin -xdev ! -name agent.json ! -name wgmesh-files ! -path etc/wgmesh \
-    \( -type d -printf '%p %M %u:%g\n' -o -printf '%p %M %u:%g %s %l\n' \) | sort
+cd /; find etc root usr/local/bin usr/local/sbin -xdev ! -name agent.json ! -name wgmesh-files \
+    ! -path etc/wgmesh \( -type d -printf '%p %M %u:%g\n' -o -printf '%p %M %u:%g %s %l\n' \) | sort
 find etc root -xdev -type f ! -name agent.json -print0 | sort -z | xargs -0 md5sum
 """
 UNITS = """
-systemctl list-unit-files --no-legend --no-pager 'wg*' 'nft*' 'ssh*' 'systemd-net*' 'systemd-sysctl*' | tr -s ' '
+systemctl list-unit-files --no-legend --no-pager 'wg*' 'nft*' 'ssh*' 'systemd-net*' 'systemd-sysctl*' |
+    tr -s ' '
 for unit in wg-quick@wg0 nftables; do
     systemctl show -p Id,ActiveState,UnitFileState,ExecStart,ExecStop,ExecReload,DropInPaths $unit
 done | sed -E 's/(pid|start_time|stop_time|code|status)=[^;]*;?//g'
