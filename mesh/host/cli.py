@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Optional
 
 from .answers import AgentError, Answer
-from .apply import apply, remarks_on
-from .boot import boot, link_down, link_reload, link_up
-from .document import MAX_BYTES
-from .expiry import expire, undo_overdue
-from .generation import key_names_in_use
-from .guard import guard, table_up
-from .hostkey import parse_host_key, take_host_key
-from .install import check_archive, install
-from .keystore import collect_keys, parse_keys, store_keys
-from .leave import leave
-from .lock import COMMAND_WAIT, lock
+from .commands.apply import apply, remarks_on
+from .commands.boot import boot, link_down, link_reload, link_up
+from .commands.guard import guard, table_up
+from .commands.install import check_archive, install
+from .commands.leave import leave
+from .commands.status import check, status
+from .files.document import MAX_BYTES
+from .files.generation import key_names_in_use
+from .files.keystore import collect_keys, parse_keys, store_keys
+from .live.hostkey import parse_host_key, take_host_key
 from .places import Places
-from .status import check, status
-from .system import io_error, log
-from .trial import run_trial
+from .system.run import io_error, log
+from .trial.expiry import expire, undo_overdue
+from .trial.lock import COMMAND_WAIT, lock
+from .trial.machine import run_trial
 
 __all__ = ["main"]
 

@@ -25,7 +25,8 @@ class KeyNames:
 def fingerprint(key: bytes) -> str:
     """Return the name of a 32 byte key: 16 hex digits that tell nothing about it.
 
-    The agent on the node computes the same (mesh/host/keystore.py). Raises `ValueError` on another length.
+    The agent on the node computes the same (mesh/host/files/keystore.py).
+    Raises `ValueError` on another length.
     """
     if len(key) != KEY_BYTES:
         raise ValueError(f"a WireGuard key has {KEY_BYTES} bytes, not {len(key)}")

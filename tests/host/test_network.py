@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from mesh.host.faults import STEPS
+from mesh.host.system.faults import STEPS
 from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, Run, wait
 
 pytestmark = pytest.mark.hosts

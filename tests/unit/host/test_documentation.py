@@ -3,8 +3,11 @@
 import re
 from pathlib import Path
 
-from mesh.host import cli, etc, trial, units
+from mesh.host import cli
 from mesh.host.answers import Answer
+from mesh.host.files import etc
+from mesh.host.system import units
+from mesh.host.trial import machine
 
 TEXT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
 ROWS = [
@@ -30,7 +33,7 @@ def test_the_states_are_the_agents() -> None:
         if not found or len(row) != 3:
             break
         documented.append(found[1])
-    assert documented == ["idle", *trial.PHASES]
+    assert documented == ["idle", *machine.PHASES]
 
 
 def test_every_command_is_described() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mesh.host.document import parse_document
+from mesh.host.files.document import parse_document
 from mesh.plan import KeyNames
 from mesh.render import UNKNOWN_TEXT, RenderError, render_document
 from tests.unit.meshes import MANAGEMENT, directory_of, documents_of, key_names_of, meshes, plan_of

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh.host.document import FIREWALL, HOSTS, SYSCTL, parse_document
-from mesh.host.firewall import top_level_statements
-from mesh.host.sysctl import parse_sysctls
+from mesh.host.files.document import FIREWALL, HOSTS, SYSCTL, parse_document
+from mesh.host.live.firewall import top_level_statements
+from mesh.host.live.sysctl import parse_sysctls
 from tests.unit.meshes import directory_of, documents_of, key_names_of, plan_of
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -1,0 +1,219 @@
+"""The live WireGuard interface: read it, make it, bring it to what it should be."""
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Optional
+
+from ..answers import AgentError, Answer
+from ..difference import Difference
+from ..places import INTERFACE
+from ..system.run import attempt, find_tool, run
+from .device import (
+    Argument,
+    Device,
+    Link,
+    Secret,
+    device_differences,
+    link_commands,
+    link_differences,
+    parse_addresses,
+    parse_dump,
+    parse_networks,
+    parse_routes,
+    wg_commands,
+)
+from .routes import put_back, routes_of_others
+
+__all__ = [
+    "WIREGUARD_KINDS",
+    "converge",
+    "create_link",
+    "delete_link",
+    "interface_differences",
+    "link_kind",
+    "read_device",
+    "read_link",
+    "read_traffic",
+]
+
+WIREGUARD_KINDS = ("wireguard", "tun")
+"""What the kernel calls an interface of its own WireGuard, and of one in userspace."""
+
+_ROUNDS = 3
+_VERSIONS = (4, 6)
+
+
+def read_link(ours: frozenset[str] = frozenset()) -> Optional[Link]:
+    """Return the link as it is, or None when there is none.
+
+    `ours` are routes that we made even if they lack our mark, as those of agents before it do. Raises
+    `AgentError` where there is one that `ip` does not tell of.
+    """
+    shown = attempt(["ip", "-j", "address", "show", "dev", INTERFACE])
+    if shown is None and _exists():
+        raise AgentError(Answer.FAILED, f"`ip` does not tell of {INTERFACE}, which is there")
+    link = parse_addresses(shown or "")
+    if link is None:
+        return None
+    routes, networks = frozenset[str](), frozenset[str]()
+    for version in _VERSIONS:
+        shown = run(["ip", "-j", f"-{version}", "route", "show", "dev", INTERFACE])
+        routes |= parse_routes(shown, version, ours)
+        networks |= parse_networks(shown, version)
+    return replace(link, routes=routes, networks=networks)
+
+
+def read_device() -> Device:
+    """Return the device as it is, keys included. Raises `AgentError` when there is none."""
+    return parse_dump(run(["wg", "show", INTERFACE, "dump"]))
+
+
+def read_traffic() -> dict[str, dict[str, Any]]:
+    """Return endpoint, age of the latest handshake in seconds (None: never) and bytes, by public key."""
+    lines = (attempt(["wg", "show", INTERFACE, "dump"]) or "").splitlines()[1:]
+    now = time.time()
+    found = {}
+    for public, _preshared, endpoint, _allowed, handshake, received, sent, _keepalive in (
+        line.split("\t") for line in lines
+    ):
+        age = max(0, round(now - int(handshake))) if handshake != "0" else None
+        found[public] = {
+            "endpoint": endpoint,
+            "handshake_age": age,
+            "received": int(received),
+            "sent": int(sent),
+        }
+    return found
+
+
+def interface_differences(
+    device: Optional[Device], link: Link, ours: frozenset[str] = frozenset()
+) -> list[Difference]:
+    """Say how the live interface differs from what it should be; None leaves the device out.
+
+    `ours` are the routes of the committed files, which may lack our mark.
+    """
+    live = read_link(ours | link.routes)
+    if live is None:
+        return [Difference(f"link {INTERFACE}", "absent", "present")]
+    found: list[Difference] = []
+    if device is not None:
+        try:
+            found = device_differences(read_device(), device)
+        except AgentError:
+            return [Difference(f"link {INTERFACE}", f"of kind {link_kind()}", "a WireGuard interface")]
+    return found + link_differences(live, link)
+
+
+def link_kind() -> str:
+    """Return what kind of interface there is, as the kernel calls it: `bridge`, `wireguard`, `tun`..."""
+    shown = json.loads(attempt(["ip", "-j", "-d", "link", "show", "dev", INTERFACE]) or "[{}]")
+    return str(shown[0].get("linkinfo", {}).get("info_kind", "unknown"))
+
+
+def converge(device: Device, link: Link, ours: frozenset[str] = frozenset()) -> int:
+    """Bring the existing interface to this state with the fewest commands; returns their number.
+
+    Routes of others over it stay; `ours` are as for `interface_differences`. Raises `AgentError` (FAILED)
+    when a command fails or the state is not reached.
+    """
+    sent = 0
+    for command in wg_commands(read_device(), device):
+        _run_with_secrets(command)
+        sent += 1
+    known = ours | link.routes
+    live = _live_link(known)
+    theirs = routes_of_others(known) if live.addresses - link.addresses else []
+    for _round in range(_ROUNDS):
+        commands = link_commands(live, link)
+        if not commands:
+            break
+        for index, line in enumerate(commands):
+            _run_link_command(line, commands[:index])
+            sent += 1
+        live = _live_link(known)
+    else:
+        remaining = interface_differences(device, link, ours)
+        if remaining:
+            raise AgentError(Answer.FAILED, f"{INTERFACE} is not what it should be: {remaining[0]}")
+    put_back(theirs, known)
+    return sent
+
+
+def _live_link(ours: frozenset[str]) -> Link:
+    live = read_link(ours)
+    if live is None:
+        raise AgentError(Answer.FAILED, f"the link {INTERFACE} went away")
+    return live
+
+
+def _run_link_command(command: list[str], before: Sequence[list[str]]) -> None:
+    """Run one `ip` command; an address may have gone along with one removed before it."""
+    removal = command[:3] == ["ip", "address", "del"]
+    if removal and any(other[:3] == command[:3] for other in before):
+        attempt(command)
+    else:
+        run(command)
+
+
+def _run_with_secrets(command: Sequence[Argument]) -> None:
+    with contextlib.ExitStack() as stack:
+        fds: list[int] = []
+        argv = [
+            stack.enter_context(_as_file(argument.value, fds)) if isinstance(argument, Secret) else argument
+            for argument in command
+        ]
+        run(argv, fds=fds)
+
+
+@contextlib.contextmanager
+def _as_file(value: str, fds: list[int]) -> Iterator[str]:
+    """Hold a secret in memory that has no name, and yield the path under which a child can read it."""
+    handle = os.memfd_create("wgmesh")
+    try:
+        os.write(handle, f"{value}\n".encode())
+        fds.append(handle)
+        yield f"/proc/self/fd/{handle}"
+    finally:
+        os.close(handle)
+
+
+def _exists() -> bool:
+    return Path("/sys/class/net", INTERFACE).exists()
+
+
+def create_link() -> None:
+    """Make the link, by the kernel or else by wireguard-go. Raises `AgentError`."""
+    if attempt(["ip", "link", "add", "dev", INTERFACE, "type", "wireguard"]) is not None:
+        return
+    program = find_tool("wireguard-go")
+    if program is None:
+        raise AgentError(
+            Answer.FAILED,
+            "the kernel has no WireGuard and wireguard-go is not installed: install one of them",
+        )
+    # The daemon would keep a pipe open for ever: it gets none.
+    try:
+        code = subprocess.call(
+            [program, INTERFACE],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=20,
+        )
+    except subprocess.TimeoutExpired:
+        raise AgentError(Answer.FAILED, "wireguard-go did not start within 20 s") from None
+    if code or not _exists():
+        raise AgentError(Answer.FAILED, f"wireguard-go could not make {INTERFACE} ({code})")
+
+
+def delete_link() -> None:
+    """Remove the link, a userspace WireGuard with it; an interface of another kind, or none, stays."""
+    if read_link() is not None and link_kind() in WIREGUARD_KINDS:
+        run(["ip", "link", "delete", "dev", INTERFACE])

@@ -1,0 +1,57 @@
+"""Whether a host is a node: what a commit leaves behind, even if its link is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from mesh.host.live.takeover import is_node, named_in_files
+from mesh.host.places import Places
+
+
+def test_a_node_is_known_by_any_trace_of_a_commit(tmp_path: Path) -> None:
+    for number, name in enumerate(("current", "previous", "wg_conf")):
+        places = Places(tmp_path / str(number))
+        link: Path = getattr(places, name)
+        link.parent.mkdir(parents=True)
+        assert not is_node(places)
+        link.symlink_to(f"{places.current}/wg0.conf" if name == "wg_conf" else "generations/0")
+        assert is_node(places), name
+
+
+def test_a_file_by_hand_is_no_trace_of_a_commit(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    places.wg_conf.parent.mkdir(parents=True)
+    places.wg_conf.symlink_to("/etc/wireguard/office.conf")
+    assert not is_node(places)
+    places.wg_conf.unlink()
+    places.wg_conf.write_text("# mine\n")
+    assert not is_node(places)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "owner"),
+    [
+        (
+            "etc/systemd/network/30-office.netdev",
+            "[NetDev]\nName = wg0\nKind=wireguard\n",
+            "systemd-networkd",
+        ),
+        ("usr/lib/systemd/network/30-office.network", "[Match]\nName=wg1 wg0\n", "systemd-networkd"),
+        ("etc/systemd/network/30-office.netdev", "[NetDev]\nName=wg0-office\n", None),
+        ("etc/NetworkManager/system-connections/a", "[connection]\ninterface-name=wg0\n", "NetworkManager"),
+        ("etc/NetworkManager/system-connections/a", "[connection]\nid=wg0\n", None),
+        ("etc/netplan/50.yaml", "network:\n  tunnels:\n    wg0:\n      mode: wireguard\n", "netplan"),
+        ("etc/netplan/50.yaml", "network:\n  tunnels:\n    wg01:\n      mode: wireguard\n", None),
+        ("etc/network/interfaces", "auto lo wg0\niface wg0 inet static\n", "ifupdown"),
+        ("etc/network/interfaces.d/office", "iface wg0 inet manual\n", "ifupdown"),
+        ("etc/network/interfaces", "auto lo\n# iface wg0 inet static\n", None),
+    ],
+)
+def test_programs_that_make_the_interface_are_named(
+    tmp_path: Path, file: str, text: str, owner: str | None
+) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    found = list(named_in_files(Places(tmp_path)))
+    assert found == ([f"{owner}, {path}"] if owner else [])
