@@ -8,14 +8,15 @@ from typing import Optional
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.document import Document, parse_document
-from ..files.etc import reconcile, require_writable
-from ..files.generation import Generation, current_digest, load_generation, load_link, stage, validate
+from ..files.generation import Generation, current_digest, load_generation, load_link, stage
 from ..files.wentback import forget_going_back
 from ..live.drift import running_differences, stored_differences
+from ..live.following import reconcile, require_changeable
 from ..live.overlap import refuse_overlap
 from ..live.ports import require_free_port
 from ..live.sshd import require_ports
 from ..live.takeover import refuse_foreign_interface
+from ..live.validation import validate
 from ..places import INTERFACE, Places
 from ..system.faults import step
 from ..system.run import log, read_json, write_json
@@ -85,8 +86,8 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     generation = stage(places, document)
     step("staged")
     validate(places, generation)
-    require_writable(places, generation)
-    require_free_port(generation.device.port)
+    require_changeable(places, generation)
+    require_free_port(generation.file.port)
     require_ports(places, generation.firewall)
     found, stays = _prove(places, generation)
     _remember(places, document, found)

@@ -4,11 +4,11 @@ import shutil
 from collections.abc import Callable
 
 from ..answers import AgentError, Answer
-from ..files.etc import reconcile
 from ..files.generation import Generation, committed_originals, current_digest, load_generation
 from ..files.wentback import committed_generation, originals_of_damaged, went_back_difference
 from ..live.firewall import expected_table, live_table, load_table
-from ..live.interface import converge, create_link, delete_link, read_link
+from ..live.following import reconcile
+from ..live.interface import bring_to, create_link, delete_link, read_link
 from ..live.routes import routes_made
 from ..live.sysctl import set_sysctls
 from ..places import WG_UNIT, Places
@@ -50,7 +50,7 @@ def link_up(places: Places) -> None:
     if made:
         create_link()
     try:
-        converge(target.device, target.link, routes_made(places))
+        bring_to(target, routes_made(places))
     except AgentError:
         if made:
             delete_link()
@@ -67,7 +67,7 @@ def link_reload(places: Places) -> None:
         target = load_generation(places.generations / trial.digest)
     else:
         target = load_generation(places.generations / (current_digest(places) or "absent"))
-    converge(target.device, target.link, routes_made(places))
+    bring_to(target, routes_made(places))
 
 
 def link_down(places: Places) -> None:

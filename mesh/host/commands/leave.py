@@ -8,11 +8,12 @@ from pathlib import Path
 from ..answers import AgentError, Answer
 from ..files.blocks import lines_of, made_for_block, without_block
 from ..files.effective import with_later_interfaces
-from ..files.etc import ENABLED_UNITS, managed_links
+from ..files.etc import managed_links
 from ..files.generation import committed_originals
 from ..files.others import read_bytes, rewrite
 from ..files.stopper import remove_stopper
 from ..live.firewall import delete_table
+from ..live.following import ENABLED_UNITS
 from ..live.interface import delete_link
 from ..live.sysctl import forwarding_first, set_sysctls
 from ..live.takeover import is_ours

@@ -1,5 +1,6 @@
 """The commands `status` and `check`: where this node stands, as JSON without secrets."""
 
+import base64
 import json
 from typing import Any, Optional
 
@@ -7,16 +8,22 @@ from .. import VERSION
 from ..answers import AgentError
 from ..difference import Difference
 from ..files.document import Document, parse_document
-from ..files.generation import current_digest
+from ..files.generation import as_generation, current_digest, load_link
+from ..files.keystore import stored_keys
 from ..files.wentback import was_committed, went_back_difference
-from ..live.drift import differences
+from ..live.drift import running_differences, stored_differences
 from ..live.interface import read_traffic
+from ..live.overlap import overlap_differences
 from ..places import Places
 from ..system.run import read_json
+from ..system.session import ssh_session
 from ..trial.machine import load_trial
+from ..trial.proof import obstacles
 from .install import agent_digest
 
 __all__ = ["check", "status"]
+
+_NO_KEY = base64.b64encode(bytes(32)).decode()
 
 
 def status(places: Places) -> str:
@@ -27,7 +34,7 @@ def status(places: Places) -> str:
     except (OSError, AgentError):
         document = None
     if document is not None and document.digest == current_digest(places):
-        return _report(places, went_back_difference(places) + differences(places, document))
+        return _report(places, went_back_difference(places) + _differences(places, document))
     if not was_committed(places):
         return _report(places, [])
     return _report(places, [Difference(str(places.current), "damaged", "as committed")])
@@ -35,7 +42,24 @@ def status(places: Places) -> str:
 
 def check(places: Places, raw: bytes) -> str:
     """Return the same, with the differences from the document in `raw`. Raises `AgentError`, `OSError`."""
-    return _report(places, differences(places, parse_document(raw)))
+    return _report(places, _differences(places, parse_document(raw)))
+
+
+def _differences(places: Places, document: Document) -> list[Difference]:
+    """Say how this node differs from a document, changing nothing. Raises `AgentError`, `OSError`."""
+    committed = load_link(places.current)
+    names = document.wg.key_names()
+    keys = {**(committed.keys if committed else {}), **stored_keys(places.keys, names)}
+    lost = [name for name in names if name not in keys]
+    wanted = as_generation(
+        places.generations / document.digest, document, {**dict.fromkeys(lost, _NO_KEY), **keys}
+    )
+    return [
+        *running_differences(places, wanted, device=not lost),
+        *overlap_differences(places, document.wg),
+        *stored_differences(places, document, wanted),
+        *obstacles(wanted, ssh_session()),
+    ]
 
 
 def _report(places: Places, found: list[Difference]) -> str:

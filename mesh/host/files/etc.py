@@ -1,84 +1,58 @@
 """What lies outside the agent's own folders: reconciled from the committed generation."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
-from ..live.sshd import port_differences, settle_ports, wanted_ports
-from ..live.sshd_service import ssh_ports
-from ..places import WG_UNIT, Places
-from ..system.run import attempt, log, make_folder, replace_link, run
-from ..system.systemd import active_state, disabled, enable
-from ..system.unitfiles import put_units, unit_differences
-from ..system.units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT, rescue_ports, rescue_ruleset
+from ..places import Places
+from ..system.run import log, make_folder, replace_link
+from ..system.units import rescue_ports, rescue_ruleset
 from .blocks import with_block
 from .document import AUTHORIZED_KEYS, HOSTS
 from .generation import Generation
 from .keystore import store_keys, stored_keys
 from .others import keep_aside, read_bytes, rewrite, why_locked
 
-__all__ = [
-    "ENABLED_UNITS",
-    "etc_differences",
-    "managed_links",
-    "reconcile",
-    "require_writable",
-]
+__all__ = ["file_differences", "managed_links", "put_files", "require_writable"]
 
-ENABLED_UNITS = (FIREWALL_UNIT, BOOT_UNIT, GUARD_UNIT, WG_UNIT)
-"""The units of a node that start at boot."""
-_RUNNING_UNITS = (FIREWALL_UNIT, GUARD_UNIT)
 _Change = Callable[[Optional[bytes]], bytes]
 
 
-def reconcile(places: Places, generation: Generation) -> None:
-    """Bring links, blocks, modes and units in line with a committed generation, writing only what differs.
+def put_files(places: Places, generation: Generation, ssh_ports: Sequence[int]) -> None:
+    """Bring keys, links, blocks and modes in line with a committed generation, writing only what differs.
 
-    Raises `AgentError` or `OSError`; may be run again at any time.
+    `ssh_ports` are those on which SSH comes in, for the rescue ruleset. Raises `AgentError`, `OSError`.
     """
-    settle_ports(places, wanted_ports(generation.firewall))
-    ssh_ports.cache_clear()
     store_keys(places.keys, {name: generation.keys[name] for name in _lost_keys(places, generation)})
     for path, target in managed_links(places):
         _link(path, target, was_ours=places.previous.is_symlink())
-    for path, (mode, change) in _texts(places, generation).items():
+    for path, (mode, change) in _texts(places, generation, ssh_ports).items():
         _edit(path, mode, change)
     for path, mode in _modes(places, generation):
         if _mode(path) != (mode, 0, 0):
             os.chown(path, 0, 0)
             path.chmod(mode)
-    put_units(places)
-    enable(ENABLED_UNITS)
-    for unit in _RUNNING_UNITS:
-        if active_state(unit) != "active":
-            attempt(["systemctl", "reset-failed", unit])
-            run(["systemctl", "start", "--no-block", unit])
 
 
-def etc_differences(places: Places, generation: Generation) -> list[Difference]:
-    """Say what `reconcile` would change."""
+def file_differences(places: Places, generation: Generation, ssh_ports: Sequence[int]) -> list[Difference]:
+    """Say what `put_files` would change."""
     found = []
     for path, target in managed_links(places):
         if _target(path) != target:
             shown = f"a link to {_target(path)}" if path.is_symlink() else _kind(path)
             found.append(Difference(str(path), shown, f"a link to {target}"))
-    for path, (_mode_if_new, change) in _texts(places, generation).items():
+    for path, (_mode_if_new, change) in _texts(places, generation, ssh_ports).items():
         if _changes(path, change):
             found.append(Difference(str(path), "other lines" if path.exists() else "absent", "our lines"))
     for path, mode in _modes(places, generation):
         if _mode(path) != (mode, 0, 0):
             found.append(Difference(str(path), _shown(_mode(path)), _shown((mode, 0, 0))))
-    found += [
+    return found + [
         Difference(str(places.keys / name), "absent", "present") for name in _lost_keys(places, generation)
     ]
-    found += port_differences(places, wanted_ports(generation.firewall))
-    found += unit_differences(places)
-    found += [Difference(unit, "disabled", "enabled") for unit in disabled(ENABLED_UNITS)]
-    guard = active_state(GUARD_UNIT)
-    return found + ([] if guard in ("active", "activating") else [Difference(GUARD_UNIT, guard, "active")])
 
 
 def _lost_keys(places: Places, generation: Generation) -> list[str]:
@@ -103,19 +77,21 @@ def managed_links(places: Places) -> list[tuple[Path, str]]:
     ]
 
 
-def _texts(places: Places, generation: Generation) -> dict[Path, tuple[int, _Change]]:
+def _texts(
+    places: Places, generation: Generation, ssh_ports: Sequence[int]
+) -> dict[Path, tuple[int, _Change]]:
     """Return the files that are texts of ours, at least in part: mode if new, and what to make of them."""
     hosts, keys = generation.files[HOSTS].encode(), generation.files[AUTHORIZED_KEYS].encode()
     return {
         places.hosts: (0o644, lambda text: with_block(text, hosts)),
         places.authorized_keys: (0o600, lambda text: with_block(text, keys)),
-        places.rescue: (0o644, lambda text: _rescue(generation, text)),
+        places.rescue: (0o644, lambda text: _rescue(generation, ssh_ports, text)),
     }
 
 
-def _rescue(generation: Generation, text: Optional[bytes]) -> bytes:
+def _rescue(generation: Generation, ssh_ports: Sequence[int], text: Optional[bytes]) -> bytes:
     """Return the rescue ruleset; one with more ports for SSH (of a session that was) stays as it is."""
-    ports = {*ssh_ports(), *wanted_ports(generation.firewall)}
+    ports = set(ssh_ports)
     kept = rescue_ports((text or b"").decode(errors="replace"))
     wider = rescue_ruleset(sorted(ports | kept), generation.file.port).encode()
     return wider if text == wider else rescue_ruleset(sorted(ports), generation.file.port).encode()
@@ -159,11 +135,13 @@ def _edit(path: Path, mode: int, change: _Change) -> None:
         rewrite(path, new, mode_if_new=mode)
 
 
-def require_writable(places: Places, generation: Generation) -> None:
-    """Refuse what `reconcile` could not bring about, because somebody locked a file. Raises `AgentError`."""
+def require_writable(places: Places, generation: Generation, ssh_ports: Sequence[int]) -> None:
+    """Refuse what `put_files` could not bring about, because somebody locked a file. Raises `AgentError`."""
     changing = [path for path, target in managed_links(places) if _target(path) != target]
     changing += [
-        path for path, (_mode, change) in _texts(places, generation).items() if _changes(path, change)
+        path
+        for path, (_mode, change) in _texts(places, generation, ssh_ports).items()
+        if _changes(path, change)
     ]
     for path in changing:
         locked = why_locked(path)

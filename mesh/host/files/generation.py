@@ -13,16 +13,14 @@ from pathlib import Path
 from typing import Optional
 
 from ..answers import AgentError, Answer
-from ..live.device import Device, Link, wanted_device, wanted_link
-from ..live.firewall import check_firewall
-from ..live.sysctl import check_sysctls, parse_sysctls
 from ..places import Places
-from ..system.run import log, read_json, replace_link, run, sync_folder, write_json
+from ..system.run import log, read_json, replace_link, sync_folder, write_json
 from .document import AUTHORIZED_KEYS, FIREWALL, HOSTS, SYSCTL, WG_CONF, Document, parse_document
 from .effective import patterns
 from .keystore import fingerprint, load_keys, store_keys, stored_keys
 from .mending import damage, mend
 from .others import keep_aside
+from .settings import parse_sysctls
 from .wgconf import WgFile, complete
 
 __all__ = [
@@ -39,7 +37,6 @@ __all__ = [
     "read_generation",
     "read_originals",
     "stage",
-    "validate",
     "write_originals",
 ]
 
@@ -75,8 +72,6 @@ class Generation:
     folder: Path
     digest: str
     file: WgFile
-    device: Device
-    link: Link
     firewall: str
     sysctls: Mapping[str, str]
     originals: Mapping[str, str]
@@ -201,24 +196,12 @@ def as_generation(folder: Path, document: Document, keys: Mapping[str, str]) -> 
         folder=folder,
         digest=document.digest,
         file=document.wg,
-        device=wanted_device(document.wg, keys),
-        link=wanted_link(document.wg),
         firewall=document.files[FIREWALL],
         sysctls=parse_sysctls(document.files[SYSCTL], where=SYSCTL),
         originals=read_originals(folder),
         files=document.files,
         keys=keys,
     )
-
-
-def validate(places: Places, generation: Generation) -> None:
-    """Refuse a generation that cannot work, without touching anything live. Raises `AgentError`."""
-    private = generation.device.private_key or ""
-    public = run(["wg", "pubkey"], stdin=f"{private}\n").strip()
-    if public in generation.device.peers:
-        raise AgentError(Answer.REFUSED, f"{WG_CONF}: {public} is this node's own key, not a peer's")
-    check_sysctls(places.sysctls, generation.sysctls, where=SYSCTL)
-    check_firewall(generation.firewall, where=FIREWALL)
 
 
 def load_link(link: Path) -> Optional[Generation]:

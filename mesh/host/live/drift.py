@@ -1,27 +1,20 @@
 """How a node differs from its files: what runs, and what is stored."""
 
-import base64
-
 from ..difference import Difference
 from ..files.document import Document
 from ..files.effective import on_interfaces
-from ..files.etc import etc_differences
-from ..files.generation import Generation, as_generation, current_digest, generation_files, load_link
-from ..files.keystore import stored_keys
+from ..files.generation import Generation, current_digest, generation_files
 from ..places import INTERFACE, WG_UNIT, Places
-from ..system.session import ssh_session
 from ..system.systemd import active_state
-from ..trial.proof import obstacles
+from .device import wanted_device, wanted_link
 from .firewall import firewall_differences
+from .following import following_differences
 from .interface import interface_differences
-from .overlap import overlap_differences
 from .routes import routes_made
 from .sysctl import sysctl_differences
 from .ways import way_differences
 
-__all__ = ["differences", "running_differences", "stored_differences"]
-
-_NO_KEY = base64.b64encode(bytes(32)).decode()
+__all__ = ["running_differences", "stored_differences"]
 
 
 def running_differences(places: Places, generation: Generation, *, device: bool = True) -> list[Difference]:
@@ -37,8 +30,8 @@ def running_differences(places: Places, generation: Generation, *, device: bool 
 
 def _tunnel_differences(places: Places, generation: Generation, *, device: bool) -> list[Difference]:
     """Say how the interface differs, and which packets take another way though it is as it should be."""
-    wanted = generation.device if device else None
-    found = interface_differences(wanted, generation.link, routes_made(places))
+    wanted = wanted_device(generation.file, generation.keys) if device else None
+    found = interface_differences(wanted, wanted_link(generation.file), routes_made(places))
     there = not any(difference.item == f"link {INTERFACE}" for difference in found)
     return found + (way_differences(generation.file) if there else [])
 
@@ -50,7 +43,7 @@ def stored_differences(places: Places, document: Document, generation: Generatio
         found = [Difference(str(places.current), committed or "none", document.digest)]
     else:
         found = _file_differences(places, generation_files(document, generation.keys))
-    return found + etc_differences(places, generation)
+    return found + following_differences(places, generation)
 
 
 def _file_differences(places: Places, contents: dict[str, bytes]) -> list[Difference]:
@@ -64,20 +57,3 @@ def _file_differences(places: Places, contents: dict[str, bytes]) -> list[Differ
         if live:
             found.append(Difference(str(path), live, "as committed"))
     return found
-
-
-def differences(places: Places, document: Document) -> list[Difference]:
-    """Say how this node differs from a document, changing nothing. Raises `AgentError`, `OSError`."""
-    committed = load_link(places.current)
-    names = document.wg.key_names()
-    keys = {**(committed.keys if committed else {}), **stored_keys(places.keys, names)}
-    lost = [name for name in names if name not in keys]
-    wanted = as_generation(
-        places.generations / document.digest, document, {**dict.fromkeys(lost, _NO_KEY), **keys}
-    )
-    return [
-        *running_differences(places, wanted, device=not lost),
-        *overlap_differences(places, document.wg),
-        *stored_differences(places, document, wanted),
-        *obstacles(wanted, ssh_session()),
-    ]

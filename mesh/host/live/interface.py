@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
+from ..files.generation import Generation
 from ..places import INTERFACE
 from ..system.run import attempt, find_tool, run
 from .device import (
@@ -26,12 +27,15 @@ from .device import (
     parse_dump,
     parse_networks,
     parse_routes,
+    wanted_device,
+    wanted_link,
     wg_commands,
 )
 from .routes import put_back, routes_of_others
 
 __all__ = [
     "WIREGUARD_KINDS",
+    "bring_to",
     "converge",
     "create_link",
     "delete_link",
@@ -144,6 +148,11 @@ def converge(device: Device, link: Link, ours: frozenset[str] = frozenset()) -> 
             raise AgentError(Answer.FAILED, f"{INTERFACE} is not what it should be: {remaining[0]}")
     put_back(theirs, known)
     return sent
+
+
+def bring_to(generation: Generation, ours: frozenset[str]) -> int:
+    """Bring the existing interface to what a generation asks for; as `converge`."""
+    return converge(wanted_device(generation.file, generation.keys), wanted_link(generation.file), ours)
 
 
 def _live_link(ours: frozenset[str]) -> Link:

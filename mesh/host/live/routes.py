@@ -5,7 +5,7 @@ from collections.abc import Collection
 from ..files.generation import load_link
 from ..places import INTERFACE, Places
 from ..system.run import attempt, log
-from .device import ROUTE_PROTOCOL
+from .device import ROUTE_PROTOCOL, wanted_link
 
 __all__ = ["put_back", "routes_made", "routes_of_others"]
 
@@ -17,7 +17,7 @@ _STATE = {"linkdown", "dead", "offload", "trap", "rt_offload", "rt_trap", "onlin
 def routes_made(places: Places) -> frozenset[str]:
     """Return the routes of the committed files: ours even without a mark, which older agents did not set."""
     committed = load_link(places.current)
-    return committed.link.routes if committed else frozenset()
+    return wanted_link(committed.file).routes if committed else frozenset()
 
 
 def routes_of_others(ours: Collection[str]) -> list[tuple[str, str]]:

@@ -5,17 +5,16 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.effective import base_key, forwarding_keys, original_of
+from ..files.settings import is_of_machine
 
 __all__ = [
     "check_sysctls",
     "forwarding_first",
     "originals_after",
-    "parse_sysctls",
     "read_sysctls",
     "set_sysctls",
     "side_effects",
@@ -26,42 +25,12 @@ __all__ = [
 # Differences that are listed one by one: a host of containers has a thousand interfaces.
 _SHOWN = 20
 
-_LINE = re.compile(r"(-?)([a-z0-9][a-z0-9_./-]*) = (\S.*)")
-# Settings of the whole machine, which a container may see but not set; all others are per network namespace.
-_MACHINE = re.compile(r"(kernel|fs)\..*|net\.core\.bpf_jit_harden")
 # Values that the kernel keeps until it starts anew, and that are stricter than any other
 # (Documentation/admin-guide/sysctl/kernel.rst; Documentation/admin-guide/LSM/Yama.rst).
 _LOCKED = {"kernel.unprivileged_bpf_disabled": "1", "kernel.yama.ptrace_scope": "3"}
 _FORWARDING = re.compile(r"net\.ipv[46]\.(ip_forward|conf\..*\.forwarding)")
 # Switching forwarding rewrites these (Linux, net/ipv4/devinet.c, inet_forward_change).
 _REWRITTEN = ("net.ipv4.conf.all.accept_redirects",)
-
-
-def parse_sysctls(text: str, *, where: str) -> dict[str, str]:
-    """Parse `key = value` lines; raises `AgentError` (REFUSED) with the line.
-
-    A key of the whole machine has `-` before it, which also tells systemd-sysctl to go on without it.
-    """
-    values: dict[str, str] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        found = _LINE.fullmatch(line)
-        problem = _problem(found, values)
-        if problem or not found:
-            raise AgentError(Answer.REFUSED, f"{where} line {number}: {problem}")
-        values[found[2]] = " ".join(found[3].split())
-    return values
-
-
-def _problem(found: Optional["re.Match[str]"], values: Mapping[str, str]) -> Optional[str]:
-    if not found or ".." in found[2]:
-        return "must read `key = value`"
-    if found[2] in values:
-        return "given twice"
-    if bool(found[1]) != bool(_MACHINE.fullmatch(found[2])):
-        return "`-` stands before the keys of the whole machine (kernel, fs), and before no other"
-    return None
 
 
 def sysctl_path(root: Path, key: str) -> Path:
@@ -79,11 +48,7 @@ def check_sysctls(root: Path, wanted: Mapping[str, str], *, where: str) -> None:
     IPv6 keys are fine on a kernel without IPv6, and keys of the whole machine anywhere.
     """
     for key in wanted:
-        if (
-            not _MACHINE.fullmatch(key)
-            and not sysctl_path(root, key).is_file()
-            and not _absent_family(root, key)
-        ):
+        if not is_of_machine(key) and not sysctl_path(root, key).is_file() and not _absent_family(root, key):
             raise AgentError(Answer.REFUSED, f"{where}: this kernel has no {key}")
 
 
@@ -92,7 +57,7 @@ def read_sysctls(root: Path, keys: Mapping[str, str]) -> dict[str, str]:
     live = {}
     for key in keys:
         path = sysctl_path(root, key)
-        if path.is_file() and (os.access(path, os.W_OK) or not _MACHINE.fullmatch(key)):
+        if path.is_file() and (os.access(path, os.W_OK) or not is_of_machine(key)):
             with contextlib.suppress(FileNotFoundError):  # an interface that went away just now
                 value = " ".join(path.read_text().split())
                 if _LOCKED.get(key) != value:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
-from ..trial.lock import process_start
+from .processes import process_start
 from .run import attempt, log
 
 __all__ = ["Session", "session_end", "session_start", "ssh_session"]

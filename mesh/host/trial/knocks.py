@@ -99,9 +99,9 @@ def ssh_knocks(
 def wireguard_knocks(generation: Generation, doors: Sequence[Door]) -> list[Knock]:
     """Return a WireGuard packet's way in from every peer's endpoint."""
     by_version = {door.version: door for door in doors}
-    port = generation.device.port
+    port = generation.file.port
     found = []
-    for peer in generation.device.peers.values():
+    for peer in generation.file.peers:
         if not peer.endpoint:
             continue
         host, _, source_port = peer.endpoint.rpartition(":")
@@ -124,7 +124,7 @@ def mesh_knocks(generation: Generation) -> list[Knock]:
     if "mesh_all" in sets:
         everything = [_first(element) for element in sets["mesh_all"]]
     else:
-        peers = generation.device.peers.values()
+        peers = generation.file.peers
         everything = [str(ipaddress.ip_interface(ip).ip) for peer in peers for ip in sorted(peer.allowed_ips)]
     wanted = [("tcp", source, _ANY_PORT) for source in everything]
     wanted += [("tcp", source, port) for source in everything[:1] for port in _listeners()]

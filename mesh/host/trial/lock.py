@@ -13,9 +13,10 @@ from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..places import Places
+from ..system.processes import process_fields, process_start
 from ..system.run import log, since_boot
 
-__all__ = ["BOOT_WAIT", "COMMAND_WAIT", "OLD", "TRIAL_WAIT", "forced_lock", "lock", "process_start"]
+__all__ = ["BOOT_WAIT", "COMMAND_WAIT", "OLD", "TRIAL_WAIT", "forced_lock", "lock"]
 
 # Seconds to wait for the lock.
 COMMAND_WAIT = 10.0
@@ -54,20 +55,6 @@ class _Holder:
     def __str__(self) -> str:
         manner = "stopped, " if self.stopped else ""
         return f"process {self.pid} ({self.command}, {manner}for {self.age:.0f} s)"
-
-
-def process_start(pid: int) -> Optional[int]:
-    """Return when a process began, in clock ticks since boot; with the pid it names it for good."""
-    fields = _stat(pid)
-    return int(fields[19]) if fields else None
-
-
-def _stat(pid: int) -> list[str]:
-    """Return what the kernel tells of a process after its name (proc_pid_stat(5)): state, parent, ..."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
 
 
 @contextlib.contextmanager
@@ -151,7 +138,7 @@ def _sign(handle: int) -> None:
 def _holder(handle: int) -> Optional[_Holder]:
     signed, start, since = _signature(handle)
     pid = _locking_pid(handle) or signed
-    fields = _stat(pid)
+    fields = process_fields(pid)
     if not fields:
         return None
     began = int(fields[19])

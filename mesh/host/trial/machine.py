@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..answers import AgentError, Answer
-from ..files.etc import reconcile
 from ..files.generation import (
     Generation,
     collect_generations,
@@ -18,7 +17,8 @@ from ..files.generation import (
 from ..files.wentback import forget_going_back
 from ..live.drift import running_differences
 from ..live.firewall import expected_table, live_table, load_table
-from ..live.interface import converge, read_link
+from ..live.following import reconcile
+from ..live.interface import bring_to, read_link
 from ..live.routes import routes_made
 from ..live.sshd import open_ports, wanted_ports
 from ..live.sysctl import originals_after, set_sysctls
@@ -135,7 +135,7 @@ def _change(places: Places, generation: Generation) -> None:
     step("firewall")
     state = active_state(WG_UNIT)
     if state == "active" and read_link() is not None:
-        converge(generation.device, generation.link, routes_made(places))
+        bring_to(generation, routes_made(places))
     else:
         # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
         attempt(["systemctl", "reset-failed", WG_UNIT])

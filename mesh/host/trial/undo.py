@@ -10,7 +10,7 @@ from ..files.effective import base_key, on_interfaces, with_later_interfaces
 from ..files.generation import Generation, current_digest, load_link
 from ..live.device import Device, Link, Peer
 from ..live.firewall import delete_table, live_table, load_table, restore_text
-from ..live.interface import converge, create_link, delete_link, read_device, read_link
+from ..live.interface import bring_to, converge, create_link, delete_link, read_device, read_link
 from ..live.routes import routes_made
 from ..live.sshd import port_settings, restore_port_settings
 from ..live.sysctl import read_sysctls, set_sysctls, side_effects
@@ -244,7 +244,7 @@ def _remake_interface(places: Places, snapshot: Snapshot) -> None:
 
 def _to_committed(places: Places) -> None:
     committed = _committed(places)
-    converge(committed.device, committed.link, routes_made(places))
+    bring_to(committed, routes_made(places))
 
 
 def _take_down(places: Places) -> None:

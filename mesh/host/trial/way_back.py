@@ -12,7 +12,17 @@ from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..files.generation import Generation
-from ..live.device import Argument, Device, Link, Peer, Secret, link_commands, wg_commands
+from ..live.device import (
+    Argument,
+    Device,
+    Link,
+    Peer,
+    Secret,
+    link_commands,
+    wanted_device,
+    wanted_link,
+    wg_commands,
+)
 from ..live.sysctl import forwarding_first, sysctl_path
 from ..places import INTERFACE, WG_UNIT, Places
 from ..system.run import boot_id, write_file
@@ -200,15 +210,14 @@ def plain_commands(
 def _interface(generation: Generation, device: Device, link: Link, secrets: list[Secret]) -> Iterator[str]:
     there = f"[ -e /sys/class/net/{INTERFACE} ]"
     made = f"quick ip link add dev {INTERFACE} type wireguard || quick wireguard-go {INTERFACE}"
-    whole = wg_commands(_unlike(generation.device, device), device)
+    whole = wg_commands(_unlike(wanted_device(generation.file, generation.keys), device), device)
     settings = " && ".join([f"{{ {there} || {made}; }}", *(_line(command, secrets) for command in whole)])
     yield f"device() {{ {settings}; }}"
     anew = f"kill_stopped_daemon && {{ quick ip link delete dev {INTERFACE}; worked=$before; device; }}"
     yield "before=$worked"
     yield f"device || {{ {anew}; }} || worked=no"
-    elsewhere = Link(
-        generation.link.addresses - link.addresses, 0, not link.up, generation.link.routes - link.routes
-    )
+    tried = wanted_link(generation.file)
+    elsewhere = Link(tried.addresses - link.addresses, 0, not link.up, tried.routes - link.routes)
     yield from (_line(command, secrets) for command in link_commands(elsewhere, link))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mesh.host import cli
 from mesh.host.answers import Answer
-from mesh.host.files import etc
+from mesh.host.live import following
 from mesh.host.system import units
 from mesh.host.trial import machine
 
@@ -44,7 +44,7 @@ def test_every_command_is_described() -> None:
 
 
 def test_every_unit_is_described() -> None:
-    for unit in (units.FIREWALL_UNIT, units.BOOT_UNIT, *etc.ENABLED_UNITS):
+    for unit in (units.FIREWALL_UNIT, units.BOOT_UNIT, *following.ENABLED_UNITS):
         assert any(f"`{unit}`" in row[0] for row in ROWS), unit
 
 

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from mesh.host.files.document import FIREWALL, HOSTS, SYSCTL, parse_document
+from mesh.host.files.settings import parse_sysctls
 from mesh.host.live.firewall import top_level_statements
-from mesh.host.live.sysctl import parse_sysctls
 from tests.unit.meshes import directory_of, documents_of, key_names_of, plan_of
 
 GOLDEN = Path(__file__).parent / "golden"

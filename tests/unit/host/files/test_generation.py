@@ -47,7 +47,7 @@ def test_a_staged_generation_is_complete_and_private(places: Places) -> None:
     conf = (generation.folder / "wg0.conf").read_text()
     assert f"PrivateKey = {example.KEYS[0]}\n" in conf
     assert f"PresharedKey = {example.KEYS[1]}\n" in conf
-    assert generation.device.peers[example.KEYS[2]].preshared_key == example.KEYS[1]
+    assert generation.keys[fingerprint(example.KEYS[1])] == example.KEYS[1]
     assert generation.sysctls["net.ipv4.ip_forward"] == "1"
     assert current_digest(places) is None
 
@@ -91,7 +91,7 @@ def test_a_file_that_follows_from_the_document_is_made_again(places: Places, nam
     spoilt(folder / name, how)
     assert read_generation(folder).digest == document().digest, "and a mere look changes nothing"
     assert damage(folder, whole).keys() == {name}
-    assert load_generation(folder).device == stage(places, document()).device
+    assert load_generation(folder) == stage(places, document())
     assert damage(folder, whole) == {}
     assert {path.lstat().st_mode & 0o7777 for path in folder.iterdir() if path.is_file()} == {0o600}
 

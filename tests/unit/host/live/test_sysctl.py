@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from mesh.host.answers import AgentError
-from mesh.host.live.sysctl import check_sysctls, originals_after, parse_sysctls, read_sysctls, set_sysctls
+from mesh.host.files.settings import parse_sysctls
+from mesh.host.live.sysctl import check_sysctls, originals_after, read_sysctls, set_sysctls
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+"""What follows a commit: sshd's ports, files outside the agent's own folders, units."""
+
+from ..difference import Difference
+from ..files.etc import file_differences, put_files, require_writable
+from ..files.generation import Generation
+from ..places import WG_UNIT, Places
+from ..system.run import attempt, run
+from ..system.systemd import active_state, disabled, enable
+from ..system.unitfiles import put_units, unit_differences
+from ..system.units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT
+from .sshd import port_differences, settle_ports, wanted_ports
+from .sshd_service import ssh_ports
+
+__all__ = ["ENABLED_UNITS", "following_differences", "reconcile", "require_changeable"]
+
+ENABLED_UNITS = (FIREWALL_UNIT, BOOT_UNIT, GUARD_UNIT, WG_UNIT)
+"""The units of a node that start at boot."""
+_RUNNING_UNITS = (FIREWALL_UNIT, GUARD_UNIT)
+
+
+def reconcile(places: Places, generation: Generation) -> None:
+    """Bring ports, links, blocks, modes and units in line with a committed generation.
+
+    Writes only what differs. Raises `AgentError` or `OSError`; may be run again at any time.
+    """
+    settle_ports(places, wanted_ports(generation.firewall))
+    ssh_ports.cache_clear()
+    put_files(places, generation, _ways_in(generation))
+    put_units(places)
+    enable(ENABLED_UNITS)
+    for unit in _RUNNING_UNITS:
+        if active_state(unit) != "active":
+            attempt(["systemctl", "reset-failed", unit])
+            run(["systemctl", "start", "--no-block", unit])
+
+
+def following_differences(places: Places, generation: Generation) -> list[Difference]:
+    """Say what `reconcile` would change."""
+    found = file_differences(places, generation, _ways_in(generation))
+    found += port_differences(places, wanted_ports(generation.firewall))
+    found += unit_differences(places)
+    found += [Difference(unit, "disabled", "enabled") for unit in disabled(ENABLED_UNITS)]
+    guard = active_state(GUARD_UNIT)
+    return found + ([] if guard in ("active", "activating") else [Difference(GUARD_UNIT, guard, "active")])
+
+
+def require_changeable(places: Places, generation: Generation) -> None:
+    """Refuse what `reconcile` could not bring about, because somebody locked a file. Raises `AgentError`."""
+    require_writable(places, generation, _ways_in(generation))
+
+
+def _ways_in(generation: Generation) -> list[int]:
+    """Return the ports on which SSH comes in now, and on which the generation lets it in."""
+    return sorted({*ssh_ports(), *wanted_ports(generation.firewall)})
