@@ -4,6 +4,7 @@ import signal
 
 import pulumi
 
+from mesh.outputs import program_record
 from mesh.plan import PlanError, plan_mesh
 from mesh.program import Mesh, look_ahead, read_previous, stack_settings
 from mesh.settings import SettingsError, parse_settings, warnings_of
@@ -27,3 +28,4 @@ mesh = Mesh("mesh", plan, previous=previous, told=told)
 
 pulumi.export("nodes", mesh.nodes)
 pulumi.export("ssh_private_key", mesh.ssh_private_key)
+pulumi.export("wireguard_mesh", program_record())

@@ -20,12 +20,14 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pret
 
 Pulumi = Annotated[str, typer.Option(envvar="WGMESH_PULUMI", help="The engine's command line.")]
 Stack = Annotated[str | None, typer.Option(help="The stack; the selected one when not given.")]
+Mesh = Annotated[str | None, typer.Option("--mesh", help="The mesh, where a stack has several.")]
 
 
 @app.command("reach")
 def reach_command(
     *,
     stack: Stack = None,
+    name: Mesh = None,
     pulumi: Pulumi = "pulumi",
     via: Annotated[
         str | None, typer.Option(help="Instead of SSH: a command line with {node} or {public_ip} in it.")
@@ -34,8 +36,8 @@ def reach_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Ping every node from every node through the tunnel; exit code 0 only if all answer."""
-    mesh = read_outputs(pulumi, stack)
-    run = over_ssh(mesh, read_state(pulumi, stack, mesh.nodes)) if via is None else over(via)
+    mesh = read_outputs(pulumi, stack, name)
+    run = over_ssh(mesh, read_state(pulumi, stack, mesh)) if via is None else over(via)
     with Console(stderr=True).status("asking the engine for the nodes") as progress:
         reach = asyncio.run(measure(mesh, run, rounds=rounds, say=progress.update))
     if as_json:
@@ -54,15 +56,18 @@ def reach_command(
 
 
 @app.command("ssh", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def ssh_command(context: typer.Context, node: str, *, stack: Stack = None, pulumi: Pulumi = "pulumi") -> None:
+def ssh_command(
+    context: typer.Context, node: str, *, stack: Stack = None, name: Mesh = None, pulumi: Pulumi = "pulumi"
+) -> None:
     """Open a shell on a node, or run a command there."""
-    raise typer.Exit(ssh(read_outputs(pulumi, stack), node, context.args))
+    raise typer.Exit(ssh(read_outputs(pulumi, stack, name), node, context.args))
 
 
 @app.command("check")
 def check_command(
     *,
     stack: Stack = None,
+    name: Mesh = None,
     pulumi: Pulumi = "pulumi",
     repair: Annotated[
         bool, typer.Option(help="Bring the nodes that differ back, by trial and commit.")
@@ -70,8 +75,8 @@ def check_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare every node with what the stack says; exit code 0 only if nothing differs (any more)."""
-    mesh = read_outputs(pulumi, stack)
-    state = read_state(pulumi, stack, mesh.nodes)
+    mesh = read_outputs(pulumi, stack, name)
+    state = read_state(pulumi, stack, mesh)
     found = asyncio.run(check.check_mesh(mesh, state))
     if repair:
         found = asyncio.run(check.repair_mesh(mesh, state, found))
@@ -93,12 +98,13 @@ def check_command(
 def status_command(
     *,
     stack: Stack = None,
+    name: Mesh = None,
     pulumi: Pulumi = "pulumi",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show each node's state, generation and agent, and its peers' handshakes and traffic."""
-    mesh = read_outputs(pulumi, stack)
-    found = asyncio.run(status.read_status(mesh, read_state(pulumi, stack, mesh.nodes)))
+    mesh = read_outputs(pulumi, stack, name)
+    found = asyncio.run(status.read_status(mesh, read_state(pulumi, stack, mesh)))
     if as_json:
         print(results.as_json(found))
     else:

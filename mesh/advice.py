@@ -5,9 +5,11 @@ Each text has its URN in braces, to be filled in by `str.format`.
 
 from typing import Final
 
+from mesh.names import AGENT_FOLDER
+
 __all__ = ["AGENT_GONE", "AGENT_GONE_SAYS", "HOST_KEY_CHANGED", "KEYS_MISSING"]
 
-AGENT_GONE_SAYS: Final = "can't open file '/usr/local/lib/wgmesh/"
+AGENT_GONE_SAYS: Final = f"can't open file '{AGENT_FOLDER}/"
 """What Python says then."""
 
 AGENT_GONE: Final = (

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from mesh.advice import KEYS_MISSING
 from mesh.cli.nodes import AgentClient, NodeError, Ran
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.results import NodeResult, ask_all
 from mesh.cli.state import StackState
+from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import shown
 
 __all__ = ["Difference", "NodeCheck", "check_mesh", "repair_mesh", "table"]

@@ -10,9 +10,10 @@ from typing import Final
 
 from mesh.cli.engine import CliError
 from mesh.cli.nodes import NodeClient, NodeError, read_at_most
-from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
+from mesh.cli.outputs import NOT_MADE
 from mesh.cli.reach_table import as_json, lost_in_words, table
 from mesh.cli.state import StackState
+from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import TEXT_BYTES, last_line, shown
 
 __all__ = ["Reach", "Runner", "as_json", "lost_in_words", "measure", "over", "over_ssh", "table"]

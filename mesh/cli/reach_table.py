@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
-from mesh.cli.outputs import MeshOutputs
+from mesh.outputs import MeshOutputs
 
 if TYPE_CHECKING:
     from mesh.cli.reach import Reach

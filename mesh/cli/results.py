@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 from mesh.cli.nodes import NodeError
-from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
+from mesh.cli.outputs import NOT_MADE
 from mesh.cli.trouble import DOWN
+from mesh.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["NodeResult", "as_json", "ask_all", "bad", "print_remarks"]
 

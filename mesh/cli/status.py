@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mesh.cli.nodes import AgentClient
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.results import NodeResult, ask_all
 from mesh.cli.state import StackState
+from mesh.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["NodeStatus", "read_status", "table"]
 

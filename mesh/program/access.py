@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pulumi
 
+from mesh.names import APPLY, BOOTSTRAP, COMMAND, INSTALL, KEYS, MANAGEMENT_KEY, STASH
 from mesh.plan import MeshPlan, NodePlan
 from mesh.program.keys import ssh_public_line
 from mesh.program.previous import Previous
@@ -22,10 +23,8 @@ from mesh.render import Doors, Moving, read_doors
 
 __all__ = ["Access", "Committed", "answers", "committed", "plan_access", "ssh_limits"]
 
-_COMMAND: Final = "command:remote:Command"
-_STASH: Final = "pulumi:index:Stash"
 # Later steps first: each is dialled with what the one before it was.
-_STEPS: Final = ("apply", "keys", "agent", "bootstrap")
+_LATEST_FIRST: Final = (APPLY, KEYS, INSTALL, BOOTSTRAP)
 _EVERYWHERE: Final = frozenset({"0.0.0.0/0", "::/0"})
 _KNOCK_SECONDS: Final = 5.0
 _KNOCKS_AT_ONCE: Final = 32
@@ -78,15 +77,15 @@ class Access:
 
 def committed(previous: Previous, name: str) -> Committed | None:
     """Read what the state has of a node; None when no step on it ever succeeded."""
-    records = {step: previous.record(_COMMAND, f"{name}-{step}") for step in _STEPS}
+    records = {step: previous.record(COMMAND, f"{name}-{step}") for step in _LATEST_FIRST}
     last = next((record for record in records.values() if record.get("connection")), None)
     if last is None:
         return None
     connection = last["connection"]
-    text = records["apply"].get("stdin")
+    text = records[APPLY].get("stdin")
     doors = read_doors(text) if isinstance(text, str) else None
     used = str(connection["privateKey"])
-    stored = previous.record(_STASH, "management-key").get("output")
+    stored = previous.record(STASH, MANAGEMENT_KEY).get("output")
     keys = {ssh_public_line(key): key for key in (used, stored) if isinstance(key, str)}
     host_key, rolled = _host_key(records)
     return Committed(
@@ -103,15 +102,15 @@ def committed(previous: Previous, name: str) -> Committed | None:
 
 def _host_key(records: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, bool]:
     """Return the public host key a node shows, and whether it was brought there with the other keys."""
-    bundle = records["keys"].get("stdin")
+    bundle = records[KEYS].get("stdin")
     brought = json.loads(bundle).get("host_key") if isinstance(bundle, str) else None
     if isinstance(brought, str):
         return ssh_public_line(brought), True
-    for step in ("apply", "keys", "agent"):
+    for step in (APPLY, KEYS, INSTALL):
         pinned = (records[step].get("connection") or {}).get("hostKey")
         if isinstance(pinned, str):
             return pinned, False
-    first = records["bootstrap"].get("stdin")
+    first = records[BOOTSTRAP].get("stdin")
     return (ssh_public_line(first) if isinstance(first, str) else None), False
 
 

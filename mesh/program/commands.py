@@ -7,10 +7,11 @@ from typing import Any, Final
 import pulumi
 from pulumi_command import remote
 
+from mesh.names import AGENT_FILE, APPLY, BOOTSTRAP, INCOMING, INSTALL, KEYS
 from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
-from mesh.program.first_contact import BOOTSTRAP, bootstrap_input
-from mesh.remote import BOOTSTRAP_SECONDS, INCOMING, agent_call, limited
+from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
+from mesh.remote import BOOTSTRAP_SECONDS, agent_call, limited
 
 __all__ = ["Commands", "Target"]
 
@@ -142,15 +143,15 @@ class Commands:
         WireGuard keys and `document` the node's files as plain text.
         """
         bootstrap = target.first_contact(first_contact_key).command(
-            "bootstrap",
-            create=limited(BOOTSTRAP, BOOTSTRAP_SECONDS),
+            BOOTSTRAP,
+            create=limited(BOOTSTRAP_SCRIPT, BOOTSTRAP_SECONDS),
             stdin=pulumi.Output.from_input(host_private_key).apply(bootstrap_input),
             after=[target.server, target.power],
             # Done once per server: only another server (the trigger) runs it again.
             ignore_changes=["connection", "create", "stdin", "environment"],
         )
         copy = remote.CopyToRemote(
-            f"{target.node}-agent-file",
+            f"{target.node}-{AGENT_FILE}",
             connection=target.connection(),
             source=pulumi.FileAsset(agent_file.path),
             remote_path=INCOMING,
@@ -158,11 +159,11 @@ class Commands:
             opts=target.options(after=[bootstrap], inputs=_COPY_INPUTS),
         )
         agent = target.command(
-            "agent", create=agent_call("install", agent=INCOMING), stdin=agent_file.sha256, after=[copy]
+            INSTALL, create=agent_call("install", agent=INCOMING), stdin=agent_file.sha256, after=[copy]
         )
-        stored = target.command("keys", create=agent_call("keys"), stdin=keys, after=[agent])
+        stored = target.command(KEYS, create=agent_call("keys"), stdin=keys, after=[agent])
         applied = target.looked_at().command(
-            "apply",
+            APPLY,
             create=line_to_run(agent_call("apply"), target.record),
             stdin=document,
             after=[agent, stored],

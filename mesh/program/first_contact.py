@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["BOOTSTRAP", "bootstrap_input", "user_data"]
+__all__ = ["BOOTSTRAP_SCRIPT", "bootstrap_input", "user_data"]
 
 _HERE: Final = Path(__file__).parent
 
-BOOTSTRAP: Final = (_HERE / "bootstrap.sh").read_text()
+BOOTSTRAP_SCRIPT: Final = (_HERE / "bootstrap.sh").read_text()
 """Shell script without a single quote, so that any shell hands it on; run once per server.
 
 It reads `bootstrap_input`.

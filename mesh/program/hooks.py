@@ -6,6 +6,7 @@ from typing import Final
 
 import pulumi
 
+from mesh.names import BOOTSTRAP, INSTALL, KEYS, RECONNECT_STATUS, RECONNECT_TRIES, node_and_step
 from mesh.program.catalog import CatalogError, servers_of_stack
 from mesh.program.power import CloudAccess
 from mesh.program.previous import Previous
@@ -32,7 +33,7 @@ CANARY: Final = "wireguard-mesh-canary"
 CLOUD_FAILED: Final = "wireguard-mesh-name-taken"
 
 # The agent ends its first connection with this status and this last line (docs/protocol.md).
-_RECONNECT_STATUS: Final = "exited with status 75"
+_RECONNECT_STATUS: Final = f"exited with status {RECONNECT_STATUS}"
 _RECONNECT: Final = re.compile(r"RECONNECT [0-9a-f]{1,64}")
 # A connection that broke under a command; what was asked is idempotent, so asking again is safe.
 _LOST_CONNECTION = re.compile(
@@ -44,8 +45,6 @@ _LOST_CONNECTION = re.compile(
 _PROVIDER_SAYS: Final = 2_000
 # Asked again at once, it mostly works the first time; a host that drops every connection is given up.
 _LOST_CONNECTION_TRIES = 3
-# One is the rule. Each stands for up to 20 s of waiting on the node, so this outlasts any trial.
-_RECONNECT_TRIES = 12
 
 
 def wants_reconnect(args: pulumi.ErrorHookArgs) -> bool:
@@ -55,7 +54,7 @@ def wants_reconnect(args: pulumi.ErrorHookArgs) -> bool:
     """
     heads = [error[:_PROVIDER_SAYS] for error in args.errors]
     if _RECONNECT_STATUS in heads[0] and _RECONNECT.fullmatch(last_line(args.errors[0])):
-        return len(args.errors) <= _RECONNECT_TRIES
+        return len(args.errors) <= RECONNECT_TRIES
     if _LOST_CONNECTION.search(heads[0]):
         return sum(1 for head in heads if _LOST_CONNECTION.search(head)) <= _LOST_CONNECTION_TRIES
     return False
@@ -75,7 +74,7 @@ def command_failed(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LI
 
 
 # The first word of the last line that steps end with (docs/protocol.md); of `apply`, see confirmed.py.
-_LAST_WORDS: Final = {"bootstrap": "ready", "agent": "INSTALLED", "keys": "STORED"}
+_LAST_WORDS: Final = {BOOTSTRAP: "ready", INSTALL: "INSTALLED", KEYS: "STORED"}
 
 
 def command_ran(args: pulumi.ResourceHookArgs) -> None:
@@ -85,7 +84,7 @@ def command_ran(args: pulumi.ResourceHookArgs) -> None:
     the run must fail, and what helps must do it again. Raises `pulumi.RunError`.
     """
     said = (args.new_outputs or {}).get("stdout")
-    node, _, step = args.name.rpartition("-")
+    node, step = node_and_step(args.name)
     expected = _LAST_WORDS.get(step)
     if expected is None or not isinstance(said, str):
         return

@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 
+from mesh.outputs import node_record
 from mesh.plan import MeshPlan
 from mesh.program import hooks, keys
 from mesh.program.access import Access, plan_access, ssh_limits
@@ -67,14 +68,14 @@ class Mesh(pulumi.ComponentResource):
         for node in plan.nodes.values():
             tell_fate(node, nodes[node.name].server, before.node(node.name), told=node.name in told)
         self.nodes: dict[str, dict[str, pulumi.Input[str | int | bool]]] = {
-            node.name: {
-                "address": str(node.address),
-                "enabled": node.enabled,
-                "ssh_port": nodes[node.name].ssh_port,
-                "public_ip": nodes[node.name].public_ip,
-                "public_key": nodes[node.name].public_key,
-                "host_key": nodes[node.name].host_key,
-            }
+            node.name: node_record(
+                address=str(node.address),
+                enabled=node.enabled,
+                ssh_port=nodes[node.name].ssh_port,
+                public_ip=nodes[node.name].public_ip,
+                public_key=nodes[node.name].public_key,
+                host_key=nodes[node.name].host_key,
+            )
             for node in plan.nodes.values()
         }
         """Per node: overlay address, whether it takes part, SSH port, public IP address, WireGuard public

@@ -8,13 +8,12 @@ from typing import Final
 import pulumi
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED, KEYS_MISSING
+from mesh.names import AGENT_FILE, COMMAND, COPY, INSTALL, KEYS, node_and_step
 from mesh.said import ends, shown
 
 __all__ = ["NO_LIMITS", "remedy"]
 
 NO_LIMITS: Final[Mapping[str, str]] = MappingProxyType({})
-_STEP: Final = re.compile(r"-(bootstrap|agent-file|agent|keys|apply)$")
-
 _CONSOLE: Final = "sshd -T -C user=root | grep -iE 'root|allow|deny|authorizedkeysfile|authentication'"
 
 # What the command provider (its SSH library) and the agent say -> what helps. What loses a disk comes last.
@@ -97,7 +96,7 @@ def remedy(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) ->
 
     `limits` has, for each node that limits where SSH may come from, the networks that it lets in.
     """
-    node, said = _STEP.sub("", args.name), ends(args.errors[0])
+    (node, step), said = node_and_step(args.name), ends(args.errors[0])
     for pattern, text in _REMEDIES.items():
         found = re.search(pattern, said, re.MULTILINE)
         if found:
@@ -105,9 +104,9 @@ def remedy(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) ->
             port = _PORT.search(said)
             words = {
                 "server": f"{parent}hcloud:index/server:Server::{node}-server",
-                "keys": f"{parent}command:remote:Command::{node}-keys",
-                "agent": f"{parent}command:remote:Command::{node}-agent",
-                "agent_file": f"{parent}command:remote:CopyToRemote::{node}-agent-file",
+                "keys": f"{parent}{COMMAND}::{node}-{KEYS}",
+                "agent": f"{parent}{COMMAND}::{node}-{INSTALL}",
+                "agent_file": f"{parent}{COPY}::{node}-{AGENT_FILE}",
                 "port": port[1] if port else "22",
                 **{name: shown(value or "", limit=_SAID) for name, value in found.groupdict().items()},
             }
@@ -115,6 +114,6 @@ def remedy(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) ->
             if _SILENT.search(said) and node in limits:
                 helps += _LIMITED.format(sources=limits[node])
             return helps
-    if args.name.endswith("-agent-file") and _NO_SFTP.search(said):
+    if step == AGENT_FILE and _NO_SFTP.search(said):
         return f"{node}: {' '.join(_SFTP.split())}"
     return None

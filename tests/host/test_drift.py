@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from mesh.cli.check import NodeCheck, check_mesh, repair_mesh
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.results import as_json
 from mesh.cli.state import NodeFiles, StackState
 from mesh.cli.status import read_status
+from mesh.outputs import MeshOutputs, NodeOutputs
 from tests.host.nodes import ADDRESSES, DEADLINE, Hosts, Node, wait
 
 pytestmark = pytest.mark.hosts
@@ -112,10 +112,8 @@ def fleet(hosts: Hosts, web_1: Node, web_2: Node) -> Fleet:
                 name: NodeFiles(document=document, agent=hosts.agent.sha256)
                 for name, document in documents.items()
             },
-            urns={
-                ("hcloud:index/server:Server", "web-1-server"): "urn:web-1-server",
-                ("command:remote:Command", "web-1-keys"): "urn:web-1-keys",
-            },
+            steps={("web-1", "keys"): "urn:web-1-keys"},
+            servers={"web-1": "urn:web-1-server"},
         ),
     )
 

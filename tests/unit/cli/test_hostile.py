@@ -18,13 +18,13 @@ from rich.console import Console
 from mesh.cli import check, status
 from mesh.cli.check import NodeCheck, check_mesh, repair_mesh
 from mesh.cli.nodes import AgentClient, NodeError
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.reach import measure, over_ssh
 from mesh.cli.reach import table as reach_table
 from mesh.cli.reports import ReportError, parse_report
 from mesh.cli.results import as_json, print_remarks
 from mesh.cli.state import StackState, parse_state
 from mesh.cli.status import read_status
+from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import REPORT_BYTES, ends, last_line, shown, visible
 from tests.unit.cli.hostile import GOOD, answer
 from tests.unit.cli.stack import KEY, OUTPUTS, exported, node_resources

@@ -11,8 +11,8 @@ import asyncssh
 import pytest
 
 from mesh.cli.nodes import AgentClient, NodeError
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.state import parse_state
+from mesh.outputs import MeshOutputs, NodeOutputs
 from tests.unit.cli.stack import COMMAND, COPY, KEY, OUTPUTS, SERVER, URN, exported, node_resources
 
 REPORT = {"agent": "ab", "current": None, "differences": [], "peers": {}, "state": "idle", "trial": None}

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from mesh.cli.engine import CliError
-from mesh.cli.outputs import MeshOutputs, read_outputs
+from mesh.cli.outputs import read_outputs
 from mesh.cli.reach import Reach, measure, over, table
+from mesh.outputs import MeshOutputs
 from tests.unit.cli.stack import KEY, OUTPUTS, UNKNOWN, changed, engine, type_command
 
 REPOSITORY = Path(__file__).parents[3]

@@ -9,11 +9,11 @@ import asyncssh
 import pytest
 from rich.console import Console
 
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.reach import Reach, as_json, lost_in_words, table
 from mesh.cli.status import NodeStatus
 from mesh.cli.status import table as status_table
 from mesh.cli.trouble import in_words
+from mesh.outputs import MeshOutputs, NodeOutputs
 from tests.unit.cli.stack import OUTPUTS, type_command
 from tests.unit.cli.test_reach import VIA, mesh
 
