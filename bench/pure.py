@@ -38,13 +38,20 @@ def main() -> None:
         lambda: {
             name: KeyNames(
                 private=fingerprint(_ROOT),
-                preshared={peer: fingerprint(preshared_key(_ROOT, name, peer, 1)) for peer in node.peers},
+                preshared={
+                    peer.name: fingerprint(preshared_key(_ROOT, name, peer.name, peer.preshared_epoch))
+                    for peer in node.peers
+                },
             )
             for name, node in plan.nodes.items()
         },
     )
     directory = {
-        name: {"address": str(node.address), "public_key": "A" * 43 + "=", "endpoint": "192.0.2.1:51820"}
+        name: {
+            "address": str(node.overlay.first.ip),
+            "public_key": "A" * 43 + "=",
+            "endpoint": "192.0.2.1:51820",
+        }
         for name, node in plan.nodes.items()
     }
     documents = timed(

@@ -34,8 +34,12 @@ def dangers(plan: MeshPlan, before: Mapping[str, Before]) -> dict[str, str]:
     return told
 
 
+def _address(node: NodePlan) -> str:
+    return str(node.overlay.first.ip)
+
+
 def _taken_out(name: str, was: Before, plan: MeshPlan) -> str:
-    successor = next((each for each in plan.nodes.values() if str(each.address) == was.address), None)
+    successor = next((each for each in plan.nodes.values() if _address(each) == was.address), None)
     why = "is not in the stack file any more"
     if successor is not None:
         why += f" (to rename it, as to {successor.name}, is to make another server)"
@@ -52,27 +56,27 @@ def _lost(was: Before) -> str:
 def _changed(node: NodePlan, was: Before) -> str | None:
     if not node.enabled:
         return _out(node, was)
-    moved = was.location not in {None, node.location}
+    moved = was.location not in {None, node.machine.location}
     if moved and was.has_server:
         return f"{_moves(node, was)}; both are made anew there"
     if moved:
         return _moves(node, was)
     words = []
-    if was.has_server and was.type not in {None, node.type}:
+    if was.has_server and was.type not in {None, node.machine.type}:
         words.append(
-            f"becomes a {node.type} (it is a {was.type}): it is powered off for that, for a minute or two, "
-            f"and a disk that grows never shrinks again"
+            f"becomes a {node.machine.type} (it is a {was.type}): it is powered off for that, for a minute "
+            f"or two, and a disk that grows never shrinks again"
         )
-    if was.address not in {None, str(node.address)}:
+    if was.address not in {None, _address(node)}:
         words.append(
-            f"has another address in the mesh, {node.address} instead of {was.address}: what is connected to "
-            f"the old one is cut off"
+            f"has another address in the mesh, {_address(node)} instead of {was.address}: what is connected "
+            f"to the old one is cut off"
         )
     return f"{node.name} {'; it '.join(words)}" if words else None
 
 
 def _moves(node: NodePlan, was: Before) -> str:
-    return f"{node.name} moves from {was.location} to {node.location}: {_lost(was)}"
+    return f"{node.name} moves from {was.location} to {node.machine.location}: {_lost(was)}"
 
 
 def _out(node: NodePlan, was: Before) -> str | None:
@@ -82,7 +86,7 @@ def _out(node: NodePlan, was: Before) -> str | None:
         words.append("leaves everyone's peers (enabled: false): its connections through the mesh end")
     kept = [
         f"{wanted} (it has {has})"
-        for wanted, has in ((node.location, was.location), (node.type, was.type))
+        for wanted, has in ((node.machine.location, was.location), (node.machine.type, was.type))
         if was.has_server and has not in {None, wanted}
     ]
     if kept:

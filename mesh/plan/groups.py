@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from mesh.plan.hetzner import placement_group_of
 from mesh.plan.model import MeshPlan
 from mesh.settings import Problem
 
@@ -23,19 +24,19 @@ def full_groups(plan: MeshPlan, members: Mapping[str, int]) -> Iterator[Problem]
     for name, node in plan.nodes.items():
         if name in members:
             continue
-        group = node.placement_group
+        group = placement_group_of(node)
         count[group] = count.get(group, 0) + 1
         if count[group] > _MOST:
             stayed = ", ".join(
                 other
                 for other, kept in members.items()
-                if kept == group and other in plan.nodes and plan.nodes[other].placement_group != group
+                if kept == group and other in plan.nodes and placement_group_of(plan.nodes[other]) != group
             )
             yield Problem(
                 path=f"mesh.nodes.{name}.address",
                 message=(
-                    f"{node.address} would make {name} the eleventh server of its placement group, which has "
-                    f"room for {_MOST}: {stayed} got another address and stayed in it; give an address of "
-                    f"another ten"
+                    f"{node.overlay.first.ip} would make {name} the eleventh server of its placement group, "
+                    f"which has room for {_MOST}: {stayed} got another address and stayed in it; give an "
+                    f"address of another ten"
                 ),
             )

@@ -6,7 +6,7 @@ source address says who sends.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from typing import Literal
 
 from mesh.settings import EVERY_NODE, PolicyRule, PolicyTest, PortRange, Settings
@@ -22,11 +22,11 @@ class PlanError(Exception):
 class Ingress:
     """What one node lets another do to it: everything; or ICMP of every kind, and ports.
 
-    `ports` are sorted and do not overlap.
+    `addresses` are those of the other one, one for each family; `ports` are sorted and do not overlap.
     """
 
     source: str
-    address: IPv4Address
+    addresses: tuple[IPv4Address | IPv6Address, ...]
     everything: bool
     icmp: bool
     ports: tuple[PortRange, ...]
@@ -46,8 +46,8 @@ def plan_ingress(settings: Settings, target: str) -> tuple[Ingress, ...] | None:
             rules = _rules_between(settings.policy, members, source, target)
             granted = [each for rule in rules.values() for each in rule.allow]
             if granted:
-                found.append(_ingress(source, node.address, granted))
-    return tuple(sorted(found, key=lambda ingress: ingress.address))
+                found.append(_ingress(source, (node.address,), granted))
+    return tuple(sorted(found, key=lambda ingress: ingress.addresses))
 
 
 def _members(settings: Settings) -> dict[str, frozenset[str]]:
@@ -85,13 +85,19 @@ def ssh_sources(
 
 
 def _ingress(
-    source: str, address: IPv4Address, granted: Sequence[PortRange | Literal["icmp", "all"]]
+    source: str,
+    addresses: tuple[IPv4Address | IPv6Address, ...],
+    granted: Sequence[PortRange | Literal["icmp", "all"]],
 ) -> Ingress:
     if "all" in granted:
-        return Ingress(source=source, address=address, everything=True, icmp=False, ports=())
+        return Ingress(source=source, addresses=addresses, everything=True, icmp=False, ports=())
     ports = [each for each in granted if isinstance(each, PortRange)]
     return Ingress(
-        source=source, address=address, everything=False, icmp="icmp" in granted, ports=tuple(_merged(ports))
+        source=source,
+        addresses=addresses,
+        everything=False,
+        icmp="icmp" in granted,
+        ports=tuple(_merged(ports)),
     )
 
 

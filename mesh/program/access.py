@@ -142,25 +142,28 @@ def plan_access(plan: MeshPlan, previous: Previous) -> dict[str, Access]:
 
 def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Iterable[str]) -> Access:
     """Decide for one node; `endpoints` are those that any member of the mesh has committed."""
+    wanted = node.overlay.port
     if had is None or had.doors is None:
-        former = () if dialled == node.ssh_port else (dialled,)
-        return Access(port=dialled, endpoint_port=node.port, moving=Moving(ssh_ports=former), committed=had)
-    listens = node.port in had.doors.ports
+        former = () if dialled == node.access.ssh_port else (dialled,)
+        return Access(port=dialled, endpoint_port=wanted, moving=Moving(ssh_ports=former), committed=had)
+    listens = wanted in had.doors.ports
     used = tuple(port for port in had.doors.ports if f"{had.address}:{port}" in set(endpoints))
     kept = used if listens else had.doors.ports[:1]
     return Access(
         port=dialled,
-        endpoint_port=node.port if listens else had.doors.ports[0],
+        endpoint_port=wanted if listens else had.doors.ports[0],
         moving=Moving(
-            ssh_ports=() if dialled == node.ssh_port else (dialled,),
-            ports=tuple(port for port in kept if port != node.port),
+            ssh_ports=() if dialled == node.access.ssh_port else (dialled,),
+            ports=tuple(port for port in kept if port != wanted),
         ),
         committed=had,
     )
 
 
 def _dialled_ports(plan: MeshPlan, known: Mapping[str, Committed | None]) -> dict[str, int]:
-    choices = {name: had.ssh_ports if had else (plan.nodes[name].ssh_port,) for name, had in known.items()}
+    choices = {
+        name: had.ssh_ports if had else (plan.nodes[name].access.ssh_port,) for name, had in known.items()
+    }
     open_twice = [name for name, ports in choices.items() if len(ports) > 1]
     found = {name: ports[0] for name, ports in choices.items()}
     if open_twice and not pulumi.runtime.is_dry_run():

@@ -91,9 +91,9 @@ def _wish(name: str, plan: MeshPlan, raw: Any, previous: Previous) -> Wish:
     node = plan.nodes[name]
     return Wish(
         node=name,
-        location=node.location,
-        type=node.type,
-        image=node.image,
+        location=node.machine.location,
+        type=node.machine.type,
+        image=node.machine.image,
         paths={key: _path(raw, name, key) for key in _KEYS},
         present=_present(previous.node(name)),
     )

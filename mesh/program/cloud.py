@@ -13,6 +13,7 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from mesh.plan import NodePlan
+from mesh.plan.hetzner import firewall_of, placement_group_of
 from mesh.program.gates import Gate
 from mesh.program.power import Power
 from mesh.settings import merged
@@ -94,7 +95,7 @@ class Cloud:
             name=f"{pulumi.get_stack()}-{node.name}",
             type="ipv4",
             auto_delete=False,
-            location=node.location,
+            location=node.machine.location,
             labels=labels(node.name),
             opts=pulumi.ResourceOptions(
                 parent=parent,
@@ -122,13 +123,13 @@ class Cloud:
         return hcloud.Server(
             f"{node.name}-server",
             name=f"{pulumi.get_stack()}-{node.name}",
-            server_type=node.type,
-            image=node.image,
-            location=node.location,
+            server_type=node.machine.type,
+            image=node.machine.image,
+            location=node.machine.location,
             ssh_keys=[self.ssh_key.id],
             user_data=user_data,
-            firewall_ids=[_numeric(self.firewalls[node.firewall])],
-            placement_group_id=_numeric(self.placement_groups[node.placement_group]),
+            firewall_ids=[_numeric(self.firewalls[firewall_of(node)])],
+            placement_group_id=_numeric(self.placement_groups[placement_group_of(node)]),
             public_nets=[
                 hcloud.ServerPublicNetArgs(ipv4_enabled=True, ipv4=_numeric(address), ipv6_enabled=False)
             ],

@@ -25,14 +25,14 @@ def tell_fate(node: NodePlan, server: hcloud.Server, before: PreviousNode, *, to
         if _is_another(number, before):
             if not told:
                 pulumi.log.warn(
-                    f"{node.name} gets a new server, from {node.image}: the one it has is deleted with its "
-                    f"disk"
+                    f"{node.name} gets a new server, from {node.machine.image}: the one it has is deleted "
+                    f"with its disk"
                 )
         elif _other_image(node, before):
             pulumi.log.warn(
-                f"{node.name} runs {before.server['image']}, and the stack file says {node.image}: a server "
-                f"that is there keeps its image. `pulumi up --replace '{urn}'` makes it anew, and its disk "
-                f"is lost"
+                f"{node.name} runs {before.server['image']}, and the stack file says {node.machine.image}: a "
+                f"server that is there keeps its image. `pulumi up --replace '{urn}'` makes it anew, and its "
+                f"disk is lost"
             )
 
     pulumi.Output.all(server.id, server.urn).apply(look, run_with_unknowns=True)
@@ -46,5 +46,5 @@ def _is_another(number: Any, before: PreviousNode) -> bool:
 
 def _other_image(node: NodePlan, before: PreviousNode) -> bool:
     """Whether another image is wished for; a number and a name may be the same one."""
-    has = before.server.get("image")
-    return has is not None and str(has) != node.image and str(has).isdigit() == node.image.isdigit()
+    has, wanted = before.server.get("image"), node.machine.image
+    return has is not None and str(has) != wanted and str(has).isdigit() == wanted.isdigit()

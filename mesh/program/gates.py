@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from mesh.plan import MeshPlan, NodePlan, firewall_name
+from mesh.plan import MeshPlan, NodePlan
+from mesh.plan.hetzner import firewall_name, firewall_of, firewalls
 from mesh.program.access import Access
 from mesh.program.previous import Previous
 from mesh.settings import PortRange
@@ -33,7 +34,7 @@ def plan_gates(plan: MeshPlan, access: Mapping[str, Access], previous: Previous)
     The state knows a server's firewall by the files its node has committed: those come after the server has
     changed over.
     """
-    found = dict(plan.firewalls)
+    found = firewalls(plan)
     ssh_ports: dict[str, set[int]] = {name: set() for name in found}
     ports: dict[str, set[int]] = {name: set() for name in found}
     for name, node in plan.nodes.items():
@@ -52,21 +53,21 @@ def plan_gates(plan: MeshPlan, access: Mapping[str, Access], previous: Previous)
 def _firewalls(
     node: NodePlan, access: Access, previous: Previous
 ) -> Iterator[tuple[str, tuple[PortRange, ...]]]:
-    yield node.firewall, node.public
+    yield firewall_of(node), node.access.public
     if access.committed and access.committed.doors:
         public = access.committed.doors.public
         name = firewall_name(public)
-        if name != node.firewall and previous.has(_FIREWALL, f"firewall-{name}"):
+        if name != firewall_of(node) and previous.has(_FIREWALL, f"firewall-{name}"):
             yield name, public
 
 
 def _ssh_ports(node: NodePlan, access: Access) -> set[int]:
     if access.committed and not node.enabled:
-        return {node.ssh_port, *access.committed.ssh_ports}
-    return {node.ssh_port, access.port}
+        return {node.access.ssh_port, *access.committed.ssh_ports}
+    return {node.access.ssh_port, access.port}
 
 
 def _ports(node: NodePlan, access: Access) -> set[int]:
     if access.committed and access.committed.doors and not node.enabled:
-        return {node.port, *access.committed.doors.ports}
-    return {node.port, access.endpoint_port, *access.moving.ports}
+        return {node.overlay.port, *access.committed.doors.ports}
+    return {node.overlay.port, access.endpoint_port, *access.moving.ports}

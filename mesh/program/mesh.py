@@ -9,6 +9,7 @@ import pulumi
 
 from mesh.outputs import node_record
 from mesh.plan import MeshPlan
+from mesh.plan.hetzner import placement_groups
 from mesh.program import hooks, keys
 from mesh.program.access import Access, plan_access, ssh_limits
 from mesh.program.agent import build_agent
@@ -55,7 +56,7 @@ class Mesh(pulumi.ComponentResource):
             ssh_key_name=_ssh_key_name(before, shared.management_public),
             management_key=shared.management_public,
             gates=plan_gates(plan, access, before),
-            placement_groups=plan.placement_groups,
+            placement_groups=placement_groups(plan),
             power=_power(plan, access, before),
         )
         nodes = {
@@ -69,7 +70,7 @@ class Mesh(pulumi.ComponentResource):
             tell_fate(node, nodes[node.name].server, before.node(node.name), told=node.name in told)
         self.nodes: dict[str, dict[str, pulumi.Input[str | int | bool]]] = {
             node.name: node_record(
-                address=str(node.address),
+                address=str(node.overlay.first.ip),
                 enabled=node.enabled,
                 ssh_port=nodes[node.name].ssh_port,
                 public_ip=nodes[node.name].public_ip,

@@ -31,7 +31,7 @@ def moves(plan: MeshPlan, access: Mapping[str, Access]) -> Iterator[str]:
 
 
 def _ssh(node: NodePlan, access: Access) -> str | None:
-    had, wanted = access.committed, node.ssh_port
+    had, wanted = access.committed, node.access.ssh_port
     if had is None or had.ssh_ports == (wanted,):
         return None
     others = [port for port in had.ssh_ports if port != wanted]
@@ -50,7 +50,7 @@ def _ssh(node: NodePlan, access: Access) -> str | None:
 
 
 def _wireguard(node: NodePlan, access: Access) -> str | None:
-    had, wanted = access.committed, node.port
+    had, wanted = access.committed, node.overlay.port
     if had is None or had.doors is None or had.doors.ports == (wanted,):
         return None
     former = ", ".join(str(port) for port in had.doors.ports if port != wanted)

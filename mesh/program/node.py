@@ -83,14 +83,14 @@ class Node(pulumi.ComponentResource):
         self._host_key = keys.stored(f"{plan.name}-host-key", lambda: keys.other_ssh_key(shown), parent=self)
         self.host_key: pulumi.Output[str] = keys.ssh_public_key(self._host_key)
         """The SSH host key that the node shows, public half."""
-        self.ssh_port: pulumi.Input[int] = plan.ssh_port
+        self.ssh_port: pulumi.Input[int] = plan.access.ssh_port
         """Where its sshd is found."""
 
     def facts(self) -> dict[str, pulumi.Input[str]]:
         """Return what the other nodes must know of this one: its entry in the directory."""
         port = self._access.endpoint_port
         return {
-            "address": str(self._plan.address),
+            "address": str(self._plan.overlay.first.ip),
             "public_key": self.public_key,
             "endpoint": self.public_ip.apply(lambda ip: f"{ip}:{port}"),
         }
@@ -118,7 +118,7 @@ class Node(pulumi.ComponentResource):
             plan,
             address=self._address,
             user_data=pulumi.Output.all(first_key, first_public).apply(
-                lambda pair: user_data(plan.name, pair[0], pair[1], ssh_port=plan.ssh_port)
+                lambda pair: user_data(plan.name, pair[0], pair[1], ssh_port=plan.access.ssh_port)
             ),
             parent=self,
         )
@@ -137,7 +137,6 @@ class Node(pulumi.ComponentResource):
                 self._shared.preshared_root,
                 node=plan.name,
                 peers=plan.peers,
-                epoch=plan.psk_epoch,
                 host_key=keys.host_key_to_bring(
                     self._host_key,
                     pinned,
@@ -195,7 +194,7 @@ class Node(pulumi.ComponentResource):
             return access.port, self.host_key, shared.management
 
         def port(server: Any) -> int:
-            return access.port if access.of(server) else self._plan.ssh_port
+            return access.port if access.of(server) else self._plan.access.ssh_port
 
         def host_key(pair: Any) -> Any:
             had = access.of(pair[0])
@@ -220,8 +219,8 @@ class Node(pulumi.ComponentResource):
     def _port_after(self, applied: remote.Command) -> pulumi.Input[int]:
         """Return where sshd is found after this run: as the files say that were committed last."""
         access = self._access
-        if access.committed is None or access.committed.ssh_ports == (self._plan.ssh_port,):
-            return self._plan.ssh_port
+        if access.committed is None or access.committed.ssh_ports == (self._plan.access.ssh_port,):
+            return self._plan.access.ssh_port
 
         def port(document: Any) -> int:
             found = read_doors(document).ssh_ports if isinstance(document, str) else ()
@@ -243,9 +242,7 @@ class Node(pulumi.ComponentResource):
         facts = pulumi.Output.all(
             directory,
             keys.key_fingerprint(self._identity),
-            keys.preshared_fingerprints(
-                self._shared.preshared_root, node=plan.name, peers=plan.peers, epoch=plan.psk_epoch
-            ),
+            keys.preshared_fingerprints(self._shared.preshared_root, node=plan.name, peers=plan.peers),
             self._shared.management_public,
             server.id,
         )
@@ -255,7 +252,7 @@ class Node(pulumi.ComponentResource):
                 return pulumi.output.UNKNOWN
             known, private, preshared, management, server_id = _as_text(values)
             if preshared == UNKNOWN_TEXT:
-                preshared = dict.fromkeys(plan.peers, UNKNOWN_TEXT)
+                preshared = dict.fromkeys((peer.name for peer in plan.peers), UNKNOWN_TEXT)
             return render_document(
                 plan,
                 known.facts,

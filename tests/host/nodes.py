@@ -257,7 +257,7 @@ class Hosts:
             member: {
                 "address": ADDRESSES[member],
                 "public_key": self.keys.public(member),
-                "endpoint": f"{self.address(member)}:{plan.port}",
+                "endpoint": f"{self.address(member)}:{plan.overlay.port}",
             }
             for member in members
         }

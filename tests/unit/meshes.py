@@ -23,13 +23,18 @@ def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=32).digest()
 
 
+def _endpoint(node: NodePlan) -> str:
+    *_, third, fourth = node.overlay.first.ip.packed
+    return f"192.0.{third}.{fourth}:{node.overlay.port}"
+
+
 def directory_of(plan: MeshPlan) -> dict[str, dict[str, str]]:
     """Public facts of every node; the public IP address follows the overlay address."""
     return {
         node.name: {
-            "address": str(node.address),
+            "address": str(node.overlay.first.ip),
             "public_key": base64.b64encode(_key(f"public {node.name}")).decode(),
-            "endpoint": f"192.0.{node.address.packed[2]}.{node.address.packed[3]}:{node.port}",
+            "endpoint": _endpoint(node),
         }
         for node in plan.nodes.values()
     }
@@ -39,7 +44,8 @@ def key_names_of(node: NodePlan) -> KeyNames:
     return KeyNames(
         private=fingerprint(_key(f"private {node.name}")),
         preshared={
-            peer: fingerprint(preshared_key(ROOT, node.name, peer, node.psk_epoch)) for peer in node.peers
+            peer.name: fingerprint(preshared_key(ROOT, node.name, peer.name, peer.preshared_epoch))
+            for peer in node.peers
         },
     )
 

@@ -40,17 +40,17 @@ def _words(ingress: tuple[Ingress, ...] | None) -> list[str] | None:
 
 def test_without_a_policy_nothing_is_held_back() -> None:
     plan = plan_of({"cidr": "10.10.0.0/24", "nodes": NODES})
-    assert {node.ingress for node in plan.nodes.values()} == {None}
+    assert {node.access.ingress for node in plan.nodes.values()} == {None}
 
 
 def test_an_empty_policy_lets_nothing_in() -> None:
-    assert [_words(node.ingress) for node in plan_of(_mesh()).nodes.values()] == [[], [], []]
+    assert [_words(node.access.ingress) for node in plan_of(_mesh()).nodes.values()] == [[], [], []]
 
 
 def test_only_what_a_rule_names_comes_in_and_only_at_its_end() -> None:
     plan = plan_of(_mesh(_rule("web", "db", "tcp/5432")))
-    assert _words(plan.nodes["db-1"].ingress) == ["web-1: tcp/5432", "web-2: tcp/5432"]
-    assert _words(plan.nodes["web-1"].ingress) == []
+    assert _words(plan.nodes["db-1"].access.ingress) == ["web-1: tcp/5432", "web-2: tcp/5432"]
+    assert _words(plan.nodes["web-1"].access.ingress) == []
 
 
 def test_rules_add_up_and_ports_that_touch_are_joined() -> None:
@@ -61,7 +61,7 @@ def test_rules_add_up_and_ports_that_touch_are_joined() -> None:
             _rule("web-2", "all", "tcp/5438-5450", "icmp"),
         )
     )
-    assert _words(plan.nodes["db-1"].ingress) == [
+    assert _words(plan.nodes["db-1"].access.ingress) == [
         "web-1: tcp/5432 udp/53",
         "web-2: icmp tcp/80 tcp/5432-5450 udp/53",
     ]
@@ -69,15 +69,15 @@ def test_rules_add_up_and_ports_that_touch_are_joined() -> None:
 
 def test_all_swallows_the_rest() -> None:
     plan = plan_of(_mesh(_rule("web-1", "db", "tcp/1"), _rule("web-1", "all", "all")))
-    assert _words(plan.nodes["db-1"].ingress) == ["web-1: all"]
-    assert _words(plan.nodes["web-2"].ingress) == ["web-1: all"]
-    assert _words(plan.nodes["web-1"].ingress) == []
+    assert _words(plan.nodes["db-1"].access.ingress) == ["web-1: all"]
+    assert _words(plan.nodes["web-2"].access.ingress) == ["web-1: all"]
+    assert _words(plan.nodes["web-1"].access.ingress) == []
 
 
 def test_a_disabled_node_may_do_nothing() -> None:
     nodes = {**NODES, "web-2": {**NODES["web-2"], "enabled": False}}
     plan = plan_of({**_mesh(_rule("web", "db", "tcp/5432")), "nodes": nodes})
-    assert _words(plan.nodes["db-1"].ingress) == ["web-1: tcp/5432"]
+    assert _words(plan.nodes["db-1"].access.ingress) == ["web-1: tcp/5432"]
 
 
 def _test(source: str, target: str, port: str, expect: str) -> dict[str, str]:
@@ -199,7 +199,7 @@ def test_what_nodes_enforce_is_what_tests_evaluate(rules: list[dict[str, Any]], 
     for target, node in plan_of(_mesh(*rules)).nodes.items():
         enforced = {
             each.source
-            for each in node.ingress or ()
+            for each in node.access.ingress or ()
             if each.everything
             or any(p.protocol == protocol and p.first <= int(number) <= p.last for p in each.ports)
         }
@@ -214,7 +214,7 @@ def test_what_nodes_enforce_is_what_tests_evaluate(rules: list[dict[str, Any]], 
 @given(_RULES)
 def test_ports_of_one_source_never_overlap(rules: list[dict[str, Any]]) -> None:
     for node in plan_of(_mesh(*rules)).nodes.values():
-        for each in node.ingress or ():
+        for each in node.access.ingress or ():
             for one, other in zip(each.ports, each.ports[1:], strict=False):
                 assert not one.overlaps(other)
                 assert (one.protocol, one.last + 1) < (other.protocol, other.first)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.plan import MeshPlan
+from mesh.plan.hetzner import firewall_of
 from mesh.program import access as access_module
 from mesh.program.access import Access, plan_access
 from mesh.program.gates import Gate, plan_gates
@@ -95,7 +96,7 @@ def _run(world: World, plan: MeshPlan, fates: list[str]) -> None:
         known = name in world.has
         if not node.enabled and known:
             continue
-        world.behind[name] = node.firewall
+        world.behind[name] = firewall_of(node)
         if known:
             # whatever comes of it, the node could be reached
             assert access[name].port in world.doors(name), "the program dials a door that is shut"

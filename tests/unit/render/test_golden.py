@@ -40,18 +40,18 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
         document = parse_document(text.encode())
         names = key_names_of(node)
         assert document.wg.private == names.private
-        assert document.wg.addresses == (f"{node.address}/{node.network.prefixlen}",)
-        assert (document.wg.port, document.wg.mtu) == (node.port, node.mtu)
+        assert document.wg.addresses == (str(node.overlay.first),)
+        assert (document.wg.port, document.wg.mtu) == (node.overlay.port, node.overlay.mtu)
         assert [
             (peer.public_key, peer.preshared, peer.allowed_ips, peer.endpoint, peer.keepalive)
             for peer in document.wg.peers
         ] == [
             (
-                directory[peer]["public_key"],
-                names.preshared[peer],
-                (f"{directory[peer]['address']}/32",),
-                directory[peer]["endpoint"],
-                node.keepalive,
+                directory[peer.name]["public_key"],
+                names.preshared[peer.name],
+                (f"{directory[peer.name]['address']}/32",),
+                directory[peer.name]["endpoint"],
+                peer.keepalive,
             )
             for peer in node.peers
         ]
@@ -61,6 +61,6 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
             "table inet wgmesh {}",
         ]
         forwarding = parse_sysctls(document.files[SYSCTL], where=name).get("net.ipv4.ip_forward")
-        assert forwarding == ("1" if node.forward else None)
+        assert forwarding == ("1" if node.access.forward else None)
         everyone = {facts["address"]: other for other, facts in directory.items()}
         assert dict(line.split() for line in document.files[HOSTS].splitlines()) == everyone

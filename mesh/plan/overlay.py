@@ -1,0 +1,50 @@
+"""A node inside the tunnel: its addresses in every family, the networks behind it, port and MTU."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
+from typing import Final
+
+from mesh.plan.peers import INTERNET_MTU, PeerPlan
+from mesh.settings import Settings
+
+__all__ = ["INTERFACE", "OverlayPlan", "plan_overlay"]
+
+INTERFACE: Final = "wg0"
+"""The tunnel's interface."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlayPlan:
+    """The tunnel of one node.
+
+    `addresses` has one address for each family, each with its network; the first one stands for the node
+    where there is room for one. `port` is UDP, `mtu` in bytes.
+    """
+
+    interface: str
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
+    port: int
+    mtu: int
+
+    @property
+    def first(self) -> IPv4Interface | IPv6Interface:
+        """The address that stands for the node."""
+        return self.addresses[0]
+
+    @property
+    def routes(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks that are reached through the tunnel, one for each family."""
+        return tuple(address.network for address in self.addresses)
+
+
+def plan_overlay(settings: Settings, name: str, peers: Sequence[PeerPlan]) -> OverlayPlan:
+    """Decide a node's side of the tunnel; of its pairs the one with the smallest MTU decides."""
+    node = settings.nodes[name]
+    auto = min((peer.mtu for peer in peers), default=INTERNET_MTU)
+    return OverlayPlan(
+        interface=INTERFACE,
+        addresses=(IPv4Interface((node.address, settings.cidr.prefixlen)),),
+        port=settings.port,
+        mtu=auto if settings.mtu == "auto" else settings.mtu,
+    )
