@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -12,7 +11,7 @@ from mesh.plan import MeshPlan
 from mesh.plan.hetzner import placement_groups
 from mesh.program import hooks, keys
 from mesh.program.access import Access, plan_access, ssh_limits
-from mesh.program.agent import build_agent
+from mesh.program.agent import agent_file
 from mesh.program.cloud import Cloud
 from mesh.program.confirmed import CONFIRMED, require_confirmed
 from mesh.program.fate import tell_fate
@@ -95,7 +94,7 @@ class Mesh(pulumi.ComponentResource):
         limits: Mapping[str, str],
     ) -> None:
         """Declare what runs on the nodes: the canary first, the others once it has committed."""
-        agent_file = build_agent(Path("build"))
+        agent = agent_file()
         confirmed = pulumi.ResourceHook(CONFIRMED, require_confirmed)
         records = {name: before.record("command:remote:Command", f"{name}-apply") for name in nodes}
         ran = [pulumi.ResourceHook(hooks.COMMAND_RAN, hooks.command_ran)]
@@ -109,7 +108,7 @@ class Mesh(pulumi.ComponentResource):
             answer = pulumi.ErrorHook(hooks.CANARY, hooks.canary_answer(canary, limits))
             first = nodes[canary].configure(
                 directory,
-                agent_file=agent_file,
+                agent_file=agent,
                 hooks=pulumi.ResourceHookBinding(on_error=[answer], after_create=[*ran], after_update=[*ran]),
                 gate=gate,
                 confirmed=confirmed,
@@ -120,7 +119,7 @@ class Mesh(pulumi.ComponentResource):
             if name != canary:
                 node.configure(
                     directory,
-                    agent_file=agent_file,
+                    agent_file=agent,
                     hooks=answers,
                     gate=gate,
                     confirmed=confirmed,
