@@ -24,9 +24,9 @@ from ..system.session import session_start, ssh_session
 from ..system.systemd import active_state, require_systemd
 from ..trial.doors import refuse_trust_in_the_outside
 from ..trial.lock import COMMAND_WAIT, lock
-from ..trial.machine import Trial, arm, confirm, load_trial, start
+from ..trial.machine import arm, confirm, start
 from ..trial.proof import obstacles, prove_not_locked_out
-from ..trial.record import clear_trial
+from ..trial.record import Phase, Trial, clear_trial, load_trial
 from ..trial.rollback import last_outcome
 
 __all__ = ["apply", "remarks_on"]
@@ -132,7 +132,7 @@ def _was_never_started(places: Places, trial: Trial) -> bool:
 
     Nothing has changed yet, and its timers may be missing.
     """
-    if trial.phase != "armed" or active_state(f"{trial.unit}.service") != "inactive":
+    if trial.phase is not Phase.ARMED or active_state(f"{trial.unit}.service") != "inactive":
         return False
     log(f"trial {trial.txn} was armed and never started: it is forgotten")
     clear_trial(places, trial)
@@ -156,7 +156,7 @@ def _in_force(places: Places, document: Document) -> Optional[Generation]:
 def _confirm(places: Places, document: Document, began: Optional[float]) -> tuple[Answer, str]:
     trial = _wait_until_live(places, document.digest)
     if trial is not None:
-        if trial.phase != "live" or (began is not None and began <= trial.live_at):
+        if trial.phase is not Phase.LIVE or (began is not None and began <= trial.live_at):
             return Answer.RECONNECT, trial.txn
         with lock(places, wait=COMMAND_WAIT):
             now = load_trial(places)
@@ -176,7 +176,7 @@ def _wait_until_live(places: Places, digest: str) -> Optional[Trial]:
     trial = load_trial(places)
     end = time.monotonic() + min(_LIVE_WAIT, _LIVE_PART * trial.seconds_left if trial else 0.0)
     while trial is not None and trial.digest == digest:
-        if trial.phase == "live" or time.monotonic() > end:
+        if trial.phase is Phase.LIVE or time.monotonic() > end:
             return trial
         time.sleep(_POLL)
         trial = load_trial(places)

@@ -16,7 +16,7 @@ from ..system.run import attempt, io_error
 from ..system.systemd import active_state
 from ..system.units import BOOT_UNIT
 from ..trial.lock import BOOT_WAIT, lock
-from ..trial.machine import load_trial
+from ..trial.record import load_trial
 from ..trial.undo import target_sysctls
 
 __all__ = ["boot", "link_down", "link_reload", "link_up"]
@@ -28,7 +28,7 @@ def _target(places: Places) -> Generation:
     Raises `AgentError`.
     """
     trial = load_trial(places)
-    if trial is not None and trial.phase in ("running", "live"):
+    if trial is not None and trial.in_force:
         return load_generation(places.generations / trial.digest)
     before = current_digest(places)
     committed = committed_generation(places)
@@ -63,7 +63,7 @@ def link_reload(places: Places) -> None:
     One whose files are lost stays as it is: going back is for when there is none. Raises `AgentError`.
     """
     trial = load_trial(places)
-    if trial is not None and trial.phase in ("running", "live"):
+    if trial is not None and trial.in_force:
         target = load_generation(places.generations / trial.digest)
     else:
         target = load_generation(places.generations / (current_digest(places) or "absent"))

@@ -17,7 +17,7 @@ from ..places import TABLE, Places
 from ..system.netlink import changes, messages, text
 from ..system.run import log
 from ..trial.expiry import end_forgotten
-from ..trial.machine import load_trial
+from ..trial.record import load_trial
 
 __all__ = ["guard", "table_up", "who_did_it"]
 
@@ -66,7 +66,7 @@ def _settle(places: Places, wanted: Optional[str]) -> None:
 def _in_force(places: Places) -> Optional[str]:
     """Return the digest whose table is in force: the running trial's, else the committed one."""
     trial = load_trial(places)
-    if trial is not None and trial.phase in ("running", "live"):
+    if trial is not None and trial.in_force:
         return trial.digest
     return current_digest(places)
 

@@ -6,21 +6,24 @@ import io
 import marshal
 import re
 import zipfile
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..files.generation import current_digest
+from ..files.rescue import rescue_ruleset
 from ..files.stopper import install_stopper
 from ..live.first_key import drop_first_contact_key
 from ..live.sshd_service import ssh_ports
 from ..live.takeover import is_node
 from ..places import Places
+from ..system.archive import ARCHIVE
 from ..system.run import find_tool, log, make_folder, run, write_file
 from ..system.systemd import enable, require_systemd
 from ..system.unitfiles import put_units, remove_units
-from ..system.units import GUARD_UNIT, rescue_ruleset
+from ..system.units import GUARD_UNIT
 from ..trial.lock import COMMAND_WAIT, lock
-from ..trial.machine import load_trial
+from ..trial.record import load_trial
 
 __all__ = ["agent_digest", "archive_digest", "check_archive", "install", "with_bytecode"]
 
@@ -32,11 +35,6 @@ _UNCHECKED = (1).to_bytes(4, "little")
 _TOOLS = ("nft", "wg", "ip", "unshare", "systemctl", "systemd-run")
 
 
-def _archive() -> Path:
-    """The zipapp this code runs from: it lies in a room of the folder `wgmesh` within."""
-    return Path(__file__).parents[2]
-
-
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
@@ -44,34 +42,41 @@ def _sha256(content: bytes) -> str:
 def archive_digest() -> str:
     """Return the SHA-256 of the zipapp this code runs from, hex. Raises `AgentError`."""
     try:
-        return _sha256(_archive().read_bytes())
+        return _sha256(ARCHIVE.read_bytes())
     except OSError:
-        raise AgentError(Answer.FAILED, f"{_archive()} is not the agent's file") from None
+        raise AgentError(Answer.FAILED, f"{ARCHIVE} is not the agent's file") from None
 
 
-def _recorded(places: Places) -> tuple[str, str]:
-    """Return the digests of the file that was sent and of the file it was installed as."""
+@dataclass(frozen=True)
+class _Record:
+    """What was installed: SHA-256, hex, of the file as it was sent and as it was installed."""
+
+    sent: str
+    installed: str
+
+
+def _recorded(places: Places) -> Optional[_Record]:
+    """Return what was installed; None where nothing was, or the record is lost."""
     try:
-        sent, installed = places.agent_digest.read_text().split()
-    except (OSError, ValueError):
-        return "nothing", "nothing"
-    return sent, installed
+        return _Record(*places.agent_digest.read_text().split())
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def agent_digest(places: Places) -> str:
     """Return the SHA-256 of the agent as it was sent, hex; of this file if it is another one."""
-    sent, installed = _recorded(places)
-    found = archive_digest()
-    return sent if found == installed else found
+    record, found = _recorded(places), archive_digest()
+    return record.sent if record is not None and record.installed == found else found
 
 
 def check_archive(places: Places) -> None:
     """Refuse to run from an installed file that is not the one that was installed. Raises `AgentError`."""
-    found, installed = archive_digest(), _recorded(places)[1]
-    if found != installed:
+    record, found = _recorded(places), archive_digest()
+    if record is None or record.installed != found:
+        installed = record.installed if record else "nothing"
         raise AgentError(
             Answer.REFUSED,
-            f"{_archive()} has the digest {found}, installed was {installed}: install it again",
+            f"{ARCHIVE} has the digest {found}, installed was {installed}: install it again",
         )
 
 
@@ -86,7 +91,7 @@ def install(places: Places, raw: bytes) -> tuple[Answer, str]:
     if archive_digest() != expected:
         raise AgentError(
             Answer.REFUSED,
-            f"{_archive()} has the digest {archive_digest()}, expected was {expected}: copy it again",
+            f"{ARCHIVE} has the digest {archive_digest()}, expected was {expected}: copy it again",
         )
     require_systemd()
     missing = [tool for tool in _TOOLS if find_tool(tool) is None]
@@ -116,10 +121,11 @@ def _make_folders(places: Places) -> None:
 
 
 def _install_archive(places: Places, digest: str) -> None:
-    sent, installed = _recorded(places)
-    if sent == digest and places.agent.is_file() and _sha256(places.agent.read_bytes()) == installed:
+    record = _recorded(places)
+    there = _sha256(places.agent.read_bytes()) if places.agent.is_file() else None
+    if record is not None and record == _Record(sent=digest, installed=there or ""):
         return
-    content = with_bytecode(_archive().read_bytes())
+    content = with_bytecode(ARCHIVE.read_bytes())
     write_file(places.agent, content, 0o755)
     write_file(places.agent_digest, f"{digest}\n{_sha256(content)}\n".encode(), 0o644)
 

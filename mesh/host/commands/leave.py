@@ -22,7 +22,7 @@ from ..system.run import attempt, log
 from ..system.systemd import stop
 from ..system.unitfiles import remove_units
 from ..trial.lock import COMMAND_WAIT, lock
-from ..trial.machine import load_trial
+from ..trial.record import load_trial
 
 __all__ = ["leave"]
 

@@ -1,8 +1,7 @@
 """The commands `status` and `check`: where this node stands, as JSON without secrets."""
 
 import base64
-import json
-from typing import Any, Optional
+from typing import Optional
 
 from .. import VERSION
 from ..answers import AgentError
@@ -15,11 +14,12 @@ from ..live.drift import running_differences, stored_differences
 from ..live.interface import read_traffic
 from ..live.overlap import overlap_differences
 from ..places import Places
-from ..system.run import read_json
 from ..system.session import ssh_session
-from ..trial.machine import load_trial
 from ..trial.proof import obstacles
+from ..trial.record import Trial, load_trial
+from ..trial.rollback import last_rollback
 from .install import agent_digest
+from .report import IDLE, PendingTrial, Report
 
 __all__ = ["check", "status"]
 
@@ -64,24 +64,18 @@ def _differences(places: Places, document: Document) -> list[Difference]:
 
 def _report(places: Places, found: list[Difference]) -> str:
     trial = load_trial(places)
-    outcome = read_json(places.outcome)
-    value: dict[str, Any] = {
-        "version": VERSION,
-        "agent": agent_digest(places),
-        "current": current_digest(places),
-        "state": trial.phase if trial else "idle",
-        "trial": None,
-        "last_rollback": None,
-        "peers": read_traffic(),
-        "differences": [difference._asdict() for difference in found],
-    }
-    if trial:
-        value["trial"] = {
-            "txn": trial.txn,
-            "digest": trial.digest,
-            "phase": trial.phase,
-            "seconds_left": round(trial.seconds_left, 1),
-        }
-    if outcome:
-        value["last_rollback"] = {name: outcome.get(name) for name in ("txn", "digest", "reason")}
-    return json.dumps(value, indent=1, sort_keys=True)
+    report = Report(
+        version=VERSION,
+        agent=agent_digest(places),
+        current=current_digest(places),
+        state=trial.phase.value if trial else IDLE,
+        trial=_pending(trial) if trial else None,
+        last_rollback=last_rollback(places),
+        peers=read_traffic(),
+        differences=found,
+    )
+    return report.as_json()
+
+
+def _pending(trial: Trial) -> PendingTrial:
+    return PendingTrial(trial.txn, trial.digest, trial.phase.value, round(trial.seconds_left, 1))

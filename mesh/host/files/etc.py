@@ -9,12 +9,12 @@ from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..places import Places
 from ..system.run import log, make_folder, replace_link
-from ..system.units import rescue_ports, rescue_ruleset
 from .blocks import with_block
 from .document import AUTHORIZED_KEYS, HOSTS
 from .generation import Generation
 from .keystore import store_keys, stored_keys
 from .others import keep_aside, read_bytes, rewrite, why_locked
+from .rescue import wider_rescue
 
 __all__ = ["file_differences", "managed_links", "put_files", "require_writable"]
 
@@ -91,10 +91,8 @@ def _texts(
 
 def _rescue(generation: Generation, ssh_ports: Sequence[int], text: Optional[bytes]) -> bytes:
     """Return the rescue ruleset; one with more ports for SSH (of a session that was) stays as it is."""
-    ports = set(ssh_ports)
-    kept = rescue_ports((text or b"").decode(errors="replace"))
-    wider = rescue_ruleset(sorted(ports | kept), generation.file.port).encode()
-    return wider if text == wider else rescue_ruleset(sorted(ports), generation.file.port).encode()
+    before = (text or b"").decode(errors="replace")
+    return wider_rescue(before, ssh_ports, generation.file.port).encode()
 
 
 def _modes(places: Places, generation: Generation) -> list[tuple[Path, int]]:

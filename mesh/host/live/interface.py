@@ -6,9 +6,9 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
@@ -35,6 +35,7 @@ from .routes import put_back, routes_of_others
 
 __all__ = [
     "WIREGUARD_KINDS",
+    "Traffic",
     "bring_to",
     "converge",
     "create_link",
@@ -78,8 +79,18 @@ def read_device() -> Device:
     return parse_dump(run(["wg", "show", INTERFACE, "dump"]))
 
 
-def read_traffic() -> dict[str, dict[str, Any]]:
-    """Return endpoint, age of the latest handshake in seconds (None: never) and bytes, by public key."""
+@dataclass(frozen=True)
+class Traffic:
+    """What passes between this node and a peer: seconds since the latest handshake (None: never), bytes."""
+
+    endpoint: str
+    handshake_age: Optional[int]
+    received: int
+    sent: int
+
+
+def read_traffic() -> dict[str, Traffic]:
+    """Return what passes between this node and each peer, by public key."""
     lines = (attempt(["wg", "show", INTERFACE, "dump"]) or "").splitlines()[1:]
     now = time.time()
     found = {}
@@ -87,12 +98,7 @@ def read_traffic() -> dict[str, dict[str, Any]]:
         line.split("\t") for line in lines
     ):
         age = max(0, round(now - int(handshake))) if handshake != "0" else None
-        found[public] = {
-            "endpoint": endpoint,
-            "handshake_age": age,
-            "received": int(received),
-            "sent": int(sent),
-        }
+        found[public] = Traffic(endpoint, age, int(received), int(sent))
     return found
 
 

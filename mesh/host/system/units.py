@@ -1,11 +1,8 @@
-"""The systemd units of the agent, the drop-in for wg-quick@wg0, and the rescue ruleset."""
+"""The systemd units of the agent, and the drop-ins for wg-quick@wg0 and nftables."""
 
-import re
-from collections.abc import Sequence
+from ..places import WG_UNIT, Places
 
-from ..places import TABLE, WG_UNIT, Places
-
-__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "GUARD_UNIT", "rescue_ports", "rescue_ruleset", "unit_files"]
+__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "GUARD_UNIT", "unit_files"]
 
 FIREWALL_UNIT = "wgmesh-firewall.service"
 BOOT_UNIT = "wgmesh-boot.service"
@@ -99,34 +96,6 @@ ExecStartPost=-/bin/sh -c '{agent} table-up || {nft} -f {current}/firewall.nft'
 ExecReload=-/bin/sh -c '{agent} table-up || {nft} -f {current}/firewall.nft'
 ExecStopPost=-/bin/sh -c '{agent} table-up || {nft} -f {current}/firewall.nft'
 """
-
-_RULESET = """\
-# Loaded when the committed firewall cannot be: keeps the way in open for who has a key, nothing else.
-table inet {table}
-delete table inet {table}
-table inet {table} {{
-    chain input {{
-        type filter hook input priority filter; policy drop;
-        iifname "lo" accept
-        ct state vmap {{ established : accept, related : accept, invalid : drop }}
-        meta l4proto {{ icmp, icmpv6 }} accept
-        tcp dport {{ {ssh} }} accept
-        udp dport {port} accept
-        udp sport 67 udp dport 68 accept
-    }}
-}}
-"""
-
-
-def rescue_ruleset(ssh_ports: Sequence[int], port: int) -> str:
-    """Return the ruleset of last resort: sshd's ports and WireGuard's UDP port."""
-    return _RULESET.format(table=TABLE, ssh=", ".join(str(number) for number in ssh_ports), port=port)
-
-
-def rescue_ports(text: str) -> set[int]:
-    """Return the ports on which a rescue ruleset lets in SSH."""
-    found = re.search(r"tcp dport \{ ([\d, ]+) \} accept", text)
-    return {int(port) for port in found[1].split(",")} if found else set()
 
 
 def unit_files(places: Places, *, python: str, nft: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from ..system.run import log, since_boot
 from ..system.systemd import kill, start_detached
 from .lock import forced_lock, lock
 from .machine import finish, is_committed
-from .record import Trial, load_trial
+from .record import Phase, Trial, load_trial
 from .rollback import roll_back
 from .way_back import way_back_command
 
@@ -45,7 +45,7 @@ def expire(places: Places, txn: str) -> None:
     if trial is None or not _is(trial, txn):
         return
     try:
-        with lock(places, wait=_ROLLBACK if trial.phase == "rolling-back" else _HANGS):
+        with lock(places, wait=_ROLLBACK if trial.phase is Phase.ROLLING_BACK else _HANGS):
             _expire_locked(places, txn)
     except (AgentError, OSError):
         kill(f"{trial.unit}.service")

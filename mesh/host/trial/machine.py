@@ -2,7 +2,6 @@
 
 import secrets
 from dataclasses import replace
-from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..files.generation import (
@@ -23,24 +22,22 @@ from ..live.routes import routes_made
 from ..live.sshd import open_ports, wanted_ports
 from ..live.sysctl import originals_after, set_sysctls
 from ..places import WG_UNIT, Places
+from ..system.archive import ARCHIVE
 from ..system.faults import step
 from ..system.run import attempt, boot_id, io_error, log, read_json, run, since_boot
 from ..system.systemd import active_state, agent_command, arm_timers, start_detached, start_watch
 from ..system.unitfiles import lend_units
 from .lock import TRIAL_WAIT, lock
-from .record import PHASES, Trial, clear_trial, load_trial, save_trial
+from .record import Phase, Trial, clear_trial, load_trial, save_trial
 from .rollback import mark_reported, roll_back
 from .undo import load_snapshot, take_snapshot, target_sysctls
 from .way_back import record_way_back, way_back_agent, way_back_command
 
 __all__ = [
-    "PHASES",
-    "Trial",
     "arm",
     "confirm",
     "finish",
     "is_committed",
-    "load_trial",
     "run_trial",
     "start",
 ]
@@ -50,8 +47,6 @@ _DEADLINE_BOUNDS = (5.0, 300.0)
 _SECOND_TIMER = 10.0
 # A confirmation this close to the deadline might meet the rollback half way.
 _MARGIN = 2.0
-# The zipapp this code runs from: it lies in a room of the folder `wgmesh` within.
-_ARCHIVE = Path(__file__).parents[2]
 
 
 def _deadline(places: Places) -> float:
@@ -69,7 +64,7 @@ def arm(places: Places, generation: Generation) -> Trial:
     trial = Trial(
         txn=secrets.token_hex(8),
         digest=generation.digest,
-        phase="armed",
+        phase=Phase.ARMED,
         boot=boot_id(),
         deadline=since_boot() + seconds,
         live_at=0.0,
@@ -78,7 +73,7 @@ def arm(places: Places, generation: Generation) -> Trial:
     try:
         snapshot = take_snapshot(places, target_sysctls(places, generation, committed_originals(places)))
         step("snapshot")
-        record_way_back(places, trial, generation, snapshot, _ARCHIVE)
+        record_way_back(places, trial, generation, snapshot, ARCHIVE)
         save_trial(places, trial)
         step("pending")
         first, second = trial.timers
@@ -106,9 +101,9 @@ def run_trial(places: Places, txn: str) -> None:
     """Make the running system what the generation asks for; a failure is undone at once."""
     with lock(places, wait=TRIAL_WAIT):
         trial = load_trial(places)
-        if trial is None or trial.txn != txn or trial.phase != "armed":
+        if trial is None or trial.txn != txn or trial.phase is not Phase.ARMED:
             return
-        trial = save_trial(places, replace(trial, phase="running"))
+        trial = save_trial(places, replace(trial, phase=Phase.RUNNING))
         try:
             step("trial")
             generation = load_generation(places.generations / trial.digest)
@@ -116,7 +111,7 @@ def run_trial(places: Places, txn: str) -> None:
             _change(places, generation)
             _check(places, generation)
             step("checked")
-            save_trial(places, replace(trial, phase="live", live_at=since_boot()))
+            save_trial(places, replace(trial, phase=Phase.LIVE, live_at=since_boot()))
             step("live")
         except Exception as error:  # noqa: BLE001 - whatever it is, the running system goes back
             roll_back(places, trial, _reason(error))

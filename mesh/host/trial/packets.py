@@ -88,26 +88,44 @@ def _try_once(knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> 
 
 
 def _play(knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> dict[str, Any]:
-    """Be the host, in a scratch namespace; the network around it is a second one."""
-    to_client, from_parent = os.pipe()
-    reader, writer = os.pipe()
+    """Be the host, in a scratch namespace; the network around it is a second one.
+
+    Three processes, of which each `fork` is drawn as a step to the right, and two pipes:
+
+        the agent                 the scratch host (this)              the network around it
+        ---------                 -----------------------              ---------------------
+        isolated ---- fork -----> new network, die with the agent
+        waits, 20 s at most       _play ------------- fork ----------> new network, die with the host
+           |                         | <---- result pipe: "?" ------------ it exists
+           |                      builds interfaces between the two,       waits
+           |                      loads others' rules and ours, listens      |
+           |                         | ------- start pipe: "!" -----------> _knock: dials from everywhere,
+           |                      greets whoever comes in                    2 s at most
+           |                         | <---- result pipe: JSON ------------ who heard a word; ends
+           | <--- JSON ----------- who came in, what stopped the others; ends
+        kills what is left
+
+    The network's side dies with the host's, by a signal; where it dies first, the result pipe ends.
+    """
+    start_out, start_in = os.pipe()
+    result_out, result_in = os.pipe()
     host = os.getpid()
     client = os.fork()
     if client == 0:
-        os.close(from_parent)
-        os.close(reader)
+        os.close(start_in)
+        os.close(result_out)
         try:
             new_network(host)
-            os.write(writer, b"?")
-            os.read(to_client, 1)
-            with os.fdopen(writer, "wb") as out:
+            os.write(result_in, b"?")
+            os.read(start_out, 1)
+            with os.fdopen(result_in, "wb") as out:
                 out.write(json.dumps(_knock(knocks)).encode())
         except (AgentError, OSError) as error:
             log(f"lock-out proof: {error}")
         finally:
             os._exit(0)
-    os.close(writer)
-    os.read(reader, 1)
+    os.close(result_in)
+    os.read(result_out, 1)
     links = _links(knocks)
     _build_host(knocks, links, client, others)
     untried = load(others)
@@ -116,9 +134,9 @@ def _play(knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> dict
     with contextlib.ExitStack() as stack:
         doors = [stack.enter_context(each) for each in _open(knocks)]
         heard = stack.enter_context(traces())
-        os.write(from_parent, b"!")
-        _greet_all(doors, heard, tracer, until=reader)
-    raw = b"".join(iter(lambda: os.read(reader, _CHUNK), b""))
+        os.write(start_in, b"!")
+        _greet_all(doors, heard, tracer, until=result_out)
+    raw = b"".join(iter(lambda: os.read(result_out, _CHUNK), b""))
     os.waitpid(client, 0)
     stops = _stops(knocks, tracer)
     entered = [

@@ -3,16 +3,24 @@
 import contextlib
 import shutil
 from dataclasses import asdict, dataclass
+from enum import Enum
 from typing import Any, Optional
 
 from ..places import Places
 from ..system.run import boot_id, read_json, since_boot, write_json
 from ..system.systemd import stop
 
-__all__ = ["PHASES", "Trial", "clear_trial", "load_trial", "save_trial"]
+__all__ = ["Phase", "Trial", "clear_trial", "load_trial", "save_trial"]
 
-PHASES = ("armed", "running", "live", "rolling-back")
-"""What a pending trial can be; without one a node is idle."""
+
+class Phase(str, Enum):
+    """What a pending trial can be; without one a node is idle."""
+
+    ARMED = "armed"
+    RUNNING = "running"
+    LIVE = "live"
+    ROLLING_BACK = "rolling-back"
+
 
 # Stands for the number of a trial whose record cannot be read: systemctl(1) takes it for any.
 _ANY = "*"
@@ -24,13 +32,13 @@ _STOP = 10.0
 class Trial:
     """A pending trial; times are seconds since boot.
 
-    `phase` is one of `PHASES`; `repair` means that its digest was already the
-    committed one, so that the removal of this record commits instead of the symlink.
+    `repair` means that its digest was already the committed one, so that the removal of this record
+    commits instead of the symlink.
     """
 
     txn: str
     digest: str
-    phase: str
+    phase: Phase
     boot: str
     deadline: float
     live_at: float
@@ -52,6 +60,11 @@ class Trial:
         return f"wgmesh-trial-{self.txn}"
 
     @property
+    def in_force(self) -> bool:
+        """Whether the running system is to be what the trial's generation asks for."""
+        return self.phase in (Phase.RUNNING, Phase.LIVE)
+
+    @property
     def seconds_left(self) -> float:
         """Until the deadline; 0 when it is over."""
         return max(0.0, self.deadline - since_boot())
@@ -70,13 +83,13 @@ def load_trial(places: Places) -> Optional[Trial]:
 
 def _read(value: dict[str, Any]) -> Trial:
     try:
-        trial = Trial(**value)
+        trial = Trial(**{**value, "phase": Phase(value.get("phase"))})
         numbers = (trial.deadline, trial.live_at)
         if all(isinstance(number, (int, float)) for number in numbers) and isinstance(trial.txn, str):
             return trial
-    except TypeError:
+    except (TypeError, ValueError):
         pass
-    return Trial(_ANY, "", "rolling-back", boot_id(), deadline=0.0, live_at=0.0, repair=False)
+    return Trial(_ANY, "", Phase.ROLLING_BACK, boot_id(), deadline=0.0, live_at=0.0, repair=False)
 
 
 def save_trial(places: Places, trial: Trial) -> Trial:

@@ -1,17 +1,17 @@
 """A trial undone: the running system brought back, and its end told once to whoever asks."""
 
 import contextlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from ..answers import AgentError
 from ..places import Places
 from ..system.faults import step
 from ..system.run import attempt, boot_id, log, read_json, since_boot, write_json
-from .record import Trial, clear_trial, save_trial
+from .record import Phase, Trial, clear_trial, save_trial
 from .undo import restore
 
-__all__ = ["PERSISTENT", "last_outcome", "mark_reported", "roll_back"]
+__all__ = ["PERSISTENT", "Rollback", "last_outcome", "last_rollback", "mark_reported", "roll_back"]
 
 PERSISTENT = 60.0
 """Seconds after the deadline until which what could not be brought back is tried again."""
@@ -27,7 +27,7 @@ def roll_back(places: Places, trial: Trial, reason: str) -> None:
     all stays pending, so that the next timer, or the next command, tries again.
     """
     with contextlib.suppress(OSError):
-        save_trial(places, replace(trial, phase="rolling-back"))
+        save_trial(places, replace(trial, phase=Phase.ROLLING_BACK))
     with contextlib.suppress(AgentError):
         step("rollback")
     restored = restore(places)
@@ -52,6 +52,21 @@ def roll_back(places: Places, trial: Trial, reason: str) -> None:
 def _by_plain_commands(places: Places) -> bool:
     """Have the plain commands do what could not be done, or is not known any more."""
     return attempt(["/bin/sh", str(places.way_back_script), "plain"], timeout=_PLAIN) is not None
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """How a trial ended that was rolled back: its number, its document, why."""
+
+    txn: Optional[str]
+    digest: Optional[str]
+    reason: Optional[str]
+
+
+def last_rollback(places: Places) -> Optional[Rollback]:
+    """Return the last trial that was rolled back since boot; None when there was none."""
+    value = read_json(places.outcome)
+    return Rollback(value.get("txn"), value.get("digest"), value.get("reason")) if value else None
 
 
 def last_outcome(places: Places, digest: str, *, within: float) -> Optional[str]:

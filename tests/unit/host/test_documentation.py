@@ -7,7 +7,7 @@ from mesh.host import cli
 from mesh.host.answers import Answer
 from mesh.host.live import following
 from mesh.host.system import units
-from mesh.host.trial import machine
+from mesh.host.trial.record import Phase
 
 TEXT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
 ROWS = [
@@ -33,7 +33,7 @@ def test_the_states_are_the_agents() -> None:
         if not found or len(row) != 3:
             break
         documented.append(found[1])
-    assert documented == ["idle", *machine.PHASES]
+    assert documented == ["idle", *Phase]
 
 
 def test_every_command_is_described() -> None:

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
+from mesh.host.files.rescue import rescue_ruleset
 from mesh.host.live.firewall import line_differences, normalised, top_level_statements
-from mesh.host.system.units import rescue_ruleset
 from tests.unit.host.documents import FIREWALL
 
 OURS = ["table inet wgmesh", "delete table inet wgmesh", "table inet wgmesh {}"]

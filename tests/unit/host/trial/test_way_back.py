@@ -10,7 +10,7 @@ from mesh.host.files.generation import Generation, as_generation
 from mesh.host.live.device import ROUTE_PROTOCOL, Device, Link, Peer, Secret
 from mesh.host.places import Places
 from mesh.host.system.run import boot_id, since_boot
-from mesh.host.trial.record import Trial, load_trial, save_trial
+from mesh.host.trial.record import Phase, Trial, load_trial, save_trial
 from mesh.host.trial.undo import Snapshot, load_snapshot, snapshot_json
 from mesh.host.trial.way_back import plain_commands, record_way_back
 from tests.unit.host.documents import KEYS, document, fingerprint
@@ -33,7 +33,7 @@ def snapshot(*, tunnel: bool = True) -> Snapshot:
 
 
 def trial(**changes: object) -> Trial:
-    new = Trial("0123456789abcdef", "d" * 64, "live", boot_id(), since_boot() + 50, 1.0, repair=False)
+    new = Trial("0123456789abcdef", "d" * 64, Phase.LIVE, boot_id(), since_boot() + 50, 1.0, repair=False)
     return replace(new, **changes)  # type: ignore[arg-type]
 
 
