@@ -1,7 +1,7 @@
 """Pure: from settings to what every node should be. No Pulumi, no network, no disk."""
 
 from mesh.plan.access import AccessPlan
-from mesh.plan.keys import KeyNames, fingerprint, preshared_key
+from mesh.plan.keys import fingerprint, preshared_key
 from mesh.plan.model import MachinePlan, MeshPlan, NodePlan
 from mesh.plan.overlay import OverlayPlan
 from mesh.plan.peers import PeerPlan
@@ -11,7 +11,6 @@ from mesh.plan.policy import Ingress, PlanError
 __all__ = [
     "AccessPlan",
     "Ingress",
-    "KeyNames",
     "MachinePlan",
     "MeshPlan",
     "NodePlan",

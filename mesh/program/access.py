@@ -8,7 +8,7 @@ one still gets in. What is wanted counts as open from the run after; then the ol
 
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,7 +19,7 @@ from mesh.names import APPLY, BOOTSTRAP, COMMAND, INSTALL, KEYS, MANAGEMENT_KEY,
 from mesh.plan import MeshPlan, NodePlan
 from mesh.program.keys import ssh_public_line
 from mesh.program.previous import Previous
-from mesh.render import Doors, Moving, read_doors
+from mesh.render import Doors, Endpoint, Moving, Unknown, read_doors
 
 __all__ = ["Access", "Committed", "answers", "committed", "plan_access", "ssh_limits"]
 
@@ -66,7 +66,7 @@ class Access:
         """Return what is known of this very server, given its id; nothing of one that was made anew."""
         return self.committed if self.committed and self.committed.server == server else None
 
-    def former_management_key(self, server: object, wanted: str) -> str | None:
+    def former_management_key(self, server: object, wanted: str | Unknown) -> str | None:
         """Return the public management key that opens a node, unless it is the one that is wanted."""
         had = self.of(server)
         if had is None or had.management_keys[:1] == (wanted,):
@@ -140,14 +140,15 @@ def plan_access(plan: MeshPlan, previous: Previous) -> dict[str, Access]:
     return {name: _access(node, known[name], dialled[name], endpoints) for name, node in plan.nodes.items()}
 
 
-def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Iterable[str]) -> Access:
+def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Collection[Endpoint]) -> Access:
     """Decide for one node; `endpoints` are those that any member of the mesh has committed."""
     wanted = node.overlay.port
     if had is None or had.doors is None:
         former = () if dialled == node.access.ssh_port else (dialled,)
         return Access(port=dialled, endpoint_port=wanted, moving=Moving(ssh_ports=former), committed=had)
     listens = wanted in had.doors.ports
-    used = tuple(port for port in had.doors.ports if f"{had.address}:{port}" in set(endpoints))
+    reached = {endpoint.port for endpoint in endpoints if str(endpoint.address) == had.address}
+    used = tuple(port for port in had.doors.ports if port in reached)
     kept = used if listens else had.doors.ports[:1]
     return Access(
         port=dialled,

@@ -14,10 +14,11 @@ from mesh.program.access import Access, plan_access, ssh_limits
 from mesh.program.agent import agent_file
 from mesh.program.cloud import Cloud
 from mesh.program.confirmed import CONFIRMED, require_confirmed
+from mesh.program.directory import Directory
 from mesh.program.fate import tell_fate
 from mesh.program.gates import plan_gates
 from mesh.program.moves import tell_moves
-from mesh.program.node import Directory, MeshKeys, Node
+from mesh.program.node import MeshKeys, Node
 from mesh.program.power import CloudAccess, Power, find_power, power_hooks
 from mesh.program.previous import NOTHING_KNOWN, Previous
 
@@ -62,8 +63,8 @@ class Mesh(pulumi.ComponentResource):
             name: Node(node, access=access[name], cloud=cloud, shared=shared, opts=child)
             for name, node in plan.nodes.items()
         }
-        facts = {name: node.facts() for name, node in nodes.items() if plan.nodes[name].enabled}
-        directory = pulumi.Stash("directory", input=facts, opts=child)
+        entries = {name: node.entry() for name, node in nodes.items() if plan.nodes[name].enabled}
+        directory = pulumi.Stash("directory", input=entries, opts=child)
         self._configure(nodes, Directory.of(directory.input), plan.canary, before, ssh_limits(access))
         for node in plan.nodes.values():
             tell_fate(node, nodes[node.name].server, before.node(node.name), told=node.name in told)

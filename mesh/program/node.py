@@ -1,46 +1,27 @@
 """One node: its keys, its address, its server and what runs on it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 import pulumi_hcloud
 from pulumi_command import remote
 
-from mesh.plan import KeyNames, NodePlan
+from mesh.plan import NodePlan
 from mesh.program import keys
 from mesh.program.access import Access
 from mesh.program.agent import AgentFile
 from mesh.program.cloud import Cloud
 from mesh.program.commands import Commands, Target
+from mesh.program.directory import Directory, Entry, entry
+from mesh.program.files import RunFacts, node_files
 from mesh.program.first_contact import user_data
 from mesh.program.power import declare_power
 from mesh.program.review import show_files
-from mesh.render import UNKNOWN_TEXT, Moving, read_doors, render_document
+from mesh.render import read_doors
 
-__all__ = ["Directory", "MeshKeys", "Node"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Directory:
-    """What every node knows of every other one, as text; a value that Pulumi does not look into.
-
-    A plain dict would be searched for outputs once per node: work that grows with the number of pairs.
-    """
-
-    facts: Mapping[str, Mapping[str, str]]
-
-    @staticmethod
-    def of(kept: pulumi.Output[Mapping[str, Any]]) -> "pulumi.Output[Directory]":
-        """Read it from where it is kept; what a preview cannot know yet reads `<known after up>`."""
-
-        def read(facts: Any) -> Any:
-            if isinstance(facts, pulumi.output.Unknown) or _unknown_for_good(facts):
-                return pulumi.output.UNKNOWN
-            return Directory(facts=_as_text(facts))
-
-        return kept.apply(read, run_with_unknowns=True)
+__all__ = ["MeshKeys", "Node"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +67,14 @@ class Node(pulumi.ComponentResource):
         self.ssh_port: pulumi.Input[int] = plan.access.ssh_port
         """Where its sshd is found."""
 
-    def facts(self) -> dict[str, pulumi.Input[str]]:
+    def entry(self) -> Entry:
         """Return what the other nodes must know of this one: its entry in the directory."""
-        port = self._access.endpoint_port
-        return {
-            "address": str(self._plan.overlay.first.ip),
-            "public_key": self.public_key,
-            "endpoint": self.public_ip.apply(lambda ip: f"{ip}:{port}"),
-        }
+        return entry(
+            self._plan,
+            public_key=self.public_key,
+            public_ip=self.public_ip,
+            port=self._access.endpoint_port,
+        )
 
     def configure(
         self,
@@ -123,7 +104,19 @@ class Node(pulumi.ComponentResource):
             parent=self,
         )
         target = self._target(server, hooks, gate, confirmed, record)
-        document = self._document(directory if plan.enabled else self._alone(), server)
+        document = node_files(
+            plan,
+            self._access,
+            RunFacts(
+                directory=directory if plan.enabled else self._alone(),
+                private=keys.key_fingerprint(self._identity),
+                preshared=keys.preshared_fingerprints(
+                    self._shared.preshared_root, node=plan.name, peers=plan.peers
+                ),
+                management=self._shared.management_public,
+                server=server.id,
+            ),
+        )
         if not record:
             show_files(plan.name, document, beside=self)
         pinned = pulumi.Output.from_input(target.host_key)
@@ -231,62 +224,5 @@ class Node(pulumi.ComponentResource):
 
     def _alone(self) -> "pulumi.Output[Directory]":
         """Return a directory that knows this node only."""
-        own: dict[str, Any] = {self._plan.name: self.facts()}
+        own: dict[str, Any] = {self._plan.name: self.entry()}
         return Directory.of(pulumi.Output.from_input(own))
-
-    def _document(
-        self, directory: pulumi.Output[Directory], server: pulumi_hcloud.Server
-    ) -> pulumi.Output[str]:
-        """Render the node's files; what a preview cannot know yet reads `<known after up>`."""
-        plan = self._plan
-        facts = pulumi.Output.all(
-            directory,
-            keys.key_fingerprint(self._identity),
-            keys.preshared_fingerprints(self._shared.preshared_root, node=plan.name, peers=plan.peers),
-            self._shared.management_public,
-            server.id,
-        )
-
-        def render(values: Any) -> Any:
-            if _unknown_for_good(values):
-                return pulumi.output.UNKNOWN
-            known, private, preshared, management, server_id = _as_text(values)
-            if preshared == UNKNOWN_TEXT:
-                preshared = dict.fromkeys((peer.name for peer in plan.peers), UNKNOWN_TEXT)
-            return render_document(
-                plan,
-                known.facts,
-                KeyNames(private=private, preshared=preshared),
-                management_key=management,
-                moving=self._moving(server_id, management),
-            )
-
-        return facts.apply(render, run_with_unknowns=True)
-
-    def _moving(self, server: str, management: str) -> Moving:
-        """Return what stays open on this server; a new one has nothing to move away from but its peers."""
-        access = self._access
-        if access.of(server) is None:
-            return replace(access.moving, ssh_ports=())
-        former = access.former_management_key(server, management)
-        return replace(access.moving, management_keys=(former,) if former else ())
-
-
-def _unknown_for_good(values: Any) -> bool:
-    """Whether something is missing that no later step of this run will make: what should have, failed.
-
-    The engine skips what needs it; no text with a gap may come into being.
-    """
-    whole = isinstance(values, list) and isinstance(values[0], pulumi.output.Unknown)
-    return whole or (not pulumi.runtime.is_dry_run() and pulumi.output.contains_unknowns(values))
-
-
-def _as_text(value: Any) -> Any:
-    """Replace every unknown leaf by the text that stands for it in a preview."""
-    if isinstance(value, pulumi.output.Unknown):
-        return UNKNOWN_TEXT
-    if isinstance(value, Mapping):
-        return {name: _as_text(leaf) for name, leaf in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_text(leaf) for leaf in value]
-    return value

@@ -5,14 +5,12 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mesh.plan import KeyNames, NodePlan
+from mesh.plan import NodePlan
 from mesh.render.doors import NOTHING_MOVES, Moving
+from mesh.render.facts import KeyNames, PeerFacts, Unknown
 from mesh.render.firewall import firewall_view
 
-__all__ = ["UNKNOWN_TEXT", "RenderError", "render_document"]
-
-UNKNOWN_TEXT: Final = "<known after up>"
-"""What a preview shows where a value is not known before `up`."""
+__all__ = ["RenderError", "render_document"]
 
 _FORMAT: Final = "wgmesh-files 1"
 _HEADER: Final = "==> "
@@ -40,28 +38,27 @@ class RenderError(Exception):
 
 def render_document(
     node: NodePlan,
-    directory: Mapping[str, Mapping[str, str]],
+    facts: Mapping[str, PeerFacts],
     keys: KeyNames,
     *,
-    management_key: str,
+    management_key: str | Unknown,
     moving: Moving = NOTHING_MOVES,
 ) -> str:
     """Return everything a node needs to know, as one text.
 
-    `directory` has for every node `address`, `public_key` (base64) and `endpoint` (`ip:port`);
-    `management_key` is the public SSH key of the mesh. Any of them may be `UNKNOWN_TEXT` in a preview.
-    `moving` is what stays open beside what the plan says.
+    `facts` has at least the node's peers, `management_key` is the public SSH key of the mesh; any of it, and
+    of `keys`, may be unknown in a preview. `moving` is what stays open beside what the plan says.
     The same arguments give the same bytes. Raises `RenderError`.
     """
-    missing = [peer.name for peer in node.peers if peer.name not in directory]
+    missing = [peer.name for peer in node.peers if peer.name not in facts]
     if missing:
         raise RenderError(f"{node.name}: the directory does not know {', '.join(missing)}")
     view: dict[str, Any] = {
         "node": node,
         "keys": keys,
-        "directory": directory,
+        "facts": facts,
         "everyone": _everyone(node),
-        "firewall": firewall_view(node, directory, UNKNOWN_TEXT),
+        "firewall": firewall_view(node, facts),
         "management_keys": (management_key, *moving.management_keys),
         "ssh_port": _match((node.access.ssh_port, *moving.ssh_ports)),
         "former_port": _match(moving.ports) if moving.ports else None,

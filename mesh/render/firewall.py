@@ -1,11 +1,12 @@
 """What the firewall table of a node lets in, as the template needs it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
 
 from mesh.plan import AccessPlan, Ingress, NodePlan
+from mesh.render.facts import Endpoint, PeerFacts, Unknown
 
 __all__ = ["Family", "FirewallView", "NamedSet", "Side", "firewall_view"]
 
@@ -79,10 +80,10 @@ class FirewallView:
     endpoints: Sequence[Family]
 
 
-def firewall_view(node: NodePlan, directory: Mapping[str, Mapping[str, str]], unknown: str) -> FirewallView:
-    """Return the sets of one node.
+def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallView:
+    """Return the sets of one node, whose peers `facts` has.
 
-    A peer whose endpoint is `unknown` (in a preview) stands in its set as that text.
+    A peer whose endpoint is not known (in a preview) stands in the set of IPv4 endpoints as that text.
     """
     inside = [
         Side(family=family, address=address.ip, network=address.network)
@@ -91,10 +92,8 @@ def firewall_view(node: NodePlan, directory: Mapping[str, Mapping[str, str]], un
         if address.version == family.version
     ]
     access = node.access
-    sets = [
-        NamedSet(name="peer_endpoints", type=_IPV4.type, elements=_endpoints(node, directory, unknown)),
-        *_outside_sets(access),
-    ]
+    endpoints = _endpoint_sets([facts[peer.name].endpoint for peer in node.peers])
+    sets = [*endpoints.values(), *_outside_sets(access)]
     if access.ingress is not None:
         for side in inside:
             sets += _policy_sets(side.family, access, access.ingress)
@@ -105,7 +104,7 @@ def firewall_view(node: NodePlan, directory: Mapping[str, Mapping[str, str]], un
         families=_FAMILIES,
         inside=inside,
         absent=[family for family in _FAMILIES if family not in has],
-        endpoints=[_IPV4],
+        endpoints=list(endpoints),
     )
 
 
@@ -117,12 +116,32 @@ def _of(family: Family, values: Sequence[_Address]) -> list[_Address]:
     return [value for value in values if value.version == family.version]
 
 
-def _endpoints(
-    node: NodePlan, directory: Mapping[str, Mapping[str, str]], unknown: str
-) -> list[tuple[str, str]]:
-    ips = [directory[peer.name]["endpoint"].rpartition(":")[0] or unknown for peer in node.peers]
-    # several nodes may stand behind one address; nftables refuses an element that comes twice
-    return _plain([ip for index, ip in enumerate(ips) if ip == unknown or ip not in ips[:index]])
+def _endpoint_sets(endpoints: Sequence[Endpoint | Unknown]) -> dict[Family, NamedSet]:
+    """Return a set for each family that peers are reached by; the one for IPv4 is there without any, too."""
+    found = {
+        family: NamedSet(
+            name=f"peer_endpoints{family.suffix}",
+            type=family.type,
+            elements=_plain(list(_hosts(family, endpoints))),
+        )
+        for family in _FAMILIES
+    }
+    return {family: each for family, each in found.items() if each.elements or family is _IPV4}
+
+
+def _hosts(family: Family, endpoints: Sequence[Endpoint | Unknown]) -> Iterator[str]:
+    """Yield the addresses of one family, each of them once: nftables refuses an element that comes twice.
+
+    Several nodes may stand behind one address.
+    """
+    seen = set()
+    for endpoint in endpoints:
+        if isinstance(endpoint, Unknown):
+            if family is _IPV4:
+                yield str(endpoint)
+        elif endpoint.address.version == family.version and endpoint.address not in seen:
+            seen.add(endpoint.address)
+            yield str(endpoint.address)
 
 
 def _outside_sets(access: AccessPlan) -> list[NamedSet]:

@@ -1,6 +1,7 @@
 """Runs that fail, are killed or are taken back at any point, for hours: no node is ever without a door."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -14,8 +15,8 @@ from mesh.program.access import Access, plan_access
 from mesh.program.gates import Gate, plan_gates
 from mesh.program.keys import ssh_key
 from mesh.program.previous import Previous
-from mesh.render import read_doors, render_document
-from tests.unit.meshes import MANAGEMENT, directory_of, key_names_of, plan_of
+from mesh.render import Endpoint, read_doors, render_document
+from tests.unit.meshes import MANAGEMENT, facts_of, key_names_of, plan_of
 
 NAMES = ("a", "b", "c")
 COMMAND, FIREWALL = "command:remote:Command", "hcloud:index/firewall:Firewall"
@@ -75,12 +76,15 @@ def _name(address: str) -> str:
 
 
 def _document(plan: MeshPlan, access: dict[str, Access], name: str) -> str:
-    directory = directory_of(plan)
-    for peer, facts in directory.items():
-        facts["endpoint"] = f"{_address(peer)}:{access[peer].endpoint_port}"
+    facts = {
+        peer: replace(
+            each, endpoint=Endpoint(address=ip_address(_address(peer)), port=access[peer].endpoint_port)
+        )
+        for peer, each in facts_of(plan).items()
+    }
     node = plan.nodes[name]
     return render_document(
-        node, directory, key_names_of(node), management_key=MANAGEMENT, moving=access[name].moving
+        node, facts, key_names_of(node), management_key=MANAGEMENT, moving=access[name].moving
     )
 
 

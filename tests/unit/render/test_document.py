@@ -8,9 +8,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mesh.host.files.document import parse_document
-from mesh.plan import KeyNames
-from mesh.render import UNKNOWN_TEXT, RenderError, render_document
-from tests.unit.meshes import MANAGEMENT, directory_of, documents_of, key_names_of, meshes, plan_of
+from mesh.render import UNKNOWN, UNKNOWN_TEXT, KeyNames, PeerFacts, RenderError, render_document
+from tests.unit.meshes import MANAGEMENT, documents_of, facts_of, key_names_of, meshes, plan_of
 
 few = settings(max_examples=30)  # rendering a mesh takes a while, and meshes are alike
 
@@ -33,7 +32,7 @@ def test_neither_stack_file_nor_directory_need_an_order(mesh: dict[str, Any], ch
     names = list(mesh["nodes"])
     chance.shuffle(names)
     shuffled = plan_of({**mesh, "nodes": {name: mesh["nodes"][name] for name in names}})
-    facts = directory_of(plan)
+    facts = facts_of(plan)
     for name, text in documents_of(plan).items():
         node = shuffled.nodes[name]
         other = {peer: facts[peer] for peer in names}
@@ -79,10 +78,9 @@ def test_adding_a_node_adds_one_peer_and_set_elements_and_a_name(mesh: dict[str,
 
 def test_what_a_preview_cannot_know_reads_so_and_the_rest_is_there() -> None:
     node = plan_of(PAIR).nodes["a"]
-    directory = directory_of(plan_of(PAIR))
-    directory["b"] |= {"public_key": UNKNOWN_TEXT, "endpoint": UNKNOWN_TEXT}
-    names = KeyNames(private="0" * 16, preshared={"b": UNKNOWN_TEXT})
-    text = render_document(node, directory, names, management_key=UNKNOWN_TEXT)
+    facts = {"b": PeerFacts(public_key=UNKNOWN, endpoint=UNKNOWN)}
+    names = KeyNames(private="0" * 16, preshared={"b": UNKNOWN})
+    text = render_document(node, facts, names, management_key=UNKNOWN)
     assert text.count(UNKNOWN_TEXT) == 5  # two keys, the endpoint, the firewall's element, the SSH key
     assert "AllowedIPs = 10.10.0.2/32\n" in text
     assert "# PrivateKey = key:0000000000000000\n" in text
@@ -91,7 +89,7 @@ def test_what_a_preview_cannot_know_reads_so_and_the_rest_is_there() -> None:
 def test_a_peer_the_directory_does_not_know_is_named() -> None:
     node = plan_of(PAIR).nodes["a"]
     with pytest.raises(RenderError, match=r"^a: the directory does not know b$"):
-        render_document(node, {"a": directory_of(plan_of(PAIR))["a"]}, key_names_of(node), management_key="k")
+        render_document(node, {"a": facts_of(plan_of(PAIR))["a"]}, key_names_of(node), management_key="k")
 
 
 @given(st.text(max_size=20))
@@ -100,4 +98,4 @@ def test_no_content_can_pass_for_the_start_of_a_file(text: str) -> None:
     plan = plan_of(PAIR)
     node = plan.nodes["a"]
     with pytest.raises(RenderError, match="authorized_keys line 1 starts with"):
-        render_document(node, directory_of(plan), key_names_of(node), management_key=f"==> {text}")
+        render_document(node, facts_of(plan), key_names_of(node), management_key=f"==> {text}")

@@ -13,7 +13,7 @@ import yaml
 from mesh.host.files.document import FIREWALL, HOSTS, SYSCTL, parse_document
 from mesh.host.files.settings import parse_sysctls
 from mesh.host.live.firewall import top_level_statements
-from tests.unit.meshes import directory_of, documents_of, key_names_of, plan_of
+from tests.unit.meshes import documents_of, facts_of, key_names_of, plan_of
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/mesh.yaml"))
@@ -34,7 +34,7 @@ def test_documents_are_as_written_down(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
     plan = plan_of(yaml.safe_load((GOLDEN / case / "mesh.yaml").read_text()))
-    directory = directory_of(plan)
+    facts = facts_of(plan)
     for name, node in plan.nodes.items():
         text = (GOLDEN / case / f"{name}.txt").read_text()
         document = parse_document(text.encode())
@@ -47,10 +47,10 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
             for peer in document.wg.peers
         ] == [
             (
-                directory[peer.name]["public_key"],
+                facts[peer.name].public_key,
                 names.preshared[peer.name],
-                (f"{directory[peer.name]['address']}/32",),
-                directory[peer.name]["endpoint"],
+                (f"{plan.nodes[peer.name].overlay.first.ip}/32",),
+                str(facts[peer.name].endpoint),
                 peer.keepalive,
             )
             for peer in node.peers
@@ -62,5 +62,5 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
         ]
         forwarding = parse_sysctls(document.files[SYSCTL], where=name).get("net.ipv4.ip_forward")
         assert forwarding == ("1" if node.access.forward else None)
-        everyone = {facts["address"]: other for other, facts in directory.items()}
+        everyone = {str(other.overlay.first.ip): other.name for other in plan.nodes.values()}
         assert dict(line.split() for line in document.files[HOSTS].splitlines()) == everyone
