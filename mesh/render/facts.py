@@ -11,6 +11,9 @@ UNKNOWN_TEXT: Final = "<known after up>"
 """What a preview shows where a value is not known before `up`."""
 
 
+_LAST_PORT: Final = 65535
+
+
 @dataclass(frozen=True)
 class Unknown:
     """A value that is not known before `up`; as text it says so."""
@@ -40,13 +43,12 @@ def parse_endpoint(text: str) -> Endpoint:
 
     Raises `ValueError` on anything else.
     """
-    host, colon, port = text.rpartition(":")
-    in_brackets = host.startswith("[") and host.endswith("]")
-    endpoint = None
-    if colon and port.isascii() and port.isdecimal() and 1 <= int(port) <= 65535:
-        address = ip_address(host[1:-1] if in_brackets else host)
-        endpoint = Endpoint(address=address, port=int(port))
-    if endpoint is None or str(endpoint) != text:
+    host, _, port = text.rpartition(":")
+    try:
+        endpoint = Endpoint(address=ip_address(host.removeprefix("[").removesuffix("]")), port=int(port))
+    except ValueError:
+        endpoint = None
+    if endpoint is None or str(endpoint) != text or not 1 <= endpoint.port <= _LAST_PORT:
         raise ValueError(f"{text!r} is not an address and a port such as 192.0.2.1:51820")
     return endpoint
 
