@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from tests.lab.cloud.document import PATH, load
+from tests.lab.cloud.document import MISSING, load
 from tests.lab.cloud.world import TOKEN, LabCloud, public_key, unique
 
 # what the lab has not: images are Debian's, so nobody's to change
 NOT_SERVED = ("/images/actions", "/images/{id}/actions")
 document = load()
-pytestmark = pytest.mark.skipif(document is None, reason=f"{PATH} is not on this machine")
+pytestmark = pytest.mark.skipif(document is None, reason=MISSING)
 
 
 def operations() -> list[Any]:
