@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -17,6 +17,7 @@ from typing import Any
 from nacl.public import PrivateKey
 
 from lab.hosts import HostSpec, Lab
+from lab.testing import wait
 from mesh.plan import fingerprint, plan_mesh, preshared_key
 from mesh.program.agent import AgentFile, build_agent
 from mesh.render import NOTHING_MOVES, Endpoint, KeyNames, Moving, PeerFacts, render_document
@@ -270,11 +271,3 @@ class Hosts:
     def _preshared(self, name: str, members: Sequence[str]) -> Mapping[str, str]:
         root = self.keys.root
         return {m: fingerprint(preshared_key(root, name, m, 1)) for m in members if m != name}
-
-
-def wait(done: Callable[[], bool], seconds: float) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)

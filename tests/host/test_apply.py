@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, wait
+from lab.testing import wait
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from lab.testing import wait
 from mesh.cli.check import NodeCheck, check_mesh, repair_mesh
 from mesh.cli.results import as_json
 from mesh.cli.state import NodeFiles, StackState
 from mesh.cli.status import read_status
 from mesh.outputs import MeshOutputs, NodeOutputs
-from tests.host.nodes import ADDRESSES, DEADLINE, Hosts, Node, wait
+from tests.host.nodes import ADDRESSES, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 

@@ -12,10 +12,11 @@ from lab.hosts import HostSpec
 from lab.hosts.image import build_image
 from lab.hosts.machine import Machine
 from lab.hosts.repository import build_repository, offer
+from lab.testing import wait
 from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input, user_data
 from mesh.remote import BOOTSTRAP_SECONDS, limited
 from tests.host.conftest import IMAGE
-from tests.host.nodes import INCOMING, Hosts, Node, Run, wait
+from tests.host.nodes import INCOMING, Hosts, Node, Run
 
 pytestmark = pytest.mark.hosts
 

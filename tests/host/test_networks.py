@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.host.nodes import DEADLINE, Hosts, Node, wait
+from lab.testing import wait
+from tests.host.nodes import DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 

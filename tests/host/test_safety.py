@@ -12,7 +12,8 @@ from itertools import count
 
 import pytest
 
-from tests.host.nodes import AGENT, Hosts, Node, wait
+from lab.testing import wait
+from tests.host.nodes import AGENT, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 

@@ -10,7 +10,8 @@ import pytest
 from hcloud import Client
 
 from lab.hosts import Lab
-from tests.system.world import Run, World
+from lab.testing import Run
+from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
 

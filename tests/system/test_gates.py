@@ -9,8 +9,9 @@ import pytest
 import yaml
 from hcloud import Client
 
+from lab.testing import interrupt
 from tests.knocking import Knocks, knocking
-from tests.system.world import World, stop
+from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
 
@@ -158,7 +159,7 @@ def test_a_run_that_is_killed_shuts_no_door(
     with _knocking(addresses) as knocks:
         if not first:
             mesh.up()
-        stop(mesh, ["up", "--yes", "--skip-preview"], moment, signal.SIGKILL)
+        interrupt(mesh, ["up", "--yes", "--skip-preview"], moment, signal.SIGKILL)
         mesh.lab("run", "cancel", "--yes")
         if back:
             _ssh(mesh, 22)

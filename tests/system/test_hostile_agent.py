@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.world import Run, World
+from lab.testing import Run
+from tests.system.world import World
 
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
 

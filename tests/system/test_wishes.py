@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.world import Run, World
+from lab.testing import Run
+from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
 

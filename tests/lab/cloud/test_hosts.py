@@ -14,8 +14,9 @@ from hcloud.servers import BoundServer, Server
 from lab.hosts import HostSpec, Lab
 from lab.hosts.image import build_image
 from lab.hosts.processes import end
+from lab.testing import wait
 from tests.lab.cloud.test_restart import kill
-from tests.lab.cloud.world import LabCloud, wait
+from tests.lab.cloud.world import LabCloud
 from tests.lab.hosts.world import IMAGES, World, reaches
 
 pytestmark = pytest.mark.hosts

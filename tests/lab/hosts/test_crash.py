@@ -11,7 +11,8 @@ import pytest
 
 from lab.hosts import HostError
 from lab.hosts.processes import start_time
-from tests.lab.hosts.world import IMAGES, Host, World, output, reaches, wait
+from lab.testing import wait
+from tests.lab.hosts.world import IMAGES, Host, World, output, reaches
 
 pytestmark = pytest.mark.hosts
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from lab.hosts import HostError, Lab, Rule
 from lab.hosts.errors import run
 from lab.hosts.router import ruleset
-from tests.lab.hosts.world import Host, World, output, reaches, wait
+from lab.testing import wait
+from tests.lab.hosts.world import Host, World, output, reaches
 
 pytestmark = pytest.mark.hosts
 
