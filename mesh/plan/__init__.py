@@ -6,7 +6,8 @@ from mesh.plan.model import MachinePlan, MeshPlan, NodePlan
 from mesh.plan.overlay import OverlayPlan
 from mesh.plan.peers import PeerPlan
 from mesh.plan.planner import plan_mesh
-from mesh.plan.policy import Ingress, PlanError
+from mesh.plan.policy import Ingress
+from mesh.plan.policy_tests import PlanError
 
 __all__ = [
     "AccessPlan",

@@ -4,7 +4,8 @@ from mesh.plan.access import plan_access
 from mesh.plan.model import MachinePlan, MeshPlan, NodePlan
 from mesh.plan.overlay import plan_overlay
 from mesh.plan.peers import PeerPlan, plan_peers
-from mesh.plan.policy import check_policy_tests
+from mesh.plan.policy import Policy, plan_policy
+from mesh.plan.policy_tests import check_policy_tests
 from mesh.settings import Settings
 
 __all__ = ["plan_mesh"]
@@ -16,20 +17,23 @@ def plan_mesh(settings: Settings) -> MeshPlan:
     Raises `PlanError` when a test of the policy fails.
     """
     check_policy_tests(settings)
+    policy = plan_policy(settings)
     return MeshPlan(
         ssh_port=settings.ssh.port,
         canary=settings.rollout.canary,
-        nodes={name: _plan_node(settings, name, peers) for name, peers in plan_peers(settings).items()},
+        nodes={
+            name: _plan_node(settings, policy, name, peers) for name, peers in plan_peers(settings).items()
+        },
     )
 
 
-def _plan_node(settings: Settings, name: str, peers: tuple[PeerPlan, ...]) -> NodePlan:
+def _plan_node(settings: Settings, policy: Policy | None, name: str, peers: tuple[PeerPlan, ...]) -> NodePlan:
     node = settings.nodes[name]
     return NodePlan(
         name=name,
         enabled=node.enabled,
         overlay=plan_overlay(settings, name, peers),
-        access=plan_access(settings, name),
+        access=plan_access(settings, policy, name),
         machine=MachinePlan(location=node.location, type=node.type, image=node.image),
         peers=peers,
     )

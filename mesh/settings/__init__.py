@@ -1,8 +1,10 @@
 """The stack file as typed, validated models. Every mistake is reported at once, before anything happens."""
 
+from mesh.settings.groups import members_by_name
 from mesh.settings.models import (
     EVERY_NODE,
     Defaults,
+    Grant,
     Node,
     PolicyRule,
     PolicyTest,
@@ -12,13 +14,14 @@ from mesh.settings.models import (
     Ssh,
 )
 from mesh.settings.parser import parse_settings
-from mesh.settings.ports import merged
+from mesh.settings.ports import merged, overlap
 from mesh.settings.problems import Problem, SettingsError
 from mesh.settings.warnings import warnings_of
 
 __all__ = [
     "EVERY_NODE",
     "Defaults",
+    "Grant",
     "Node",
     "PolicyRule",
     "PolicyTest",
@@ -28,7 +31,9 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Ssh",
+    "members_by_name",
     "merged",
+    "overlap",
     "parse_settings",
     "warnings_of",
 ]

@@ -14,6 +14,7 @@ from mesh.settings.values import text
 __all__ = [
     "EVERY_NODE",
     "Defaults",
+    "Grant",
     "Model",
     "Node",
     "PolicyRule",
@@ -53,9 +54,16 @@ class PortRange(Model):
     def __str__(self) -> str:
         return f"{self.protocol}/{self.range_text}"
 
+    def __lt__(self, other: "PortRange") -> bool:
+        return (self.protocol, self.first, self.last) < (other.protocol, other.first, other.last)
+
     def overlaps(self, other: "PortRange") -> bool:
         """Whether both have a port in common."""
         return self.protocol == other.protocol and self.first <= other.last and other.first <= self.last
+
+
+Grant = PortRange | Literal["icmp", "all"]
+"""What a rule of the policy lets through: ports, ICMP of every kind, or everything."""
 
 
 def port_range(value: object) -> PortRange:
@@ -84,7 +92,7 @@ def single_port(value: object) -> PortRange:
     return port
 
 
-def allowed(value: object) -> PortRange | Literal["icmp", "all"]:
+def allowed(value: object) -> Grant:
     """What a rule of the policy lets through: ports, `icmp` or `all`."""
     if value == "icmp":
         return "icmp"
@@ -163,7 +171,7 @@ class PolicyRule(Model):
     from_: Annotated[Names, Field(alias="from", min_length=1)]
     to: Annotated[Names, Field(min_length=1)]
     allow: Annotated[
-        tuple[Annotated[PortRange | Literal["icmp", "all"], BeforeValidator(allowed)], ...],
+        tuple[Annotated[Grant, BeforeValidator(allowed)], ...],
         BeforeValidator(fields.items),
         Field(min_length=1),
     ]

@@ -1,13 +1,13 @@
 """Public ports: what each node opens, and what fits into a firewall of the cloud."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from mesh.settings import fields
-from mesh.settings.models import PortRange, port_range
+from mesh.settings.models import Grant, PortRange, port_range
 from mesh.settings.raw import Finding, listed, nodes, read
 
-__all__ = ["check_cloud_firewalls", "check_public_ports", "merged"]
+__all__ = ["check_cloud_firewalls", "check_public_ports", "merged", "overlap"]
 
 # Hetzner Cloud: 50 rules in a firewall (API document, POST /firewalls), 50 firewalls in a project
 # (documentation).
@@ -20,7 +20,7 @@ _OUR_RULES: Final = 5
 def merged(ports: Iterable[PortRange]) -> tuple[PortRange, ...]:
     """Return the same ports in as few ranges as can be, in order: neighbours and overlaps become one."""
     found: list[PortRange] = []
-    for port in sorted(ports, key=lambda each: (each.protocol, each.first, each.last)):
+    for port in sorted(ports):
         last = found[-1] if found else None
         if last is not None and last.protocol == port.protocol and port.first <= last.last + 1:
             wider = max(last.last, port.last)
@@ -28,6 +28,13 @@ def merged(ports: Iterable[PortRange]) -> tuple[PortRange, ...]:
         else:
             found.append(port)
     return tuple(found)
+
+
+def overlap(one: Grant, other: Grant) -> bool:
+    """Whether both let something through that the other one does, too."""
+    if isinstance(one, PortRange) and isinstance(other, PortRange):
+        return one.overlaps(other)
+    return one == other or "all" in {one, other}
 
 
 def check_public_ports(raw: Mapping[Any, Any]) -> Iterator[Finding]:
@@ -42,14 +49,18 @@ def check_public_ports(raw: Mapping[Any, Any]) -> Iterator[Finding]:
             if port is None:
                 continue
             path = ("nodes", name, "public", index)
-            if wireguard is not None and port.protocol == "udp" and port.first <= wireguard <= port.last:
+            if wireguard is not None and port.overlaps(_single("udp", wireguard)):
                 yield path, f"{port} includes WireGuard's own port {wireguard}; it is open to peers anyway"
-            if ssh is not None and port.protocol == "tcp" and port.first <= ssh <= port.last:
+            if ssh is not None and port.overlaps(_single("tcp", ssh)):
                 yield path, f"{port} includes SSH's port {ssh}; who may use it is said under ssh.from"
             for other in seen:
                 if port.overlaps(other):
                     yield path, f"{port} overlaps {other}; name each port once"
             seen.append(port)
+
+
+def _single(protocol: Literal["tcp", "udp"], port: int) -> PortRange:
+    return PortRange(protocol=protocol, first=port, last=port)
 
 
 def _public(node: object) -> tuple[PortRange, ...]:
