@@ -113,6 +113,10 @@ def listen() -> None:
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         sock.bind(("0.0.0.0", port))
         sockets[sock] = port
+        six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        six.bind(("::", port))
+        sockets[six] = port
     heard = []
     print("ready", flush=True)
     while True:
