@@ -20,6 +20,7 @@ __all__ = [
     "IDENTITY",
     "INCOMING",
     "INSTALL",
+    "INTERFACE",
     "KEYS",
     "MANAGEMENT_KEY",
     "MESH_TYPE",
@@ -42,6 +43,9 @@ AGENT_FOLDER: Final = "/usr/local/lib/wgmesh"
 AGENT: Final = f"{AGENT_FOLDER}/wgmesh.pyz"
 INCOMING: Final = f"{AGENT_FOLDER}/incoming.pyz"
 """Where a new one is put, until it has installed itself."""
+
+INTERFACE: Final = "wg0"
+"""The tunnel's interface on a node."""
 
 RECONNECT_STATUS: Final = 75
 """By this exit code `apply` asks to be called again over a new connection (docs/protocol.md)."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -13,6 +13,7 @@ from mesh.cli.nodes import NodeClient, NodeError, read_at_most
 from mesh.cli.outputs import NOT_MADE
 from mesh.cli.reach_table import as_json, lost_in_words, table
 from mesh.cli.state import StackState
+from mesh.names import INTERFACE
 from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import TEXT_BYTES, last_line, shown
 
@@ -33,7 +34,7 @@ _ENDS_SECONDS: Final = 1.0
 # In one line, which every login shell takes.
 _PING: Final = (
     r"for to in {addresses}; do {{ "
-    r"said=$(LC_ALL=C ping -n -q -I wg0 -c 1 -W 2 $to 2>&1); code=$?; "
+    r"said=$(LC_ALL=C ping -n -q -I {interface} -c 1 -W 2 $to 2>&1); code=$?; "
     r'if [ $code -gt 1 ]; then echo "$to ! $(echo "$said" | head -n 1)"; fi; '
     r'echo "$said" | sed -n "s|^rtt [^=]*= \([0-9.]*\)/.*|$to \1|p"; '
     r"}} & done; wait; echo {end}"
@@ -99,7 +100,7 @@ async def _ping(
     """Return the milliseconds to each peer that answers, and why the source itself could not be asked."""
     addresses = {mesh.nodes[peer].address: peer for peer in peers}
     try:
-        printed = await run(mesh.nodes[source], _PING.format(addresses=" ".join(addresses), end=_END))
+        printed = await run(mesh.nodes[source], _command(addresses))
     except NodeError as error:
         return {}, str(error)
     found: dict[str, float] = {}
@@ -111,6 +112,10 @@ async def _ping(
         elif address in addresses and told.startswith("! "):
             trouble = f"ping could not be run there: {shown(told[2:])}"
     return found, trouble
+
+
+def _command(addresses: Iterable[str]) -> str:
+    return _PING.format(addresses=" ".join(addresses), interface=INTERFACE, end=_END)
 
 
 def _said(printed: str) -> str:

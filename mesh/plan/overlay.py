@@ -2,24 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network
-from typing import Final
+from ipaddress import IPv4Interface, IPv6Interface
 
+from mesh.names import INTERFACE
 from mesh.plan.peers import INTERNET_MTU, PeerPlan
 from mesh.settings import Settings
 
-__all__ = ["INTERFACE", "OverlayPlan", "plan_overlay"]
-
-INTERFACE: Final = "wg0"
-"""The tunnel's interface."""
+__all__ = ["OverlayPlan", "plan_overlay"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class OverlayPlan:
     """The tunnel of one node.
 
-    `addresses` has one address for each family, each with its network; the first one stands for the node
-    where there is room for one. `port` is UDP, `mtu` in bytes.
+    `addresses` has one address for each family, with the network that is reached through the tunnel; the
+    first one stands for the node where there is room for one. `port` is UDP, `mtu` in bytes.
     """
 
     interface: str
@@ -31,11 +28,6 @@ class OverlayPlan:
     def first(self) -> IPv4Interface | IPv6Interface:
         """The address that stands for the node."""
         return self.addresses[0]
-
-    @property
-    def routes(self) -> tuple[IPv4Network | IPv6Network, ...]:
-        """The networks that are reached through the tunnel, one for each family."""
-        return tuple(address.network for address in self.addresses)
 
 
 def plan_overlay(settings: Settings, name: str, peers: Sequence[PeerPlan]) -> OverlayPlan:

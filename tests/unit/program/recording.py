@@ -118,7 +118,8 @@ class _Monitor(mocks.MockMonitor):
         self._recording.resources[request.name] = Registration(urn, request)
         answer = self._answer(urn, request)
         self._recording.state[urn] = answer
-        exists = not self._preview or urn in self._existing
+        kept = urn in self._existing and request.name not in self._replaced
+        exists = not self._preview or kept
         number = str(len(request.name) * 1000 + sum(request.name.encode()) % 1000)
         return resource_pb2.RegisterResourceResponse(
             urn=urn, id=number if request.custom and exists else "", object=answer

@@ -5,6 +5,7 @@ import random
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mesh.host.files.document import parse_document
-from mesh.render import UNKNOWN, UNKNOWN_TEXT, KeyNames, PeerFacts, RenderError, render_document
+from mesh.render import UNKNOWN, UNKNOWN_TEXT, KeyNames, Moving, PeerFacts, RenderError, render_document
 from tests.unit.meshes import MANAGEMENT, documents_of, facts_of, key_names_of, meshes, plan_of
 
 few = settings(max_examples=30)  # rendering a mesh takes a while, and meshes are alike
@@ -107,6 +108,19 @@ def test_what_a_preview_cannot_know_reads_so_and_the_rest_is_there() -> None:
     assert text.count(UNKNOWN_TEXT) == 5  # two keys, the endpoint, the firewall's element, the SSH key
     assert "AllowedIPs = 10.10.0.2/32\n" in text
     assert "# PrivateKey = key:0000000000000000\n" in text
+
+
+def test_no_file_but_the_plan_says_how_the_tunnel_is_called() -> None:
+    plan = plan_of({**PAIR, "policy": [], "port": 51821})
+    node = plan.nodes["a"]
+    other = replace(node, overlay=replace(node.overlay, interface="other7"))
+    moving = Moving(ports=(51820,))
+    one, renamed = (
+        render_document(each, facts_of(plan), key_names_of(node), management_key=MANAGEMENT, moving=moving)
+        for each in (node, other)
+    )
+    assert one.count("wg0") > 10
+    assert renamed == one.replace("wg0", "other7")
 
 
 def test_a_peer_the_directory_does_not_know_is_named() -> None:
