@@ -13,7 +13,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CO
 PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev image up preview down clean ssh reach output check test test-long api-document bench lock
+.PHONY: help setup setup-dev image up preview down clean ssh reach output check lint test test-long api-document bench lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -49,17 +49,18 @@ down: setup ## destroy the stack, stop cloud and hosts; leaves no trace outside 
 clean: ## remove lab, virtual environment and caches from this folder
 	@tools/clean.sh
 
-check: setup-dev ## lint, types, unit tests
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m ruff format -q --check .
-	@$(PYTHON) -m mypy
+check: setup-dev lint ## lint, format, imports, types, unit tests
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -n 2 -m "not hosts and not long" tests/unit
 
-test: setup-dev image ## run every test but the long enumerations
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m mypy
+test: setup-dev image lint ## run every test but the long enumerations
 	@$(PYTEST) -n 2 --dist loadfile -m "not hosts and not long"
 	@$(PYTEST) -n 2 --dist loadfile -m "hosts and not long"
+
+lint: setup-dev
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format -q --check .
+	@.venv/bin/lint-imports --no-cache --no-logo
+	@$(PYTHON) -m mypy
 
 test-long: setup-dev image ## run the long enumerations too
 	@$(PYTEST)
