@@ -52,7 +52,7 @@ clean: ## remove lab, virtual environment and caches from this folder
 check: setup-dev lint ## lint, format, imports, types, unit tests
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -n 2 -m "not hosts and not long" tests/unit
 
-test: setup-dev image lint ## run every test but the long enumerations
+test: setup-dev lint image ## run every test but the long enumerations
 	@$(PYTEST) -n 2 --dist loadfile -m "not hosts and not long"
 	@$(PYTEST) -n 2 --dist loadfile -m "hosts and not long"
 
