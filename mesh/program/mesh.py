@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from mesh.outputs import node_record
+from mesh.outputs import mesh_record, node_record
 from mesh.plan import MeshPlan
 from mesh.plan.hetzner import placement_groups
 from mesh.program import hooks, keys
@@ -15,6 +15,7 @@ from mesh.program.agent import agent_file
 from mesh.program.cloud import Cloud
 from mesh.program.confirmed import CONFIRMED, require_confirmed
 from mesh.program.directory import Directory
+from mesh.program.door import check_settings, mark_stack
 from mesh.program.fate import tell_fate
 from mesh.program.gates import plan_gates
 from mesh.program.moves import tell_moves
@@ -83,8 +84,24 @@ class Mesh(pulumi.ComponentResource):
         key, SSH host key."""
         self.ssh_private_key: pulumi.Output[str] = shared.management
         """The management SSH key, OpenSSH format, secret."""
+        self.outputs: dict[str, Any] = mesh_record(
+            mesh=name, nodes=self.nodes, ssh_private_key=self.ssh_private_key
+        )
+        """All of it as one record, for `pulumi.export`: the commands of day two read the mesh from there."""
         outputs: dict[str, Any] = {"nodes": self.nodes}
         self.register_outputs(outputs)
+
+    @classmethod
+    def from_settings(
+        cls, name: str, settings: Mapping[str, Any], *, opts: pulumi.ResourceOptions | None = None
+    ) -> "Mesh":
+        """Declare a mesh from settings as the stack file spells them (docs/stack-file.md).
+
+        Raises `pulumi.RunError` with every mistake, before anything is changed.
+        """
+        checked = check_settings(settings)
+        mark_stack()
+        return cls(name, checked.plan, previous=checked.previous, told=checked.told, opts=opts)
 
     def _configure(
         self,

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import pulumi
 
+from mesh.names import MESH_TYPE
+
 __all__ = ["NOTHING_KNOWN", "Previous", "PreviousNode", "read_previous"]
 
 # The engine's own function (pulumi/pulumi, pkg/resource/deploy/builtins.go); the SDK for Node.js calls it
@@ -80,7 +82,9 @@ def read_previous() -> Previous:
 
 def _parse(found: Mapping[str, Any]) -> Previous:
     named = {
-        (str(each["type"]), urn.rpartition("::")[2]): each.get("outputs") or {} for urn, each in found.items()
+        (str(each["type"]), urn.rpartition("::")[2]): each.get("outputs") or {}
+        for urn, each in found.items()
+        if _is_ours(urn)
     }
     told: Mapping[str, Any] = {}
     for (kind, _), outputs in named.items():
@@ -95,6 +99,12 @@ def _parse(found: Mapping[str, Any]) -> Previous:
         for name in sorted(set(_names(named)))
     }
     return Previous(nodes=nodes, resources=frozenset(named), records=named)
+
+
+def _is_ours(urn: str) -> bool:
+    """Whether a resource is of a mesh, or the stack: a program may have other servers beside the mesh."""
+    kinds = urn.split("::")[2]
+    return MESH_TYPE in kinds.split("$") or kinds == _STACK
 
 
 def _names(named: Mapping[tuple[str, str], Any]) -> Iterator[str]:

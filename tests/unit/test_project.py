@@ -47,7 +47,7 @@ def test_files_and_folders_that_a_page_names_are_there(page: str) -> None:
     named = {
         word
         for word in words
-        if re.fullmatch(r"(mesh|lab|bench|tests|tools|docs|stacks|requirements)(/[\w.*-]+)*", word)
+        if re.fullmatch(r"(mesh|lab|bench|tests|tools|docs|stacks|examples|requirements)(/[\w.*-]+)*", word)
     }
     assert [name for name in sorted(named) if not list(ROOT.glob(name))] == []
 

@@ -57,6 +57,17 @@ def test_what_the_state_has_of_each_node_is_known(monkeypatch: pytest.MonkeyPatc
     assert previous.unread is None
 
 
+def test_what_a_program_has_beside_the_mesh_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = "urn:pulumi:test::shop::hcloud:index/server:Server::mail-server"
+    found = {**STATE, beside: {"type": "hcloud:index/server:Server", "outputs": {"serverType": "cx23"}}}
+    assert _read(monkeypatch, found) == _read(monkeypatch, STATE)
+    nested = {
+        urn.replace("::wireguard-mesh:", "::shop:index:Site$wireguard-mesh:"): each
+        for urn, each in STATE.items()
+    }
+    assert sorted(_read(monkeypatch, nested).nodes) == ["web-1", "web-2", "web-3"]
+
+
 def test_no_secret_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in repr(_read(monkeypatch, STATE))
 
