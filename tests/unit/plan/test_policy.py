@@ -183,6 +183,7 @@ def test_a_new_member_of_a_group_changes_nothing_but_set_elements() -> None:
     ]
 
 
+_ALONE = [(["db"], ["db"]), (["db"], ["db-1"]), (["db-1"], ["db"])] + [([name], [name]) for name in NODES]
 _NAMES = st.sampled_from(["web", "db", "web-1", "web-2", "db-1", "all"])
 _PORTS = st.sampled_from(["tcp/1-3", "tcp/2", "tcp/4", "udp/1-65535", "udp/7", "icmp", "all"])
 _RULES = st.lists(
@@ -190,7 +191,6 @@ _RULES = st.lists(
     max_size=5,
     unique_by=str,
 ).map(lambda rules: [rule for rule in rules if (rule["from"], rule["to"]) not in _ALONE])
-_ALONE = [(["db"], ["db"]), (["db"], ["db-1"]), (["db-1"], ["db"])] + [([name], [name]) for name in NODES]
 
 
 @given(_RULES, st.sampled_from(["tcp/1", "tcp/3", "tcp/4", "tcp/5", "udp/7"]))
