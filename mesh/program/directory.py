@@ -48,7 +48,7 @@ class Directory:
         def read(entries: Any) -> Any:
             if isinstance(entries, pulumi.output.Unknown) or unknown_for_good(entries):
                 return pulumi.output.UNKNOWN
-            return Directory(facts={name: read_facts(name, kept) for name, kept in entries.items()})
+            return Directory(facts={name: read_facts(name, each) for name, each in entries.items()})
 
         return kept.apply(read, run_with_unknowns=True)
 

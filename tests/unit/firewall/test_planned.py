@@ -10,7 +10,7 @@ import pytest
 
 from mesh.host.files.document import FIREWALL, parse_document
 from mesh.plan import MeshPlan, NodePlan
-from mesh.render import UNKNOWN, Endpoint, render_document
+from mesh.render import UNKNOWN, Endpoint, Moving, render_document
 from mesh.settings import PortRange
 from tests.unit.firewall.world import (
     NODE_MESH,
@@ -130,7 +130,12 @@ def test_peers_at_ipv6_endpoints_have_a_set_of_their_own(place: World) -> None:
     assert "type ipv6_addr\n" in ipv6
     assert OUTSIDE6[0] in ipv6
     facts["mon-1"] = replace(facts["mon-1"], endpoint=Endpoint(address=IPv4Address("192.0.0.3"), port=51820))
-    place.load(_ruleset(render_document(node, facts, key_names_of(node), management_key=MANAGEMENT)))
-    knocks = [Knock("udp", source, NODE_PUBLIC6, 51820) for source in OUTSIDE6]
-    with place.listening([51820]):
+    document = render_document(
+        node, facts, key_names_of(node), management_key=MANAGEMENT, moving=Moving(ports=(51821,))
+    )
+    place.load(_ruleset(document))
+    with place.listening([51820]) as heard:
+        knocks = [Knock("udp", source, NODE_PUBLIC6, 51820) for source in OUTSIDE6]
         assert place.outside.knock(knocks) == [True, False]
+        place.outside.knock([replace(knock, port=51821) for knock in knocks])
+    assert heard.packets == [(OUTSIDE6[0], 51820)] * 2, "the port that WireGuard moves from leads to it, too"
