@@ -62,8 +62,8 @@ lint: setup-dev
 	@.venv/bin/lint-imports --no-cache --no-logo
 	@$(PYTHON) -m mypy
 
-test-long: setup-dev image ## run the long enumerations too
-	@$(PYTEST)
+test-long: setup-dev image ## run the long enumerations too, with many examples
+	@$(PYTEST) --hypothesis-profile=long
 
 image: setup ## build the host image, as `make up` does when it is missing
 	@$(SUDO) $(PYTHON) -m lab.hosts image --directory .lab/image

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.plan import MeshPlan
@@ -16,12 +16,13 @@ from mesh.program.gates import Gate, plan_gates
 from mesh.program.keys import ssh_key
 from mesh.program.previous import Previous
 from mesh.render import Endpoint, read_doors, render_document
+from tests.examples import examples
 from tests.unit.meshes import MANAGEMENT, facts_of, key_names_of, plan_of
 
 NAMES = ("a", "b", "c")
 COMMAND, FIREWALL = "command:remote:Command", "hcloud:index/firewall:Firewall"
 KEY = ssh_key()
-PUBLIC = ([], ["tcp/80"], ["tcp/443"])
+PUBLIC: tuple[list[str], ...] = ([], ["tcp/80"], ["tcp/443"])
 
 
 @dataclass
@@ -125,7 +126,7 @@ RUN = st.tuples(
 )
 
 
-@settings(max_examples=60)
+@examples(0.2)
 @given(runs=st.lists(RUN, min_size=2, max_size=8))
 def test_whatever_becomes_of_runs_every_node_can_be_entered(runs: list[Any]) -> None:
     world = World()

@@ -31,8 +31,8 @@ def test_dependencies_grow_with_the_nodes_not_with_the_pairs() -> None:
     def total(count: int) -> int:
         return sum(len(each.dependencies) for each in _of(count).resources.values())
 
-    five, ten, twenty = total(5), total(10), total(20)
-    assert twenty - ten == 2 * (ten - five)
+    two, four, eight = total(2), total(4), total(8)
+    assert eight - four == 2 * (four - two)
 
 
 def test_only_the_directory_waits_for_other_nodes(three: Recording) -> None:

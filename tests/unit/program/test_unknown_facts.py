@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pulumi.runtime import mocks
 
@@ -14,6 +14,7 @@ from mesh.program.access import Access, Committed
 from mesh.program.directory import Directory
 from mesh.program.files import RunFacts, node_files
 from mesh.render import UNKNOWN_TEXT, Doors, Endpoint, Moving, RenderError
+from tests.examples import examples
 from tests.unit.meshes import plan_of
 
 PLAN = plan_of(
@@ -110,7 +111,7 @@ class _NoEngine(mocks.Mocks):
         raise AssertionError(f"nothing is made, but {args.name}")
 
 
-few = settings(max_examples=40)  # each one is a small run of the program
+few = examples(0.4)  # each one is a small run of the program
 SUBSETS = st.frozensets(st.sampled_from(sorted(FACTS)))
 
 

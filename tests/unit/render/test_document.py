@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mesh.host.files.document import parse_document
 from mesh.render import UNKNOWN, UNKNOWN_TEXT, KeyNames, Moving, PeerFacts, RenderError, render_document
+from tests.examples import examples
 from tests.unit.meshes import MANAGEMENT, documents_of, facts_of, key_names_of, meshes, plan_of
 
-few = settings(max_examples=30)  # rendering a mesh takes a while, and meshes are alike
+few = examples(0.4)  # rendering a mesh takes a while, and meshes are alike
 
 PAIR: dict[str, Any] = {
     "cidr": "10.10.0.0/24",

@@ -1,11 +1,12 @@
 import hashlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.host.answers import AgentError, Answer
 from mesh.host.files.document import FILES, MAX_BYTES, parse_document
+from tests.examples import examples
 from tests.unit.host import documents as example
 
 GOOD = example.document().encode()
@@ -65,7 +66,7 @@ def test_what_is_wrong_is_said(raw: bytes, says: str) -> None:
     assert says in refused(raw)
 
 
-@settings(max_examples=1500, deadline=None)
+@examples(4)
 @given(data=st.data())
 def test_any_damage_is_refused_or_gives_the_same_structure(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(GOOD)))
@@ -86,7 +87,6 @@ def test_any_damage_is_refused_or_gives_the_same_structure(data: st.DataObject) 
     assert answer in (None, Answer.REFUSED)
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200))
 def test_garbage_is_refused(raw: bytes) -> None:
     refused(raw)

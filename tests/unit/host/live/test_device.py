@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.host.files.wgconf import parse_wg_file
@@ -24,6 +24,7 @@ from mesh.host.live.device import (
     wanted_link,
     wg_commands,
 )
+from tests.examples import examples
 from tests.unit.host.documents import KEYS, WG
 
 CASES = sorted((Path(__file__).parent / "device").glob("*.json"))
@@ -113,7 +114,7 @@ def _execute(live: Device, command: list[Argument]) -> Device:
     return Device(private, port, live.fwmark, peers)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(2)
 @given(_DEVICES, _DEVICES)
 def test_the_commands_lead_where_they_should(live: Device, wanted: Device) -> None:
     result = live
