@@ -217,8 +217,8 @@ def test_a_repair_whose_trial_fails_leaves_the_node_and_says_why(fleet: Fleet) -
 def test_a_repair_that_lacks_keys_names_the_command_that_sends_them(fleet: Fleet) -> None:
     files = fleet.state.files["web-1"]
     document = re.sub(r"(# PresharedKey = key:)\w+", r"\g<1>0123456789abcdef", files.document)
-    files = {**fleet.state.files, "web-1": replace(files, document=document)}
-    done = replace(fleet, state=replace(fleet.state, files=files)).repair()["web-1"]
+    changed = {**fleet.state.files, "web-1": replace(files, document=document)}
+    done = replace(fleet, state=replace(fleet.state, files=changed)).repair()["web-1"]
     assert done.problem is not None
     assert "not repaired: KEYS-MISSING key:0123456789abcdef" in done.problem
     assert "`pulumi up --replace 'urn:web-1-keys'`" in done.problem

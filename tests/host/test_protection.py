@@ -51,7 +51,7 @@ def node(hosts: Hosts, web_1: Node, web_2: Node) -> Iterator[Node]:
 
 def protected(node: Node) -> bool:
     """The table is what the files in force say, and the guard runs."""
-    return node.status()["differences"] == []
+    return bool(node.status()["differences"] == [])
 
 
 def has_table(node: Node) -> bool:

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
@@ -369,7 +369,7 @@ def test_the_guard_ends_a_trial_that_nobody_else_ends(node: Node, new: str) -> N
     assert node.live() == before
 
 
-_NEXT = {
+_NEXT: dict[str, Callable[[Node], bool]] = {
     "apply": lambda node: node.agent("apply", node.hosts.document("web-1", PAIR)).word == "UNCHANGED",
     "keys": lambda node: node.agent("keys", node.hosts.keys.bundle("web-1")).word == "STORED",
     "install": lambda node: node.install().word == "INSTALLED",

@@ -124,13 +124,15 @@ class Impostor:
     def __init__(self, mesh: World, cloud: Client) -> None:
         self._mesh, self._cloud = mesh, cloud
         address = cloud.primary_ips.get_by_name("lab-db-1")
+        key = cloud.ssh_keys.get_by_name("lab-management")
+        assert key is not None
         _delete(cloud, "lab-db-1")
         made = cloud.servers.create(
             name="impostor",
             server_type=ServerType(name="cx23"),
             image=Image(name="debian-12"),
             location=Location(name="nbg1"),
-            ssh_keys=[cloud.ssh_keys.get_by_name("lab-management")],
+            ssh_keys=[key],
             public_net=ServerCreatePublicNetwork(ipv4=address, enable_ipv4=True, enable_ipv6=False),
         )
         for action in (made.action, *made.next_actions):

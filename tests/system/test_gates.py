@@ -181,6 +181,7 @@ def _firewalls(mesh: World) -> dict[str, list[str]]:
     return {
         str(server.name): sorted(str(names[each.firewall.id]) for each in server.public_net.firewalls or [])
         for server in client.servers.get_all()
+        if server.public_net is not None
     }
 
 

@@ -11,7 +11,7 @@ import pytest
 from hcloud import Client
 
 from lab.cloud.process import Process
-from lab.testing.waiting import free_port
+from lab.testing import free_port
 from tests.system.world import World
 
 OLDER = Path(__file__).parent / "older"

@@ -48,7 +48,7 @@ PLANTED = [
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [Path(sys.prefix) / "bin" / "lint-imports", "--no-cache", "--no-logo"]
+    command = [f"{sys.prefix}/bin/lint-imports", "--no-cache", "--no-logo"]
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=60, check=False, env={"COLUMNS": "200"}
     )

@@ -33,7 +33,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 
 def fetch(address: str, target: Path) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, ROOT / "tools" / "api_document.py", target, "--address", address]
+    words = [sys.executable, str(ROOT / "tools" / "api_document.py"), str(target), "--address", address]
     return subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
 
 

@@ -91,7 +91,7 @@ class LabCloud:
         for network in client.networks.get_all():
             network.change_protection(delete=False)
         for resources in (client.ssh_keys, client.placement_groups, client.firewalls, client.networks):
-            for resource in resources.get_all():  # type: ignore[attr-defined]
+            for resource in resources.get_all():
                 resource.delete()
         for address in client.primary_ips.get_all():
             if address.protection["delete"]:

@@ -15,7 +15,14 @@ from mesh.cli.state import parse_state
 from mesh.outputs import MeshOutputs, NodeOutputs
 from tests.unit.cli.stack import COMMAND, COPY, KEY, OUTPUTS, SERVER, URN, exported, node_resources
 
-REPORT = {"agent": "ab", "current": None, "differences": [], "peers": {}, "state": "idle", "trial": None}
+REPORT: dict[str, Any] = {
+    "agent": "ab",
+    "current": None,
+    "differences": [],
+    "peers": {},
+    "state": "idle",
+    "trial": None,
+}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -6,7 +7,14 @@ from mesh.cli.outputs import read_outputs
 from mesh.cli.status import NodeStatus, table
 from tests.unit.cli.stack import OUTPUTS, engine
 
-REPORT = {"agent": "ab" * 32, "current": None, "differences": [], "peers": {}, "state": "idle", "trial": None}
+REPORT: dict[str, Any] = {
+    "agent": "ab" * 32,
+    "current": None,
+    "differences": [],
+    "peers": {},
+    "state": "idle",
+    "trial": None,
+}
 
 
 def test_before_its_first_commit_a_node_has_no_generation(tmp_path: Path) -> None:

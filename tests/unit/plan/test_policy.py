@@ -186,6 +186,7 @@ def test_a_new_member_of_a_group_changes_nothing_but_set_elements() -> None:
 _ALONE = [(["db"], ["db"]), (["db"], ["db-1"]), (["db-1"], ["db"])] + [([name], [name]) for name in NODES]
 _NAMES = st.sampled_from(["web", "db", "web-1", "web-2", "db-1", "all"])
 _PORTS = st.sampled_from(["tcp/1-3", "tcp/2", "tcp/4", "udp/1-65535", "udp/7", "icmp", "all"])
+_ALONE = [(["db"], ["db"]), (["db"], ["db-1"]), (["db-1"], ["db"])] + [([name], [name]) for name in NODES]
 _RULES = st.lists(
     st.builds(_rule, _NAMES, _NAMES, _PORTS),
     max_size=5,

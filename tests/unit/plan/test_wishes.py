@@ -67,7 +67,7 @@ def _said(wish: Wish) -> list[str]:
         ({"image": "debian-10"}, "image: debian-10 cannot be taken"),
     ],
 )
-def test_a_server_that_cannot_be_made_is_refused(change: dict[str, str], says: str) -> None:
+def test_a_server_that_cannot_be_made_is_refused(change: dict[str, Any], says: str) -> None:
     (problem,) = _said(_wish(**change))
     assert problem.startswith(f"mesh.nodes.a.{says}"), problem
 
