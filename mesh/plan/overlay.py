@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 
 from mesh.names import INTERFACE
-from mesh.plan.peers import INTERNET_MTU, PeerPlan
+from mesh.plan.peers import INTERNET_MTU, PeerPlan, addresses_of
 from mesh.settings import Settings
 
 __all__ = ["OverlayPlan", "plan_overlay"]
@@ -32,11 +32,12 @@ class OverlayPlan:
 
 def plan_overlay(settings: Settings, name: str, peers: Sequence[PeerPlan]) -> OverlayPlan:
     """Decide a node's side of the tunnel; of its pairs the one with the smallest MTU decides."""
-    node = settings.nodes[name]
     auto = min((peer.mtu for peer in peers), default=INTERNET_MTU)
     return OverlayPlan(
         interface=INTERFACE,
-        addresses=(IPv4Interface((node.address, settings.cidr.prefixlen)),),
+        addresses=tuple(
+            ip_interface((address, settings.cidr.prefixlen)) for address in addresses_of(settings, name)
+        ),
         port=settings.port,
         mtu=auto if settings.mtu == "auto" else settings.mtu,
     )

@@ -6,7 +6,7 @@ from typing import Final
 
 from mesh.settings import Settings
 
-__all__ = ["INTERNET_MTU", "PeerPlan", "plan_peers"]
+__all__ = ["INTERNET_MTU", "PeerPlan", "addresses_of", "plan_peers"]
 
 # 1500 on the internet less WireGuard's 80 with IPv6 outside (40 IPv6, 8 UDP, 32 WireGuard): safe on
 # either family, and what wg-quick computes itself (wireguard-tools, src/wg-quick/linux.bash).
@@ -36,12 +36,17 @@ class PeerPlan:
     preshared_epoch: int
 
 
+def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Return a node's addresses inside the mesh, one for each family that the mesh has."""
+    return (settings.nodes[name].address,)
+
+
 def plan_peers(settings: Settings) -> dict[str, tuple[PeerPlan, ...]]:
     """Return the peers of every node, both in the order of their addresses: all others that take part.
 
     A node that is not enabled has none.
     """
-    order = sorted(settings.nodes, key=lambda name: settings.nodes[name].address)
+    order = sorted(settings.nodes, key=lambda name: addresses_of(settings, name))
     members = [_seen(settings, name) for name in order if settings.nodes[name].enabled]
     return {
         name: tuple(peer for peer in members if peer.name != name) if settings.nodes[name].enabled else ()
@@ -51,11 +56,11 @@ def plan_peers(settings: Settings) -> dict[str, tuple[PeerPlan, ...]]:
 
 def _seen(settings: Settings, name: str) -> PeerPlan:
     """Return a node as every other one sees it."""
-    address = settings.nodes[name].address
+    addresses = addresses_of(settings, name)
     return PeerPlan(
         name=name,
-        addresses=(address,),
-        allowed_ips=(ip_network(address),),
+        addresses=addresses,
+        allowed_ips=tuple(ip_network(address) for address in addresses),
         keepalive=_KEEPALIVE,
         mtu=INTERNET_MTU,
         preshared_epoch=_PRESHARED_EPOCH,

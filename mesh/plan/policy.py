@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from mesh.plan.peers import addresses_of
 from mesh.settings import Grant, PolicyRule, PortRange, Settings, members_by_name, merged
 
 __all__ = ["Ingress", "Policy", "plan_ingress", "plan_policy"]
@@ -68,7 +69,7 @@ def plan_ingress(settings: Settings, policy: Policy | None, target: str) -> tupl
         if source != target and node.enabled:
             granted = [each for _, rule in policy.between(source, target) for each in rule.allow]
             if granted:
-                found.append(_ingress(source, (node.address,), granted))
+                found.append(_ingress(source, addresses_of(settings, source), granted))
     return tuple(sorted(found, key=lambda ingress: ingress.addresses))
 
 

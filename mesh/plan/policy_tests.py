@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mesh.plan.access import AccessPlan, plan_access
+from mesh.plan.peers import addresses_of
 from mesh.plan.policy import Policy, plan_policy
 from mesh.settings import PolicyRule, PolicyTest, PortRange, Settings, members_by_name, overlap
 
@@ -58,7 +59,7 @@ def _enabled(settings: Settings) -> _Mesh:
 
 def _failure(mesh: _Mesh, sources: Sequence[str], targets: Sequence[str], test: PolicyTest) -> str | None:
     for source in sources:
-        addresses = (mesh.settings.nodes[source].address,)
+        addresses = addresses_of(mesh.settings, source)
         for target in targets:
             if source == target:
                 continue
@@ -77,7 +78,7 @@ def _reason(mesh: _Mesh, source: str, target: str, port: PortRange) -> str:
     for index, rule in mesh.policy.between(source, target):
         if any(overlap(each, port) for each in rule.allow):
             return f"mesh.policy[{index}] allows it ({_words(rule)})"
-    network = mesh.access[target].ssh_network((mesh.settings.nodes[source].address,), port)
+    network = mesh.access[target].ssh_network(addresses_of(mesh.settings, source), port)
     if network is not None:
         return f"mesh.ssh.from allows it ({network})"
     return "no rule of mesh.policy allows it"
