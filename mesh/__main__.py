@@ -10,8 +10,9 @@ from rich.console import Console
 from mesh.cli import check, results, status
 from mesh.cli.engine import CliError, refuse_two_stacks
 from mesh.cli.outputs import read_outputs
-from mesh.cli.reach import as_json as reach_as_json
-from mesh.cli.reach import lost_in_words, measure, over, over_ssh, table
+from mesh.cli.reach import measure, over, over_ssh
+from mesh.cli.reach_table import as_json as reach_as_json
+from mesh.cli.reach_table import lost_in_words, table
 from mesh.cli.shell import ssh
 from mesh.cli.state import read_state
 from mesh.interrupts import end_in_order

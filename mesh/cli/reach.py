@@ -11,13 +11,12 @@ from typing import Final
 from mesh.cli.engine import CliError
 from mesh.cli.nodes import NodeClient, NodeError, read_at_most
 from mesh.cli.outputs import NOT_MADE
-from mesh.cli.reach_table import as_json, lost_in_words, table
 from mesh.cli.state import StackState
 from mesh.names import INTERFACE
 from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import TEXT_BYTES, last_line, shown
 
-__all__ = ["Reach", "Runner", "as_json", "lost_in_words", "measure", "over", "over_ssh", "table"]
+__all__ = ["Reach", "Runner", "measure", "over", "over_ssh"]
 
 Runner = Callable[[NodeOutputs, str], Awaitable[str]]
 """Runs a shell command on a node and returns what it printed. Raises `NodeError`."""

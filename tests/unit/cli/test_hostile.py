@@ -19,7 +19,7 @@ from mesh.cli import check, status
 from mesh.cli.check import NodeCheck, check_mesh, repair_mesh
 from mesh.cli.nodes import AgentClient, NodeError
 from mesh.cli.reach import measure, over_ssh
-from mesh.cli.reach import table as reach_table
+from mesh.cli.reach_table import table as reach_table
 from mesh.cli.reports import ReportError, parse_report
 from mesh.cli.results import as_json, print_remarks
 from mesh.cli.state import StackState, parse_state

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import read_outputs
-from mesh.cli.reach import Reach, measure, over, table
+from mesh.cli.reach import Reach, measure, over
+from mesh.cli.reach_table import table
 from mesh.outputs import MeshOutputs
 from tests.unit.cli.stack import KEY, OUTPUTS, UNKNOWN, changed, engine, type_command
 

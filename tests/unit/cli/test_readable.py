@@ -9,7 +9,8 @@ import asyncssh
 import pytest
 from rich.console import Console
 
-from mesh.cli.reach import Reach, as_json, lost_in_words, table
+from mesh.cli.reach import Reach
+from mesh.cli.reach_table import as_json, lost_in_words, table
 from mesh.cli.status import NodeStatus
 from mesh.cli.status import table as status_table
 from mesh.cli.trouble import in_words
