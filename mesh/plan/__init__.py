@@ -2,7 +2,7 @@
 
 from mesh.plan.access import AccessPlan
 from mesh.plan.keys import fingerprint, preshared_key
-from mesh.plan.model import MachinePlan, MeshPlan, NodePlan
+from mesh.plan.model import MeshPlan, NodePlan
 from mesh.plan.overlay import OverlayPlan
 from mesh.plan.peers import PeerPlan
 from mesh.plan.planner import plan_mesh
@@ -12,7 +12,6 @@ from mesh.plan.policy_tests import PlanError
 __all__ = [
     "AccessPlan",
     "Ingress",
-    "MachinePlan",
     "MeshPlan",
     "NodePlan",
     "OverlayPlan",

@@ -6,31 +6,25 @@ from dataclasses import dataclass
 from mesh.plan.access import AccessPlan
 from mesh.plan.overlay import OverlayPlan
 from mesh.plan.peers import PeerPlan
+from mesh.settings import Model
 
-__all__ = ["MachinePlan", "MeshPlan", "NodePlan"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MachinePlan:
-    """What a node's server is made of, in its provider's words."""
-
-    location: str
-    type: str
-    image: str
+__all__ = ["MeshPlan", "NodePlan"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class NodePlan:
     """One node: its side of the tunnel, who may come in, its server, and its pairs.
 
-    `peers` are in the order of their addresses. A node that is not `enabled` has no peers and is nobody's.
+    `machine` is what its server is made of, in the words of its `provider`. `peers` are in the order of their
+    addresses. A node that is not `enabled` has no peers and is nobody's.
     """
 
     name: str
     enabled: bool
     overlay: OverlayPlan
     access: AccessPlan
-    machine: MachinePlan
+    provider: str
+    machine: Model
     peers: tuple[PeerPlan, ...]
 
 

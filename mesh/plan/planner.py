@@ -1,7 +1,7 @@
 """From settings to a plan: one node after the other, each part in a room of its own."""
 
 from mesh.plan.access import plan_access
-from mesh.plan.model import MachinePlan, MeshPlan, NodePlan
+from mesh.plan.model import MeshPlan, NodePlan
 from mesh.plan.overlay import plan_overlay
 from mesh.plan.peers import PeerPlan, plan_peers
 from mesh.plan.policy import Policy, plan_policy
@@ -34,6 +34,7 @@ def _plan_node(settings: Settings, policy: Policy | None, name: str, peers: tupl
         enabled=node.enabled,
         overlay=plan_overlay(settings, name, peers),
         access=plan_access(settings, policy, name),
-        machine=MachinePlan(location=node.location, type=node.type, image=node.image),
+        provider=node.provider,
+        machine=node.machine,
         peers=peers,
     )

@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import pulumi
 
+from mesh.names import FIRST_MESH
 from mesh.outputs import program_record
 from mesh.plan import MeshPlan, PlanError, plan_mesh
 from mesh.program.ahead import look_ahead
+from mesh.program.machines import PROVIDERS, Provider, kinds_of
 from mesh.program.previous import Previous, read_previous
 from mesh.settings import SettingsError, parse_settings, warnings_of
 
@@ -26,22 +28,25 @@ class Checked:
     told: Mapping[str, str]
 
 
-def check_settings(raw: object) -> Checked:
-    """Check settings, spelled as in the stack file, against the rules, the state and the cloud.
+def check_settings(
+    raw: object, *, mesh: str = FIRST_MESH, providers: Mapping[str, Provider] = PROVIDERS
+) -> Checked:
+    """Check settings, spelled as in the stack file, against the rules, the state and the providers.
 
-    What is unusual is told as a warning. Raises `pulumi.RunError` with every mistake, before any change.
+    `mesh` is the name of the mesh. What is unusual is told as a warning. Raises `pulumi.RunError` with every
+    mistake, before any change.
     """
     try:
-        return _checked(raw)
+        return _checked(raw, mesh, providers)
     except (SettingsError, PlanError) as error:
         raise pulumi.RunError(str(error)) from None
 
 
-def _checked(raw: Any) -> Checked:
-    settings = parse_settings(raw, stack=pulumi.get_stack())
+def _checked(raw: Any, mesh: str, providers: Mapping[str, Provider]) -> Checked:
+    settings = parse_settings(raw, stack=pulumi.get_stack(), mesh=mesh, kinds=kinds_of(providers))
     plan = plan_mesh(settings)
     previous = read_previous()
-    told = look_ahead(plan, raw, previous)
+    told = look_ahead(plan, raw, previous, mesh=mesh, providers=providers)
     for warning in warnings_of(settings):
         pulumi.log.warn(str(warning))
     return Checked(plan=plan, previous=previous, told=told)

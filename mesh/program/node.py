@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_hcloud
 from pulumi_command import remote
 
+from mesh.names import HOST_KEY, IDENTITY, NODE_TYPE, MeshNames
 from mesh.plan import NodePlan
 from mesh.program import keys
 from mesh.program.access import Access
 from mesh.program.agent import AgentFile
-from mesh.program.cloud import Cloud
 from mesh.program.commands import Commands, Target
 from mesh.program.directory import Directory, Entry, entry
 from mesh.program.files import RunFacts, node_files
-from mesh.program.first_contact import user_data
-from mesh.program.power import declare_power
+from mesh.program.machines import FirstKey, Machines, public_address
 from mesh.program.review import show_files
 from mesh.render import read_doors
 
@@ -37,35 +35,42 @@ class Node(pulumi.ComponentResource):
     """A server that is, or becomes, a member of the mesh.
 
     Made in two steps, because each node's files name all others: the constructor declares what the
-    directory needs to know of this node, `configure` what needs the directory.
+    directory needs to know of this node, and its machine, `configure` what needs the directory.
     """
 
     def __init__(
         self,
         plan: NodePlan,
         *,
+        names: MeshNames,
         access: Access,
-        cloud: Cloud,
+        machines: Machines,
         shared: MeshKeys,
         opts: pulumi.ResourceOptions,
     ) -> None:
-        super().__init__("wireguard-mesh:index:Node", plan.name, None, opts)
+        super().__init__(NODE_TYPE, names.of(plan.name), None, opts)
         self._plan = plan
+        self._names = names
         self._access = access
-        self._cloud = cloud
         self._shared = shared
-        self._identity = keys.stored(f"{plan.name}-identity", keys.node_identity, parent=self)
-        self._address = cloud.primary_ip(plan, parent=self)
-        self.public_ip: pulumi.Output[str] = self._address.ip_address
-        """The node's public IPv4 address."""
+        self._identity = keys.stored(self._part(IDENTITY), keys.node_identity, parent=self)
+        first = keys.stored(self._part("first-contact-key"), keys.first_contact_key, parent=self)
+        key = FirstKey(private=first, public=keys.ssh_public_key(first))
+        self.machine = machines.machine(plan, key=key, parent=self)
+        """What the node runs on."""
+        self.public_ip: pulumi.Output[str] = public_address(self.machine)
+        """The node's public address."""
         self.public_key: pulumi.Output[str] = keys.wireguard_public_key(self._identity)
         """The node's WireGuard public key, base64."""
         shown = access.committed.host_key if access.committed else None
-        self._host_key = keys.stored(f"{plan.name}-host-key", lambda: keys.other_ssh_key(shown), parent=self)
+        self._host_key = keys.stored(self._part(HOST_KEY), lambda: keys.other_ssh_key(shown), parent=self)
         self.host_key: pulumi.Output[str] = keys.ssh_public_key(self._host_key)
         """The SSH host key that the node shows, public half."""
         self.ssh_port: pulumi.Input[int] = plan.access.ssh_port
         """Where its sshd is found."""
+
+    def _part(self, part: str) -> str:
+        return self._names.part(self._plan.name, part)
 
     def entry(self) -> Entry:
         """Return what the other nodes must know of this one: its entry in the directory."""
@@ -86,24 +91,14 @@ class Node(pulumi.ComponentResource):
         confirmed: pulumi.ResourceHook,
         record: Mapping[str, Any],
     ) -> Commands:
-        """Declare the server and the commands that put the node's files on it.
+        """Declare the commands that put the node's files on its machine.
 
         Nothing but first contact happens before `gate` is done. `confirmed` looks at what the node commits,
         and `record` is what the state has of that. A node that is not enabled keeps the commands it has; made
         for the first time, it is a node without peers.
         """
         plan = self._plan
-        first_key = keys.stored(f"{plan.name}-first-contact-key", keys.first_contact_key, parent=self)
-        first_public = keys.ssh_public_key(first_key)
-        server = self.server = self._cloud.server(
-            plan,
-            address=self._address,
-            user_data=pulumi.Output.all(first_key, first_public).apply(
-                lambda pair: user_data(plan.name, pair[0], pair[1], ssh_port=plan.access.ssh_port)
-            ),
-            parent=self,
-        )
-        target = self._target(server, hooks, gate, confirmed, record)
+        target = self._target(hooks, gate, confirmed, record)
         document = node_files(
             plan,
             self._access,
@@ -114,7 +109,7 @@ class Node(pulumi.ComponentResource):
                     self._shared.preshared_root, node=plan.name, peers=plan.peers
                 ),
                 management=self._shared.management_public,
-                server=server.id,
+                server=self.machine.identity,
             ),
         )
         if not record:
@@ -122,7 +117,6 @@ class Node(pulumi.ComponentResource):
         pinned = pulumi.Output.from_input(target.host_key)
         commands = Commands.declare(
             target,
-            first_contact_key=first_public,
             host_private_key=self._host_key,
             agent_file=agent_file,
             keys=keys.key_bundle(
@@ -145,27 +139,19 @@ class Node(pulumi.ComponentResource):
 
     def _target(
         self,
-        server: pulumi_hcloud.Server,
         hooks: pulumi.ResourceHookBinding,
         gate: tuple[pulumi.Resource, ...],
         confirmed: pulumi.ResourceHook,
         record: Mapping[str, Any],
     ) -> Target:
         plan, keep = self._plan, not self._plan.enabled
-        port, host_key, private_key = self._way_in(server)
+        port, host_key, private_key = self._way_in()
         return Target(
-            node=plan.name,
+            node=self._names.of(plan.name),
             address=self.public_ip,
             private_key=private_key,
             host_key=host_key,
-            server=server,
-            power=declare_power(
-                plan.name,
-                server,
-                power=self._cloud.power,
-                keep=keep,
-                parent=self,
-            ),
+            machine=self.machine,
             hooks=hooks,
             parent=self,
             port=port,
@@ -176,13 +162,13 @@ class Node(pulumi.ComponentResource):
         )
 
     def _way_in(
-        self, server: pulumi_hcloud.Server
+        self,
     ) -> tuple[pulumi.Input[int], pulumi.Output[str], pulumi.Output[str]]:
         """Return the port, the public host key and the private key that open the node in this run.
 
         They are those it has committed, as long as its server is the one that has.
         """
-        access, shared = self._access, self._shared
+        access, shared, identity = self._access, self._shared, self.machine.identity
         if access.committed is None:
             return access.port, self.host_key, shared.management
 
@@ -199,12 +185,12 @@ class Node(pulumi.ComponentResource):
             had = access.of(server)
             return had.private_keys[former] if had and former else wanted
 
-        both: pulumi.Output[Any] = pulumi.Output.all(server.id, self.host_key)
+        both: pulumi.Output[Any] = pulumi.Output.all(identity, self.host_key)
         keys_of_ours: pulumi.Output[Any] = pulumi.Output.all(
-            server.id, shared.management, shared.management_public
+            identity, shared.management, shared.management_public
         )
         return (
-            server.id.apply(port, run_with_unknowns=True),
+            identity.apply(port, run_with_unknowns=True),
             both.apply(host_key, run_with_unknowns=True),
             pulumi.Output.secret(keys_of_ours.apply(private_key, run_with_unknowns=True)),
         )

@@ -8,12 +8,19 @@ from typing import Final
 import pulumi
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED, KEYS_MISSING
-from mesh.names import AGENT_FILE, COMMAND, COPY, INSTALL, KEYS, node_and_step
+from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, INSTALL, KEYS, node_and_step
+from mesh.program.machines.base import Machine
 from mesh.said import ends, shown
 
-__all__ = ["NO_LIMITS", "remedy"]
+__all__ = ["NO_ANSWER", "NO_LIMITS", "NO_MACHINES", "NO_ROOT", "remedy"]
 
 NO_LIMITS: Final[Mapping[str, str]] = MappingProxyType({})
+NO_MACHINES: Final[Mapping[str, Machine]] = MappingProxyType({})
+NO_ANSWER: Final = r"i/o timeout|no route to host|network is unreachable"
+"""What is said of a node that does not answer; a provider that can start a machine says more."""
+NO_ROOT: Final = r"Please login as the user"
+"""What images say that do not let root in."""
+
 _CONSOLE: Final = "sshd -T -C user=root | grep -iE 'root|allow|deny|authorizedkeysfile|authentication'"
 
 # What the command provider (its SSH library) and the agent say -> what helps. What loses a disk comes last.
@@ -30,20 +37,20 @@ _REMEDIES: Final = {
         its server answers, but nothing listens for SSH on port {port}. Look over the provider's console:
         `ss -ltn`. If sshd listens on another port, have it listen on {port}, too (mesh.ssh.port); if it does
         not run, start it (`systemctl status ssh` says why). Then run up again.""",
-    r"i/o timeout|no route to host|network is unreachable": """
+    NO_ANSWER: """
         no answer on its SSH port {port}: its server is off or hangs, or something on the way drops SSH from
-        here: a firewall of the cloud or of the host, or sshd is at another port (mesh.ssh.port). If it is
-        off, the next `up` starts it. Else see to it, then run up again. With `--continue-on-error` the other
-        nodes do not wait for it, and `enabled: false` leaves it alone until it is back.""",
+        here: a firewall of the provider or of the host, or sshd is at another port (mesh.ssh.port). See to
+        it, then run up again. With `--continue-on-error` the other nodes do not wait for it, and `enabled:
+        false` leaves it alone until it is back.""",
     r"host key mismatch": HOST_KEY_CHANGED,
     r"no common algorithm for host key|No matching host key": """
         its sshd does not offer a host key of the kind this stack gave it. Over the provider's console,
         `sshd -T | grep -i hostkey` shows what it offers: HostKey must name /etc/ssh/ssh_host_ed25519_key (at
         first contact ssh_host_ecdsa_key), and HostKeyAlgorithms allow it. Correct it there, then run up
         again.""",
-    r"Please login as the user": """
+    NO_ROOT: """
         its image does not let root work over SSH, and everything on a node is done as root. Take an image
-        that does, as Hetzner's do, and have the server made anew; what is on it is lost:
+        that does, and have the server made anew; what is on it is lost:
         `pulumi up --replace '{server}'`.""",
     r"unable to authenticate": f"""
         its sshd does not let root in with this stack's SSH key. Look over the provider's console:
@@ -91,19 +98,26 @@ _LIMITED: Final = (
 )
 
 
-def remedy(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) -> str | None:
+def remedy(
+    args: pulumi.ErrorHookArgs,
+    limits: Mapping[str, str] = NO_LIMITS,
+    machines: Mapping[str, Machine] = NO_MACHINES,
+) -> str | None:
     """Return `NODE: what helps` for the newest error of a command; None when the error says it all.
 
-    `limits` has, for each node that limits where SSH may come from, the networks that it lets in.
+    By node, with its mesh's name before it: `limits` has the networks that alone are let in by SSH, where
+    there are such, and `machines` what a provider knows better.
     """
     (node, step), said = node_and_step(args.name), ends(args.errors[0])
-    for pattern, text in _REMEDIES.items():
+    machine = machines.get(node)
+    known = {**_REMEDIES, **(machine.remedies if machine else {})}
+    for pattern, text in known.items():
         found = re.search(pattern, said, re.MULTILINE)
         if found:
             parent = args.urn.removesuffix(f"{args.type}::{args.name}")
             port = _PORT.search(said)
             words = {
-                "server": f"{parent}hcloud:index/server:Server::{node}-server",
+                "server": _anew(parent, node, machine),
                 "keys": f"{parent}{COMMAND}::{node}-{KEYS}",
                 "agent": f"{parent}{COMMAND}::{node}-{INSTALL}",
                 "agent_file": f"{parent}{COPY}::{node}-{AGENT_FILE}",
@@ -117,3 +131,11 @@ def remedy(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) ->
     if step == AGENT_FILE and _NO_SFTP.search(said):
         return f"{node}: {' '.join(_SFTP.split())}"
     return None
+
+
+def _anew(parent: str, node: str, machine: Machine | None) -> str:
+    """Return the URN of what is replaced to have a node done anew: its machine, or all that is done there."""
+    made = machine.resource if machine else None
+    if made is None:
+        return f"{parent}{COMMAND}::{node}-{BOOTSTRAP}"
+    return f"{parent}{made.pulumi_resource_type}::{made.pulumi_resource_name}"

@@ -60,9 +60,6 @@ KNOWN_NETWORKS: Final = tuple(
 )
 """Defaults of what people run on servers, from the documentation of each."""
 
-# Every server at Hetzner sends what leaves it to this address (docs.hetzner.com, cloud server networking).
-_GATEWAY: Final = IPv4Address("172.31.1.1")
-
 
 def address(value: object) -> IPv4Address:
     """An address of the mesh."""
@@ -118,10 +115,6 @@ def mesh_network(value: object) -> IPv4Network:
         raise refuse(f"{given} {what}; take a network inside {allowed}")
     if network.prefixlen > _PREFIX_LONGEST:
         raise refuse(f"{given} has no room for a mesh; /{_PREFIX_LONGEST} is the smallest network")
-    if _GATEWAY in network:
-        raise refuse(
-            f"{given} holds {_GATEWAY}, which is the gateway of every server at Hetzner; take another network"
-        )
     return network
 
 

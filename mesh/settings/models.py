@@ -2,9 +2,9 @@
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SerializeAsAny
 from pydantic_core import PydanticCustomError
 
 from mesh.settings import addresses, fields, interfaces, names
@@ -12,6 +12,7 @@ from mesh.settings.problems import refuse, show
 from mesh.settings.values import text
 
 __all__ = [
+    "DEFAULT_PROVIDER",
     "EVERY_NODE",
     "Defaults",
     "Grant",
@@ -29,6 +30,9 @@ __all__ = [
 
 EVERY_NODE: Final = "all"
 """In `from` and `to` of a policy: every node of the mesh."""
+
+DEFAULT_PROVIDER: Final = "hetzner"
+"""Of a node that names none."""
 
 _DEFAULT_PORT: Final = 51820  # what wg-quick examples and most firewalls' documentation use
 
@@ -109,9 +113,6 @@ def allowed(value: object) -> Grant:
         ) from None
 
 
-Location = Annotated[str, BeforeValidator(fields.word("fsn1"))]
-ServerType = Annotated[str, BeforeValidator(fields.word("cx23"))]
-Image = Annotated[str, BeforeValidator(fields.word("debian-12"))]
 Port = Annotated[int, BeforeValidator(fields.port_number)]
 Switch = Annotated[bool, Field(strict=True)]
 Interfaces = Annotated[
@@ -139,30 +140,33 @@ class Ssh(Model):
 
 
 class Defaults(Model):
-    """What a node is made of when it does not say otherwise."""
+    """What a node is when it does not say otherwise; beside these, the keys of every provider."""
 
-    location: Location = "fsn1"
-    type: ServerType = "cx23"
-    image: Image = "debian-12"
     trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")] = ()
     metadata: Metadata = "root"
+    provider: str = DEFAULT_PROVIDER
 
 
 class Node(Model):
-    """One node. What `Defaults` has is already filled in."""
+    """One node; beside these, the keys of its provider. What defaults have is already filled in."""
 
+    machine_model: ClassVar[type[Model]] = Model
     address: Annotated[IPv4Address, BeforeValidator(addresses.address)]
-    location: Location
-    type: ServerType
-    image: Image
     enabled: Switch = True
     groups: Names = ()
     public: Annotated[
         tuple[Annotated[PortRange, BeforeValidator(port_range)], ...], BeforeValidator(fields.items)
     ] = ()
     forward: Switch = False
-    trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")]
-    metadata: Metadata
+    trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")] = ()
+    metadata: Metadata = "root"
+    provider: str = DEFAULT_PROVIDER
+
+    @property
+    def machine(self) -> Model:
+        """What its machine is made of: the keys of its provider, in the provider's own model."""
+        model = self.machine_model
+        return model.model_construct(**{name: getattr(self, name) for name in model.model_fields})
 
 
 class PolicyRule(Model):
@@ -199,8 +203,8 @@ class Settings(Model):
     port: Port = _DEFAULT_PORT
     mtu: Annotated[int | Literal["auto"], PlainValidator(fields.mtu)] = "auto"
     ssh: Ssh = Ssh()
-    defaults: Defaults = Defaults()
-    nodes: dict[str, Node]
+    defaults: SerializeAsAny[Defaults] = Defaults()
+    nodes: dict[str, SerializeAsAny[Node]]
     # an empty value would be read as "no policy" and open everything: it has to be left out or be a list
     policy: Annotated[tuple[PolicyRule, ...] | None, BeforeValidator(fields.items)] = None
     policy_tests: Annotated[

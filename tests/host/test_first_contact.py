@@ -13,7 +13,8 @@ from lab.hosts.image import build_image
 from lab.hosts.machine import Machine
 from lab.hosts.repository import build_repository, offer
 from lab.testing import wait
-from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input, user_data
+from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
+from mesh.program.machines.cloud_init import user_data
 from mesh.remote import BOOTSTRAP_SECONDS, limited
 from tests.host.conftest import IMAGE
 from tests.host.nodes import INCOMING, Hosts, Node, Run

@@ -4,7 +4,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mesh.plan.hetzner import firewall_of, firewalls, placement_group_of, placement_groups
+from mesh.program.machines.hetzner.firewalls import firewall_of
+from mesh.program.machines.hetzner.groups import group_of
 from tests.unit.meshes import meshes, plan_of
 
 MESH: dict[str, Any] = {
@@ -37,36 +38,6 @@ def test_keepalive_holds_doors_open() -> None:
     assert {peer.keepalive for node in plan_of(MESH).nodes.values() for peer in node.peers} == {25}
 
 
-def test_nodes_with_the_same_public_ports_share_a_cloud_firewall() -> None:
-    plan = plan_of(MESH)
-    assert {name: firewall_of(node) for name, node in plan.nodes.items()} == {
-        "web-1": "tcp80-tcp443",
-        "web-2": "tcp80-tcp443",
-        "db-1": "private",
-    }
-    assert list(firewalls(plan)) == ["private", "tcp80-tcp443"]
-
-
-def test_a_firewall_of_many_ports_has_a_short_name_of_its_own() -> None:
-    many = [f"tcp/{port}" for port in range(8000, 8040, 2)]
-    nodes = {
-        "a": {"address": "10.10.0.1", "public": many},
-        "b": {"address": "10.10.0.2", "public": many[:-1]},
-    }
-    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": nodes})
-    names = {firewall_of(node) for node in plan.nodes.values()}
-    assert len(names) == 2
-    assert max(len(name) for name in names) <= 48
-
-
-def test_a_spread_group_never_holds_more_than_the_cloud_allows() -> None:
-    nodes = {f"n-{i}": {"address": f"10.10.{i // 250}.{i % 250 + 1}"} for i in range(300)}
-    plan = plan_of({"cidr": "10.10.0.0/22", "nodes": nodes})
-    groups = [placement_group_of(node) for node in plan.nodes.values()]
-    assert max(groups.count(group) for group in groups) == 10
-    assert placement_groups(plan) == tuple(sorted(set(groups)))
-
-
 @given(meshes())
 def test_peers_are_mutual_and_never_oneself(mesh: dict[str, Any]) -> None:
     plan = plan_of(mesh)
@@ -90,7 +61,6 @@ def test_the_order_of_the_stack_file_is_irrelevant(mesh: dict[str, Any], chance:
     one, other = plan_of(mesh), plan_of(shuffled)
     assert one == other
     assert list(one.nodes) == list(other.nodes)
-    assert list(firewalls(one)) == list(firewalls(other))
 
 
 @given(meshes(at_least=2))
@@ -101,7 +71,7 @@ def test_adding_a_node_moves_nobody(mesh: dict[str, Any]) -> None:
     for name in rest:
         old, new = before.nodes[name], after.nodes[name]
         assert old.overlay == new.overlay
-        assert placement_group_of(old) == placement_group_of(new)
+        assert group_of(old) == group_of(new)
         assert firewall_of(old) == firewall_of(new)
         assert [peer for peer in new.peers if peer.name != added] == list(old.peers)
         assert [peer.addresses for peer in new.peers if peer.name == added] == [

@@ -176,7 +176,7 @@ def previous_of(existing: Recording | None) -> Previous:
         (each.type, each.name): _bare(json_format.MessageToDict(existing.state[each.urn]))
         for each in existing.resources.values()
     }
-    return Previous(resources=frozenset(records), records=records)
+    return Previous(records=records)
 
 
 def _bare(value: Any) -> Any:

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.plan import MeshPlan
-from mesh.plan.hetzner import firewall_of
 from mesh.program import access as access_module
 from mesh.program.access import Access, plan_access
-from mesh.program.gates import Gate, plan_gates
+from mesh.program.gates import plan_gates
 from mesh.program.keys import ssh_key
+from mesh.program.machines.hetzner.firewalls import Firewall, firewall_of, plan_firewalls
 from mesh.program.previous import Previous
 from mesh.render import Endpoint, read_doors, render_document
 from tests.examples import examples
@@ -31,7 +31,7 @@ class World:
 
     has: dict[str, str] = field(default_factory=dict)
     recorded: dict[str, str] = field(default_factory=dict)
-    firewalls: dict[str, Gate] = field(default_factory=dict)
+    firewalls: dict[str, Firewall] = field(default_factory=dict)
     behind: dict[str, str] = field(default_factory=dict)
     dialled: dict[str, int] = field(default_factory=dict)
 
@@ -50,7 +50,7 @@ class World:
             for name, text in self.recorded.items()
         }
         records |= {(FIREWALL, f"firewall-{name}"): {} for name in self.firewalls}
-        return Previous(resources=frozenset(records), records=records)
+        return Previous(records=records)
 
     def doors(self, name: str) -> set[int]:
         """The ports on which somebody outside reaches the node's sshd."""
@@ -93,7 +93,7 @@ def _run(world: World, plan: MeshPlan, fates: list[str]) -> None:
     """One `up`; `fates` are those of its steps: `killed` ends it, with the step done and not recorded."""
     previous = world.previous()
     access = plan_access(plan, previous)
-    gates = plan_gates(plan, access, previous)
+    gates = plan_firewalls(plan_gates(plan, access), previous)
     if fates[0] == "fails":
         return
     world.firewalls |= gates

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.program import KINDS
 from mesh.settings import PortRange, SettingsError, merged, parse_settings, warnings_of
 
 
@@ -16,7 +17,7 @@ def _mesh(**more: Any) -> dict[str, Any]:
 
 def _problems(raw: dict[str, Any], stack: str | None = None) -> list[str]:
     try:
-        parse_settings(raw, stack=stack)
+        parse_settings(raw, stack=stack, kinds=KINDS)
     except SettingsError as error:
         return [str(problem) for problem in error.problems]
     return []

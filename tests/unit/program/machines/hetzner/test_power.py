@@ -8,9 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 import pulumi
 import pytest
 
-from mesh.program.power import CloudAccess, find_power, switch_on
-from mesh.program.previous import Previous, PreviousNode
+from mesh.names import MeshNames
+from mesh.program.machines.hetzner.api import CloudAccess
+from mesh.program.machines.hetzner.power import find_power, switch_on
+from mesh.program.previous import Previous
 
+MESH = MeshNames("mesh")
 NOWHERE = CloudAccess(token="t" * 64, endpoint="http://127.0.0.1:9/v1")
 
 
@@ -24,7 +27,7 @@ def _before(access: CloudAccess, wanted: str) -> None:
     )
 
     async def run() -> None:
-        await switch_on(access, stack="prod", ssh_port=22)(args)
+        await switch_on(access, stack="prod", ssh_ports={"web-1": 22})(args)
 
     asyncio.run(run())
 
@@ -61,7 +64,7 @@ def test_the_start_does_not_wait_for_the_threads_that_wait_for_it() -> None:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(1))
         taken = loop.run_in_executor(None, done.wait)
-        hook = switch_on(CloudAccess(token=None, endpoint=None), stack="prod", ssh_port=22)
+        hook = switch_on(CloudAccess(token=None, endpoint=None), stack="prod", ssh_ports={"web-1": 22})
         try:
             await asyncio.wait_for(hook(args), 20)
         finally:
@@ -95,8 +98,8 @@ class _Cloud(BaseHTTPRequestHandler):
 
 def _previous(**power: str) -> Previous:
     records = {("pulumi:index:Stash", f"{node}-power"): {"input": said} for node, said in power.items()}
-    nodes = {node: PreviousNode() for node in power}
-    return Previous(nodes=nodes, resources=frozenset(records), records=records)
+    nodes: dict[str, dict[str, str]] = {node: {} for node in power}
+    return Previous(nodes=nodes, records=records)
 
 
 def test_each_run_asks_once_who_is_off_and_a_second_time_counts() -> None:
@@ -105,11 +108,11 @@ def test_each_run_asks_once_who_is_off_and_a_second_time_counts() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         access = CloudAccess(token="t" * 64, endpoint=f"http://127.0.0.1:{server.server_port}/v1")
         before = {"web-1": "running", "web-2": off, "db-1": "running", "db-2": off}
-        found = find_power(access, "prod", _previous(**before))
+        found = find_power(access, "prod", MESH, _previous(**before))
         server.shutdown()
     assert found == {"web-1": off, "web-2": again, "db-1": "running", "db-2": off}
 
 
 def test_a_cloud_that_does_not_say_leaves_it_to_the_state() -> None:
-    assert find_power(NOWHERE, "prod", _previous(a="running")) == {}
-    assert find_power(CloudAccess(token=None, endpoint=None), "prod", _previous(a="running")) == {}
+    assert find_power(NOWHERE, "prod", MESH, _previous(a="running")) == {}
+    assert find_power(CloudAccess(token=None, endpoint=None), "prod", MESH, _previous(a="running")) == {}

@@ -6,13 +6,14 @@ import pulumi
 import pytest
 
 from mesh.program.ahead import look_ahead
-from mesh.program.power import CloudAccess
-from mesh.program.previous import Previous, PreviousNode
+from mesh.program.machines.hetzner.api import CloudAccess
+from mesh.program.machines.hetzner.records import ADDRESS, SERVER
+from mesh.program.previous import Previous
 from mesh.settings import SettingsError
 from tests.unit.meshes import plan_of
 
 _GROUP = "hcloud:index/placementGroup:PlacementGroup"
-SERVER: dict[str, Any] = {
+FACTS: dict[str, Any] = {
     "id": "7",
     "location": "fsn1",
     "serverType": "cx23",
@@ -20,17 +21,31 @@ SERVER: dict[str, Any] = {
     "primaryDiskSize": 40.0,
     "placementGroupId": 31.0,
 }
-ADDRESS = {"ipAddress": "192.0.2.7", "location": "fsn1"}
+PUBLIC = {"ipAddress": "192.0.2.7", "location": "fsn1"}
 
 
-def _node(address: str, **server: Any) -> PreviousNode:
-    outputs = {"address": address, "enabled": True}
-    return PreviousNode(server={**SERVER, **server}, address=ADDRESS, outputs=outputs)
+Node = tuple[str, dict[str, Any]]
 
 
-def _previous(**nodes: PreviousNode) -> Previous:
-    records = {(_GROUP, "spread-0"): {"id": "31"}, (_GROUP, "spread-1"): {"id": "32"}}
-    return Previous(nodes=nodes, resources=frozenset(records), records=records)
+def _node(address: str, **server: Any) -> Node:
+    return address, {**FACTS, **server}
+
+
+def _previous(**nodes: Node) -> Previous:
+    records: dict[tuple[str, str], Any] = {
+        (_GROUP, "spread-0"): {"id": "31"},
+        (_GROUP, "spread-1"): {"id": "32"},
+        ("pulumi:pulumi:Stack", "wireguard-mesh-test"): {
+            "nodes": {name: {"address": address, "enabled": True} for name, (address, _) in nodes.items()}
+        },
+    }
+    for name, (_, server) in nodes.items():
+        records |= {
+            ("wireguard-mesh:index:Node", name): {},
+            (SERVER, f"{name}-server"): server,
+            (ADDRESS, f"{name}-ip"): PUBLIC,
+        }
+    return Previous(records=records)
 
 
 @pytest.fixture
@@ -66,7 +81,7 @@ def test_a_full_group_is_refused_before_anything_is_asked(said: list[str]) -> No
     raw: dict[str, Any] = {
         "cidr": "10.10.0.0/24",
         "nodes": {
-            **{name: {"address": node.outputs["address"]} for name, node in nodes.items()},
+            **{name: {"address": node[0]} for name, node in nodes.items()},
             "moved": {"address": "10.10.0.10"},
         },
     }

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mesh.program.first_contact import user_data
 from mesh.program.keys import first_contact_key
+from mesh.program.machines.cloud_init import user_data
 from tests.unit.program.recording import run
 
 _MOST_USER_DATA = 32 << 10  # bytes: Hetzner's API document, POST /servers

@@ -8,7 +8,6 @@ that it is off, and the node's commands come after it.
 
 import asyncio
 import json
-import os
 import socket
 import time
 import urllib.parse
@@ -16,18 +15,17 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final
 
 import pulumi
 import pulumi_hcloud as hcloud
 
+from mesh.names import STASH, MeshNames
+from mesh.program.machines.hetzner.api import DEFAULT_ENDPOINT, STACK_LABEL, CloudAccess
 from mesh.program.previous import Previous
 
 __all__ = [
-    "DEFAULT_ENDPOINT",
     "POWER",
-    "CloudAccess",
     "Power",
     "declare_power",
     "find_power",
@@ -36,16 +34,11 @@ __all__ = [
 ]
 
 POWER: Final = "wireguard-mesh-power"
-DEFAULT_ENDPOINT: Final = "https://api.hetzner.cloud/v1"
-"""Where the provider asks when it is not told otherwise."""
-
-_STASH: Final = "pulumi:index:Stash"
 _SUFFIX: Final = "-power"
 _RUNNING: Final = "running"
 _OFF: Final = "off: will be started"
 # Found off in two runs one after the other: a hook only runs before a change.
 _OFF_AGAIN: Final = "off again: will be started"
-_NOWHERE: Final[Mapping[str, int]] = MappingProxyType({})
 _LEFT_ALONE: Final = "left as it is"
 # Threads of our own: the SDK's all wait for registrations, and those for these hooks.
 _THREADS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="power")
@@ -58,23 +51,6 @@ _KNOCK_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class CloudAccess:
-    """How to ask the cloud's API: what the hcloud provider is configured with."""
-
-    token: str | None
-    endpoint: str | None
-
-    @staticmethod
-    def configured() -> "CloudAccess":
-        """Read `hcloud:token` and `hcloud:endpoint`, or else the provider's environment variables."""
-        config = pulumi.Config("hcloud")
-        return CloudAccess(
-            token=config.get("token") or os.environ.get("HCLOUD_TOKEN"),
-            endpoint=config.get("endpoint") or os.environ.get("HCLOUD_ENDPOINT"),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Power:
     """How servers were found, by node, and the hooks that switch on those that are off."""
 
@@ -82,15 +58,15 @@ class Power:
     hooks: pulumi.ResourceHookBinding
 
 
-def find_power(access: CloudAccess, stack: str, previous: Previous) -> dict[str, str]:
+def find_power(access: CloudAccess, stack: str, names: MeshNames, previous: Previous) -> dict[str, str]:
     """Ask the cloud how the servers are that the state has; nothing where it does not say."""
     off = _servers_off(access, stack) if previous.nodes else None
     if off is None:
         return {}
     found = {}
     for node in previous.nodes:
-        before = previous.record(_STASH, f"{node}{_SUFFIX}").get("input")
-        if f"{stack}-{node}" in off:
+        before = previous.record(STASH, f"{node}{_SUFFIX}").get("input")
+        if f"{stack}-{names.of(node)}" in off:
             found[node] = _OFF_AGAIN if before == _OFF else _OFF
         else:
             # that it was off once and was started is no change that is worth a preview
@@ -105,7 +81,7 @@ def _servers_off(access: CloudAccess, stack: str) -> frozenset[str] | None:
     page: int | None = 1
     while page is not None:
         query = {
-            "label_selector": f"wireguard-mesh/stack={stack}",
+            "label_selector": f"{STACK_LABEL}={stack}",
             "status": "off",
             "page": page,
             "per_page": _MOST_PER_PAGE,
@@ -128,51 +104,53 @@ def _ask(access: CloudAccess, path: str) -> dict[str, Any]:
     return value
 
 
-def power_hooks(stack: str, *, ssh_port: int, elsewhere: Mapping[str, int]) -> pulumi.ResourceHookBinding:
-    """Return the hooks that power resources need, for the servers of this stack."""
-    start = switch_on(CloudAccess.configured(), stack=stack, ssh_port=ssh_port, elsewhere=elsewhere)
-    hook = pulumi.ResourceHook(POWER, start)
+def power_hooks(stack: str, names: MeshNames, ssh_ports: Mapping[str, int]) -> pulumi.ResourceHookBinding:
+    """Return the hooks that power resources need, for the servers of this mesh; `ssh_ports` is by node."""
+    ports = {names.of(node): port for node, port in ssh_ports.items()}
+    start = switch_on(CloudAccess.configured(), stack=stack, ssh_ports=ports)
+    hook = pulumi.ResourceHook(names.of(POWER), start)
     return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
 def declare_power(
-    node: str,
+    name: str,
     server: hcloud.Server,
     *,
-    power: Power,
+    found: str | None,
+    hooks: pulumi.ResourceHookBinding,
     keep: bool,
     parent: pulumi.Resource,
 ) -> pulumi.Stash:
     """Declare how a node's server was found: off, or running, which is everything else it can be.
 
-    Where the cloud could not be asked, the state has to do. With `keep` nothing is started.
+    `name` is the node's, with its mesh's before it. Where the cloud could not be asked, the state has to do.
+    With `keep` nothing is started.
     """
-    found = power.found.get(node)
     known: pulumi.Input[str] = (
         found
         if found is not None
         else server.status.apply(lambda status: _OFF if status == "off" else _RUNNING)
     )
     return pulumi.Stash(
-        f"{node}{_SUFFIX}",
+        f"{name}{_SUFFIX}",
         input=_LEFT_ALONE if keep else known,
-        opts=pulumi.ResourceOptions(parent=parent, deleted_with=server, hooks=power.hooks),
+        opts=pulumi.ResourceOptions(parent=parent, deleted_with=server, hooks=hooks),
     )
 
 
 def switch_on(
-    access: CloudAccess, *, stack: str, ssh_port: int, elsewhere: Mapping[str, int] = _NOWHERE
+    access: CloudAccess, *, stack: str, ssh_ports: Mapping[str, int]
 ) -> Callable[[pulumi.ResourceHookArgs], Awaitable[None]]:
     """Return the hook that switches a node's server on when it was found off, until its sshd listens.
 
-    That is at `ssh_port`; `elsewhere` has the nodes whose sshd has another port yet.
+    `ssh_ports` says where that is, by the node's name with its mesh's before it.
     """
 
     async def before(args: pulumi.ResourceHookArgs) -> None:
         if (args.new_inputs or {}).get("input") in {_OFF, _OFF_AGAIN}:
             node = args.name.removesuffix(_SUFFIX)
             await asyncio.get_running_loop().run_in_executor(
-                _THREADS, _switch_on, access, f"{stack}-{node}", elsewhere.get(node, ssh_port)
+                _THREADS, _switch_on, access, f"{stack}-{node}", ssh_ports[node]
             )
 
     return before

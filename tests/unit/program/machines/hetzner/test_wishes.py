@@ -2,7 +2,15 @@ from typing import Any
 
 import pytest
 
-from mesh.plan.wishes import ImageOffer, Offers, Present, TypeOffer, Wish, doubts, refusals
+from mesh.program.machines.hetzner.wishes import (
+    ImageOffer,
+    Offers,
+    Present,
+    TypeOffer,
+    Wish,
+    doubts,
+    refusals,
+)
 
 EUROPE = frozenset(("fsn1", "nbg1"))
 BOTH = frozenset(("x86", "arm"))

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mesh.plan.wishes import ImageOffer, Offers, TypeOffer
-from mesh.program.power import DEFAULT_ENDPOINT, CloudAccess
+from mesh.names import FIRST_MESH, MeshNames
+from mesh.program.machines.hetzner.api import DEFAULT_ENDPOINT, MESH_LABEL, STACK_LABEL, CloudAccess
+from mesh.program.machines.hetzner.wishes import ImageOffer, Offers, TypeOffer
 
 if TYPE_CHECKING:
     from hcloud import Client
 
-__all__ = ["CatalogError", "read_offers", "servers_of_stack"]
+__all__ = ["CatalogError", "read_offers", "servers_of_mesh"]
 
 T = TypeVar("T")
 _ANSWER_SECONDS: Final = 15.0
@@ -30,11 +31,16 @@ def read_offers(access: CloudAccess, images: Iterable[str]) -> Offers:
     return _asked(access, lambda client: _offers(client, sorted(set(images))))
 
 
-def servers_of_stack(access: CloudAccess, stack: str) -> tuple[str, ...]:
-    """Return the names of the servers that carry a stack's label. Raises `CatalogError`."""
-    selector = f"wireguard-mesh/stack={stack}"
-    found = _asked(access, lambda client: client.servers.get_all(label_selector=selector))
-    return tuple(sorted(str(server.name) for server in found))
+def servers_of_mesh(access: CloudAccess, stack: str, names: MeshNames) -> tuple[str, ...]:
+    """Return the names of the servers that carry the labels of a mesh of a stack. Raises `CatalogError`."""
+    found = _asked(access, lambda client: client.servers.get_all(label_selector=f"{STACK_LABEL}={stack}"))
+    return tuple(
+        sorted(
+            str(server.name)
+            for server in found
+            if (server.labels or {}).get(MESH_LABEL, FIRST_MESH) == names.mesh
+        )
+    )
 
 
 def _asked(access: CloudAccess, ask: "Callable[[Client], T]") -> T:

@@ -1,6 +1,6 @@
 """Whether the cloud has what nodes are to be made of, type, image and location, and whether they fit.
 
-Pure: what the cloud has on offer is looked up elsewhere (`mesh/program/catalog.py`).
+Pure: what the cloud has on offer is looked up elsewhere (`catalog.py`).
 """
 
 import difflib
