@@ -1,6 +1,6 @@
 """What a node's machine is made of: for each provider a model of its keys in the stack file."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Final
@@ -25,9 +25,9 @@ class HetznerMachine(Model):
 
 
 Check = Callable[[Mapping[Any, Any], str | None, str], Iterator[Finding | Problem]]
-"""Looks at the raw value of a mesh, and at the names of stack and mesh; yields what cannot be done.
+"""Looks at the raw value of a mesh and at the names of stack and mesh; yields what cannot be done.
 
-A finding has its path below the mesh; a problem has all of its path.
+It sees the nodes at this provider alone. A finding has its path below the mesh; a problem has all of it.
 """
 
 
@@ -75,12 +75,15 @@ class MachineModels:
         """Return the model for a node; of one whose provider is not known, that of the default."""
         return self._nodes[provider_of(node, self._kinds)]
 
-    def used(self, filled: Mapping[Any, Any]) -> list[MachineKind]:
-        """Return the kinds that there are nodes of, each once."""
+    def used(self, filled: Mapping[Any, Any]) -> Iterator[tuple[MachineKind, Container[str]]]:
+        """Yield the kinds that there are nodes of, with the names of the nodes."""
         nodes = filled.get("nodes")
-        each = nodes.values() if isinstance(nodes, Mapping) else ()
-        names = (provider_of(node, self._kinds) for node in each if isinstance(node, Mapping))
-        return [self._kinds[name] for name in dict.fromkeys(names)]
+        found: dict[str, set[str]] = {}
+        for name, node in nodes.items() if isinstance(nodes, Mapping) else ():
+            provider = provider_of(node if isinstance(node, Mapping) else {}, self._kinds)
+            found.setdefault(provider, set()).add(str(name))
+        for provider, names in found.items():
+            yield self._kinds[provider], names
 
     def filled(self, raw: Mapping[Any, Any]) -> dict[Any, Any]:
         """Give every node those defaults that its kind has, wherever both have the right shape.

@@ -42,8 +42,9 @@ def parse_settings(
     # a key that is no text is reported by the check of names
     known = partial(_known_keys, filled, models)
     found: list[Finding | Problem] = [_finding(each, known) for each in details if "[key]" not in each["loc"]]
-    for kind in models.used(filled):
-        found += kind.check(raw, stack, mesh)
+    for kind, names in models.used(filled):
+        own = {name: node for name, node in raw["nodes"].items() if str(name) in names}
+        found += kind.check({**raw, "nodes": own}, stack, mesh)
     for check in CHECKS:
         found += check(raw)
     if found or settings is None:

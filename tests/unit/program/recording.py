@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import pulumi
@@ -149,8 +150,12 @@ def run(
     existing: Recording | None = None,
     preview: bool = False,
     replaced: Collection[str] = (),
+    beside: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Recording:
-    """Run the program for one mesh; `existing` is the run before, `replaced` what is made anew by name."""
+    """Run the program for one mesh; `existing` is the run before, `replaced` what is made anew by name.
+
+    `beside` are further meshes by name.
+    """
     recording = Recording()
     monitor = _Monitor(recording, existing.state if existing else {}, preview=preview, replaced=replaced)
     loop = asyncio.new_event_loop()
@@ -160,6 +165,8 @@ def run(
 
         def program() -> None:
             recording.mesh = Mesh("mesh", plan_of(mesh), previous=previous_of(existing))
+            for name, other in beside.items():
+                Mesh(name, plan_of(other), previous=previous_of(existing))
 
         loop.run_until_complete(run_pulumi_func(program))
     finally:
