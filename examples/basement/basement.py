@@ -10,9 +10,8 @@ from pulumi_command import local
 from pydantic import BeforeValidator
 
 from mesh.plan import NodePlan
-from mesh.program.machines import Family, FirstKey, Provider, Site
+from mesh.program.machines import NO_ANSWER, Family, FirstKey, Provider, Site
 from mesh.program.machines.cloud_init import user_data
-from mesh.program.remedies import NO_ANSWER
 from mesh.settings import Model, Problem
 from mesh.settings.fields import word
 from mesh.settings.machines import MachineKind

@@ -9,18 +9,13 @@ import pulumi
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED, KEYS_MISSING
 from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, INSTALL, KEYS, node_and_step
-from mesh.program.machines.base import Machine
+from mesh.program.machines.base import NO_ANSWER, NO_ROOT, Machine
 from mesh.said import ends, shown
 
-__all__ = ["NO_ANSWER", "NO_LIMITS", "NO_MACHINES", "NO_ROOT", "remedy"]
+__all__ = ["NO_LIMITS", "NO_MACHINES", "remedy"]
 
 NO_LIMITS: Final[Mapping[str, str]] = MappingProxyType({})
 NO_MACHINES: Final[Mapping[str, Machine]] = MappingProxyType({})
-NO_ANSWER: Final = r"i/o timeout|no route to host|network is unreachable"
-"""What is said of a node that does not answer; a provider that can start a machine says more."""
-NO_ROOT: Final = r"Please login as the user"
-"""What images say that do not let root in."""
-
 _CONSOLE: Final = "sshd -T -C user=root | grep -iE 'root|allow|deny|authorizedkeysfile|authentication'"
 
 # What the command provider (its SSH library) and the agent say -> what helps. What loses a disk comes last.

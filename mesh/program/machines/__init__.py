@@ -1,6 +1,8 @@
 """Where nodes run: a protocol that hides who makes a machine, and one room for each provider."""
 
 from mesh.program.machines.base import (
+    NO_ANSWER,
+    NO_ROOT,
     Ahead,
     Family,
     FirstKey,
@@ -14,6 +16,8 @@ from mesh.program.machines.registry import KINDS, PROVIDERS, kinds_of
 
 __all__ = [
     "KINDS",
+    "NO_ANSWER",
+    "NO_ROOT",
     "PROVIDERS",
     "Ahead",
     "Family",

@@ -7,7 +7,7 @@ docs/add-a-provider.md walks through one.
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import pulumi
 
@@ -18,9 +18,25 @@ from mesh.program.gates import Gate
 from mesh.program.previous import Previous
 from mesh.settings.machines import MachineKind
 
-__all__ = ["Ahead", "Family", "FirstKey", "Machine", "Machines", "Provider", "Site", "public_address"]
+__all__ = [
+    "NO_ANSWER",
+    "NO_ROOT",
+    "Ahead",
+    "Family",
+    "FirstKey",
+    "Machine",
+    "Machines",
+    "Provider",
+    "Site",
+    "public_address",
+]
 
 Family = Literal["ipv4", "ipv6"]
+
+NO_ANSWER: Final = r"i/o timeout|no route to host|network is unreachable"
+"""What is said of a node that does not answer; a provider that can start a machine knows more of it."""
+NO_ROOT: Final = r"Please login as the user"
+"""What images say that do not let root in."""
 
 
 class Machine(Protocol):

@@ -7,6 +7,7 @@ from typing import Final
 import pulumi
 
 from mesh.names import MeshNames
+from mesh.program.machines.base import NO_ANSWER, NO_ROOT
 from mesh.program.machines.hetzner.api import CloudAccess
 from mesh.program.machines.hetzner.catalog import CatalogError, servers_of_mesh
 from mesh.program.machines.hetzner.records import (
@@ -18,7 +19,6 @@ from mesh.program.machines.hetzner.records import (
     server_record,
 )
 from mesh.program.previous import Previous
-from mesh.program.remedies import NO_ANSWER, NO_ROOT
 
 __all__ = ["CLOUD_FAILED", "REMEDIES", "cloud_answer", "cloud_failed"]
 
