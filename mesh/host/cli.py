@@ -22,6 +22,7 @@ from .system.run import io_error, log
 from .trial.expiry import expire, undo_overdue
 from .trial.lock import COMMAND_WAIT, lock
 from .trial.machine import run_trial
+from .trial.record import load_trial
 
 __all__ = ["main"]
 
@@ -110,7 +111,8 @@ def _keys(places: Places) -> tuple[Answer, str]:
     keys, host_key = parse_keys(raw), parse_host_key(raw)
     with lock(places, wait=COMMAND_WAIT):
         store_keys(places.keys, keys)
-        collect_keys(places.keys, key_names_in_use(places) | set(keys))
+        if load_trial(places) is None:  # else the way back may need keys that nothing names but its record
+            collect_keys(places.keys, {*keys, *key_names_in_use(places)})
         if host_key is not None:
             take_host_key(places, host_key)
     return Answer.STORED, f"{len(keys)} keys"

@@ -17,6 +17,10 @@ class Places:
 
     root: Path = Path("/")
 
+    def at(self, path: str) -> Path:
+        """Return an absolute path of a node under `root`."""
+        return self.root / path.lstrip("/")
+
     @property
     def stopper(self) -> Path:
         """The command that ends a shell which reads a document."""
@@ -89,12 +93,12 @@ class Places:
 
     @property
     def undo(self) -> Path:
-        """What the running system was before the trial; holds keys."""
+        """What the running system was before the trial; names keys, and holds none."""
         return self.volatile / "undo.json"
 
     @property
     def way_back(self) -> Path:
-        """What undoes the trial without the agent's file: a copy of it, and plain commands; holds keys."""
+        """What undoes the trial without the agent's file: a copy of it, and plain commands."""
         return self.volatile / "back"
 
     @property
@@ -113,39 +117,9 @@ class Places:
         return self.volatile / "remarks.json"
 
     @property
-    def wg_conf(self) -> Path:
-        """Where people and wg-quick look for the interface's file."""
-        return self.root / "etc/wireguard/wg0.conf"
-
-    @property
-    def sysctl_conf(self) -> Path:
-        """Where systemd-sysctl reads ours at boot."""
-        return self.root / "etc/sysctl.d/90-wgmesh.conf"
-
-    @property
-    def interfaces_conf(self) -> Path:
-        """Where systemd-sysctl reads what holds for every interface, also one that is plugged in."""
-        return self.root / "etc/sysctl.d/90-wgmesh-interfaces.conf"
-
-    @property
-    def firewall_conf(self) -> Path:
-        """Where people look for the firewall table."""
-        return self.root / "etc/wgmesh/firewall.nft"
-
-    @property
     def options(self) -> Path:
         """The operator's settings of the agent on this node; need not exist."""
         return self.root / "etc/wgmesh/agent.json"
-
-    @property
-    def hosts(self) -> Path:
-        """The host table, which holds a block of ours."""
-        return self.root / "etc/hosts"
-
-    @property
-    def authorized_keys(self) -> Path:
-        """Root's SSH keys, among which is a block of ours."""
-        return self.root / "root/.ssh/authorized_keys"
 
     @property
     def units(self) -> Path:

@@ -76,7 +76,7 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     committed = _in_force(places, document)
     if committed is not None:
         repaired = stored_differences(places, document, committed)
-        load_generation(committed.folder)
+        load_generation(places, committed.digest)
         reconcile(places, committed)
         forget_going_back(places)
         _remember(places, document, obstacles(committed, ssh_session()))
@@ -149,7 +149,7 @@ def _in_force(places: Places, document: Document) -> Optional[Generation]:
     """Return the document's generation if it is the committed one and the system runs as it says."""
     if current_digest(places) != document.digest:
         return None
-    committed = load_link(places.current)
+    committed = load_link(places, places.current)
     return None if committed is None or running_differences(places, committed) else committed
 
 

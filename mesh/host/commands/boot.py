@@ -29,7 +29,7 @@ def _target(places: Places) -> Generation:
     """
     trial = load_trial(places)
     if trial is not None and trial.in_force:
-        return load_generation(places.generations / trial.digest)
+        return load_generation(places, trial.digest)
     before = current_digest(places)
     committed = committed_generation(places)
     if committed is None:
@@ -50,7 +50,7 @@ def link_up(places: Places) -> None:
     if made:
         create_link()
     try:
-        bring_to(target, routes_made(places))
+        bring_to(places, target, routes_made(places))
     except AgentError:
         if made:
             delete_link()
@@ -64,10 +64,10 @@ def link_reload(places: Places) -> None:
     """
     trial = load_trial(places)
     if trial is not None and trial.in_force:
-        target = load_generation(places.generations / trial.digest)
+        target = load_generation(places, trial.digest)
     else:
-        target = load_generation(places.generations / (current_digest(places) or "absent"))
-    bring_to(target, routes_made(places))
+        target = load_generation(places, current_digest(places) or "absent")
+    bring_to(places, target, routes_made(places))
 
 
 def link_down(places: Places) -> None:

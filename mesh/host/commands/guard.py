@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Optional
 
 from ..answers import AgentError
-from ..files.document import FIREWALL
-from ..files.generation import NAMES, current_digest, read_generation
+from ..files.generation import current_digest, read_generation
+from ..files.managed import FIREWALL, managed
 from ..live.firewall import check_firewall, delete_table, load_missing_table, load_table, table_exists
 from ..places import TABLE, Places
 from ..system.netlink import changes, messages, text
@@ -75,9 +75,9 @@ def _firewall(places: Places, digest: str) -> str:
     """Return the table of a generation; of a damaged one its file, where that is whole, else the rescue."""
     folder = places.generations / digest
     try:
-        return read_generation(folder).firewall
+        return read_generation(places, digest).firewall
     except AgentError:
-        path = folder / NAMES[FIREWALL]
+        path = folder / managed(FIREWALL).name
     try:
         found = path.read_text()
         check_firewall(found, where=str(path))

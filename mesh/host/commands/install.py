@@ -1,5 +1,6 @@
 """The command `install`: the agent puts itself and its units in place."""
 
+import contextlib
 import hashlib
 import importlib.util
 import io
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ..answers import AgentError, Answer
-from ..files.generation import current_digest
+from ..files.generation import current_digest, load_generation
 from ..files.rescue import rescue_ruleset
 from ..files.stopper import install_stopper
 from ..live.first_key import drop_first_contact_key
@@ -154,8 +155,19 @@ def _install_units(places: Places) -> None:
         write_file(places.rescue, rescue_ruleset(ssh_ports(), _RESCUE_PORT).encode(), 0o644)
     if is_node(places):
         put_units(places)
+        _mend_generations(places)
     else:
         remove_units(places)
+
+
+def _mend_generations(places: Places) -> None:
+    """Bring what agents before this one stored into today's form: they put keys into generations.
+
+    What is damaged is left to the commands that tell of it.
+    """
+    for link in (places.current, places.previous):
+        with contextlib.suppress(AgentError, OSError):
+            load_generation(places, link.readlink().name)
 
 
 def _renew_guard(places: Places) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from ..answers import AgentError, Answer
 from ..files.blocks import lines_of, made_for_block, without_block
 from ..files.effective import with_later_interfaces
-from ..files.etc import managed_links
 from ..files.generation import committed_originals
+from ..files.managed import AUTHORIZED_KEYS, FIREWALL, Applied, applied_as
 from ..files.others import read_bytes, rewrite
+from ..files.rendered import links_to_us
 from ..files.stopper import remove_stopper
 from ..live.firewall import delete_table
 from ..live.following import ENABLED_UNITS
@@ -68,25 +69,27 @@ def _put_back(places: Places, key: str, value: str) -> None:
 
 
 def _restore_links(places: Places) -> None:
-    for path, target in managed_links(places):
-        if path.is_symlink() and str(path.readlink()) == target:
+    for row in applied_as(Applied.LINK, Applied.RENDERED):
+        path = places.at(row.path)
+        if links_to_us(places, row):
             path.unlink()
         before = path.with_name(f"{path.name}.before-wgmesh")
         if os.path.lexists(before) and not os.path.lexists(path):
             before.rename(path)
     with contextlib.suppress(OSError):  # what the operator put there stays
-        places.firewall_conf.parent.rmdir()
+        places.at(FIREWALL).parent.rmdir()
 
 
 def _remove_blocks(places: Places) -> str:
     """Remove our lines; returns what had to stay."""
     kept = [str(path) for path in sorted((places.ssh / "sshd_config.d").glob("10-wgmesh*.conf"))]
-    for path in (places.hosts, places.authorized_keys):
+    for row in applied_as(Applied.BLOCK):
+        path = places.at(row.path)
         text = read_bytes(path)
         rest = without_block(text or b"")
         if text is None or rest == text:
             continue
-        if path == places.authorized_keys and not _has_key(rest):
+        if row.path == AUTHORIZED_KEYS and not _has_key(rest):
             kept.append(f"{path}, as nobody could log in without its keys")
         else:
             kept += _take_out(path, text, rest)

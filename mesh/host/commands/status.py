@@ -1,14 +1,12 @@
 """The commands `status` and `check`: where this node stands, as JSON without secrets."""
 
-import base64
 from typing import Optional
 
 from .. import VERSION
 from ..answers import AgentError
 from ..difference import Difference
 from ..files.document import Document, parse_document
-from ..files.generation import as_generation, current_digest, load_link
-from ..files.keystore import stored_keys
+from ..files.generation import as_generation, current_digest
 from ..files.wentback import was_committed, went_back_difference
 from ..live.drift import running_differences, stored_differences
 from ..live.interface import read_traffic
@@ -22,8 +20,6 @@ from .install import agent_digest
 from .report import IDLE, PendingTrial, Report
 
 __all__ = ["check", "status"]
-
-_NO_KEY = base64.b64encode(bytes(32)).decode()
 
 
 def status(places: Places) -> str:
@@ -47,15 +43,9 @@ def check(places: Places, raw: bytes) -> str:
 
 def _differences(places: Places, document: Document) -> list[Difference]:
     """Say how this node differs from a document, changing nothing. Raises `AgentError`, `OSError`."""
-    committed = load_link(places.current)
-    names = document.wg.key_names()
-    keys = {**(committed.keys if committed else {}), **stored_keys(places.keys, names)}
-    lost = [name for name in names if name not in keys]
-    wanted = as_generation(
-        places.generations / document.digest, document, {**dict.fromkeys(lost, _NO_KEY), **keys}
-    )
+    wanted = as_generation(places, document)
     return [
-        *running_differences(places, wanted, device=not lost),
+        *running_differences(places, wanted),
         *overlap_differences(places, document.wg),
         *stored_differences(places, document, wanted),
         *obstacles(wanted, ssh_session()),

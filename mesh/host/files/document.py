@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..answers import AgentError, Answer
+from .managed import AUTHORIZED_KEYS, FIREWALL, HOSTS, MANAGED, SYSCTL, WG_CONF
 from .wgconf import WgFile, parse_wg_file
 
 __all__ = [
@@ -23,12 +24,7 @@ __all__ = [
 MAX_BYTES = 4 * 1024 * 1024
 """A mesh of 300 nodes makes 100 KB; whatever is larger than this is a mistake."""
 
-WG_CONF = "/etc/wireguard/wg0.conf"
-FIREWALL = "/etc/wgmesh/firewall.nft"
-SYSCTL = "/etc/sysctl.d/90-wgmesh.conf"
-HOSTS = "/etc/hosts"
-AUTHORIZED_KEYS = "/root/.ssh/authorized_keys"
-FILES = (WG_CONF, FIREWALL, SYSCTL, HOSTS, AUTHORIZED_KEYS)
+FILES = tuple(row.path for row in MANAGED if row.in_document)
 """All files of a document, in their order."""
 
 _FIRST_LINE = "wgmesh-files 1"

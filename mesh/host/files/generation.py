@@ -4,24 +4,24 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..places import Places
 from ..system.run import log, read_json, replace_link, sync_folder, write_json
-from .document import AUTHORIZED_KEYS, FIREWALL, HOSTS, SYSCTL, WG_CONF, Document, parse_document
-from .effective import patterns
-from .keystore import fingerprint, load_keys, store_keys, stored_keys
+from .document import Document, parse_document
+from .keystore import find_keys, require_keys, restore_keys
+from .managed import FIREWALL, MANAGED, SYSCTL
 from .mending import damage, mend
 from .others import keep_aside
+from .rendered import put_rendered
 from .settings import parse_sysctls
-from .wgconf import WgFile, complete
+from .wgconf import WgFile
 
 __all__ = [
     "Generation",
@@ -40,22 +40,9 @@ __all__ = [
     "write_originals",
 ]
 
-NAMES = {
-    WG_CONF: "wg0.conf",
-    FIREWALL: "firewall.nft",
-    SYSCTL: "sysctl.conf",
-    HOSTS: "hosts",
-    AUTHORIZED_KEYS: "authorized_keys",
-}
-"""What a file of the document is called within a generation."""
-
-INTERFACES = "interfaces.conf"
-"""What systemd-sysctl is told of each interface; it follows from the document's kernel settings."""
-
 _DOCUMENT = "document"
 _MANIFEST = "manifest.json"
 _ORIGINALS = "originals.json"
-_HELD_KEY = re.compile(r"(?m)^[ \t]*(?:PrivateKey|PresharedKey)[ \t]*=[ \t]*([A-Za-z0-9+/]{43}=)")
 # Room for a few generations of the largest mesh, and names for their files.
 _FREE_BYTES = 4 * 1024 * 1024
 _FREE_NAMES = 32
@@ -65,8 +52,8 @@ _FREE_NAMES = 32
 class Generation:
     """A staged document, as what it asks for.
 
-    `originals` are the kernel settings to go back to when one of `sysctls` leaves; `files` are the
-    document's by path, `keys` base64 by fingerprint.
+    It names keys and holds none. `originals` are the kernel settings to go back to when one of `sysctls`
+    leaves; `files` are the document's by path.
     """
 
     folder: Path
@@ -76,25 +63,26 @@ class Generation:
     sysctls: Mapping[str, str]
     originals: Mapping[str, str]
     files: Mapping[str, str]
-    keys: Mapping[str, str] = field(repr=False)
 
 
 def stage(places: Places, document: Document) -> Generation:
-    """Put a document's files on disk, keys inserted; nothing uses them yet.
+    """Put a document's files on disk; nothing uses them yet. The key store must have the keys they name.
 
     A generation that was damaged is mended file by file. Raises `AgentError` (KEYS-MISSING, NO-SPACE,
     REFUSED) or `OSError`, and leaves nothing new then.
     """
     final = places.generations / document.digest
-    committed = load_link(places.current)
-    spare = {**_keys_within(final), **(committed.keys if committed else {})}
-    keys = load_keys(places.keys, document.wg.key_names(), spare)
-    contents = generation_files(document, keys)
+    names = document.wg.key_names()
+    lost = _lost(places, names)
+    if lost:
+        raise AgentError(Answer.KEYS_MISSING, f"key:{lost[0]} is not in {places.keys}: send the keys again")
+    restore_keys(places, names)
+    contents = generation_files(document)
     if final.is_dir():
         if damage(final, contents):
             _check_space(places.generations)
             mend(final, contents)
-        return read_generation(final)
+        return read_generation(places, document.digest)
     _check_space(places.generations)
     fresh = places.generations / f".{document.digest}.{secrets.token_hex(4)}.new"
     try:
@@ -104,7 +92,13 @@ def stage(places: Places, document: Document) -> Generation:
         sync_folder(places.generations)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return read_generation(final)
+    return read_generation(places, document.digest)
+
+
+def _lost(places: Places, names: Iterable[str]) -> list[str]:
+    wanted = list(names)
+    found = find_keys(places, wanted)
+    return [name for name in wanted if name not in found]
 
 
 def _check_space(folder: Path) -> None:
@@ -115,83 +109,73 @@ def _check_space(folder: Path) -> None:
         )
 
 
-def generation_files(document: Document, keys: Mapping[str, str]) -> dict[str, bytes]:
-    """Return what the files of a document's generation hold, by name."""
-    contents = {NAMES[path]: text.encode() for path, text in document.files.items()}
-    contents[NAMES[WG_CONF]] = complete(document.files[WG_CONF], keys).encode()
+def generation_files(document: Document) -> dict[str, bytes]:
+    """Return what the files of a document's generation hold, by name. Keys are named, not held."""
+    contents = {row.name: document.files[row.path].encode() for row in MANAGED if row.in_document}
     contents[_DOCUMENT] = document.raw
     manifest = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    contents[INTERFACES] = patterns(parse_sysctls(document.files[SYSCTL], where=SYSCTL)).encode()
+    contents.update({row.name: row.source(document.files).encode() for row in MANAGED if row.source})
     contents[_MANIFEST] = (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode()
     return contents
 
 
-def read_generation(folder: Path) -> Generation:
-    """Read a generation, changing nothing: its document, whose digest is its name, and the keys.
+def read_generation(places: Places, digest: str) -> Generation:
+    """Read a generation, changing nothing: its document, whose digest is its name.
 
-    All else follows from these. Raises `AgentError` (FAILED) when either is lost.
+    All else follows from it and the keys. Raises `AgentError` (FAILED) when it or a key is lost.
     """
-    return as_generation(folder, *_sources(folder))
+    document = _read_document(places, digest)
+    _require_keys(places, document)
+    return as_generation(places, document)
 
 
-def load_generation(folder: Path) -> Generation:
-    """Read a generation and mend its files, saying so in the journal.
+def load_generation(places: Places, digest: str) -> Generation:
+    """Read a generation and mend its files, with the committed one what is rendered; the journal tells.
 
     Where they cannot be mended now (a full disk), the generation counts all the same. Raises as
     `read_generation` does.
     """
-    document, keys = _sources(folder)
+    document = _read_document(places, digest)
+    keys = _require_keys(places, document)
+    folder = places.generations / digest
     try:
-        store_keys(_store(folder), {name: keys[name] for name in set(keys) - set(_stored(folder, keys))})
-        mended = mend(folder, generation_files(document, keys))
+        restore_keys(places, keys)
+        # First: what an agent before this one linked to in the generation loses its keys with the next line.
+        mended = put_rendered(places, document.files, keys) if digest == current_digest(places) else {}
+        mended = {**mended, **mend(folder, generation_files(document))}
     except OSError as error:
         log(f"{folder}: its files cannot be made again now ({error.strerror}): going on from its document")
     else:
         if mended:
             found = ", ".join(f"{name} ({words})" for name, words in mended.items())
             log(f"{folder}: made again from its document and keys: {found}")
-    return as_generation(folder, document, keys)
+    return as_generation(places, document)
 
 
-def _sources(folder: Path) -> tuple[Document, dict[str, str]]:
+def _read_document(places: Places, digest: str) -> Document:
     """Return what all else is made of. Raises `AgentError` (FAILED)."""
+    folder = places.generations / digest
     try:
         document = parse_document((folder / _DOCUMENT).read_bytes())
     except (OSError, AgentError):
         document = None
-    if document is None or document.digest != folder.name:
+    if document is None or document.digest != digest:
         raise AgentError(Answer.FAILED, f"{folder}: its document is absent or damaged")
-    names = document.wg.key_names()
-    keys = {**_keys_within(folder), **_stored(folder, names)}
-    lost = [name for name in names if name not in keys]
-    if lost:
-        where = f"{_store(folder)} and in its {NAMES[WG_CONF]}"
-        raise AgentError(Answer.FAILED, f"{folder}: key:{lost[0]} is lost both in {where}")
-    return document, {name: keys[name] for name in names}
+    return document
 
 
-def _store(folder: Path) -> Path:
-    """The key store of the generations among which this one lies."""
-    return folder.parent.parent / "keys"
+def _require_keys(places: Places, document: Document) -> dict[str, str]:
+    """Return the keys that a document names, by fingerprint. Raises `AgentError` (FAILED) if one is lost."""
+    try:
+        return require_keys(places, document.wg.key_names())
+    except AgentError as error:
+        where = places.generations / document.digest
+        raise AgentError(error.answer, f"{where}: {error.reason}") from None
 
 
-def _stored(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    return stored_keys(_store(folder), names)
-
-
-def _keys_within(folder: Path) -> dict[str, str]:
-    """Return the keys that the interface's file holds, by fingerprint, whoever edited it."""
-    keys = {}
-    with contextlib.suppress(OSError):
-        text = (folder / NAMES[WG_CONF]).read_bytes().decode("ascii", "replace")
-        for found in _HELD_KEY.finditer(text):
-            with contextlib.suppress(ValueError):
-                keys[fingerprint(found[1])] = found[1]
-    return keys
-
-
-def as_generation(folder: Path, document: Document, keys: Mapping[str, str]) -> Generation:
-    """Return what a document asks for; `folder` is where its generation lies, or would."""
+def as_generation(places: Places, document: Document) -> Generation:
+    """Return what a document asks for, whether its generation is there or not."""
+    folder = places.generations / document.digest
     return Generation(
         folder=folder,
         digest=document.digest,
@@ -200,14 +184,13 @@ def as_generation(folder: Path, document: Document, keys: Mapping[str, str]) -> 
         sysctls=parse_sysctls(document.files[SYSCTL], where=SYSCTL),
         originals=read_originals(folder),
         files=document.files,
-        keys=keys,
     )
 
 
-def load_link(link: Path) -> Optional[Generation]:
+def load_link(places: Places, link: Path) -> Optional[Generation]:
     """Read the generation `current` or `previous` points to; None when there is none or it is damaged."""
     try:
-        return read_generation(link.parent / link.readlink())
+        return read_generation(places, link.readlink().name)
     except (OSError, AgentError):
         return None
 

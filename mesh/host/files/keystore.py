@@ -3,19 +3,33 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..answers import AgentError, Answer
+from ..places import Places
 from ..system.run import write_file
-from .wgconf import key_bytes
+from .managed import Applied, applied_as
+from .wgconf import clamped, key_bytes
 
-__all__ = ["collect_keys", "fingerprint", "load_keys", "parse_keys", "store_keys", "stored_keys"]
+__all__ = [
+    "collect_keys",
+    "find_keys",
+    "fingerprint",
+    "names_of",
+    "parse_keys",
+    "require_keys",
+    "restore_keys",
+    "store_keys",
+    "stored_keys",
+]
 
 # Personalisation of BLAKE2b, so that this name says nothing about any other use of the key.
 _PERSON = b"wgmesh-key-fp"
 # What mesh/host/live/hostkey.py reads.
 _MORE = {"host_key", "former_host_key"}
+_HELD_KEY = re.compile(r"(?m)^[ \t]*(?:PrivateKey|PresharedKey)[ \t]*=[ \t]*([A-Za-z0-9+/]{43}=)")
 
 
 def fingerprint(key: str) -> str:
@@ -67,17 +81,60 @@ def stored_keys(folder: Path, names: Iterable[str]) -> dict[str, str]:
     return keys
 
 
-def load_keys(folder: Path, names: Iterable[str], spare: Mapping[str, str]) -> dict[str, str]:
-    """Read keys by fingerprint from the store, else from `spare`.
+def find_keys(places: Places, names: Iterable[str]) -> dict[str, str]:
+    """Read keys by fingerprint from the store; one that is lost there from a file that it was put into.
 
-    Raises `AgentError` (KEYS-MISSING) when one is in neither.
+    That is the interface's file, or a generation of an agent that kept keys there. What is nowhere is left
+    out.
     """
     wanted = list(names)
-    keys = {**spare, **stored_keys(folder, wanted)}
+    found = stored_keys(places.keys, wanted)
+    if len(found) < len(wanted):
+        found = {**_keys_put_in(places), **found}
+    return {name: found[name] for name in wanted if name in found}
+
+
+def _keys_put_in(places: Places) -> dict[str, str]:
+    """Return the keys that interfaces' files hold, by fingerprint, whoever edited them."""
+    keys = {}
+    for row in applied_as(Applied.RENDERED):
+        for path in (places.state / row.name, *places.generations.glob(f"*/{row.name}")):
+            with contextlib.suppress(OSError):
+                for found in _HELD_KEY.finditer(path.read_bytes().decode("ascii", "replace")):
+                    with contextlib.suppress(ValueError):
+                        keys[fingerprint(found[1])] = found[1]
+    return keys
+
+
+def require_keys(places: Places, names: Iterable[str]) -> dict[str, str]:
+    """Read keys as `find_keys` does. Raises `AgentError` (FAILED), which names the first that is lost."""
+    wanted = list(names)
+    found = find_keys(places, wanted)
     for name in wanted:
-        if name not in keys:
-            raise AgentError(Answer.KEYS_MISSING, f"key:{name} is not in {folder}: send the keys again")
-    return {name: keys[name] for name in wanted}
+        if name not in found:
+            files = " and in ".join(str(places.state / row.name) for row in applied_as(Applied.RENDERED))
+            raise AgentError(Answer.FAILED, f"key:{name} is lost both in {places.keys} and in {files}")
+    return found
+
+
+def restore_keys(places: Places, names: Iterable[str]) -> None:
+    """Put keys that are lost in the store back into it, as far as they are found. Raises `OSError`."""
+    wanted = list(names)
+    lost = set(wanted) - set(stored_keys(places.keys, wanted))
+    store_keys(places.keys, find_keys(places, lost))
+
+
+def names_of(places: Places, keys: Iterable[str]) -> dict[str, str]:
+    """Return the fingerprints of keys as an interface has them; one that is not in the store goes there.
+
+    A private key has lost on the way the bits that Curve25519 ignores. Raises `OSError`.
+    """
+    stored = stored_keys(places.keys, (path.name for path in places.keys.iterdir()))
+    known = {clamped(key): name for name, key in stored.items()}
+    known.update({key: name for name, key in stored.items()})
+    wanted = set(keys)
+    store_keys(places.keys, {fingerprint(key): key for key in wanted - set(known)})
+    return {key: known.get(key) or fingerprint(key) for key in wanted}
 
 
 def collect_keys(folder: Path, keep: Iterable[str]) -> list[str]:

@@ -13,7 +13,9 @@ from ..system.run import attempt, log, read_json, replace_link, write_json
 from ..system.systemd import active_state
 from ..system.units import BOOT_UNIT
 from .generation import Generation, current_digest, load_generation, read_originals
+from .managed import Applied, applied_as
 from .others import keep_aside
+from .rendered import links_to_us
 
 __all__ = [
     "committed_generation",
@@ -65,14 +67,14 @@ def committed_generation(places: Places) -> Optional[Generation]:
         return None
     _make_link_again(places.current)
     try:
-        return load_generation(places.generations / (current_digest(places) or "absent"))
+        return load_generation(places, current_digest(places) or "absent")
     except AgentError as error:
         return _go_back(places, error.reason)
 
 
 def was_committed(places: Places) -> bool:
     """Tell whether this node ever committed; whatever that leaves counts, since a link may be lost."""
-    followed = places.wg_conf.is_symlink() and places.wg_conf.readlink().parent == places.current
+    followed = any(links_to_us(places, row) for row in applied_as(Applied.LINK, Applied.RENDERED))
     return followed or any(os.path.lexists(link) for link in (places.current, places.previous))
 
 
@@ -95,7 +97,7 @@ def _go_back(places: Places, reason: str) -> Generation:
     digest = current_digest(places)
     _make_link_again(places.previous)
     try:
-        before = load_generation(places.previous.parent / places.previous.readlink())
+        before = load_generation(places, places.previous.readlink().name)
     except (OSError, AgentError):
         problem = f"{reason}, and there is no whole generation before it"
         raise AgentError(Answer.FAILED, f"{problem}: run `up` again, which brings its files anew") from None

@@ -3,7 +3,7 @@
 import ipaddress
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional, Union
 
 from ..difference import Difference
@@ -17,6 +17,7 @@ __all__ = [
     "Peer",
     "Secret",
     "device_differences",
+    "key_fields",
     "link_commands",
     "link_differences",
     "parse_addresses",
@@ -26,6 +27,8 @@ __all__ = [
     "wanted_device",
     "wanted_link",
     "wg_commands",
+    "with_keys",
+    "with_names",
 ]
 
 
@@ -35,7 +38,7 @@ ROUTE_PROTOCOL = "87"
 
 @dataclass(frozen=True)
 class Secret:
-    """An argument that must not be seen: handed to the tool through a descriptor."""
+    """An argument that must not be seen: a key, handed to the tool through a descriptor, or by its name."""
 
     value: str = field(repr=False)
 
@@ -55,7 +58,10 @@ class Peer:
 
 @dataclass(frozen=True)
 class Device:
-    """What `wg` knows of the interface; peers by public key."""
+    """What `wg` knows of the interface; peers by public key.
+
+    Its keys are in base64 where it is what runs, and names where it is kept: their fingerprints.
+    """
 
     private_key: Optional[str] = field(repr=False)
     port: int
@@ -97,18 +103,39 @@ def _optional(text: str) -> Optional[str]:
     return None if text == "(none)" else text
 
 
-def wanted_device(file: WgFile, keys: Mapping[str, str]) -> Device:
-    """Return the device a file describes; `keys` are base64 by fingerprint."""
+def wanted_device(file: WgFile) -> Device:
+    """Return the device a file describes, with names of keys in their place."""
     peers = {
         peer.public_key: Peer(
-            preshared_key=keys[peer.preshared] if peer.preshared else None,
+            preshared_key=peer.preshared,
             endpoint=peer.endpoint,
             allowed_ips=frozenset(peer.allowed_ips),
             keepalive=peer.keepalive,
         )
         for peer in file.peers
     }
-    return Device(private_key=clamped(keys[file.private]), port=file.port, fwmark=0, peers=peers)
+    return Device(private_key=file.private, port=file.port, fwmark=0, peers=peers)
+
+
+def key_fields(device: Device) -> frozenset[str]:
+    """Return what a device has for keys: keys, or their names."""
+    preshared = (peer.preshared_key for peer in device.peers.values())
+    return frozenset(key for key in (device.private_key, *preshared) if key)
+
+
+def with_keys(device: Device, keys: Mapping[str, str]) -> Device:
+    """Return a device with keys (base64, by fingerprint) in the place of their names."""
+    named = with_names(device, keys)
+    return replace(named, private_key=clamped(named.private_key) if named.private_key else None)
+
+
+def with_names(device: Device, names: Mapping[str, str]) -> Device:
+    """Return a device with names in the place of keys, which `names` has by key. Raises `KeyError`."""
+    peers = {
+        public: replace(peer, preshared_key=names[peer.preshared_key] if peer.preshared_key else None)
+        for public, peer in device.peers.items()
+    }
+    return replace(device, private_key=names[device.private_key] if device.private_key else None, peers=peers)
 
 
 def wanted_link(file: WgFile) -> Link:

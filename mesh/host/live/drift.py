@@ -1,12 +1,16 @@
 """How a node differs from its files: what runs, and what is stored."""
 
+from typing import Optional
+
 from ..difference import Difference
 from ..files.document import Document
 from ..files.effective import on_interfaces
 from ..files.generation import Generation, current_digest, generation_files
+from ..files.keystore import find_keys
+from ..files.rendered import rendered_damage
 from ..places import INTERFACE, WG_UNIT, Places
 from ..system.systemd import active_state
-from .device import wanted_device, wanted_link
+from .device import wanted_device, wanted_link, with_keys
 from .firewall import firewall_differences
 from .following import following_differences
 from .interface import interface_differences
@@ -17,10 +21,13 @@ from .ways import way_differences
 __all__ = ["running_differences", "stored_differences"]
 
 
-def running_differences(places: Places, generation: Generation, *, device: bool = True) -> list[Difference]:
-    """Say how the running system differs from a generation; without `device`, keys and peers are left out."""
+def running_differences(places: Places, generation: Generation) -> list[Difference]:
+    """Say how the running system differs from a generation.
+
+    Where keys are lost, which is told of what is stored, keys and peers are left out.
+    """
     found = firewall_differences(generation.firewall)
-    found += _tunnel_differences(places, generation, device=device)
+    found += _tunnel_differences(places, generation)
     state = active_state(WG_UNIT)
     if state != "active":
         found.append(Difference(WG_UNIT, state, "active"))
@@ -28,12 +35,20 @@ def running_differences(places: Places, generation: Generation, *, device: bool 
     return found + sysctl_differences(places.sysctls, wanted)
 
 
-def _tunnel_differences(places: Places, generation: Generation, *, device: bool) -> list[Difference]:
+def _tunnel_differences(places: Places, generation: Generation) -> list[Difference]:
     """Say how the interface differs, and which packets take another way though it is as it should be."""
-    wanted = wanted_device(generation.file, generation.keys) if device else None
-    found = interface_differences(wanted, wanted_link(generation.file), routes_made(places))
+    file, keys = generation.file, _whole_keys(places, generation)
+    device = with_keys(wanted_device(file), keys) if keys else None
+    found = interface_differences(device, wanted_link(file), routes_made(places))
     there = not any(difference.item == f"link {INTERFACE}" for difference in found)
-    return found + (way_differences(generation.file) if there else [])
+    return found + (way_differences(file) if there else [])
+
+
+def _whole_keys(places: Places, generation: Generation) -> Optional[dict[str, str]]:
+    """Return all keys of a generation; None where one of them is lost."""
+    names = generation.file.key_names()
+    keys = find_keys(places, names)
+    return keys if len(keys) == len(names) else None
 
 
 def stored_differences(places: Places, document: Document, generation: Generation) -> list[Difference]:
@@ -42,7 +57,10 @@ def stored_differences(places: Places, document: Document, generation: Generatio
     if committed != document.digest:
         found = [Difference(str(places.current), committed or "none", document.digest)]
     else:
-        found = _file_differences(places, generation_files(document, generation.keys))
+        found = _file_differences(places, generation_files(document))
+        keys = _whole_keys(places, generation)
+        spoilt = rendered_damage(places, generation.files, keys) if keys else {}
+        found += [Difference(str(path), words, "as committed") for path, words in spoilt.items()]
     return found + following_differences(places, generation)
 
 

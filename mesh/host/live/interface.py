@@ -13,7 +13,8 @@ from typing import Optional
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.generation import Generation
-from ..places import INTERFACE
+from ..files.keystore import require_keys
+from ..places import INTERFACE, Places
 from ..system.run import attempt, find_tool, run
 from .device import (
     Argument,
@@ -30,6 +31,7 @@ from .device import (
     wanted_device,
     wanted_link,
     wg_commands,
+    with_keys,
 )
 from .routes import put_back, routes_of_others
 
@@ -156,9 +158,10 @@ def converge(device: Device, link: Link, ours: frozenset[str] = frozenset()) -> 
     return sent
 
 
-def bring_to(generation: Generation, ours: frozenset[str]) -> int:
+def bring_to(places: Places, generation: Generation, ours: frozenset[str]) -> int:
     """Bring the existing interface to what a generation asks for; as `converge`."""
-    return converge(wanted_device(generation.file, generation.keys), wanted_link(generation.file), ours)
+    keys = require_keys(places, generation.file.key_names())
+    return converge(with_keys(wanted_device(generation.file), keys), wanted_link(generation.file), ours)
 
 
 def _live_link(ours: frozenset[str]) -> Link:

@@ -16,7 +16,7 @@ _STATE = {"linkdown", "dead", "offload", "trap", "rt_offload", "rt_trap", "onlin
 
 def routes_made(places: Places) -> frozenset[str]:
     """Return the routes of the committed files: ours even without a mark, which older agents did not set."""
-    committed = load_link(places.current)
+    committed = load_link(places, places.current)
     return wanted_link(committed.file).routes if committed else frozenset()
 
 

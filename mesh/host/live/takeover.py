@@ -8,6 +8,8 @@ from pathlib import Path
 from ..answers import AgentError, Answer
 from ..files.generation import current_digest
 from ..files.keystore import stored_keys
+from ..files.managed import WG_CONF, managed
+from ..files.rendered import links_to_us
 from ..files.wgconf import clamped
 from ..places import INTERFACE, WG_UNIT, Places
 from ..system.run import attempt
@@ -84,8 +86,7 @@ def is_node(places: Places) -> bool:
     """Tell whether anything was ever committed here, even if the link to it is lost."""
     if current_digest(places) is not None or places.previous.is_symlink():
         return True
-    conf = places.wg_conf
-    return conf.is_symlink() and str(conf.readlink()) == f"{places.current}/{conf.name}"
+    return links_to_us(places, managed(WG_CONF))
 
 
 def _link_exists(places: Places) -> bool:
@@ -98,7 +99,7 @@ def _refusal(what: str, owners: Iterable[str], remedy: str) -> AgentError:
 
 
 def _remedy(places: Places) -> str:
-    conf = places.wg_conf
+    conf = places.at(WG_CONF)
     stop = f"`systemctl disable --now {WG_UNIT}`"
     if active_state(WG_UNIT) != "active" and not unit_file_state(WG_UNIT).startswith("enabled"):
         stop = f"`wg-quick down {INTERFACE}`" if conf.exists() else f"`ip link delete {INTERFACE}`"
@@ -139,13 +140,13 @@ def named_in_files(places: Places) -> Iterator[str]:
 def _conf(places: Places) -> str:
     """Say what a file by hand would bring up."""
     try:
-        text = places.wg_conf.read_text(errors="replace")
+        text = places.at(WG_CONF).read_text(errors="replace")
     except OSError:
-        return f", without {places.wg_conf}"
+        return f", without {places.at(WG_CONF)}"
     peers = len(re.findall(r"(?mi)^\s*\[peer\]", text))
     addresses = re.findall(r"(?mi)^[ \t]*address[ \t]*=[ \t]*([0-9a-f:./, ]+)", text)
     listed = ", ".join(" ".join(found.split()) for found in addresses) or "no address"
-    return f", from {places.wg_conf} with {peers} peer{'' if peers == 1 else 's'}, {listed}"
+    return f", from {places.at(WG_CONF)} with {peers} peer{'' if peers == 1 else 's'}, {listed}"
 
 
 def _naming(folders: Iterable[Path], wanted: "re.Pattern[str]") -> Iterator[Path]:

@@ -63,6 +63,6 @@ def _expire_locked(places: Places, txn: str) -> None:
     if trial is None or not _is(trial, txn):
         return
     if is_committed(places, trial):
-        finish(places, trial, load_generation(places.generations / trial.digest))
+        finish(places, trial, load_generation(places, trial.digest))
     else:
         roll_back(places, trial, "no new connection confirmed it in time")

@@ -106,7 +106,7 @@ def run_trial(places: Places, txn: str) -> None:
         trial = save_trial(places, replace(trial, phase=Phase.RUNNING))
         try:
             step("trial")
-            generation = load_generation(places.generations / trial.digest)
+            generation = load_generation(places, trial.digest)
             open_ports(places, wanted_ports(generation.firewall))
             _change(places, generation)
             _check(places, generation)
@@ -130,7 +130,7 @@ def _change(places: Places, generation: Generation) -> None:
     step("firewall")
     state = active_state(WG_UNIT)
     if state == "active" and read_link() is not None:
-        bring_to(generation, routes_made(places))
+        bring_to(places, generation, routes_made(places))
     else:
         # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
         attempt(["systemctl", "reset-failed", WG_UNIT])
@@ -151,7 +151,7 @@ def confirm(places: Places, trial: Trial) -> None:
 
     The lock must be held. Raises `AgentError` (ROLLED-BACK) when the check fails or it is too late.
     """
-    generation = load_generation(places.generations / trial.digest)
+    generation = load_generation(places, trial.digest)
     if is_committed(places, trial):
         finish(places, trial, generation)
         return
@@ -169,7 +169,7 @@ def confirm(places: Places, trial: Trial) -> None:
         raise AgentError(Answer.ROLLED_BACK, reason) from None
     if trial.repair:
         places.trial.unlink()
-    finish(places, trial, load_generation(generation.folder))
+    finish(places, trial, load_generation(places, generation.digest))
 
 
 def is_committed(places: Places, trial: Trial) -> bool:

@@ -8,7 +8,8 @@ from typing import Any, Optional
 from ..answers import AgentError, Answer
 from ..files.effective import base_key, on_interfaces, with_later_interfaces
 from ..files.generation import Generation, current_digest, load_link
-from ..live.device import Device, Link, Peer
+from ..files.keystore import names_of, require_keys
+from ..live.device import Device, Link, Peer, key_fields, with_keys, with_names
 from ..live.firewall import delete_table, live_table, load_table, restore_text
 from ..live.interface import bring_to, converge, create_link, delete_link, read_device, read_link
 from ..live.routes import routes_made
@@ -43,6 +44,7 @@ _BETWEEN = ("activating", "deactivating", "reloading")
 class Snapshot:
     """The running system: interface (None: there was none), firewall as a file, kernel settings.
 
+    The interface's keys are named: the key store has them.
     `ssh_ports` is the text of our drop-in, None where there was none.
     """
 
@@ -63,10 +65,13 @@ def target_sysctls(places: Places, generation: Generation, originals: Mapping[st
 
 
 def take_snapshot(places: Places, sysctls: Mapping[str, str]) -> Snapshot:
-    """Record the running system and keep it where a reboot forgets it. Raises `AgentError`, `OSError`."""
+    """Record the running system and keep it where a reboot forgets it. Raises `AgentError`, `OSError`.
+
+    A key that somebody set by hand goes into the key store, so that the record can name it.
+    """
     link = read_link(routes_made(places))
     snapshot = Snapshot(
-        interface=(read_device(), link) if link else None,
+        interface=(_named(places, read_device()), link) if link else None,
         firewall=restore_text(),
         table=live_table(),
         ssh_ports=port_settings(places),
@@ -74,6 +79,10 @@ def take_snapshot(places: Places, sysctls: Mapping[str, str]) -> Snapshot:
     )
     write_file(places.undo, snapshot_json(snapshot), 0o600)
     return snapshot
+
+
+def _named(places: Places, device: Device) -> Device:
+    return with_names(device, names_of(places, key_fields(device)))
 
 
 def load_snapshot(places: Places) -> Optional[Snapshot]:
@@ -89,7 +98,7 @@ def load_snapshot(places: Places) -> Optional[Snapshot]:
 
 
 def snapshot_json(snapshot: Snapshot) -> bytes:
-    """Return a snapshot as it is kept; holds keys."""
+    """Return a snapshot as it is kept."""
     return (json.dumps(_to_json(snapshot), indent=1, sort_keys=True) + "\n").encode()
 
 
@@ -198,7 +207,7 @@ def _worked(action: _Way, troubles: list[str]) -> bool:
 
 
 def _committed(places: Places) -> Generation:
-    committed = load_link(places.current)
+    committed = load_link(places, places.current)
     if committed is None:
         raise AgentError(Answer.FAILED, "no generation is committed, or it is damaged")
     return committed
@@ -220,7 +229,12 @@ def _restore_interface(places: Places, snapshot: Snapshot) -> None:
         return
     if read_link() is None or active_state(WG_UNIT) in _BETWEEN:
         _restart()
-    converge(*snapshot.interface, routes_made(places))
+    _bring_back(places, *snapshot.interface)
+
+
+def _bring_back(places: Places, device: Device, link: Link) -> None:
+    keys = require_keys(places, key_fields(device))
+    converge(with_keys(device, keys), link, routes_made(places))
 
 
 def _restore_sysctls(places: Places, snapshot: Snapshot) -> None:
@@ -239,12 +253,12 @@ def _remake_interface(places: Places, snapshot: Snapshot) -> None:
     if snapshot.interface is None or not kill_hanging_daemon():
         raise AgentError(Answer.FAILED, f"{INTERFACE} is left as it is for now")
     _restart()
-    converge(*snapshot.interface, routes_made(places))
+    _bring_back(places, *snapshot.interface)
 
 
 def _to_committed(places: Places) -> None:
     committed = _committed(places)
-    bring_to(committed, routes_made(places))
+    bring_to(places, committed, routes_made(places))
 
 
 def _take_down(places: Places) -> None:

@@ -144,13 +144,10 @@ def record_way_back(
         copy = archive.read_bytes()
     except OSError:
         raise AgentError(Answer.FAILED, f"{archive} is not the agent's file") from None
-    secrets: list[Secret] = []
-    commands = plain_commands(places, generation, snapshot, secrets)
+    commands = plain_commands(places, generation, snapshot)
     write_file(way_back_agent(places), copy, 0o600)
     write_file(folder / _FIREWALL, snapshot.firewall.encode(), 0o600)
     write_file(folder / places.undo.name, snapshot_json(snapshot), 0o600)
-    for index, secret in enumerate(secrets):
-        write_file(folder / f"key-{index}", f"{secret.value}\n".encode(), 0o600)
     write_file(folder / places.outcome.name, _outcome(trial), 0o600)
     write_file(places.way_back_script, _script(places, trial, commands).encode(), 0o600)
 
@@ -188,13 +185,10 @@ def _script(places: Places, trial: Trial, commands: Sequence[str]) -> str:
     return "\n".join(["#!/bin/sh", *head, "", *undo]) + _BODY
 
 
-def plain_commands(
-    places: Places, generation: Generation, snapshot: Snapshot, secrets: list[Secret]
-) -> list[str]:
+def plain_commands(places: Places, generation: Generation, snapshot: Snapshot) -> list[str]:
     """Return the lines of shell that bring the running system back, whatever of the trial was done.
 
-    The firewall comes first: it alone can lock people out. The n-th of `secrets`, which are added to,
-    belongs into the file `key-N` beside the script. Pure.
+    The firewall comes first: it alone can lock people out. `wg` reads keys from the key store. Pure.
     """
     lines = [f'quick nft -f "$here/{_FIREWALL}" || worked=no']
     if snapshot.interface is None:
@@ -203,22 +197,22 @@ def plain_commands(
         lines.append(f"quick ip link delete dev {INTERFACE}")
         lines.append(f"rm -f {lent} && quick systemctl daemon-reload")
     else:
-        lines += _interface(generation, *snapshot.interface, secrets)
+        lines += _interface(places, generation, *snapshot.interface)
     return [*lines, *_settings(places.sysctls, snapshot.sysctls), *_ssh_ports(places, snapshot.ssh_ports)]
 
 
-def _interface(generation: Generation, device: Device, link: Link, secrets: list[Secret]) -> Iterator[str]:
+def _interface(places: Places, generation: Generation, device: Device, link: Link) -> Iterator[str]:
     there = f"[ -e /sys/class/net/{INTERFACE} ]"
     made = f"quick ip link add dev {INTERFACE} type wireguard || quick wireguard-go {INTERFACE}"
-    whole = wg_commands(_unlike(wanted_device(generation.file, generation.keys), device), device)
-    settings = " && ".join([f"{{ {there} || {made}; }}", *(_line(command, secrets) for command in whole)])
+    whole = wg_commands(_unlike(wanted_device(generation.file), device), device)
+    settings = " && ".join([f"{{ {there} || {made}; }}", *(_line(places, command) for command in whole)])
     yield f"device() {{ {settings}; }}"
     anew = f"kill_stopped_daemon && {{ quick ip link delete dev {INTERFACE}; worked=$before; device; }}"
     yield "before=$worked"
     yield f"device || {{ {anew}; }} || worked=no"
     tried = wanted_link(generation.file)
     elsewhere = Link(tried.addresses - link.addresses, 0, not link.up, tried.routes - link.routes)
-    yield from (_line(command, secrets) for command in link_commands(elsewhere, link))
+    yield from (_line(places, command) for command in link_commands(elsewhere, link))
 
 
 def _unlike(trial: Device, recorded: Device) -> Device:
@@ -235,15 +229,12 @@ def _unlike(trial: Device, recorded: Device) -> Device:
     return Device(None if recorded.private_key else "another", -1, -1, peers)
 
 
-def _line(command: Sequence[Argument], secrets: list[Secret]) -> str:
-    words = []
-    for argument in command:
-        if isinstance(argument, Secret):
-            words.append(f'"$here/key-{len(secrets)}"')
-            secrets.append(argument)
-        else:
-            words.append(shlex.quote(argument))
-    return " ".join(["quick", *words])
+def _line(places: Places, command: Sequence[Argument]) -> str:
+    words = (
+        str(places.keys / argument.value) if isinstance(argument, Secret) else argument
+        for argument in command
+    )
+    return shlex.join(["quick", *words])
 
 
 def _ssh_ports(places: Places, text: Optional[str]) -> Iterator[str]:

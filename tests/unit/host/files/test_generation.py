@@ -18,9 +18,11 @@ from mesh.host.files.generation import (
     stage,
     write_originals,
 )
-from mesh.host.files.keystore import fingerprint, store_keys
+from mesh.host.files.keystore import fingerprint, store_keys, stored_keys
+from mesh.host.files.managed import WG_CONF
 from mesh.host.files.mending import damage
 from mesh.host.files.wentback import committed_generation, went_back
+from mesh.host.files.wgconf import complete
 from mesh.host.places import Places
 from tests.unit.host import documents as example
 
@@ -28,6 +30,10 @@ from tests.unit.host import documents as example
 def document(port: int = 51820) -> Document:
     wg = example.WG.replace("ListenPort = 51820", f"ListenPort = {port}")
     return parse_document(example.document(wg=wg).encode())
+
+
+def holds_keys(path: Path) -> bool:
+    return any(key.encode() in path.read_bytes() for key in example.KEYS[:2])
 
 
 @pytest.fixture
@@ -39,15 +45,14 @@ def places(tmp_path: Path) -> Places:
     return places
 
 
-def test_a_staged_generation_is_complete_and_private(places: Places) -> None:
+def test_a_staged_generation_is_complete_and_holds_no_key(places: Places) -> None:
     generation = stage(places, document())
     assert generation.folder == places.generations / document().digest
     assert generation.folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in generation.folder.iterdir()} == {0o600}
-    conf = (generation.folder / "wg0.conf").read_text()
-    assert f"PrivateKey = {example.KEYS[0]}\n" in conf
-    assert f"PresharedKey = {example.KEYS[1]}\n" in conf
-    assert generation.keys[fingerprint(example.KEYS[1])] == example.KEYS[1]
+    assert (generation.folder / "wg0.conf").read_text() == example.WG
+    assert not any(holds_keys(path) for path in generation.folder.iterdir())
+    assert generation.file.key_names() == [fingerprint(key) for key in example.KEYS[:2]]
     assert generation.sysctls["net.ipv4.ip_forward"] == "1"
     assert current_digest(places) is None
 
@@ -89,9 +94,9 @@ def test_a_file_that_follows_from_the_document_is_made_again(places: Places, nam
     folder = stage(places, document()).folder
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     spoilt(folder / name, how)
-    assert read_generation(folder).digest == document().digest, "and a mere look changes nothing"
+    assert read_generation(places, folder.name).digest == document().digest, "and a mere look changes nothing"
     assert damage(folder, whole).keys() == {name}
-    assert load_generation(folder) == stage(places, document())
+    assert load_generation(places, folder.name) == stage(places, document())
     assert damage(folder, whole) == {}
     assert {path.lstat().st_mode & 0o7777 for path in folder.iterdir() if path.is_file()} == {0o600}
 
@@ -101,29 +106,121 @@ def test_a_damaged_document_is_damage_and_staging_again_heals_it(places: Places,
     folder = stage(places, document()).folder
     spoilt(folder / "document", how)
     with pytest.raises(AgentError, match="its document is absent or damaged"):
-        load_generation(folder)
+        load_generation(places, folder.name)
     assert stage(places, document()).digest == document().digest
-    assert load_generation(folder).digest == document().digest
+    assert load_generation(places, folder.name).digest == document().digest
+
+
+def rendered(places: Places) -> Path:
+    return places.state / "wg0.conf"
+
+
+def older(places: Places, port: int = 51820) -> Path:
+    """Make a generation and a link as agents left them that put keys into generations."""
+    folder = places.generations / document(port).digest
+    if not folder.exists():
+        stage(places, document(port))
+    text = (folder / "wg0.conf").read_text()
+    keys = {fingerprint(key): key for key in example.KEYS}
+    (folder / "wg0.conf").write_text(complete(text, keys))
+    path = places.at(WG_CONF)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_symlink():
+        path.symlink_to(f"{places.current}/wg0.conf")
+    return folder
+
+
+def test_the_committed_interface_is_rendered_at_one_place(places: Places) -> None:
+    (digest,) = committed(places, 1001)
+    load_generation(places, digest)
+    conf = rendered(places).read_text()
+    assert f"PrivateKey = {example.KEYS[0]}\n" in conf
+    assert f"PresharedKey = {example.KEYS[1]}\n" in conf
+    assert "ListenPort = 1001\n" in conf
+    assert rendered(places).stat().st_mode & 0o777 == 0o600
+    staged = stage(places, document(1002)).digest
+    load_generation(places, staged)
+    assert rendered(places).read_text() == conf, "a trial changes nothing of it"
+
+
+def test_a_commit_is_one_link_whatever_is_rendered(places: Places) -> None:
+    """Power goes between the commit and what follows it: the next start renders what is committed."""
+    before, now = committed(places, 1001, 1002)
+    load_generation(places, now)
+    places.current.unlink()
+    places.current.symlink_to(f"generations/{before}")
+    assert "ListenPort = 1002\n" in rendered(places).read_text()
+    assert load_generation(places, before).file.port == 1001
+    assert "ListenPort = 1001\n" in rendered(places).read_text()
+
+
+@pytest.mark.parametrize("lost", ["none", "in the key store"])
+def test_generations_of_older_agents_go_on_and_lose_their_keys(places: Places, lost: str) -> None:
+    before, now = committed(places, 1001, 1002)
+    folders = [older(places, port) for port in (1001, 1002)]
+    if lost == "in the key store":
+        for path in places.keys.iterdir():
+            path.unlink()
+    for digest in (now, before):
+        assert read_generation(places, digest).digest == digest, "a mere look changes nothing"
+    assert all(holds_keys(folder / "wg0.conf") for folder in folders)
+    assert places.at(WG_CONF).read_text() == (folders[1] / "wg0.conf").read_text()
+    for digest in (now, before):
+        load_generation(places, digest)
+    assert not any(holds_keys(folder / "wg0.conf") for folder in folders)
+    assert str(places.at(WG_CONF).readlink()) == str(rendered(places))
+    assert example.KEYS[0] in places.at(WG_CONF).read_text()
+    assert set(stored_keys(places.keys, document().wg.key_names()).values()) == set(example.KEYS[:2])
+
+
+def test_an_older_agents_link_is_whole_at_every_step(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Power may go before any rename: what /etc links to has the keys at each of them."""
+    (now,) = committed(places, 1001)
+    older(places, 1001)
+    seen: list[bool] = []
+    replace = Path.replace
+
+    def look(path: Path, target: Path) -> Path:
+        seen.append(holds_keys(places.at(WG_CONF)))
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", look)
+    load_generation(places, now)
+    assert len(seen) >= 3, "the rendered file, the link, the generation's file"
+    assert all(seen)
+    assert holds_keys(places.at(WG_CONF))
+
+
+def test_what_somebody_else_put_there_is_no_link_of_ours(places: Places) -> None:
+    (now,) = committed(places, 1001)
+    path = places.at(WG_CONF)
+    path.parent.mkdir(parents=True)
+    path.write_text("# mine\n")
+    load_generation(places, now)
+    assert path.read_text() == "# mine\n"
 
 
 def test_a_key_that_is_lost_in_one_place_comes_from_the_other(places: Places) -> None:
-    folder = stage(places, document()).folder
+    (now,) = committed(places, 1001)
+    load_generation(places, now)
     lost = fingerprint(example.KEYS[1])
     (places.keys / lost).unlink()
-    (folder / "wg0.conf").write_text((folder / "wg0.conf").read_text().replace(" = ", "="))
-    assert load_generation(folder).keys[lost] == example.KEYS[1]
+    rendered(places).write_text(rendered(places).read_text().replace(" = ", "="))
+    load_generation(places, now)
     assert (places.keys / lost).read_text() == f"{example.KEYS[1]}\n"
-    spoilt(folder / "wg0.conf", "absent")
-    assert example.KEYS[1] in (load_generation(folder).folder / "wg0.conf").read_text()
+    spoilt(rendered(places), "absent")
+    load_generation(places, now)
+    assert example.KEYS[1] in rendered(places).read_text()
 
 
 def test_a_key_that_is_lost_in_both_places_is_told(places: Places) -> None:
-    folder = stage(places, document()).folder
+    (now,) = committed(places, 1001)
+    load_generation(places, now)
     lost = fingerprint(example.KEYS[1])
     (places.keys / lost).write_text(f"{example.KEYS[0]}\n")
-    spoilt(folder / "wg0.conf", "absent")
-    with pytest.raises(AgentError, match=f"key:{lost} is lost both in"):
-        load_generation(folder)
+    spoilt(rendered(places), "absent")
+    with pytest.raises(AgentError, match=f"{now}: key:{lost} is lost both in .*/keys and in .*/wg0.conf"):
+        load_generation(places, now)
 
 
 def test_what_cannot_be_written_now_counts_all_the_same(
@@ -136,7 +233,7 @@ def test_what_cannot_be_written_now_counts_all_the_same(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("os.fsync", full)
-    assert set(load_generation(folder).keys.values()) == set(example.KEYS[:2])
+    assert load_generation(places, folder.name) == read_generation(places, folder.name)
     assert sorted(path.name for path in folder.iterdir()) == sorted([*DERIVED, "document"])
 
 
@@ -214,7 +311,7 @@ def test_the_last_two_are_kept_and_their_keys_named(places: Places) -> None:
     kept = {path.name for path in places.generations.iterdir()}
     assert kept == {document(1002).digest, document(1003).digest}
     assert current_digest(places) == document(1003).digest
-    before = load_link(places.previous)
+    before = load_link(places, places.previous)
     assert before is not None
     assert before.file.port == 1002
     assert key_names_in_use(places) == {fingerprint(key) for key in example.KEYS[:2]}
@@ -223,7 +320,7 @@ def test_the_last_two_are_kept_and_their_keys_named(places: Places) -> None:
 def test_committing_again_keeps_the_one_before(places: Places) -> None:
     for port in (1001, 1002, 1002):
         commit(places, stage(places, document(port)).digest)
-    before = load_link(places.previous)
+    before = load_link(places, places.previous)
     assert before is not None
     assert before.file.port == 1001
 
@@ -231,4 +328,4 @@ def test_committing_again_keeps_the_one_before(places: Places) -> None:
 def test_originals_belong_to_their_generation(places: Places) -> None:
     generation = stage(places, document())
     write_originals(generation, {"net.ipv4.ip_forward": "0"})
-    assert load_generation(generation.folder).originals == {"net.ipv4.ip_forward": "0"}
+    assert load_generation(places, generation.digest).originals == {"net.ipv4.ip_forward": "0"}

@@ -4,27 +4,34 @@ from pathlib import Path
 
 import pytest
 
+from mesh.host.files.managed import WG_CONF
 from mesh.host.live.takeover import is_node, named_in_files
 from mesh.host.places import Places
 
 
 def test_a_node_is_known_by_any_trace_of_a_commit(tmp_path: Path) -> None:
-    for number, name in enumerate(("current", "previous", "wg_conf")):
-        places = Places(tmp_path / str(number))
-        link: Path = getattr(places, name)
-        link.parent.mkdir(parents=True)
+    places = Places(tmp_path)
+    traces = {
+        places.current: "generations/0",
+        places.previous: "generations/0",
+        places.at(WG_CONF): f"{places.state}/wg0.conf",
+    }
+    traces_of_older_agents = {places.at(WG_CONF): f"{places.current}/wg0.conf"}
+    for link, target in (*traces.items(), *traces_of_older_agents.items()):
+        link.parent.mkdir(parents=True, exist_ok=True)
         assert not is_node(places)
-        link.symlink_to(f"{places.current}/wg0.conf" if name == "wg_conf" else "generations/0")
-        assert is_node(places), name
+        link.symlink_to(target)
+        assert is_node(places), link
+        link.unlink()
 
 
 def test_a_file_by_hand_is_no_trace_of_a_commit(tmp_path: Path) -> None:
     places = Places(tmp_path)
-    places.wg_conf.parent.mkdir(parents=True)
-    places.wg_conf.symlink_to("/etc/wireguard/office.conf")
+    places.at(WG_CONF).parent.mkdir(parents=True)
+    places.at(WG_CONF).symlink_to("/etc/wireguard/office.conf")
     assert not is_node(places)
-    places.wg_conf.unlink()
-    places.wg_conf.write_text("# mine\n")
+    places.at(WG_CONF).unlink()
+    places.at(WG_CONF).write_text("# mine\n")
     assert not is_node(places)
 
 

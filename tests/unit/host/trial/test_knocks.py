@@ -4,6 +4,7 @@ import pytest
 
 from mesh.host.files.document import parse_document
 from mesh.host.files.generation import Generation, as_generation
+from mesh.host.places import Places
 from mesh.host.system.session import Session
 from mesh.host.trial.knocks import Door, mesh_knocks, ssh_knocks, wireguard_knocks
 from tests.unit.meshes import documents_of, plan_of
@@ -20,8 +21,7 @@ NODES = {
 def generation(**mesh: object) -> Generation:
     text = documents_of(plan_of({"cidr": "10.10.0.0/24", "nodes": NODES, **mesh}))["db-1"]
     document = parse_document(text.encode())
-    keys = dict.fromkeys(document.wg.key_names(), "A" * 43 + "=")
-    return as_generation(Path("/nowhere"), document, keys)
+    return as_generation(Places(Path("/nowhere")), document)
 
 
 needs_root = pytest.mark.skipif("os.geteuid() != 0", reason="network namespaces need root")

@@ -1,5 +1,4 @@
 import subprocess
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +6,7 @@ import pytest
 
 from mesh.host.files.document import parse_document
 from mesh.host.files.generation import Generation, as_generation
-from mesh.host.live.device import ROUTE_PROTOCOL, Device, Link, Peer, Secret
+from mesh.host.live.device import ROUTE_PROTOCOL, Device, Link, Peer
 from mesh.host.places import Places
 from mesh.host.system.run import boot_id, since_boot
 from mesh.host.trial.record import Phase, Trial, load_trial, save_trial
@@ -22,12 +21,11 @@ SETTINGS = {"net.ipv4.conf.all.rp_filter": "1", "net.ipv4.ip_forward": "0"}
 
 
 def generation(folder: Path) -> Generation:
-    keys: Mapping[str, str] = {fingerprint(key): key for key in KEYS}
-    return as_generation(folder, parse_document(document().encode()), keys)
+    return as_generation(Places(folder), parse_document(document().encode()))
 
 
 def snapshot(*, tunnel: bool = True) -> Snapshot:
-    device = Device(private_key=KEYS[4], port=51999, fwmark=0, peers={"P": LEFT})
+    device = Device(private_key=fingerprint(KEYS[4]), port=51999, fwmark=0, peers={"P": LEFT})
     link = Link(frozenset(["10.10.0.5/24"]), 1400, up=True, routes=frozenset(["10.11.0.0/16"]))
     return Snapshot((device, link) if tunnel else None, "table inet wgmesh\n", "{}", SETTINGS)
 
@@ -45,19 +43,16 @@ def places(tmp_path: Path) -> Places:
 
 
 def test_the_firewall_comes_first_and_everything_is_set_anew(places: Places, tmp_path: Path) -> None:
-    secrets: list[Secret] = []
-    lines = plain_commands(places, generation(tmp_path), snapshot(), secrets)
+    lines = plain_commands(places, generation(tmp_path), snapshot())
     assert lines[0] == 'quick nft -f "$here/firewall.nft" || worked=no'
     text = "\n".join(lines)
     assert f"peer {KEYS[2]} remove" in text, "what only the trial knows goes"
-    assert 'quick wg set wg0 private-key "$here/key-0" listen-port 51999 fwmark 0x0 ' in text, (
-        "no key is in the script"
-    )
+    key = places.keys / fingerprint(KEYS[4])
+    assert f"quick wg set wg0 private-key {key} listen-port 51999 fwmark 0x0 " in text
     assert (
         "peer P preshared-key /dev/null endpoint 192.0.2.9:51820 persistent-keepalive off"
         " allowed-ips 10.10.0.9/32" in text
     )
-    assert [secret.value for secret in secrets] == [KEYS[4]]
     for line in (
         "quick ip address add 10.10.0.5/24 dev wg0",
         "quick ip address del 10.10.0.1/24 dev wg0",
@@ -70,18 +65,19 @@ def test_the_firewall_comes_first_and_everything_is_set_anew(places: Places, tmp
 
 
 def test_a_tunnel_that_was_not_there_goes(places: Places, tmp_path: Path) -> None:
-    lines = plain_commands(places, generation(tmp_path), snapshot(tunnel=False), [])
+    lines = plain_commands(places, generation(tmp_path), snapshot(tunnel=False))
     assert "quick ip link delete dev wg0" in lines
     assert not any("wg set" in line for line in lines)
 
 
-def test_the_script_is_good_and_holds_no_key(places: Places, tmp_path: Path) -> None:
+def test_the_script_is_good_and_no_file_holds_a_key(places: Places, tmp_path: Path) -> None:
     archive = tmp_path / "agent"
     archive.write_bytes(b"zip")
     record_way_back(places, trial(), generation(tmp_path), snapshot(), archive)
     script = places.way_back / "way-back.sh"
     subprocess.run(["dash", "-n", script], check=True)
-    assert not any(key in script.read_text() for key in KEYS if key != KEYS[2])
+    for path in places.way_back.iterdir():
+        assert not any(key in path.read_text() for key in KEYS if key != KEYS[2]), path
     assert (places.way_back / "wgmesh.pyz").read_bytes() == b"zip"
     assert {path.stat().st_mode & 0o777 for path in places.way_back.iterdir()} == {0o600}
 
