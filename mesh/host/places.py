@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["INTERFACE", "TABLE", "WG_UNIT", "Places"]
+__all__ = ["TABLE", "Places"]
 
-INTERFACE = "wg0"
 TABLE = "wgmesh"
 """The nftables table, of family inet."""
-WG_UNIT = "wg-quick@wg0.service"
 
 
 @dataclass(frozen=True)

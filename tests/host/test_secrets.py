@@ -135,7 +135,8 @@ def _files_with(mesh: Node, key: str) -> set[str]:
 def test_keys_lie_in_the_key_store_and_in_the_interfaces_file_alone(mesh: Node, hosts: Hosts) -> None:
     """Not in generations, nor in what a pending trial keeps to go back to, a key set by hand included."""
     by_hand = mesh.inside(
-        "wg genpsk | tee /dev/shm/k; wg set wg0 peer $(wg show wg0 peers) preshared-key /dev/shm/k; rm /dev/shm/k"
+        "wg genpsk | tee /dev/shm/k;"
+        "wg set wg0 peer $(wg show wg0 peers) preshared-key /dev/shm/k; rm /dev/shm/k"
     )
     run = mesh.agent("apply", hosts.document("web-1", THREE))
     assert run.word == "RECONNECT", run.out

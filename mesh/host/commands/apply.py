@@ -17,7 +17,7 @@ from ..live.ports import require_free_port
 from ..live.sshd import require_ports
 from ..live.takeover import refuse_foreign_interface
 from ..live.validation import validate
-from ..places import INTERFACE, Places
+from ..places import Places
 from ..system.faults import step
 from ..system.run import log, read_json, write_json
 from ..system.session import session_start, ssh_session
@@ -28,6 +28,7 @@ from ..trial.machine import arm, confirm, start
 from ..trial.proof import obstacles, prove_not_locked_out
 from ..trial.record import Phase, Trial, clear_trial, load_trial
 from ..trial.rollback import last_outcome
+from ..tunnel import Tunnel
 
 __all__ = ["apply", "remarks_on"]
 
@@ -40,7 +41,7 @@ _POLL = 0.05
 _REPORT_WITHIN = 120.0
 
 
-def apply(places: Places, raw: bytes, *, local: bool) -> tuple[Answer, str]:
+def apply(places: Places, tunnel: Tunnel, raw: bytes, *, local: bool) -> tuple[Answer, str]:
     """Bring the node to what the document says; returns the answer and its detail.
 
     `local` is for the console: the trial is confirmed at once, with nobody to prove that a new
@@ -53,7 +54,7 @@ def apply(places: Places, raw: bytes, *, local: bool) -> tuple[Answer, str]:
     require_systemd()
     try:
         with lock(places, wait=COMMAND_WAIT):
-            answer = _begin(places, document)
+            answer = _begin(places, tunnel, document)
     except AgentError as error:
         trial = load_trial(places)
         if error.answer is not Answer.BUSY or trial is None or trial.digest != document.digest:
@@ -61,10 +62,10 @@ def apply(places: Places, raw: bytes, *, local: bool) -> tuple[Answer, str]:
         answer = None  # our own trial holds the lock: it takes its time
     if answer is not None and not (local and answer[0] is Answer.RECONNECT):
         return answer
-    return _confirm(places, document, None if local else began)
+    return _confirm(places, tunnel, document, None if local else began)
 
 
-def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
+def _begin(places: Places, tunnel: Tunnel, document: Document) -> Optional[tuple[Answer, str]]:
     """Return the answer, or None when a trial of this very document is pending, and can be waited for."""
     trial = load_trial(places)
     if trial is not None and not _was_never_started(places, trial):
@@ -73,26 +74,26 @@ def _begin(places: Places, document: Document) -> Optional[tuple[Answer, str]]:
     reason = last_outcome(places, document.digest, within=_REPORT_WITHIN)
     if reason is not None:
         raise AgentError(Answer.ROLLED_BACK, reason)
-    committed = _in_force(places, document)
+    committed = _in_force(places, tunnel, document)
     if committed is not None:
-        repaired = stored_differences(places, document, committed)
+        repaired = stored_differences(places, tunnel, document, committed)
         load_generation(places, committed.digest)
-        reconcile(places, committed)
+        reconcile(places, tunnel, committed)
         forget_going_back(places)
-        _remember(places, document, obstacles(committed, ssh_session()))
+        _remember(places, document, obstacles(tunnel, committed, ssh_session()))
         return Answer.CONFIRMED if repaired else Answer.UNCHANGED, document.digest
-    refuse_foreign_interface(places)
-    refuse_overlap(places, document.wg)
+    refuse_foreign_interface(places, tunnel)
+    refuse_overlap(places, tunnel, document.wg)
     generation = stage(places, document)
     step("staged")
     validate(places, generation)
     require_changeable(places, generation)
-    require_free_port(generation.file.port)
+    require_free_port(tunnel, generation.file.port)
     require_ports(places, generation.firewall)
-    found, stays = _prove(places, generation)
+    found, stays = _prove(places, tunnel, generation)
     _remember(places, document, found)
     step("validated")
-    trial = arm(places, generation)
+    trial = arm(places, tunnel, generation)
     start(places, trial)
     return None if stays else (Answer.RECONNECT, trial.txn)
 
@@ -110,7 +111,7 @@ def remarks_on(places: Places, digest: str) -> list[str]:
     return [str(remark) for remark in value.get("remarks", [])] if value.get("digest") == digest else []
 
 
-def _prove(places: Places, generation: Generation) -> tuple[list[Difference], bool]:
+def _prove(places: Places, tunnel: Tunnel, generation: Generation) -> tuple[list[Difference], bool]:
     """Prove that this SSH session could come again; at the console look only.
 
     Returns what others stop, and whether an answer will still reach this session once the network has moved,
@@ -122,9 +123,9 @@ def _prove(places: Places, generation: Generation) -> tuple[list[Difference], bo
     if not (read_json(places.options) or {}).get("proof", True):
         return [], False
     if session is None:
-        return obstacles(generation, None), False
-    found = prove_not_locked_out(generation, session, first=current_digest(places) is None)
-    return found or [], found is not None and session.interface != INTERFACE
+        return obstacles(tunnel, generation, None), False
+    found = prove_not_locked_out(tunnel, generation, session, first=current_digest(places) is None)
+    return found or [], found is not None and session.interface != tunnel.interface
 
 
 def _was_never_started(places: Places, trial: Trial) -> bool:
@@ -145,15 +146,17 @@ def _join(trial: Trial, document: Document) -> None:
         raise AgentError(Answer.BUSY, f"a trial of other files is under way, over in at most {left} s")
 
 
-def _in_force(places: Places, document: Document) -> Optional[Generation]:
+def _in_force(places: Places, tunnel: Tunnel, document: Document) -> Optional[Generation]:
     """Return the document's generation if it is the committed one and the system runs as it says."""
     if current_digest(places) != document.digest:
         return None
     committed = load_link(places, places.current)
-    return None if committed is None or running_differences(places, committed) else committed
+    return None if committed is None or running_differences(places, tunnel, committed) else committed
 
 
-def _confirm(places: Places, document: Document, began: Optional[float]) -> tuple[Answer, str]:
+def _confirm(
+    places: Places, tunnel: Tunnel, document: Document, began: Optional[float]
+) -> tuple[Answer, str]:
     trial = _wait_until_live(places, document.digest)
     if trial is not None:
         if trial.phase is not Phase.LIVE or (began is not None and began <= trial.live_at):
@@ -161,7 +164,7 @@ def _confirm(places: Places, document: Document, began: Optional[float]) -> tupl
         with lock(places, wait=COMMAND_WAIT):
             now = load_trial(places)
             if now is not None and now.txn == trial.txn:
-                confirm(places, now)
+                confirm(places, tunnel, now)
                 return Answer.CONFIRMED, document.digest
     reason = last_outcome(places, document.digest, within=_REPORT_WITHIN)
     if reason is not None:

@@ -11,13 +11,14 @@ from ..live.following import reconcile
 from ..live.interface import bring_to, create_link, delete_link, read_link
 from ..live.routes import routes_made
 from ..live.sysctl import set_sysctls
-from ..places import WG_UNIT, Places
+from ..places import Places
 from ..system.run import attempt, io_error
 from ..system.systemd import active_state
 from ..system.units import BOOT_UNIT
 from ..trial.lock import BOOT_WAIT, lock
 from ..trial.record import load_trial
 from ..trial.undo import target_sysctls
+from ..tunnel import Tunnel
 
 __all__ = ["boot", "link_down", "link_reload", "link_up"]
 
@@ -40,24 +41,24 @@ def _target(places: Places) -> Generation:
     return committed
 
 
-def link_up(places: Places) -> None:
+def link_up(places: Places, tunnel: Tunnel) -> None:
     """Bring the interface up; one that exists is adopted. Raises `AgentError`, with nothing made then.
 
     Takes no lock: a trial holds it while systemd calls this.
     """
     target = _target(places)
-    made = read_link() is None
+    made = read_link(tunnel) is None
     if made:
-        create_link()
+        create_link(tunnel)
     try:
-        bring_to(places, target, routes_made(places))
+        bring_to(places, tunnel, target, routes_made(places))
     except AgentError:
         if made:
-            delete_link()
+            delete_link(tunnel)
         raise
 
 
-def link_reload(places: Places) -> None:
+def link_reload(places: Places, tunnel: Tunnel) -> None:
     """Bring the existing interface in line, without ever taking away its key or peers on the way.
 
     One whose files are lost stays as it is: going back is for when there is none. Raises `AgentError`.
@@ -67,16 +68,16 @@ def link_reload(places: Places) -> None:
         target = load_generation(places, trial.digest)
     else:
         target = load_generation(places, current_digest(places) or "absent")
-    bring_to(places, target, routes_made(places))
+    bring_to(places, tunnel, target, routes_made(places))
 
 
-def link_down(places: Places) -> None:
+def link_down(places: Places, tunnel: Tunnel) -> None:
     """Remove the interface."""
     del places
-    delete_link()
+    delete_link(tunnel)
 
 
-def boot(places: Places) -> None:
+def boot(places: Places, tunnel: Tunnel) -> None:
     """Bring /etc, the firewall and the kernel settings in line with the committed generation.
 
     What fails keeps nothing else from being done. Raises `AgentError` at the end, also for having gone back a
@@ -87,14 +88,14 @@ def boot(places: Places) -> None:
             return
         for leftover in places.generations.glob(".*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        troubles = _follow(places)
-    if active_state(WG_UNIT) == "inactive":
-        attempt(["systemctl", "start", "--no-block", WG_UNIT])
+        troubles = _follow(places, tunnel)
+    if active_state(tunnel.unit) == "inactive":
+        attempt(["systemctl", "start", "--no-block", tunnel.unit])
     if troubles:
         raise AgentError(Answer.FAILED, "; ".join(troubles))
 
 
-def _follow(places: Places) -> list[str]:
+def _follow(places: Places, tunnel: Tunnel) -> list[str]:
     """Do all that a boot does; returns what is wrong, in words. Raises `AgentError`."""
     # systemd-sysctl has set those of the committed generation by now, even if it is damaged.
     originals = committed_originals(places)
@@ -103,7 +104,7 @@ def _follow(places: Places) -> list[str]:
         return []
     originals = {**originals_of_damaged(places), **originals}
     troubles = [
-        *_trouble(lambda: reconcile(places, committed)),
+        *_trouble(lambda: reconcile(places, tunnel, committed)),
         *_trouble(lambda: set_sysctls(places.sysctls, target_sysctls(places, committed, originals))),
         *_trouble(lambda: _load_firewall(committed)),
     ]

@@ -25,6 +25,7 @@ from ..system.unitfiles import put_units, remove_units
 from ..system.units import GUARD_UNIT
 from ..trial.lock import COMMAND_WAIT, lock
 from ..trial.record import load_trial
+from ..tunnel import Tunnel
 
 __all__ = ["agent_digest", "archive_digest", "check_archive", "install", "with_bytecode"]
 
@@ -81,7 +82,7 @@ def check_archive(places: Places) -> None:
         )
 
 
-def install(places: Places, raw: bytes) -> tuple[Answer, str]:
+def install(places: Places, tunnel: Tunnel, raw: bytes) -> tuple[Answer, str]:
     """Install the zipapp this code runs from; `raw` is its expected SHA-256 in hex.
 
     May be run again at any point. Raises `AgentError`, `OSError`.
@@ -105,7 +106,7 @@ def install(places: Places, raw: bytes) -> tuple[Answer, str]:
             )
         _make_folders(places)
         _install_archive(places, expected)
-        _install_units(places)
+        _install_units(places, tunnel)
         install_stopper(places)
         _renew_guard(places)
         drop_first_contact_key(places)
@@ -149,15 +150,15 @@ def with_bytecode(archive: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _install_units(places: Places) -> None:
+def _install_units(places: Places, tunnel: Tunnel) -> None:
     """On a node bring the units up to date; before the first commit leave the host's as they are."""
     if not places.rescue.exists():
         write_file(places.rescue, rescue_ruleset(ssh_ports(), _RESCUE_PORT).encode(), 0o644)
-    if is_node(places):
-        put_units(places)
+    if is_node(places, tunnel):
+        put_units(places, tunnel)
         _mend_generations(places)
     else:
-        remove_units(places)
+        remove_units(places, tunnel)
 
 
 def _mend_generations(places: Places) -> None:

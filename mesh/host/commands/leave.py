@@ -14,21 +14,22 @@ from ..files.others import read_bytes, rewrite
 from ..files.rendered import links_to_us
 from ..files.stopper import remove_stopper
 from ..live.firewall import delete_table
-from ..live.following import ENABLED_UNITS
+from ..live.following import enabled_units
 from ..live.interface import delete_link
 from ..live.sysctl import forwarding_first, set_sysctls
 from ..live.takeover import is_ours
-from ..places import WG_UNIT, Places
+from ..places import Places
 from ..system.run import attempt, log
 from ..system.systemd import stop
 from ..system.unitfiles import remove_units
 from ..trial.lock import COMMAND_WAIT, lock
 from ..trial.record import load_trial
+from ..tunnel import Tunnel
 
 __all__ = ["leave"]
 
 
-def leave(places: Places) -> tuple[Answer, str]:
+def leave(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
     """Take away all that was put here, and put back what was there before; the agent itself goes last.
 
     May be run again until it is done. The management key stays where no other key could open the host.
@@ -37,16 +38,16 @@ def leave(places: Places) -> tuple[Answer, str]:
     with lock(places, wait=COMMAND_WAIT):
         if load_trial(places) is not None:
             raise AgentError(Answer.BUSY, "a trial is under way: try again when it is over")
-        ours = [unit for unit in ENABLED_UNITS if unit != WG_UNIT or is_ours(places)]
+        ours = [unit for unit in enabled_units(tunnel) if unit != tunnel.unit or is_ours(places, tunnel)]
         stop(*ours)
         attempt(["systemctl", "disable", "--quiet", *ours])
-        if WG_UNIT in ours:
-            delete_link()
+        if tunnel.unit in ours:
+            delete_link(tunnel)
         delete_table()
         _restore_sysctls(places)
         _restore_links(places)
         kept = _remove_blocks(places)
-        remove_units(places)
+        remove_units(places, tunnel)
         attempt(["systemctl", "reset-failed", *ours])
         remove_stopper(places)
     log("this host has left the mesh")

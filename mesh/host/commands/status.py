@@ -16,13 +16,14 @@ from ..system.session import ssh_session
 from ..trial.proof import obstacles
 from ..trial.record import Trial, load_trial
 from ..trial.rollback import last_rollback
+from ..tunnel import Tunnel
 from .install import agent_digest
 from .report import IDLE, PendingTrial, Report
 
 __all__ = ["check", "status"]
 
 
-def status(places: Places) -> str:
+def status(places: Places, tunnel: Tunnel) -> str:
     """Return the state, the committed digest, the pending trial and how the node differs from its files."""
     try:
         raw = (places.current / "document").read_bytes()
@@ -30,29 +31,29 @@ def status(places: Places) -> str:
     except (OSError, AgentError):
         document = None
     if document is not None and document.digest == current_digest(places):
-        return _report(places, went_back_difference(places) + _differences(places, document))
+        return _report(places, tunnel, went_back_difference(places) + _differences(places, tunnel, document))
     if not was_committed(places):
-        return _report(places, [])
-    return _report(places, [Difference(str(places.current), "damaged", "as committed")])
+        return _report(places, tunnel, [])
+    return _report(places, tunnel, [Difference(str(places.current), "damaged", "as committed")])
 
 
-def check(places: Places, raw: bytes) -> str:
+def check(places: Places, tunnel: Tunnel, raw: bytes) -> str:
     """Return the same, with the differences from the document in `raw`. Raises `AgentError`, `OSError`."""
-    return _report(places, _differences(places, parse_document(raw)))
+    return _report(places, tunnel, _differences(places, tunnel, parse_document(raw)))
 
 
-def _differences(places: Places, document: Document) -> list[Difference]:
+def _differences(places: Places, tunnel: Tunnel, document: Document) -> list[Difference]:
     """Say how this node differs from a document, changing nothing. Raises `AgentError`, `OSError`."""
     wanted = as_generation(places, document)
     return [
-        *running_differences(places, wanted),
-        *overlap_differences(places, document.wg),
-        *stored_differences(places, document, wanted),
-        *obstacles(wanted, ssh_session()),
+        *running_differences(places, tunnel, wanted),
+        *overlap_differences(places, tunnel, document.wg),
+        *stored_differences(places, tunnel, document, wanted),
+        *obstacles(tunnel, wanted, ssh_session()),
     ]
 
 
-def _report(places: Places, found: list[Difference]) -> str:
+def _report(places: Places, tunnel: Tunnel, found: list[Difference]) -> str:
     trial = load_trial(places)
     report = Report(
         version=VERSION,
@@ -61,7 +62,7 @@ def _report(places: Places, found: list[Difference]) -> str:
         state=trial.phase.value if trial else IDLE,
         trial=_pending(trial) if trial else None,
         last_rollback=last_rollback(places),
-        peers=read_traffic(),
+        peers=read_traffic(tunnel),
         differences=found,
     )
     return report.as_json()

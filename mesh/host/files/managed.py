@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Optional
 
+from ..tunnel import WG0
 from .effective import patterns
 from .settings import parse_sysctls
 
@@ -33,7 +34,7 @@ __all__ = [
     "managed",
 ]
 
-WG_CONF = "/etc/wireguard/wg0.conf"
+WG_CONF = WG0.conf
 FIREWALL = "/etc/wgmesh/firewall.nft"
 SYSCTL = "/etc/sysctl.d/90-wgmesh.conf"
 HOSTS = "/etc/hosts"
@@ -80,7 +81,7 @@ class Managed:
 
 
 MANAGED = (
-    Managed(WG_CONF, "wg0.conf", 0o600, Applied.RENDERED, Secrets.KEY_STORE),
+    Managed(WG_CONF, f"{WG0.interface}.conf", 0o600, Applied.RENDERED, Secrets.KEY_STORE),
     Managed(FIREWALL, "firewall.nft", 0o600, Applied.LINK),
     Managed(SYSCTL, "sysctl.conf", 0o600, Applied.LINK),
     # For interfaces to come: it follows from the document's kernel settings.

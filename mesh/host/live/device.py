@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 from ..difference import Difference
 from ..files.wgconf import WgFile, clamped
-from ..places import INTERFACE
+from ..tunnel import Tunnel
 
 __all__ = [
     "ROUTE_PROTOCOL",
@@ -156,7 +156,7 @@ def _within(inner: Any, outer: Any) -> bool:
     return bool(inner.subnet_of(outer))
 
 
-def wg_commands(live: Device, wanted: Device, *, at_most: int = 100) -> list[list[Argument]]:
+def wg_commands(tunnel: Tunnel, live: Device, wanted: Device, *, at_most: int = 100) -> list[list[Argument]]:
     """Return the smallest `wg set` commands from `live` to `wanted`: none when nothing differs.
 
     What goes is named explicitly (older tools do not clear it otherwise), peers that leave come first
@@ -175,7 +175,7 @@ def wg_commands(live: Device, wanted: Device, *, at_most: int = 100) -> list[lis
     for start in range(0, max(len(changes), 1), at_most):
         arguments = [argument for change in changes[start : start + at_most] for argument in change]
         if head or arguments:
-            commands.append(["wg", "set", INTERFACE, *head, *arguments])
+            commands.append(["wg", "set", tunnel.interface, *head, *arguments])
         head = []
     return commands
 
@@ -262,9 +262,9 @@ def link_differences(live: Link, wanted: Link) -> list[Difference]:
     return found
 
 
-def parse_addresses(text: str) -> Optional[Link]:
+def parse_addresses(tunnel: Tunnel, text: str) -> Optional[Link]:
     """Parse `ip -j address show dev wg0` (routes are left empty); None when there is no such link."""
-    entries = [entry for entry in json.loads(text or "[]") if entry.get("ifname") == INTERFACE]
+    entries = [entry for entry in json.loads(text or "[]") if entry.get("ifname") == tunnel.interface]
     if not entries:
         return None
     entry = entries[0]
@@ -308,12 +308,12 @@ def _destination(entry: Any, version: int) -> str:
     return ipaddress.ip_network(entry["dst"]).with_prefixlen
 
 
-def link_commands(live: Link, wanted: Link) -> list[list[str]]:
+def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     """Return the smallest `ip` commands from `live` to `wanted`: none when nothing differs.
 
     Removing a primary address takes its secondaries along, so the caller looks again afterwards.
     """
-    device = ["dev", INTERFACE]
+    device = ["dev", tunnel.interface]
     commands = [
         ["ip", "address", "add", address, *device] for address in sorted(wanted.addresses - live.addresses)
     ]
@@ -329,7 +329,7 @@ def link_commands(live: Link, wanted: Link) -> list[list[str]]:
         ["ip", "route", "replace", route, *device, "proto", ROUTE_PROTOCOL]
         for route in sorted(wanted.routes - live.routes)
     ]
-    return commands + [_network_command(live, network) for network in _lost_networks(live, wanted)]
+    return commands + [_network_command(tunnel, live, network) for network in _lost_networks(live, wanted)]
 
 
 def _lost_networks(live: Link, wanted: Link) -> list[str]:
@@ -341,7 +341,7 @@ def _lost_networks(live: Link, wanted: Link) -> list[str]:
     return sorted(lost & there)
 
 
-def _network_command(live: Link, network: str) -> list[str]:
+def _network_command(tunnel: Tunnel, live: Link, network: str) -> list[str]:
     """Return the command that brings back the route to a network, as the kernel makes it."""
     own = next(
         address
@@ -350,6 +350,6 @@ def _network_command(live: Link, network: str) -> list[str]:
     )
     scope = ["scope", "link"] if own.version == 4 else []
     return [
-        *("ip", "route", "replace", network, "dev", INTERFACE),
+        *("ip", "route", "replace", network, "dev", tunnel.interface),
         *("proto", "kernel", *scope, "src", str(own.ip)),
     ]

@@ -8,8 +8,9 @@ from ..files.effective import on_interfaces
 from ..files.generation import Generation, current_digest, generation_files
 from ..files.keystore import find_keys
 from ..files.rendered import rendered_damage
-from ..places import INTERFACE, WG_UNIT, Places
+from ..places import Places
 from ..system.systemd import active_state
+from ..tunnel import Tunnel
 from .device import wanted_device, wanted_link, with_keys
 from .firewall import firewall_differences
 from .following import following_differences
@@ -21,27 +22,27 @@ from .ways import way_differences
 __all__ = ["running_differences", "stored_differences"]
 
 
-def running_differences(places: Places, generation: Generation) -> list[Difference]:
+def running_differences(places: Places, tunnel: Tunnel, generation: Generation) -> list[Difference]:
     """Say how the running system differs from a generation.
 
     Where keys are lost, which is told of what is stored, keys and peers are left out.
     """
     found = firewall_differences(generation.firewall)
-    found += _tunnel_differences(places, generation)
-    state = active_state(WG_UNIT)
+    found += _tunnel_differences(places, tunnel, generation)
+    state = active_state(tunnel.unit)
     if state != "active":
-        found.append(Difference(WG_UNIT, state, "active"))
+        found.append(Difference(tunnel.unit, state, "active"))
     wanted = on_interfaces(places.sysctls, generation.sysctls)
     return found + sysctl_differences(places.sysctls, wanted)
 
 
-def _tunnel_differences(places: Places, generation: Generation) -> list[Difference]:
+def _tunnel_differences(places: Places, tunnel: Tunnel, generation: Generation) -> list[Difference]:
     """Say how the interface differs, and which packets take another way though it is as it should be."""
     file, keys = generation.file, _whole_keys(places, generation)
     device = with_keys(wanted_device(file), keys) if keys else None
-    found = interface_differences(device, wanted_link(file), routes_made(places))
-    there = not any(difference.item == f"link {INTERFACE}" for difference in found)
-    return found + (way_differences(file) if there else [])
+    found = interface_differences(tunnel, device, wanted_link(file), routes_made(places))
+    there = not any(difference.item == f"link {tunnel.interface}" for difference in found)
+    return found + (way_differences(tunnel, file) if there else [])
 
 
 def _whole_keys(places: Places, generation: Generation) -> Optional[dict[str, str]]:
@@ -51,7 +52,9 @@ def _whole_keys(places: Places, generation: Generation) -> Optional[dict[str, st
     return keys if len(keys) == len(names) else None
 
 
-def stored_differences(places: Places, document: Document, generation: Generation) -> list[Difference]:
+def stored_differences(
+    places: Places, tunnel: Tunnel, document: Document, generation: Generation
+) -> list[Difference]:
     """Say how what is stored differs: the committed generation, its files, and what follows it in /etc."""
     committed = current_digest(places)
     if committed != document.digest:
@@ -61,7 +64,7 @@ def stored_differences(places: Places, document: Document, generation: Generatio
         keys = _whole_keys(places, generation)
         spoilt = rendered_damage(places, generation.files, keys) if keys else {}
         found += [Difference(str(path), words, "as committed") for path, words in spoilt.items()]
-    return found + following_differences(places, generation)
+    return found + following_differences(places, tunnel, generation)
 
 
 def _file_differences(places: Places, contents: dict[str, bytes]) -> list[Difference]:

@@ -10,6 +10,7 @@ from typing import Any
 from ..answers import AgentError
 from ..places import TABLE
 from ..system.run import attempt, find_tool, run
+from ..tunnel import WG0
 
 __all__ = ["Ruleset", "foreign_chains", "foreign_rulesets", "load", "may_drop", "owner"]
 
@@ -21,10 +22,13 @@ _LEGACY = {"ip": Path("/proc/net/ip_tables_names"), "ip6": Path("/proc/net/ip6_t
 _HOOKS = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
 # Chains and tables that give their owner away.
 _OWNERS = (
-    ("ufw", "ufw: `ufw allow in on wg0`, `ufw allow PORT`"),
+    ("ufw", f"ufw: `ufw allow in on {WG0.interface}`, `ufw allow PORT`"),
     (
         "firewalld",
-        "firewalld: `firewall-cmd --zone=trusted --add-interface=wg0`, `firewall-cmd --add-port=PORT`",
+        (
+            f"firewalld: `firewall-cmd --zone=trusted --add-interface={WG0.interface}`, "
+            "`firewall-cmd --add-port=PORT`"
+        ),
     ),
     ("f2b", "fail2ban: `fail2ban-client unban ADDRESS`"),
     ("fail2ban", "fail2ban: `fail2ban-client unban ADDRESS`"),

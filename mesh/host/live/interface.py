@@ -14,8 +14,9 @@ from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.generation import Generation
 from ..files.keystore import require_keys
-from ..places import INTERFACE, Places
+from ..places import Places
 from ..system.run import attempt, find_tool, run
+from ..tunnel import Tunnel
 from .device import (
     Argument,
     Device,
@@ -56,29 +57,29 @@ _ROUNDS = 3
 _VERSIONS = (4, 6)
 
 
-def read_link(ours: frozenset[str] = frozenset()) -> Optional[Link]:
+def read_link(tunnel: Tunnel, ours: frozenset[str] = frozenset()) -> Optional[Link]:
     """Return the link as it is, or None when there is none.
 
     `ours` are routes that we made even if they lack our mark, as those of agents before it do. Raises
     `AgentError` where there is one that `ip` does not tell of.
     """
-    shown = attempt(["ip", "-j", "address", "show", "dev", INTERFACE])
-    if shown is None and _exists():
-        raise AgentError(Answer.FAILED, f"`ip` does not tell of {INTERFACE}, which is there")
-    link = parse_addresses(shown or "")
+    shown = attempt(["ip", "-j", "address", "show", "dev", tunnel.interface])
+    if shown is None and _exists(tunnel):
+        raise AgentError(Answer.FAILED, f"`ip` does not tell of {tunnel.interface}, which is there")
+    link = parse_addresses(tunnel, shown or "")
     if link is None:
         return None
     routes, networks = frozenset[str](), frozenset[str]()
     for version in _VERSIONS:
-        shown = run(["ip", "-j", f"-{version}", "route", "show", "dev", INTERFACE])
+        shown = run(["ip", "-j", f"-{version}", "route", "show", "dev", tunnel.interface])
         routes |= parse_routes(shown, version, ours)
         networks |= parse_networks(shown, version)
     return replace(link, routes=routes, networks=networks)
 
 
-def read_device() -> Device:
+def read_device(tunnel: Tunnel) -> Device:
     """Return the device as it is, keys included. Raises `AgentError` when there is none."""
-    return parse_dump(run(["wg", "show", INTERFACE, "dump"]))
+    return parse_dump(run(["wg", "show", tunnel.interface, "dump"]))
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,9 @@ class Traffic:
     sent: int
 
 
-def read_traffic() -> dict[str, Traffic]:
+def read_traffic(tunnel: Tunnel) -> dict[str, Traffic]:
     """Return what passes between this node and each peer, by public key."""
-    lines = (attempt(["wg", "show", INTERFACE, "dump"]) or "").splitlines()[1:]
+    lines = (attempt(["wg", "show", tunnel.interface, "dump"]) or "").splitlines()[1:]
     now = time.time()
     found = {}
     for public, _preshared, endpoint, _allowed, handshake, received, sent, _keepalive in (
@@ -105,69 +106,75 @@ def read_traffic() -> dict[str, Traffic]:
 
 
 def interface_differences(
-    device: Optional[Device], link: Link, ours: frozenset[str] = frozenset()
+    tunnel: Tunnel, device: Optional[Device], link: Link, ours: frozenset[str] = frozenset()
 ) -> list[Difference]:
     """Say how the live interface differs from what it should be; None leaves the device out.
 
     `ours` are the routes of the committed files, which may lack our mark.
     """
-    live = read_link(ours | link.routes)
+    live = read_link(tunnel, ours | link.routes)
     if live is None:
-        return [Difference(f"link {INTERFACE}", "absent", "present")]
+        return [Difference(f"link {tunnel.interface}", "absent", "present")]
     found: list[Difference] = []
     if device is not None:
         try:
-            found = device_differences(read_device(), device)
+            found = device_differences(read_device(tunnel), device)
         except AgentError:
-            return [Difference(f"link {INTERFACE}", f"of kind {link_kind()}", "a WireGuard interface")]
+            return [
+                Difference(
+                    f"link {tunnel.interface}", f"of kind {link_kind(tunnel)}", "a WireGuard interface"
+                )
+            ]
     return found + link_differences(live, link)
 
 
-def link_kind() -> str:
+def link_kind(tunnel: Tunnel) -> str:
     """Return what kind of interface there is, as the kernel calls it: `bridge`, `wireguard`, `tun`..."""
-    shown = json.loads(attempt(["ip", "-j", "-d", "link", "show", "dev", INTERFACE]) or "[{}]")
+    shown = json.loads(attempt(["ip", "-j", "-d", "link", "show", "dev", tunnel.interface]) or "[{}]")
     return str(shown[0].get("linkinfo", {}).get("info_kind", "unknown"))
 
 
-def converge(device: Device, link: Link, ours: frozenset[str] = frozenset()) -> int:
+def converge(tunnel: Tunnel, device: Device, link: Link, ours: frozenset[str] = frozenset()) -> int:
     """Bring the existing interface to this state with the fewest commands; returns their number.
 
     Routes of others over it stay; `ours` are as for `interface_differences`. Raises `AgentError` (FAILED)
     when a command fails or the state is not reached.
     """
     sent = 0
-    for command in wg_commands(read_device(), device):
+    for command in wg_commands(tunnel, read_device(tunnel), device):
         _run_with_secrets(command)
         sent += 1
     known = ours | link.routes
-    live = _live_link(known)
-    theirs = routes_of_others(known) if live.addresses - link.addresses else []
+    live = _live_link(tunnel, known)
+    theirs = routes_of_others(tunnel, known) if live.addresses - link.addresses else []
     for _round in range(_ROUNDS):
-        commands = link_commands(live, link)
+        commands = link_commands(tunnel, live, link)
         if not commands:
             break
         for index, line in enumerate(commands):
             _run_link_command(line, commands[:index])
             sent += 1
-        live = _live_link(known)
+        live = _live_link(tunnel, known)
     else:
-        remaining = interface_differences(device, link, ours)
+        remaining = interface_differences(tunnel, device, link, ours)
         if remaining:
-            raise AgentError(Answer.FAILED, f"{INTERFACE} is not what it should be: {remaining[0]}")
-    put_back(theirs, known)
+            raise AgentError(Answer.FAILED, f"{tunnel.interface} is not what it should be: {remaining[0]}")
+    put_back(tunnel, theirs, known)
     return sent
 
 
-def bring_to(places: Places, generation: Generation, ours: frozenset[str]) -> int:
+def bring_to(places: Places, tunnel: Tunnel, generation: Generation, ours: frozenset[str]) -> int:
     """Bring the existing interface to what a generation asks for; as `converge`."""
     keys = require_keys(places, generation.file.key_names())
-    return converge(with_keys(wanted_device(generation.file), keys), wanted_link(generation.file), ours)
+    return converge(
+        tunnel, with_keys(wanted_device(generation.file), keys), wanted_link(generation.file), ours
+    )
 
 
-def _live_link(ours: frozenset[str]) -> Link:
-    live = read_link(ours)
+def _live_link(tunnel: Tunnel, ours: frozenset[str]) -> Link:
+    live = read_link(tunnel, ours)
     if live is None:
-        raise AgentError(Answer.FAILED, f"the link {INTERFACE} went away")
+        raise AgentError(Answer.FAILED, f"the link {tunnel.interface} went away")
     return live
 
 
@@ -202,13 +209,13 @@ def _as_file(value: str, fds: list[int]) -> Iterator[str]:
         os.close(handle)
 
 
-def _exists() -> bool:
-    return Path("/sys/class/net", INTERFACE).exists()
+def _exists(tunnel: Tunnel) -> bool:
+    return Path("/sys/class/net", tunnel.interface).exists()
 
 
-def create_link() -> None:
+def create_link(tunnel: Tunnel) -> None:
     """Make the link, by the kernel or else by wireguard-go. Raises `AgentError`."""
-    if attempt(["ip", "link", "add", "dev", INTERFACE, "type", "wireguard"]) is not None:
+    if attempt(["ip", "link", "add", "dev", tunnel.interface, "type", "wireguard"]) is not None:
         return
     program = find_tool("wireguard-go")
     if program is None:
@@ -219,7 +226,7 @@ def create_link() -> None:
     # The daemon would keep a pipe open for ever: it gets none.
     try:
         code = subprocess.call(
-            [program, INTERFACE],
+            [program, tunnel.interface],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -227,11 +234,11 @@ def create_link() -> None:
         )
     except subprocess.TimeoutExpired:
         raise AgentError(Answer.FAILED, "wireguard-go did not start within 20 s") from None
-    if code or not _exists():
-        raise AgentError(Answer.FAILED, f"wireguard-go could not make {INTERFACE} ({code})")
+    if code or not _exists(tunnel):
+        raise AgentError(Answer.FAILED, f"wireguard-go could not make {tunnel.interface} ({code})")
 
 
-def delete_link() -> None:
+def delete_link(tunnel: Tunnel) -> None:
     """Remove the link, a userspace WireGuard with it; an interface of another kind, or none, stays."""
-    if read_link() is not None and link_kind() in WIREGUARD_KINDS:
-        run(["ip", "link", "delete", "dev", INTERFACE])
+    if read_link(tunnel) is not None and link_kind(tunnel) in WIREGUARD_KINDS:
+        run(["ip", "link", "delete", "dev", tunnel.interface])

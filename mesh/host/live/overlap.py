@@ -11,9 +11,10 @@ from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.document import WG_CONF
 from ..files.wgconf import WgFile
-from ..places import INTERFACE, Places
+from ..places import Places
 from ..system.iproute import ask
 from ..system.run import attempt, run
+from ..tunnel import Tunnel
 from .lookup import Network, Packet, Route, Rule, decide, parse_rules, parse_table
 
 __all__ = ["Conflict", "Host", "conflicts", "overlap_differences", "read_host", "refuse_overlap", "routed"]
@@ -62,7 +63,7 @@ def _within(inner: Any, outer: Any) -> bool:
     return bool(inner.version == outer.version and inner.subnet_of(outer))
 
 
-def read_host(places: Places, networks: Iterable[Network]) -> Host:
+def read_host(places: Places, tunnel: Tunnel, networks: Iterable[Network]) -> Host:
     """Read what could meet these networks, by few processes however many peers. Raises `AgentError`."""
     rules: dict[int, list[Rule]] = {}
     routes: list[Route] = []
@@ -79,18 +80,18 @@ def read_host(places: Places, networks: Iterable[Network]) -> Host:
         for answer in ask(version, questions):
             routes += parse_table(answer, version)
     return Host(
-        addresses=_addresses(run(["ip", "-j", "address", "show"])),
+        addresses=_addresses(tunnel, run(["ip", "-j", "address", "show"])),
         rules=rules,
-        routes=[route for route in dict.fromkeys(routes) if route.device != INTERFACE],
+        routes=[route for route in dict.fromkeys(routes) if route.device != tunnel.interface],
         resolvers=_resolvers(places),
     )
 
 
-def _addresses(text: str) -> list[tuple[str, str]]:
+def _addresses(tunnel: Tunnel, text: str) -> list[tuple[str, str]]:
     """Return interface and address, with the length of its network; of a pair of ends both."""
     found = []
     for entry in json.loads(text or "[]"):
-        for info in entry.get("addr_info", []) if entry.get("ifname") != INTERFACE else []:
+        for info in entry.get("addr_info", []) if entry.get("ifname") != tunnel.interface else []:
             length = info.get("prefixlen")
             ends = [info["local"]] if "address" not in info else [info["local"], info["address"]]
             found += [(entry["ifname"], f"{end}/{length}") for end in ends]
@@ -112,17 +113,17 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def conflicts(file: WgFile, host: Host) -> Iterator[Conflict]:
+def conflicts(tunnel: Tunnel, file: WgFile, host: Host) -> Iterator[Conflict]:
     """Yield what of the host meets the mesh's networks, or keeps packets to a peer from them. Pure."""
     networks = routed(file)
-    yield from _endpoints(file, networks)
+    yield from _endpoints(tunnel, file, networks)
     for network in networks:
         yield from _overlaps(network, host)
     yield from _lost_resolvers(file, networks, host)
-    yield from _other_ways(file, networks, host)
+    yield from _other_ways(tunnel, file, networks, host)
 
 
-def _endpoints(file: WgFile, networks: Sequence[Network]) -> Iterator[Conflict]:
+def _endpoints(tunnel: Tunnel, file: WgFile, networks: Sequence[Network]) -> Iterator[Conflict]:
     for peer in file.peers:
         if peer.endpoint is None:
             continue
@@ -131,7 +132,7 @@ def _endpoints(file: WgFile, networks: Sequence[Network]) -> Iterator[Conflict]:
         if inside is not None:
             yield Conflict(
                 f"the endpoint {peer.endpoint} of peer {', '.join(peer.allowed_ips)}",
-                f"lies in {inside}, which {INTERFACE} itself takes into the tunnel",
+                f"lies in {inside}, which {tunnel.interface} itself takes into the tunnel",
                 "give that peer an endpoint outside of it",
             )
 
@@ -197,14 +198,14 @@ def _lost_resolvers(file: WgFile, networks: Sequence[Network], host: Host) -> It
                 )
 
 
-def _other_ways(file: WgFile, networks: Sequence[Network], host: Host) -> Iterator[Conflict]:
+def _other_ways(tunnel: Tunnel, file: WgFile, networks: Sequence[Network], host: Host) -> Iterator[Conflict]:
     """Yield the rules that would keep packets to peers from our routes; each with the first such peer."""
-    ours = [Route("main", "unicast", network, INTERFACE, "", "kernel") for network in networks]
+    ours = [Route("main", "unicast", network, tunnel.interface, "", "kernel") for network in networks]
     routes = [*ours, *host.routes]
     told: set[str] = set()
     for packet in packets(file):
         rule, route = decide(packet, host.rules.get(packet.destination.version, ()), routes)
-        if rule is None or (route is not None and route.device == INTERFACE):
+        if rule is None or (route is not None and route.device == tunnel.interface):
             continue
         theirs = f"is taken by the rule {rule}" + (f" with the route {route}" if route else "")
         if theirs not in told:
@@ -227,16 +228,16 @@ def packets(file: WgFile) -> list[Packet]:
     return found
 
 
-def refuse_overlap(places: Places, file: WgFile) -> None:
+def refuse_overlap(places: Places, tunnel: Tunnel, file: WgFile) -> None:
     """Refuse a mesh whose network is in use on this host by somebody else. Raises `AgentError`."""
-    for found in conflicts(file, read_host(places, routed(file))):
+    for found in conflicts(tunnel, file, read_host(places, tunnel, routed(file))):
         raise AgentError(
             Answer.REFUSED,
             f"{WG_CONF}: {found}: give the mesh another `cidr` in the stack file, or {found.cure}",
         )
 
 
-def overlap_differences(places: Places, file: WgFile) -> list[Difference]:
+def overlap_differences(places: Places, tunnel: Tunnel, file: WgFile) -> list[Difference]:
     """Say what on this host meets the mesh's networks now. Raises `AgentError`."""
-    found = conflicts(file, read_host(places, routed(file)))
-    return [Difference(each.ours, each.theirs, f"{INTERFACE}'s alone") for each in found]
+    found = conflicts(tunnel, file, read_host(places, tunnel, routed(file)))
+    return [Difference(each.ours, each.theirs, f"{tunnel.interface}'s alone") for each in found]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..files.document import WG_CONF
-from ..places import INTERFACE
 from ..system.run import attempt
+from ..tunnel import Tunnel
 
 __all__ = ["require_free_port", "taken_ports"]
 
@@ -17,9 +17,9 @@ def taken_ports(table: str) -> set[int]:
     return {int(line.split()[1].rpartition(":")[2], 16) for line in table.splitlines()[1:] if line.strip()}
 
 
-def require_free_port(wanted: int) -> None:
+def require_free_port(tunnel: Tunnel, wanted: int) -> None:
     """Refuse a port that something else than our interface listens on. Raises `AgentError`."""
-    if (attempt(["wg", "show", INTERFACE, "listen-port"]) or "").strip() == str(wanted):
+    if (attempt(["wg", "show", tunnel.interface, "listen-port"]) or "").strip() == str(wanted):
         return
     if any(wanted in taken_ports(table.read_text()) for table in _TABLES if table.exists()):
         raise AgentError(

@@ -3,8 +3,9 @@
 from collections.abc import Collection
 
 from ..files.generation import load_link
-from ..places import INTERFACE, Places
+from ..places import Places
 from ..system.run import attempt, log
+from ..tunnel import Tunnel
 from .device import ROUTE_PROTOCOL, wanted_link
 
 __all__ = ["put_back", "routes_made", "routes_of_others"]
@@ -20,11 +21,11 @@ def routes_made(places: Places) -> frozenset[str]:
     return wanted_link(committed.file).routes if committed else frozenset()
 
 
-def routes_of_others(ours: Collection[str]) -> list[tuple[str, str]]:
+def routes_of_others(tunnel: Tunnel, ours: Collection[str]) -> list[tuple[str, str]]:
     """Return the routes over the interface that neither we nor the kernel made: family, words of `ip`."""
     found = []
     for family in _FAMILIES:
-        shown = attempt(["ip", family, "route", "show", "dev", INTERFACE]) or ""
+        shown = attempt(["ip", family, "route", "show", "dev", tunnel.interface]) or ""
         found += [(family, line.strip()) for line in shown.splitlines() if _is_theirs(line.split(), ours)]
     return found
 
@@ -34,14 +35,14 @@ def _is_theirs(words: list[str], ours: Collection[str]) -> bool:
     return bool(words) and words[0] not in ours and not any(made in " ".join(words) for made in made_by)
 
 
-def put_back(routes: Collection[tuple[str, str]], ours: Collection[str]) -> None:
+def put_back(tunnel: Tunnel, routes: Collection[tuple[str, str]], ours: Collection[str]) -> None:
     """Add those routes that are gone. One that cannot be added is named in the journal."""
     if not routes:
         return
-    there = routes_of_others(ours)
+    there = routes_of_others(tunnel, ours)
     for family, route in routes:
         words = [word for word in route.split() if word not in _STATE]
         if (family, route) not in there and (
-            attempt(["ip", family, "route", "add", *words, "dev", INTERFACE]) is None
+            attempt(["ip", family, "route", "add", *words, "dev", tunnel.interface]) is None
         ):
-            log(f"the route {route} over {INTERFACE} went with an address, and cannot be added again")
+            log(f"the route {route} over {tunnel.interface} went with an address, and cannot be added again")

@@ -6,8 +6,8 @@ from typing import Any, Optional
 
 from ..difference import Difference
 from ..files.wgconf import WgFile
-from ..places import INTERFACE
 from ..system.iproute import ask
+from ..tunnel import Tunnel
 from .overlap import packets
 
 __all__ = ["by_query", "way_differences"]
@@ -15,7 +15,7 @@ __all__ = ["by_query", "way_differences"]
 _Way = dict[str, Any]
 
 
-def way_differences(file: WgFile) -> list[Difference]:
+def way_differences(tunnel: Tunnel, file: WgFile) -> list[Difference]:
     """Say to which peers this host's packets take another way than the tunnel, as the kernel itself decides.
 
     It is asked with and without our own address as the source, and follows rules and tables. Nor may the
@@ -28,13 +28,17 @@ def way_differences(file: WgFile) -> list[Difference]:
     }
     wrong: dict[str, list[str]] = {}
     for query, way in _ask(queries):
-        if way is None or way.get("dev") != INTERFACE:
+        if way is None or way.get("dev") != tunnel.interface:
             wrong.setdefault(_shown(query, way), []).append(queries[query])
-    found = [Difference(f"way to {_names(peers)}", way, f"dev {INTERFACE}") for way, peers in wrong.items()]
+    found = [
+        Difference(f"way to {_names(peers)}", way, f"dev {tunnel.interface}") for way, peers in wrong.items()
+    ]
     endpoints = {_address(peer.endpoint): peer.endpoint for peer in file.peers if peer.endpoint}
-    inside = [query for query, way in _ask(endpoints) if way is not None and way.get("dev") == INTERFACE]
+    inside = [
+        query for query, way in _ask(endpoints) if way is not None and way.get("dev") == tunnel.interface
+    ]
     return found + [
-        Difference(f"way to the endpoint {endpoints[query]}", f"dev {INTERFACE}", "around the tunnel")
+        Difference(f"way to the endpoint {endpoints[query]}", f"dev {tunnel.interface}", "around the tunnel")
         for query in inside
     ]
 

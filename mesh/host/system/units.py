@@ -1,6 +1,7 @@
 """The systemd units of the agent, and the drop-ins for wg-quick@wg0 and nftables."""
 
-from ..places import WG_UNIT, Places
+from ..places import Places
+from ..tunnel import Tunnel
 
 __all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "GUARD_UNIT", "unit_files"]
 
@@ -98,7 +99,7 @@ ExecStopPost=-/bin/sh -c '{agent} table-up || {nft} -f {current}/firewall.nft'
 """
 
 
-def unit_files(places: Places, *, python: str, nft: str) -> dict[str, str]:
+def unit_files(places: Places, tunnel: Tunnel, *, python: str, nft: str) -> dict[str, str]:
     """Return the files by their path under systemd's folder; `python` and `nft` are absolute paths."""
     names = {
         "agent": f"{python} {places.agent}",
@@ -106,12 +107,12 @@ def unit_files(places: Places, *, python: str, nft: str) -> dict[str, str]:
         "firewall_unit": FIREWALL_UNIT,
         "nft": nft,
         "rescue": str(places.rescue),
-        "wg_unit": WG_UNIT,
+        "wg_unit": tunnel.unit,
     }
     return {
         FIREWALL_UNIT: _FIREWALL.format(**names),
         BOOT_UNIT: _BOOT.format(**names),
         GUARD_UNIT: _GUARD.format(**names),
-        f"{WG_UNIT}.d/10-wgmesh.conf": _WG_QUICK.format(**names),
+        f"{tunnel.unit}.d/10-wgmesh.conf": _WG_QUICK.format(**names),
         f"{_NFTABLES_UNIT}.d/10-wgmesh.conf": _NFTABLES.format(**names),
     }

@@ -10,9 +10,9 @@ from ..answers import AgentError, Answer
 from ..files.document import FIREWALL
 from ..files.generation import Generation
 from ..live.firewall import expected_table
-from ..places import INTERFACE
 from ..system.run import attempt
 from ..system.session import Session
+from ..tunnel import Tunnel
 from .knocks import Behind, Door
 
 __all__ = ["find_doors", "is_own", "networks_behind", "refuse_trust_in_the_outside"]
@@ -24,7 +24,7 @@ _VERSIONS = (4, 6)
 _MOST_NETWORKS = 4
 
 
-def find_doors(session: Optional[Session]) -> list[Door]:
+def find_doors(tunnel: Tunnel, session: Optional[Session]) -> list[Door]:
     """Return this host's door to the outside in each family: by this session, else by the default route."""
     found = []
     routes = _default_interfaces()
@@ -33,13 +33,13 @@ def find_doors(session: Optional[Session]) -> list[Door]:
             continue
         if (
             session
-            and session.interface != INTERFACE
+            and session.interface != tunnel.interface
             and ipaddress.ip_address(session.server).version == version
         ):
             found.append(Door(session.interface, session.server))
             continue
         interfaces = [*routes[version], *([session.interface] if session else []), *routes[4], *routes[6]]
-        outside = [name for name in interfaces if name != INTERFACE]
+        outside = [name for name in interfaces if name != tunnel.interface]
         if outside:
             found.append(Door(outside[0], _address(outside[0], version) or _NOBODYS[version]))
     return found
@@ -50,12 +50,12 @@ def is_own(door: Door) -> bool:
     return door.address not in _NOBODYS.values()
 
 
-def networks_behind() -> list[Behind]:
+def networks_behind(tunnel: Tunnel) -> list[Behind]:
     """Return the networks that this host has beside the internet and the mesh; containers' bridges are none.
 
     Who reaches a container is the business of who made the bridge.
     """
-    outside = {INTERFACE, "lo", *(name for names in _default_interfaces().values() for name in names)}
+    outside = {tunnel.interface, "lo", *(name for names in _default_interfaces().values() for name in names)}
     found = []
     for entry in _listed(4, "address", "show", "scope", "global"):
         name = entry.get("ifname", "")

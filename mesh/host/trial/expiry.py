@@ -7,6 +7,7 @@ from ..files.generation import load_generation
 from ..places import Places
 from ..system.run import log, since_boot
 from ..system.systemd import kill, start_detached
+from ..tunnel import Tunnel
 from .lock import forced_lock, lock
 from .machine import finish, is_committed
 from .record import Phase, Trial, load_trial
@@ -22,13 +23,13 @@ _ROLLBACK = 45.0
 _FORGOTTEN = 30.0
 
 
-def undo_overdue(places: Places) -> None:
+def undo_overdue(places: Places, tunnel: Tunnel) -> None:
     """Undo a trial that is past its deadline, whatever became of its timers."""
     trial = load_trial(places)
     if trial is not None and trial.seconds_left == 0:
         log(f"trial {trial.txn} is past its deadline: it is ended first")
         with contextlib.suppress(AgentError, OSError):
-            expire(places, trial.txn)
+            expire(places, tunnel, trial.txn)
 
 
 def end_forgotten(places: Places) -> None:
@@ -39,18 +40,18 @@ def end_forgotten(places: Places) -> None:
             start_detached(f"wgmesh-forgotten-{trial.txn}", way_back_command(places))
 
 
-def expire(places: Places, txn: str) -> None:
+def expire(places: Places, tunnel: Tunnel, txn: str) -> None:
     """Undo a trial whose time is over, also one that hangs; finish one that was already committed."""
     trial = load_trial(places)
     if trial is None or not _is(trial, txn):
         return
     try:
         with lock(places, wait=_ROLLBACK if trial.phase is Phase.ROLLING_BACK else _HANGS):
-            _expire_locked(places, txn)
+            _expire_locked(places, tunnel, txn)
     except (AgentError, OSError):
         kill(f"{trial.unit}.service")
         with forced_lock(places, wait=_HANGS):
-            _expire_locked(places, txn)
+            _expire_locked(places, tunnel, txn)
 
 
 def _is(trial: Trial, txn: str) -> bool:
@@ -58,11 +59,11 @@ def _is(trial: Trial, txn: str) -> bool:
     return trial.txn == txn or trial.seconds_left == 0
 
 
-def _expire_locked(places: Places, txn: str) -> None:
+def _expire_locked(places: Places, tunnel: Tunnel, txn: str) -> None:
     trial = load_trial(places)
     if trial is None or not _is(trial, txn):
         return
     if is_committed(places, trial):
-        finish(places, trial, load_generation(places, trial.digest))
+        finish(places, tunnel, trial, load_generation(places, trial.digest))
     else:
-        roll_back(places, trial, "no new connection confirmed it in time")
+        roll_back(places, tunnel, trial, "no new connection confirmed it in time")

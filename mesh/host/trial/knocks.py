@@ -10,8 +10,8 @@ from typing import Any, Optional
 from ..files.generation import Generation
 from ..live.firewall import expected_table
 from ..live.sources import declared_sources, edges, foreign_address
-from ..places import INTERFACE
 from ..system.session import Session
+from ..tunnel import Tunnel
 
 __all__ = ["Behind", "Door", "Knock", "forwarded_knocks", "mesh_knocks", "ssh_knocks", "wireguard_knocks"]
 
@@ -113,13 +113,13 @@ def wireguard_knocks(generation: Generation, doors: Sequence[Door]) -> list[Knoc
     return list(dict.fromkeys(found))[:_MOST]
 
 
-def mesh_knocks(generation: Generation) -> list[Knock]:
+def mesh_knocks(tunnel: Tunnel, generation: Generation) -> list[Knock]:
     """Return connections through the tunnel that the table allows: by its policy, else from every peer.
 
     Where all ports are allowed, one that nobody has stands for them, and from one peer those on which
     something listens.
     """
-    door = Door(INTERFACE, str(ipaddress.ip_interface(generation.file.addresses[0]).ip))
+    door = Door(tunnel.interface, str(ipaddress.ip_interface(generation.file.addresses[0]).ip))
     sets = _sets(expected_table(generation.firewall))
     if "mesh_all" in sets:
         everything = [_first(element) for element in sets["mesh_all"]]

@@ -21,12 +21,13 @@ from ..live.interface import bring_to, read_link
 from ..live.routes import routes_made
 from ..live.sshd import open_ports, wanted_ports
 from ..live.sysctl import originals_after, set_sysctls
-from ..places import WG_UNIT, Places
+from ..places import Places
 from ..system.archive import ARCHIVE
 from ..system.faults import step
 from ..system.run import attempt, boot_id, io_error, log, read_json, run, since_boot
 from ..system.systemd import active_state, agent_command, arm_timers, start_detached, start_watch
 from ..system.unitfiles import lend_units
+from ..tunnel import Tunnel
 from .lock import TRIAL_WAIT, lock
 from .record import Phase, Trial, clear_trial, load_trial, save_trial
 from .rollback import mark_reported, roll_back
@@ -55,7 +56,7 @@ def _deadline(places: Places) -> float:
     return min(max(seconds, _DEADLINE_BOUNDS[0]), _DEADLINE_BOUNDS[1])
 
 
-def arm(places: Places, generation: Generation) -> Trial:
+def arm(places: Places, tunnel: Tunnel, generation: Generation) -> Trial:
     """Record the state to go back to and start the rollback timers; nothing has changed afterwards.
 
     Raises `AgentError`, and leaves nothing then. The lock must be held.
@@ -71,9 +72,11 @@ def arm(places: Places, generation: Generation) -> Trial:
         repair=current_digest(places) == generation.digest,
     )
     try:
-        snapshot = take_snapshot(places, target_sysctls(places, generation, committed_originals(places)))
+        snapshot = take_snapshot(
+            places, tunnel, target_sysctls(places, generation, committed_originals(places))
+        )
         step("snapshot")
-        record_way_back(places, trial, generation, snapshot, ARCHIVE)
+        record_way_back(places, tunnel, trial, generation, snapshot, ARCHIVE)
         save_trial(places, trial)
         step("pending")
         first, second = trial.timers
@@ -97,7 +100,7 @@ def start(places: Places, trial: Trial) -> None:
     step("started")
 
 
-def run_trial(places: Places, txn: str) -> None:
+def run_trial(places: Places, tunnel: Tunnel, txn: str) -> None:
     """Make the running system what the generation asks for; a failure is undone at once."""
     with lock(places, wait=TRIAL_WAIT):
         trial = load_trial(places)
@@ -108,13 +111,13 @@ def run_trial(places: Places, txn: str) -> None:
             step("trial")
             generation = load_generation(places, trial.digest)
             open_ports(places, wanted_ports(generation.firewall))
-            _change(places, generation)
-            _check(places, generation)
+            _change(places, tunnel, generation)
+            _check(places, tunnel, generation)
             step("checked")
             save_trial(places, replace(trial, phase=Phase.LIVE, live_at=since_boot()))
             step("live")
         except Exception as error:  # noqa: BLE001 - whatever it is, the running system goes back
-            roll_back(places, trial, _reason(error))
+            roll_back(places, tunnel, trial, _reason(error))
 
 
 def _reason(error: Exception) -> str:
@@ -123,53 +126,53 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, AgentError) else f"unexpected {type(error).__name__}"
 
 
-def _change(places: Places, generation: Generation) -> None:
-    lend_units(places)
+def _change(places: Places, tunnel: Tunnel, generation: Generation) -> None:
+    lend_units(places, tunnel)
     if live_table() != expected_table(generation.firewall):
         load_table(generation.firewall)
     step("firewall")
-    state = active_state(WG_UNIT)
-    if state == "active" and read_link() is not None:
-        bring_to(places, generation, routes_made(places))
+    state = active_state(tunnel.unit)
+    if state == "active" and read_link(tunnel) is not None:
+        bring_to(places, tunnel, generation, routes_made(places))
     else:
         # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
-        attempt(["systemctl", "reset-failed", WG_UNIT])
-        run(["systemctl", "restart" if state == "active" else "start", WG_UNIT], timeout=60)
+        attempt(["systemctl", "reset-failed", tunnel.unit])
+        run(["systemctl", "restart" if state == "active" else "start", tunnel.unit], timeout=60)
     step("interface")
     set_sysctls(places.sysctls, target_sysctls(places, generation, committed_originals(places)))
     step("sysctl")
 
 
-def _check(places: Places, generation: Generation) -> None:
-    found = running_differences(places, generation)
+def _check(places: Places, tunnel: Tunnel, generation: Generation) -> None:
+    found = running_differences(places, tunnel, generation)
     if found:
         raise AgentError(Answer.FAILED, f"self-check: {found[0]}")
 
 
-def confirm(places: Places, trial: Trial) -> None:
+def confirm(places: Places, tunnel: Tunnel, trial: Trial) -> None:
     """Commit a live trial; the caller has seen that a new connection came.
 
     The lock must be held. Raises `AgentError` (ROLLED-BACK) when the check fails or it is too late.
     """
     generation = load_generation(places, trial.digest)
     if is_committed(places, trial):
-        finish(places, trial, generation)
+        finish(places, tunnel, trial, generation)
         return
     try:
         _check_time(trial)
-        _check(places, generation)
+        _check(places, tunnel, generation)
         step("confirming")
         _write_originals(places, generation)
         step("originals")
         commit(places, trial.digest)
     except (AgentError, OSError) as error:
         reason = _reason(error)
-        roll_back(places, trial, reason)
+        roll_back(places, tunnel, trial, reason)
         mark_reported(places)
         raise AgentError(Answer.ROLLED_BACK, reason) from None
     if trial.repair:
         places.trial.unlink()
-    finish(places, trial, load_generation(places, generation.digest))
+    finish(places, tunnel, trial, load_generation(places, generation.digest))
 
 
 def is_committed(places: Places, trial: Trial) -> bool:
@@ -189,12 +192,12 @@ def _write_originals(places: Places, generation: Generation) -> None:
     write_originals(generation, before)
 
 
-def finish(places: Places, trial: Trial, generation: Generation) -> None:
+def finish(places: Places, tunnel: Tunnel, trial: Trial, generation: Generation) -> None:
     """Do what follows a commit; may be done again at any time. Raises `AgentError` (FAILED)."""
     step("committed")
     log(f"trial {trial.txn} is confirmed, {trial.digest} is committed")
     try:
-        reconcile(places, generation)
+        reconcile(places, tunnel, generation)
         forget_going_back(places)
         step("reconciled")
     except (AgentError, OSError) as error:

@@ -15,10 +15,10 @@ from typing import Any, Optional, Union
 
 from ..answers import AgentError
 from ..live.foreign import Ruleset, load
-from ..places import INTERFACE
 from ..system.netlink import traces
 from ..system.run import attempt, log, run
 from ..system.scratch import isolated, new_network
+from ..tunnel import Tunnel
 from .knocks import Door, Knock
 from .tracing import TRACER, Drop, Packet, Tracer
 
@@ -49,24 +49,26 @@ class Outcome:
         return [knock for knock, entered in self.entered.items() if entered != knock.welcome]
 
 
-def try_packets(knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> Optional[Outcome]:
+def try_packets(
+    tunnel: Tunnel, knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str
+) -> Optional[Outcome]:
     """Load the rules of others and our table in a namespace made for it, and knock.
 
     A knock has come in when its answer has come back. None where this cannot be tried on this host; the
     journal says why.
     """
-    outcome = _try_once(knocks, others, ours)
-    return outcome and _named(outcome, others, ours)
+    outcome = _try_once(tunnel, knocks, others, ours)
+    return outcome and _named(tunnel, outcome, others, ours)
 
 
-def _named(outcome: Outcome, others: Sequence[Ruleset], ours: str) -> Outcome:
+def _named(tunnel: Tunnel, outcome: Outcome, others: Sequence[Ruleset], ours: str) -> Outcome:
     """Name what is never traced, and so stopped knocks silently: without which rules do they come in?"""
     nameless = [knock for knock in outcome.failed() if knock.welcome and knock not in outcome.table]
     stopped_by, table = dict(outcome.stopped_by), dict(outcome.table)
     for ruleset in others if nameless else ():
         if not ruleset.untraced:
             continue
-        without = _try_once(nameless, [other for other in others if other != ruleset], ours)
+        without = _try_once(tunnel, nameless, [other for other in others if other != ruleset], ours)
         for knock in without.entered if without else ():
             if without and without.entered[knock]:
                 stopped_by[knock] = ruleset.name
@@ -74,8 +76,10 @@ def _named(outcome: Outcome, others: Sequence[Ruleset], ours: str) -> Outcome:
     return replace(outcome, stopped_by=stopped_by, table=table)
 
 
-def _try_once(knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> Optional[Outcome]:
-    found = isolated(lambda: _play(knocks, others, ours), seconds=_ALL)
+def _try_once(
+    tunnel: Tunnel, knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str
+) -> Optional[Outcome]:
+    found = isolated(lambda: _play(tunnel, knocks, others, ours), seconds=_ALL)
     if not isinstance(found, dict):
         return None
     stops = {int(index): stop for index, stop in found["stops"].items()}
@@ -87,7 +91,7 @@ def _try_once(knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> 
     )
 
 
-def _play(knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> dict[str, Any]:
+def _play(tunnel: Tunnel, knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> dict[str, Any]:
     """Be the host, in a scratch namespace; the network around it is a second one.
 
     Three processes, of which each `fork` is drawn as a step to the right, and two pipes:
@@ -127,7 +131,7 @@ def _play(knocks: Sequence[Knock], others: Sequence[Ruleset], ours: str) -> dict
     os.close(result_in)
     os.read(result_out, 1)
     links = _links(knocks)
-    _build_host(knocks, links, client, others)
+    _build_host(tunnel, knocks, links, client, others)
     untried = load(others)
     run(["nft", "-f", "-"], stdin=ours + TRACER)
     tracer = Tracer()
@@ -194,11 +198,15 @@ def _prefix(address: str) -> str:
 
 
 def _build_host(
-    knocks: Sequence[Knock], links: Mapping[str, str], client: int, others: Iterable[Ruleset]
+    tunnel: Tunnel,
+    knocks: Sequence[Knock],
+    links: Mapping[str, str],
+    client: int,
+    others: Iterable[Ruleset],
 ) -> None:
     """Set up the host's side: its interfaces and addresses, and the names that rules speak of."""
     doors = list(dict.fromkeys(knock.door for knock in knocks))
-    tunnel = [knock for knock in knocks if knock.door.interface == INTERFACE]
+    through = [knock for knock in knocks if knock.door.interface == tunnel.interface]
     _ip(
         [
             "link set dev lo up",
@@ -208,11 +216,11 @@ def _build_host(
             ),
             *(f"link set dev {name} up" for name in links),
             *(f"address add {_address(door.address)} dev {door.interface}" for door in doors),
-            *(f"route add {_prefix(knock.source)} dev {INTERFACE}" for knock in tunnel),
+            *(f"route add {_prefix(knock.source)} dev {tunnel.interface}" for knock in through),
             *(
                 f"route add {_default(door)} dev {door.interface}"
                 for door in doors
-                if door.interface != INTERFACE
+                if door.interface != tunnel.interface
             ),
         ]
     )

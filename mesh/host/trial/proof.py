@@ -12,9 +12,10 @@ from ..live.firewall import live_text
 from ..live.foreign import Ruleset, foreign_chains, foreign_rulesets, may_drop
 from ..live.sshd import wanted_ports
 from ..live.sshd_service import ssh_ports
-from ..places import INTERFACE, TABLE
+from ..places import TABLE
 from ..system.run import attempt, log
 from ..system.session import Session
+from ..tunnel import Tunnel
 from .doors import find_doors, is_own, networks_behind
 from .knocks import Door, Knock, forwarded_knocks, mesh_knocks, ssh_knocks, wireguard_knocks
 from .packets import Outcome, try_packets
@@ -28,7 +29,7 @@ _FORWARDING = "net.ipv4.ip_forward"
 
 
 def prove_not_locked_out(
-    generation: Generation, session: Session, *, first: bool
+    tunnel: Tunnel, generation: Generation, session: Session, *, first: bool
 ) -> Optional[list[Difference]]:
     """Refuse a firewall that would lock the operator out, let a stranger in to SSH, or cut the mesh off.
 
@@ -39,14 +40,14 @@ def prove_not_locked_out(
     session, which could not come again to confirm; and but for WireGuard at the `first` change of a host.
     None where it could not be run. Raises `AgentError` (REFUSED).
     """
-    knocks = _knocks(generation, session, find_doors(session))
+    knocks = _knocks(tunnel, generation, session, find_doors(tunnel, session))
     others = foreign_rulesets()
-    outcome = try_packets(knocks, others, generation.firewall)
+    outcome = try_packets(tunnel, knocks, others, generation.firewall)
     if outcome is None:
         log("the lock-out proof could not be run here; the rollback alone guards the change")
         return None
     failed = [knock for knock in outcome.failed() if _counts(outcome, knock)]
-    before = _entered_before(failed, others)
+    before = _entered_before(tunnel, failed, others)
     for knock in failed:
         reason = _refused(knock, outcome, session, worse=knock in before)
         if reason:
@@ -60,15 +61,17 @@ def prove_not_locked_out(
     return _differences(failed, outcome)
 
 
-def _knocks(generation: Generation, session: Optional[Session], doors: Sequence[Door]) -> list[Knock]:
+def _knocks(
+    tunnel: Tunnel, generation: Generation, session: Optional[Session], doors: Sequence[Door]
+) -> list[Knock]:
     ports = [*([session.port] if session else []), *wanted_ports(generation.firewall)] or ssh_ports()
-    through = mesh_knocks(generation)
+    through = mesh_knocks(tunnel, generation)
     forwards = generation.sysctls.get(_FORWARDING) == "1"
     return [
         *(knock for port in dict.fromkeys(ports) for knock in ssh_knocks(generation, doors, port, session)),
         *wireguard_knocks(generation, doors),
         *through,
-        *(forwarded_knocks(through, networks_behind()) if forwards else []),
+        *(forwarded_knocks(through, networks_behind(tunnel)) if forwards else []),
     ]
 
 
@@ -85,14 +88,14 @@ def _counts(outcome: Outcome, knock: Knock) -> bool:
     return _is_ssh(knock) or _is_wireguard(knock) or outcome.table.get(knock, _OURS) != _OURS
 
 
-def _entered_before(failed: Sequence[Knock], others: Sequence[Ruleset]) -> set[Knock]:
+def _entered_before(tunnel: Tunnel, failed: Sequence[Knock], others: Sequence[Ruleset]) -> set[Knock]:
     """Tell which of these come in with the host's rules as they are now, WireGuard on its port of now."""
-    shown = (attempt(["wg", "show", INTERFACE, "listen-port"]) or "").strip()
+    shown = (attempt(["wg", "show", tunnel.interface, "listen-port"]) or "").strip()
     now = {
         knock: replace(knock, port=int(shown)) if _is_wireguard(knock) and shown.isdigit() else knock
         for knock in failed
     }
-    outcome = try_packets(list(dict.fromkeys(now.values())), others, live_text()) if failed else None
+    outcome = try_packets(tunnel, list(dict.fromkeys(now.values())), others, live_text()) if failed else None
     return {knock for knock, then in now.items() if outcome and outcome.entered[then]}
 
 
@@ -122,16 +125,16 @@ def _all_peers_stopped(knocks: Sequence[Knock], failed: Sequence[Knock]) -> bool
     return bool(peers) and all(knock in failed for knock in peers)
 
 
-def obstacles(generation: Generation, session: Optional[Session]) -> list[Difference]:
+def obstacles(tunnel: Tunnel, generation: Generation, session: Optional[Session]) -> list[Difference]:
     """Say what others' rules drop of what should come in, as things are; costs nothing where there are none.
 
     Changes nothing.
     """
     if not may_drop():
         return []
-    doors = [door for door in find_doors(session) if is_own(door)]
-    knocks = [knock for knock in _knocks(generation, session, doors) if knock.welcome]
-    outcome = try_packets(knocks, foreign_rulesets(), live_text())
+    doors = [door for door in find_doors(tunnel, session) if is_own(door)]
+    knocks = [knock for knock in _knocks(tunnel, generation, session, doors) if knock.welcome]
+    outcome = try_packets(tunnel, knocks, foreign_rulesets(), live_text())
     if outcome is None:
         return []
     failed = [knock for knock in outcome.failed() if outcome.table.get(knock, ("", "")) != _OURS]

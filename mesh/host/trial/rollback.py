@@ -8,6 +8,7 @@ from ..answers import AgentError
 from ..places import Places
 from ..system.faults import step
 from ..system.run import attempt, boot_id, log, read_json, since_boot, write_json
+from ..tunnel import Tunnel
 from .record import Phase, Trial, clear_trial, save_trial
 from .undo import restore
 
@@ -20,7 +21,7 @@ PERSISTENT = 60.0
 _PLAIN = 30.0
 
 
-def roll_back(places: Places, trial: Trial, reason: str) -> None:
+def roll_back(places: Places, tunnel: Tunnel, trial: Trial, reason: str) -> None:
     """Bring everything back to what it was before the trial and say so in the journal.
 
     Nothing here waits for anything that may hang. A trial of which a part could not be brought back at
@@ -30,7 +31,7 @@ def roll_back(places: Places, trial: Trial, reason: str) -> None:
         save_trial(places, replace(trial, phase=Phase.ROLLING_BACK))
     with contextlib.suppress(AgentError):
         step("rollback")
-    restored = restore(places)
+    restored = restore(places, tunnel)
     whole = restored.whole or _by_plain_commands(places)
     log(f"trial {trial.txn} is rolled back: {reason}")
     if restored.troubles:

@@ -16,11 +16,12 @@ from ..live.routes import routes_made
 from ..live.sshd import port_settings, restore_port_settings
 from ..live.sysctl import read_sysctls, set_sysctls, side_effects
 from ..live.userspace import kill_hanging_daemon
-from ..places import INTERFACE, WG_UNIT, Places
+from ..places import Places
 from ..system.faults import step
 from ..system.run import attempt, log, read_json, tool_limit, write_file
 from ..system.systemd import active_state, kill, stop
 from ..system.unitfiles import take_back_units
+from ..tunnel import Tunnel
 
 __all__ = [
     "Restored",
@@ -64,14 +65,14 @@ def target_sysctls(places: Places, generation: Generation, originals: Mapping[st
     return {**with_later_interfaces(places.sysctls, leaving), **on_interfaces(places.sysctls, wanted)}
 
 
-def take_snapshot(places: Places, sysctls: Mapping[str, str]) -> Snapshot:
+def take_snapshot(places: Places, tunnel: Tunnel, sysctls: Mapping[str, str]) -> Snapshot:
     """Record the running system and keep it where a reboot forgets it. Raises `AgentError`, `OSError`.
 
     A key that somebody set by hand goes into the key store, so that the record can name it.
     """
-    link = read_link(routes_made(places))
+    link = read_link(tunnel, routes_made(places))
     snapshot = Snapshot(
-        interface=(_named(places, read_device()), link) if link else None,
+        interface=(_named(places, read_device(tunnel)), link) if link else None,
         firewall=restore_text(),
         table=live_table(),
         ssh_ports=port_settings(places),
@@ -148,7 +149,7 @@ class Restored:
 _Way = Callable[[], Any]
 
 
-def restore(places: Places) -> Restored:
+def restore(places: Places, tunnel: Tunnel) -> Restored:
     """Bring the running system back to the snapshot, part by part; one that fails does not keep the next.
 
     For each part, the committed generation is the second line, and for the firewall the rescue ruleset
@@ -158,7 +159,7 @@ def restore(places: Places) -> Restored:
     troubles: list[str] = []
     whole = load_snapshot(places) is not None or not places.way_back_script.exists()
     with tool_limit(_TOOL):
-        for name, ways in _parts(places, troubles):
+        for name, ways in _parts(places, tunnel, troubles):
             worked = any(_worked(way, troubles) for way in ways)
             whole = whole and worked
             _worked(lambda name=name: step(name), troubles)  # type: ignore[misc]
@@ -166,7 +167,7 @@ def restore(places: Places) -> Restored:
     return Restored(tuple(troubles), whole)
 
 
-def _parts(places: Places, troubles: list[str]) -> list[tuple[str, list[_Way]]]:
+def _parts(places: Places, tunnel: Tunnel, troubles: list[str]) -> list[tuple[str, list[_Way]]]:
     """Return what to bring back, in this order, and for each part the ways to do so, best first."""
     snapshot = load_snapshot(places)
     firewall: list[_Way] = []
@@ -177,17 +178,17 @@ def _parts(places: Places, troubles: list[str]) -> list[tuple[str, list[_Way]]]:
     else:
         firewall.append(lambda: _restore_firewall(snapshot))
         interface += [
-            lambda: _restore_interface(places, snapshot),
-            lambda: _remake_interface(places, snapshot),
+            lambda: _restore_interface(places, tunnel, snapshot),
+            lambda: _remake_interface(places, tunnel, snapshot),
         ]
         sysctl.append(lambda: _restore_sysctls(places, snapshot))
     if snapshot is None and current_digest(places) is None:
         firewall.append(delete_table)
-        interface.append(lambda: _take_down(places))
+        interface.append(lambda: _take_down(places, tunnel))
         sysctl.append(lambda: None)
     else:
         firewall += [lambda: load_table(_committed(places).firewall), lambda: _rescue(places)]
-        interface.append(lambda: _to_committed(places))
+        interface.append(lambda: _to_committed(places, tunnel))
         sysctl.append(
             lambda: set_sysctls(places.sysctls, on_interfaces(places.sysctls, _committed(places).sysctls))
         )
@@ -223,18 +224,18 @@ def _restore_firewall(snapshot: Snapshot) -> None:
         load_table(snapshot.firewall)
 
 
-def _restore_interface(places: Places, snapshot: Snapshot) -> None:
+def _restore_interface(places: Places, tunnel: Tunnel, snapshot: Snapshot) -> None:
     if snapshot.interface is None:
-        _take_down(places)
+        _take_down(places, tunnel)
         return
-    if read_link() is None or active_state(WG_UNIT) in _BETWEEN:
-        _restart()
-    _bring_back(places, *snapshot.interface)
+    if read_link(tunnel) is None or active_state(tunnel.unit) in _BETWEEN:
+        _restart(tunnel)
+    _bring_back(places, tunnel, *snapshot.interface)
 
 
-def _bring_back(places: Places, device: Device, link: Link) -> None:
+def _bring_back(places: Places, tunnel: Tunnel, device: Device, link: Link) -> None:
     keys = require_keys(places, key_fields(device))
-    converge(with_keys(device, keys), link, routes_made(places))
+    converge(tunnel, with_keys(device, keys), link, routes_made(places))
 
 
 def _restore_sysctls(places: Places, snapshot: Snapshot) -> None:
@@ -248,31 +249,31 @@ def _restore_ssh_ports(places: Places, troubles: list[str]) -> None:
         _worked(lambda: restore_port_settings(places, snapshot.ssh_ports), troubles)
 
 
-def _remake_interface(places: Places, snapshot: Snapshot) -> None:
+def _remake_interface(places: Places, tunnel: Tunnel, snapshot: Snapshot) -> None:
     """Make the interface anew where what serves it hangs; for any other reason none is taken down."""
-    if snapshot.interface is None or not kill_hanging_daemon():
-        raise AgentError(Answer.FAILED, f"{INTERFACE} is left as it is for now")
-    _restart()
-    _bring_back(places, *snapshot.interface)
+    if snapshot.interface is None or not kill_hanging_daemon(tunnel):
+        raise AgentError(Answer.FAILED, f"{tunnel.interface} is left as it is for now")
+    _restart(tunnel)
+    _bring_back(places, tunnel, *snapshot.interface)
 
 
-def _to_committed(places: Places) -> None:
+def _to_committed(places: Places, tunnel: Tunnel) -> None:
     committed = _committed(places)
-    bring_to(places, committed, routes_made(places))
+    bring_to(places, tunnel, committed, routes_made(places))
 
 
-def _take_down(places: Places) -> None:
-    if active_state(WG_UNIT) in _BETWEEN:
-        kill(WG_UNIT)
-    stop(WG_UNIT, timeout=_UNIT)
-    delete_link()
-    take_back_units(places)
+def _take_down(places: Places, tunnel: Tunnel) -> None:
+    if active_state(tunnel.unit) in _BETWEEN:
+        kill(tunnel.unit)
+    stop(tunnel.unit, timeout=_UNIT)
+    delete_link(tunnel)
+    take_back_units(places, tunnel)
 
 
-def _restart() -> None:
+def _restart(tunnel: Tunnel) -> None:
     """Have the unit make its interface, or else make it without it."""
-    if active_state(WG_UNIT) in _BETWEEN:
-        kill(WG_UNIT)
-    attempt(["systemctl", "restart", WG_UNIT], timeout=_UNIT)
-    if read_link() is None:
-        create_link()
+    if active_state(tunnel.unit) in _BETWEEN:
+        kill(tunnel.unit)
+    attempt(["systemctl", "restart", tunnel.unit], timeout=_UNIT)
+    if read_link(tunnel) is None:
+        create_link(tunnel)

@@ -24,10 +24,11 @@ from ..live.device import (
     wg_commands,
 )
 from ..live.sysctl import forwarding_first, sysctl_path
-from ..places import INTERFACE, WG_UNIT, Places
+from ..places import Places
 from ..system.run import boot_id, write_file
 from ..system.systemd import agent_command
 from ..system.unitfiles import lent_paths
+from ..tunnel import Tunnel
 from .record import Trial
 from .undo import Snapshot, snapshot_json
 
@@ -135,7 +136,7 @@ def way_back_command(places: Places) -> list[str]:
 
 
 def record_way_back(
-    places: Places, trial: Trial, generation: Generation, snapshot: Snapshot, archive: Path
+    places: Places, tunnel: Tunnel, trial: Trial, generation: Generation, snapshot: Snapshot, archive: Path
 ) -> None:
     """Put the copy of `archive`, the agent's file, and the commands there. Raises `AgentError`, `OSError`."""
     folder = places.way_back
@@ -144,7 +145,7 @@ def record_way_back(
         copy = archive.read_bytes()
     except OSError:
         raise AgentError(Answer.FAILED, f"{archive} is not the agent's file") from None
-    commands = plain_commands(places, generation, snapshot)
+    commands = plain_commands(places, tunnel, generation, snapshot)
     write_file(way_back_agent(places), copy, 0o600)
     write_file(folder / _FIREWALL, snapshot.firewall.encode(), 0o600)
     write_file(folder / places.undo.name, snapshot_json(snapshot), 0o600)
@@ -185,34 +186,38 @@ def _script(places: Places, trial: Trial, commands: Sequence[str]) -> str:
     return "\n".join(["#!/bin/sh", *head, "", *undo]) + _BODY
 
 
-def plain_commands(places: Places, generation: Generation, snapshot: Snapshot) -> list[str]:
+def plain_commands(places: Places, tunnel: Tunnel, generation: Generation, snapshot: Snapshot) -> list[str]:
     """Return the lines of shell that bring the running system back, whatever of the trial was done.
 
     The firewall comes first: it alone can lock people out. `wg` reads keys from the key store. Pure.
     """
     lines = [f'quick nft -f "$here/{_FIREWALL}" || worked=no']
     if snapshot.interface is None:
-        lent = " ".join(shlex.quote(str(path)) for path in lent_paths(places))
-        lines.append(f"quick systemctl stop --no-block {WG_UNIT}")
-        lines.append(f"quick ip link delete dev {INTERFACE}")
+        lent = " ".join(shlex.quote(str(path)) for path in lent_paths(places, tunnel))
+        lines.append(f"quick systemctl stop --no-block {tunnel.unit}")
+        lines.append(f"quick ip link delete dev {tunnel.interface}")
         lines.append(f"rm -f {lent} && quick systemctl daemon-reload")
     else:
-        lines += _interface(places, generation, *snapshot.interface)
+        lines += _interface(places, tunnel, generation, *snapshot.interface)
     return [*lines, *_settings(places.sysctls, snapshot.sysctls), *_ssh_ports(places, snapshot.ssh_ports)]
 
 
-def _interface(places: Places, generation: Generation, device: Device, link: Link) -> Iterator[str]:
-    there = f"[ -e /sys/class/net/{INTERFACE} ]"
-    made = f"quick ip link add dev {INTERFACE} type wireguard || quick wireguard-go {INTERFACE}"
-    whole = wg_commands(_unlike(wanted_device(generation.file), device), device)
+def _interface(
+    places: Places, tunnel: Tunnel, generation: Generation, device: Device, link: Link
+) -> Iterator[str]:
+    there = f"[ -e /sys/class/net/{tunnel.interface} ]"
+    made = f"quick ip link add dev {tunnel.interface} type wireguard || quick wireguard-go {tunnel.interface}"
+    whole = wg_commands(tunnel, _unlike(wanted_device(generation.file), device), device)
     settings = " && ".join([f"{{ {there} || {made}; }}", *(_line(places, command) for command in whole)])
     yield f"device() {{ {settings}; }}"
-    anew = f"kill_stopped_daemon && {{ quick ip link delete dev {INTERFACE}; worked=$before; device; }}"
+    anew = (
+        f"kill_stopped_daemon && {{ quick ip link delete dev {tunnel.interface}; worked=$before; device; }}"
+    )
     yield "before=$worked"
     yield f"device || {{ {anew}; }} || worked=no"
     tried = wanted_link(generation.file)
     elsewhere = Link(tried.addresses - link.addresses, 0, not link.up, tried.routes - link.routes)
-    yield from (_line(places, command) for command in link_commands(elsewhere, link))
+    yield from (_line(places, command) for command in link_commands(tunnel, elsewhere, link))
 
 
 def _unlike(trial: Device, recorded: Device) -> Device:

@@ -24,6 +24,7 @@ from mesh.host.live.device import (
     wanted_link,
     wg_commands,
 )
+from mesh.host.tunnel import WG0
 from tests.examples import examples
 from tests.unit.host.documents import KEYS, WG
 
@@ -46,7 +47,7 @@ def plain(command: list[Argument]) -> list[str]:
 def test_smallest_commands(case: Path) -> None:
     value = json.loads(case.read_text())
     live, wanted = device(value["live"]), device(value["wanted"])
-    assert [plain(command) for command in wg_commands(live, wanted)] == value["commands"]
+    assert [plain(command) for command in wg_commands(WG0, live, wanted)] == value["commands"]
     if "differences" in value:
         assert [str(found) for found in device_differences(live, wanted)] == value["differences"]
 
@@ -61,7 +62,7 @@ def test_many_peers_come_in_several_commands() -> None:
     peers = {
         f"p{n:04}": Peer("k", None, frozenset([f"10.1.{n // 250}.{n % 250}/32"]), 25) for n in range(300)
     }
-    commands = wg_commands(Device("a", 1, 0, {}), Device("b", 1, 0, peers), at_most=100)
+    commands = wg_commands(WG0, Device("a", 1, 0, {}), Device("b", 1, 0, peers), at_most=100)
     assert len(commands) == 3
     assert [command.count("peer") for command in commands] == [100, 100, 100]
     assert sum("private-key" in command for command in commands) == 1
@@ -118,11 +119,11 @@ def _execute(live: Device, command: list[Argument]) -> Device:
 @given(_DEVICES, _DEVICES)
 def test_the_commands_lead_where_they_should(live: Device, wanted: Device) -> None:
     result = live
-    for command in wg_commands(live, wanted, at_most=2):
+    for command in wg_commands(WG0, live, wanted, at_most=2):
         result = _execute(result, command)
     assert device_differences(result, wanted) == []
-    assert [c for c in wg_commands(result, wanted) if "endpoint" not in c] == []
-    assert wg_commands(wanted, wanted) == []
+    assert [c for c in wg_commands(WG0, result, wanted) if "endpoint" not in c] == []
+    assert wg_commands(WG0, wanted, wanted) == []
 
 
 def test_a_dump_is_parsed() -> None:
@@ -149,8 +150,8 @@ def test_addresses_and_routes_are_parsed() -> None:
         {"family": "inet6", "local": "fe80::1", "prefixlen": 64, "scope": "link"},
     ]
     text = json.dumps([{}, {"ifname": "wg0", "mtu": 1420, "flags": ["UP", "NOARP"], "addr_info": addresses}])
-    assert parse_addresses(text) == Link(frozenset(["10.10.0.1/24"]), 1420, up=True, routes=frozenset())
-    assert parse_addresses("") is None
+    assert parse_addresses(WG0, text) == Link(frozenset(["10.10.0.1/24"]), 1420, up=True, routes=frozenset())
+    assert parse_addresses(WG0, "") is None
     routes = [
         {"dst": "10.10.0.0/24", "protocol": "kernel"},
         {"dst": "10.20.0.0/16"},
@@ -186,14 +187,14 @@ def test_the_route_to_a_network_that_is_gone_comes_back_as_the_kernel_makes_it()
     address, network = frozenset(["10.10.0.1/24"]), frozenset(["10.10.0.0/24"])
     wanted = Link(address, 1420, up=True, routes=frozenset(), networks=network)
     live = Link(address, 1420, up=True, routes=frozenset())
-    assert [" ".join(command) for command in link_commands(live, wanted)] == [
+    assert [" ".join(command) for command in link_commands(WG0, live, wanted)] == [
         "ip route replace 10.10.0.0/24 dev wg0 proto kernel scope link src 10.10.0.1"
     ]
     assert [str(found) for found in link_differences(live, wanted)] == [
         "network 10.10.0.0/24: no route to it instead of present"
     ]
     for fresh in (replace(live, up=False), replace(live, addresses=frozenset())):
-        assert not any("proto kernel" in " ".join(command) for command in link_commands(fresh, wanted))
+        assert not any("proto kernel" in " ".join(command) for command in link_commands(WG0, fresh, wanted))
 
 
 def test_only_networks_outside_the_address_get_a_route() -> None:
@@ -220,4 +221,4 @@ def test_only_networks_outside_the_address_get_a_route() -> None:
     ],
 )
 def test_smallest_link_commands(live: Link, wanted: Link, commands: list[str]) -> None:
-    assert [" ".join(command) for command in link_commands(live, wanted)] == commands
+    assert [" ".join(command) for command in link_commands(WG0, live, wanted)] == commands

@@ -7,6 +7,7 @@ import pytest
 from mesh.host.files.wgconf import parse_wg_file
 from mesh.host.live.lookup import parse_rules, parse_table
 from mesh.host.live.overlap import Host, conflicts, routed
+from mesh.host.tunnel import WG0
 from tests.unit.host.documents import WG
 
 FILE = parse_wg_file(WG, where="x")
@@ -22,7 +23,7 @@ def host(
 
 
 def found(of: Host) -> list[str]:
-    return [f"{each}: {each.cure}" for each in conflicts(FILE, of)]
+    return [f"{each}: {each.cure}" for each in conflicts(WG0, FILE, of)]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_endpoints_and_networks_behind_peers() -> None:
     text = WG.replace("198.18.3.11", "10.10.0.2").replace("10.10.0.2/32", "10.10.0.2/32, 10.20.0.0/16")
     file = parse_wg_file(text, where="x")
     assert [str(network) for network in routed(file)] == ["10.10.0.0/24", "10.20.0.0/16"]
-    endpoint, network = (str(each) for each in conflicts(file, host(("eth0", "10.20.3.4/24"))))
+    endpoint, network = (str(each) for each in conflicts(WG0, file, host(("eth0", "10.20.3.4/24"))))
     assert endpoint.startswith("the endpoint 10.10.0.2:51820 of peer 10.10.0.2/32, 10.20.0.0/16 lies in")
     assert network == "10.20.0.0/16 overlaps the network 10.20.3.0/24 of eth0 (its address 10.20.3.4/24)"
     everything = parse_wg_file(WG.replace("10.10.0.2/32", "0.0.0.0/0"), where="x")

@@ -7,6 +7,7 @@ import pytest
 from mesh.host.files.managed import WG_CONF
 from mesh.host.live.takeover import is_node, named_in_files
 from mesh.host.places import Places
+from mesh.host.tunnel import WG0
 
 
 def test_a_node_is_known_by_any_trace_of_a_commit(tmp_path: Path) -> None:
@@ -19,9 +20,9 @@ def test_a_node_is_known_by_any_trace_of_a_commit(tmp_path: Path) -> None:
     traces_of_older_agents = {places.at(WG_CONF): f"{places.current}/wg0.conf"}
     for link, target in (*traces.items(), *traces_of_older_agents.items()):
         link.parent.mkdir(parents=True, exist_ok=True)
-        assert not is_node(places)
+        assert not is_node(places, WG0)
         link.symlink_to(target)
-        assert is_node(places), link
+        assert is_node(places, WG0), link
         link.unlink()
 
 
@@ -29,10 +30,10 @@ def test_a_file_by_hand_is_no_trace_of_a_commit(tmp_path: Path) -> None:
     places = Places(tmp_path)
     places.at(WG_CONF).parent.mkdir(parents=True)
     places.at(WG_CONF).symlink_to("/etc/wireguard/office.conf")
-    assert not is_node(places)
+    assert not is_node(places, WG0)
     places.at(WG_CONF).unlink()
     places.at(WG_CONF).write_text("# mine\n")
-    assert not is_node(places)
+    assert not is_node(places, WG0)
 
 
 @pytest.mark.parametrize(
@@ -60,5 +61,5 @@ def test_programs_that_make_the_interface_are_named(
     path = tmp_path / file
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    found = list(named_in_files(Places(tmp_path)))
+    found = list(named_in_files(Places(tmp_path), WG0))
     assert found == ([f"{owner}, {path}"] if owner else [])

@@ -7,6 +7,7 @@ from mesh.host.files.generation import Generation, as_generation
 from mesh.host.places import Places
 from mesh.host.system.session import Session
 from mesh.host.trial.knocks import Door, mesh_knocks, ssh_knocks, wireguard_knocks
+from mesh.host.tunnel import WG0
 from tests.unit.meshes import documents_of, plan_of
 
 PUBLIC, PUBLIC6 = Door("eth0", "198.51.100.1"), Door("eth0", "2001:db8:1::1")
@@ -55,9 +56,11 @@ def test_through_the_tunnel_what_the_policy_allows_is_tried() -> None:
         {"from": ["web-1"], "to": ["db-1"], "allow": ["tcp/5432", "udp/100-110"]},
         {"from": ["web-2"], "to": ["db-1"], "allow": ["all"]},
     ]
-    tried = {(knock.source, knock.protocol, knock.port) for knock in mesh_knocks(generation(policy=policy))}
+    tried = {
+        (knock.source, knock.protocol, knock.port) for knock in mesh_knocks(WG0, generation(policy=policy))
+    }
     assert {("10.10.0.1", "tcp", 5432), ("10.10.0.1", "udp", 100)} <= tried
     assert {source for source, protocol, port in tried if port == 49137} == {"10.10.0.2"}
     assert not [port for source, protocol, port in tried if source == "10.10.0.1" and port not in (5432, 100)]
-    without = {knock.source for knock in mesh_knocks(generation())}
+    without = {knock.source for knock in mesh_knocks(WG0, generation())}
     assert without == {"10.10.0.1", "10.10.0.2"}

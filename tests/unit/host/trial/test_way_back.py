@@ -12,6 +12,7 @@ from mesh.host.system.run import boot_id, since_boot
 from mesh.host.trial.record import Phase, Trial, load_trial, save_trial
 from mesh.host.trial.undo import Snapshot, load_snapshot, snapshot_json
 from mesh.host.trial.way_back import plain_commands, record_way_back
+from mesh.host.tunnel import WG0
 from tests.unit.host.documents import KEYS, document, fingerprint
 
 LEFT = Peer(
@@ -43,7 +44,7 @@ def places(tmp_path: Path) -> Places:
 
 
 def test_the_firewall_comes_first_and_everything_is_set_anew(places: Places, tmp_path: Path) -> None:
-    lines = plain_commands(places, generation(tmp_path), snapshot())
+    lines = plain_commands(places, WG0, generation(tmp_path), snapshot())
     assert lines[0] == 'quick nft -f "$here/firewall.nft" || worked=no'
     text = "\n".join(lines)
     assert f"peer {KEYS[2]} remove" in text, "what only the trial knows goes"
@@ -65,7 +66,7 @@ def test_the_firewall_comes_first_and_everything_is_set_anew(places: Places, tmp
 
 
 def test_a_tunnel_that_was_not_there_goes(places: Places, tmp_path: Path) -> None:
-    lines = plain_commands(places, generation(tmp_path), snapshot(tunnel=False))
+    lines = plain_commands(places, WG0, generation(tmp_path), snapshot(tunnel=False))
     assert "quick ip link delete dev wg0" in lines
     assert not any("wg set" in line for line in lines)
 
@@ -73,7 +74,7 @@ def test_a_tunnel_that_was_not_there_goes(places: Places, tmp_path: Path) -> Non
 def test_the_script_is_good_and_no_file_holds_a_key(places: Places, tmp_path: Path) -> None:
     archive = tmp_path / "agent"
     archive.write_bytes(b"zip")
-    record_way_back(places, trial(), generation(tmp_path), snapshot(), archive)
+    record_way_back(places, WG0, trial(), generation(tmp_path), snapshot(), archive)
     script = places.way_back / "way-back.sh"
     subprocess.run(["dash", "-n", script], check=True)
     for path in places.way_back.iterdir():
