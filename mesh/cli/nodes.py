@@ -15,7 +15,7 @@ import asyncssh
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED
 from mesh.cli.engine import CliError
-from mesh.cli.reports import ReportError, parse_report
+from mesh.cli.reports import Report, ReportError, parse_report
 from mesh.cli.state import StackState
 from mesh.cli.trouble import in_words
 from mesh.names import RECONNECT_STATUS, RECONNECT_TRIES
@@ -197,7 +197,7 @@ class AgentClient(NodeClient):
             )
         return run
 
-    async def report(self, node: NodeOutputs, command: str, stdin: str = "") -> dict[str, Any]:
+    async def report(self, node: NodeOutputs, command: str, stdin: str = "") -> Report:
         """Return what the agent's `status` or `check` prints. Raises `NodeError`."""
         run = await self.call(node, command, stdin)
         trouble = ""

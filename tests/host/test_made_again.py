@@ -96,7 +96,7 @@ def test_a_damaged_document_gives_way_to_the_generation_before_and_is_heard_of(
     node: Node, hosts: Hosts, how: str
 ) -> None:
     forwarding = hosts.document("web-1", PAIR, forward=True)
-    assert node.apply(forwarding).word == "CONFIRMED"
+    assert node.apply(forwarding).word in ("CONFIRMED", "UNCHANGED")
     before, now = (
         node.inside(f"basename $(readlink /var/lib/wgmesh/{link})") for link in ("previous", "current")
     )

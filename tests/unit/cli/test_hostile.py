@@ -139,7 +139,7 @@ def _all_of_it(times: int, seed: int) -> None:
             continue
         found = [status.NodeStatus(node="web-1", report=report)]
         _harmless(_printed(found))
-        named = [check._named(mesh, entry) for entry in report["differences"]]
+        named = [check._named(mesh, entry) for entry in report.differences]
         _harmless(_printed([NodeCheck(node="web-1", differences=tuple(named))]))
 
 
@@ -252,7 +252,7 @@ def test_start_files_that_print_do_not_spoil_a_report() -> None:
         process.exit(said.returncode or 0)
 
     found = asyncio.run(_ask(bash, lambda agents, node: agents.report(node, "status")))
-    assert found["state"] == "idle"
+    assert found.state == "idle"
 
 
 def test_a_node_where_ping_cannot_be_run_is_told_from_one_that_hears_nothing() -> None:
