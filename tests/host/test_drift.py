@@ -256,9 +256,10 @@ def test_status_shows_handshakes_and_traffic_of_every_peer(fleet: Fleet, hosts: 
     ]
     assert report is not None
     document = fleet.state.files["web-1"].document
-    assert report["current"] == hashlib.sha256(document.encode()).hexdigest()
-    assert report["agent"] == hosts.agent.sha256
-    peer = report["peers"][hosts.keys.public("web-2")]
-    assert peer["handshake_age"] < 600
-    assert peer["received"] > 0
-    assert report["peers"][hosts.keys.public("web-3")]["handshake_age"] is None
+    assert report.current == hashlib.sha256(document.encode()).hexdigest()
+    assert report.agent == hosts.agent.sha256
+    peer = report.peers[hosts.keys.public("web-2")]
+    assert peer.handshake_age is not None
+    assert peer.handshake_age < 600
+    assert peer.received > 0
+    assert report.peers[hosts.keys.public("web-3")].handshake_age is None
