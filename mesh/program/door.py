@@ -14,7 +14,7 @@ from mesh.program.machines import PROVIDERS, Provider, kinds_of
 from mesh.program.previous import Previous, read_previous
 from mesh.settings import SettingsError, parse_settings, warnings_of
 
-__all__ = ["Checked", "check_settings", "mark_stack"]
+__all__ = ["Checked", "check_settings", "mark_stack", "try_settings"]
 
 _MARK: Final = "wireguard_mesh"
 
@@ -37,12 +37,15 @@ def check_settings(
     mistake, before any change.
     """
     try:
-        return _checked(raw, mesh, providers)
+        return try_settings(raw, mesh=mesh, providers=providers)
     except (SettingsError, PlanError) as error:
         raise pulumi.RunError(str(error)) from None
 
 
-def _checked(raw: Any, mesh: str, providers: Mapping[str, Provider]) -> Checked:
+def try_settings(
+    raw: Any, *, mesh: str = FIRST_MESH, providers: Mapping[str, Provider] = PROVIDERS
+) -> Checked:
+    """Do the same. Raises `SettingsError` and `PlanError`, too, with the place of each mistake."""
     settings = parse_settings(raw, stack=pulumi.get_stack(), mesh=mesh, kinds=kinds_of(providers))
     plan = plan_mesh(settings)
     previous = read_previous()
