@@ -77,7 +77,7 @@ def install(wheel: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
     if os.geteuid() != 0:
         pytest.fail("a network of its own needs root: run `make test`, which uses sudo")
