@@ -1,5 +1,6 @@
 """The component package: what other languages are offered, and how their arguments become settings."""
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 from pulumi.errors import InputPropertiesError, InputPropertyError
 
 from mesh.names import VERSION
-from mesh.program.arguments import MeshArgs, as_settings
+from mesh.program.arguments import as_settings
 from mesh.program.component import MeshProvider
 from mesh.settings import SettingsError, parse_settings
 from tests.unit.settings import test_docs
@@ -100,10 +101,13 @@ def test_names_of_nodes_are_left_as_they_are(provider: MeshProvider) -> None:
 
 
 def test_a_value_that_only_a_run_knows_is_refused_with_its_place() -> None:
-    later = pulumi.Output.from_input("10.10.0.1")
-    args: MeshArgs = {"cidr": "10.10.0.0/24", "nodes": {"web-1": {"address": later}}}  # type: ignore[typeddict-item]
+    async def ask() -> None:
+        later = pulumi.Output.from_input("10.10.0.1")
+        await later.future()  # nothing of it may be left to the next program's run
+        as_settings({"cidr": "10.10.0.0/24", "nodes": {"web-1": {"address": later}}})  # type: ignore[typeddict-item]
+
     with pytest.raises(InputPropertyError) as caught:
-        as_settings(args)
+        asyncio.run(ask())
     assert caught.value.property_path == "nodes.web-1.address"
     assert "plain value" in caught.value.reason
 
