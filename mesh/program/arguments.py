@@ -59,6 +59,8 @@ class SshArgs(TypedDict):
 class DefaultsArgs(TypedDict):
     """What a node is made of when the node does not say otherwise."""
 
+    provider: NotRequired[str]
+    """Who makes the servers. Default: hetzner."""
     location: NotRequired[str]
     """Where servers and addresses are made, such as fsn1."""
     type: NotRequired[str]
@@ -76,6 +78,8 @@ class NodeArgs(TypedDict):
 
     address: str
     """The node's address in the mesh, inside `cidr`."""
+    provider: NotRequired[str]
+    """Who makes the server."""
     location: NotRequired[str]
     """Where server and address are made."""
     type: NotRequired[str]

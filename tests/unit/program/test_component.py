@@ -24,9 +24,12 @@ cidr: 10.10.0.0/24
 port: 51821
 mtu: 1400
 ssh: {port: 2222, from: [203.0.113.0/24], authorizedKeys: []}
-defaults: {location: fsn1, type: cx23, image: debian-12, trustedInterfaces: [cni0], metadata: containers}
+defaults:
+  {provider: hetzner, location: fsn1, type: cx23, image: debian-12, trustedInterfaces: [cni0],
+   metadata: containers}
 nodes:
-  web-1: {address: 10.10.0.1, groups: [web], public: [tcp/80], forward: true, metadata: root}
+  web-1:
+    {address: 10.10.0.1, provider: hetzner, groups: [web], public: [tcp/80], forward: true, metadata: root}
   db-1: {address: 10.10.0.2, location: nbg1, type: cx33, image: debian-13, trustedInterfaces: []}
   db-2: {address: 10.10.0.3, enabled: false}
 policy: [{from: [web], to: [db-1], allow: [tcp/5432, icmp]}]
@@ -91,7 +94,7 @@ def test_arguments_are_the_settings_of_the_stack_file(provider: MeshProvider) ->
     raw = yaml.safe_load(WHOLE)
     settings = as_settings(_mapped(provider, raw))
     assert settings == raw
-    assert parse_settings(settings) == parse_settings(raw)
+    assert parse_settings(settings).model_dump() == parse_settings(raw).model_dump()
 
 
 def test_names_of_nodes_are_left_as_they_are(provider: MeshProvider) -> None:
@@ -120,6 +123,12 @@ def test_mistakes_are_told_at_their_properties(provider: MeshProvider) -> None:
         "nodes.web-1.address",
         "nodes.db-1.address",
     ]
+
+
+def test_a_name_that_no_mesh_can_have_is_refused_without_a_traceback(provider: MeshProvider) -> None:
+    raw = {"cidr": "10.10.0.0/24", "nodes": {"web-1": {"address": "10.10.0.1"}}}
+    with pytest.raises(InputPropertiesError, match="'My Mesh' cannot be the name of a mesh"):
+        provider.construct("My Mesh", "wireguard-mesh:index:Mesh", raw)
 
 
 def test_pulumi_finds_the_plugin_where_it_looks() -> None:
