@@ -12,9 +12,16 @@ from typing import Optional
 from ..answers import AgentError
 from ..files.generation import current_digest, read_generation
 from ..files.managed import FIREWALL, managed
-from ..live.firewall import check_firewall, delete_table, load_missing_table, load_table, table_exists
+from ..live.firewall import (
+    check_firewall,
+    delete_table,
+    emptied_chains,
+    load_missing_table,
+    load_table,
+    table_exists,
+)
 from ..places import TABLE, Places
-from ..system.netlink import changes, messages, text
+from ..system.netlink import Message, changes, messages, text
 from ..system.run import log
 from ..trial.expiry import end_forgotten
 from ..trial.record import load_trial
@@ -27,8 +34,10 @@ _TICK = 20.0
 _AGAIN = 5.0
 _LOOKS = 5
 # linux/netfilter/nf_tables.h and linux/netfilter.h
-_NEW_TABLE, _DELETED_TABLE, _NEW_GENERATION = 0, 2, 15
-_TABLE_NAME = 1
+_NEW_TABLE, _DELETED_TABLE, _DELETED_CHAIN, _DELETED_RULE, _NEW_GENERATION = 0, 2, 5, 8, 15
+_TAKEN = (_DELETED_TABLE, _DELETED_CHAIN, _DELETED_RULE)
+_TABLE_NAME, _TABLE_FLAGS = 1, 2  # the name has the same number in chains and rules
+_DORMANT = 1
 _PROCESS_ID, _PROCESS_NAME = 2, 3
 _INET = 1
 _LIKELY = {
@@ -38,22 +47,40 @@ _LIKELY = {
 
 
 def table_up(places: Places) -> None:
-    """Load our table as it is in force, if it is missing; nothing happens where none should be.
+    """Load our table as it is in force, if it is missing or emptied; nothing happens where none should be.
 
-    Never overwrites a table that is there. Raises `AgentError` (FAILED) when it does not load.
+    Never overwrites a table whose chains hold rules. Raises `AgentError` (FAILED) when it does not load.
     """
+    _bring_back(places)
+
+
+def _bring_back(places: Places) -> bool:
+    """Do as `table_up` does; tells whether there was need."""
+    needed = False
     for _look in range(_LOOKS):
         wanted = _in_force(places)
-        if wanted is None or table_exists():
-            return
-        loaded = load_missing_table(_firewall(places, wanted))
+        if wanted is None:
+            break
+        file = _firewall(places, wanted)
+        loaded = _refill(file, wanted) if table_exists() else load_missing_table(file)
+        needed = needed or loaded
         now = _in_force(places)
         if now == wanted:
             if loaded:
-                log(f"the table inet {TABLE} was missing and is back, as of {wanted}")
-            return
+                log(f"the table inet {TABLE} was missing or empty and is back, as of {wanted}")
+            break
         if loaded:  # a trial ended meanwhile: what was loaded is nobody's any more
             _settle(places, now)
+    return needed
+
+
+def _refill(file: str, wanted: str) -> bool:
+    """Replace a table whose chains somebody emptied; tells whether there was need."""
+    emptied = emptied_chains(file)
+    if emptied:
+        log(f"the table inet {TABLE} has no rules in force in {', '.join(emptied)}: loading {wanted} again")
+        load_table(file)
+    return bool(emptied)
 
 
 def _settle(places: Places, wanted: Optional[str]) -> None:
@@ -102,10 +129,9 @@ def guard(places: Places) -> None:
 
 
 def _look(places: Places, culprit: str) -> bool:
-    """Bring the table back if it is gone; tells whether it is as it should be."""
-    gone = not table_exists()
+    """Bring the table back if it is gone or empty; tells whether it is as it should be."""
     try:
-        table_up(places)
+        gone = _bring_back(places)
     except (AgentError, OSError) as error:
         log(f"the table inet {TABLE} is gone and does not load: {error}")
         return False
@@ -127,13 +153,13 @@ def _wait(heard: socket.socket, seconds: float) -> str:
 
 
 def _hear(heard: socket.socket) -> tuple[bool, str]:
-    """Read what was told: whether our table may be gone, and who did it."""
+    """Read what was told: whether our table may be gone or emptied, and who did it."""
     gone, culprit = False, ""
     try:
         for message in messages(heard):
             ours = message.family == _INET and text(message.attributes.get(_TABLE_NAME)) == TABLE
-            if ours and message.kind in (_NEW_TABLE, _DELETED_TABLE):
-                gone, culprit = message.kind == _DELETED_TABLE, ""
+            if ours and message.kind in (_NEW_TABLE, *_TAKEN):
+                gone, culprit = message.kind in _TAKEN or _dormant(message), ""
             elif message.kind == _NEW_GENERATION and gone and not culprit:
                 culprit = who_did_it(message.attributes)
     except OSError as error:
@@ -141,6 +167,11 @@ def _hear(heard: socket.socket) -> tuple[bool, str]:
             raise
         return True, "somebody (there were too many changes to tell)"
     return gone, culprit or "somebody"
+
+
+def _dormant(message: Message) -> bool:
+    flags = message.attributes.get(_TABLE_FLAGS, bytes(4))
+    return bool(struct.unpack(">I", flags)[0] & _DORMANT)
 
 
 def who_did_it(attributes: Mapping[int, bytes]) -> str:

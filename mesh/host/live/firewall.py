@@ -15,6 +15,7 @@ from ..system.run import attempt, run
 __all__ = [
     "check_firewall",
     "delete_table",
+    "emptied_chains",
     "expected_table",
     "firewall_differences",
     "line_differences",
@@ -94,6 +95,25 @@ def live_table() -> Optional[str]:
     """Return our table as it is, in a form that can be compared; None when there is none."""
     listed = attempt(_LIST)
     return None if listed is None else normalised(listed)
+
+
+def emptied_chains(text: str) -> list[str]:
+    """Name the base chains that this file fills and that decide nothing in our live table.
+
+    These are gone, hold no rule, or belong to a table that somebody made dormant. Other changes are no
+    business of this function: a rule more or less is found by `firewall_differences`.
+    """
+    live = live_table()
+    return sorted(_filled_chains(expected_table(text)) - _filled_chains(live or "[]"))
+
+
+def _filled_chains(table: str) -> set[str]:
+    """Name the base chains of a normalised listing that hold a rule; none of a dormant table. Pure."""
+    entries = json.loads(table)
+    if any(entry.get("table", {}).get("flags") for entry in entries):
+        return set()
+    rules = {entry["rule"]["chain"] for entry in entries if "rule" in entry}
+    return {entry["chain"]["name"] for entry in entries if "hook" in entry.get("chain", {})} & rules
 
 
 def firewall_differences(text: str) -> list[Difference]:
