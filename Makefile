@@ -54,7 +54,7 @@ check: setup-dev lint ## lint, format, imports, types, unit tests
 
 test: setup-dev lint image ## run every test but the long enumerations
 	@$(PYTEST) -n 2 --dist loadfile -m "not hosts and not long"
-	@$(PYTEST) -n 2 --dist loadfile -m "hosts and not long"
+	@$(PYTEST) -n 3 --dist loadfile -m "hosts and not long"
 
 lint: setup-dev
 	@$(PYTHON) -m ruff check .

@@ -50,6 +50,7 @@ def test_a_deleted_server_is_made_again_at_its_address_and_configured_from_the_s
     assert mesh.outputs()["nodes"] == before
 
 
+@pytest.mark.long
 def test_one_up_with_refresh_does_the_same(mesh: World, cloud: Client) -> None:
     _delete(cloud, "lab-db-1")
     assert "db-1-server created" in mesh.ok("up", "--yes", "--skip-preview", "--refresh")
@@ -68,6 +69,7 @@ def test_a_stopped_server_is_noticed_previewed_and_started(mesh: World, cloud: C
     mesh.ok("up", "--yes", "--skip-preview", "--refresh")
 
 
+@pytest.mark.long
 def test_a_stopped_server_with_other_changes_is_started_before_them(mesh: World, cloud: Client) -> None:
     server = cloud.servers.get_by_name("lab-web-1")
     assert server is not None
@@ -91,6 +93,7 @@ def test_a_rebuilt_server_is_replaced_on_request_and_configured_from_the_start(
     assert "web-2-apply" in mesh.ok("up", "--yes", "--skip-preview", "--replace", urn)
 
 
+@pytest.mark.long
 def test_a_removed_address_is_replaced_and_every_node_learns_the_new_one(mesh: World, cloud: Client) -> None:
     before = mesh.outputs()["nodes"]["db-1"]["public_ip"]
     address = cloud.primary_ips.get_by_name("lab-db-1")

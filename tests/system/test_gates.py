@@ -205,6 +205,7 @@ def test_a_server_never_loses_its_firewall_to_a_step_that_failed(
     assert "lab-private" not in {firewall.name for firewall in _client(mesh).firewalls.get_all()}
 
 
+@pytest.mark.long
 def test_a_server_that_a_failed_change_of_type_left_off_is_started_by_the_next_run(mesh: World) -> None:
     (mesh.folder / ".lab" / "cloud" / "faults.json").write_text('{"action": "change_server_type"}')
     mesh.edit_mesh(lambda settings: settings["nodes"]["web-2"].update(type="cx33"))

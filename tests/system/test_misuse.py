@@ -172,7 +172,8 @@ def _untroubled(printed: str, secrets: Mapping[str, str]) -> None:
     assert shown(printed, secrets) == []
 
 
-_SLOW = {"ssh-dropped", "root-login-forbidden"}  # two minutes of silence; much as others
+# two minutes of silence; the others much as cases that stay
+_SLOW = {"ssh-dropped", "root-login-forbidden", "token-cut-short", "capacity-gone", "ssh-refused"}
 _PARAMETERS = [
     pytest.param(case, id=case.name, marks=[pytest.mark.long] if case.name in _SLOW else []) for case in CASES
 ]

@@ -88,6 +88,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
         yield program
 
 
+@pytest.mark.long
 def test_a_life_of_two_meshes(program: Program) -> None:
     program.up(MESHES)
     assert program.servers() == {"dev-web-1", "dev-db-1", "dev-office.web-1"}
