@@ -13,7 +13,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CO
 PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev image up preview down clean ssh reach output check lint test test-long api-document bench lock
+.PHONY: help setup setup-dev image up preview down clean ssh reach output check lint test test-long api-document stack-file bench lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -70,6 +70,9 @@ image: setup ## build the host image, as `make up` does when it is missing
 
 api-document: setup ## fetch Hetzner's API document, which more tests of the lab's cloud run with
 	@$(PYTHON) tools/api_document.py .lab/hcloud-openapi.json
+
+stack-file: setup ## write the descriptions of the keys into docs/stack-file.md, from mesh/settings
+	@$(PYTHON) -m tools.stack_file
 
 bench: setup-dev ## measure beside a plain playbook, write docs/benchmarks.md; about 20 minutes
 	@$(SUDO) $(PYTHON) -m bench

@@ -1,15 +1,14 @@
 """The stack file as typed, validated models. Every mistake is reported at once, before anything happens."""
 
+from mesh.settings.base import Model
+from mesh.settings.grants import Grant, PortRange
 from mesh.settings.groups import members_by_name
 from mesh.settings.models import (
     EVERY_NODE,
     Defaults,
-    Grant,
-    Model,
     Node,
     PolicyRule,
     PolicyTest,
-    PortRange,
     Rollout,
     Settings,
     Ssh,

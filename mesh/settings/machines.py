@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, ValidationError, create_model
+from pydantic import BeforeValidator, Field, ValidationError, create_model
 
 from mesh.settings import fields
-from mesh.settings.models import DEFAULT_PROVIDER, Defaults, Model, Node
+from mesh.settings.base import Model
+from mesh.settings.models import DEFAULT_PROVIDER, Defaults, Node
 from mesh.settings.problems import Problem, nearest, refuse, show
 from mesh.settings.raw import Finding
 from mesh.settings.values import text
@@ -19,9 +20,35 @@ __all__ = ["KNOWN", "HetznerMachine", "MachineKind", "MachineModels"]
 class HetznerMachine(Model):
     """A server at Hetzner, in the cloud's own words."""
 
-    location: Annotated[str, BeforeValidator(fields.word("fsn1"))] = "fsn1"
-    type: Annotated[str, BeforeValidator(fields.word("cx23"))] = "cx23"
-    image: Annotated[str, BeforeValidator(fields.word("debian-12"))] = "debian-12"
+    location: Annotated[str, BeforeValidator(fields.word("fsn1")), Field(title="name")] = "fsn1"
+    """Where the server is made.
+
+    Changed later: the server and its public address are deleted, and both are made anew in the new
+    location. The keys stay the same, the disk is empty.
+
+    Refused by the preview: a location that the cloud does not have.
+    """
+
+    type: Annotated[str, BeforeValidator(fields.word("cx23")), Field(title="name")] = "cx23"
+    """The server type.
+
+    Changed later: the server is powered off, gets the new type and the disk of this type, and is started
+    again.
+
+    Refused by the preview: a type that the cloud does not have or does not sell in the location. For an
+    existing server also a type that is sold out, that has a smaller disk, or that has another
+    architecture (x86, arm).
+    """
+
+    image: Annotated[str, BeforeValidator(fields.word("debian-12")), Field(title="name")] = "debian-12"
+    """The image that a new server boots from: a name, or the number of a snapshot in quotes.
+
+    Changed later: no server is rebuilt. Every preview says so, and names the command that rebuilds the
+    server.
+
+    Refused by the preview: an image that the cloud does not have, that is not made for the type's
+    architecture, or that is larger than the type's disk.
+    """
 
 
 Check = Callable[[Mapping[Any, Any], str | None, str], Iterator[Finding | Problem]]
@@ -56,7 +83,10 @@ class MachineModels:
     """The models of nodes and of their defaults, where nodes may be of several kinds."""
 
     def __init__(self, kinds: Mapping[str, MachineKind]) -> None:
-        field: Any = Annotated[str, BeforeValidator(_one_of(kinds))]
+        told = Defaults.model_fields["provider"]
+        field: Any = Annotated[
+            str, BeforeValidator(_one_of(kinds)), Field(title=told.title, description=told.description)
+        ]
         self._provider: Any = (field, DEFAULT_PROVIDER)
         self._kinds = kinds
         self._nodes = {name: self._node(name, kind) for name, kind in kinds.items()}

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from mesh.names import FIRST_MESH
+from mesh.settings.base import Model
 from mesh.settings.checks import CHECKS
 from mesh.settings.keys import unknown_key
 from mesh.settings.machines import KNOWN, MachineKind, MachineModels
-from mesh.settings.models import Model, Settings
+from mesh.settings.models import Settings
 from mesh.settings.problems import Problem, SettingsError, path_text, show
 from mesh.settings.raw import Finding
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from mesh.settings import fields
-from mesh.settings.models import Grant, PortRange, port_range
+from mesh.settings.grants import Grant, PortRange, port_range
 from mesh.settings.raw import Finding, listed, nodes, read
 
 __all__ = ["check_public_ports", "merged", "overlap"]

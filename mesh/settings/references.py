@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mesh.settings.grants import Grant, allowed
 from mesh.settings.groups import members_by_name
-from mesh.settings.models import EVERY_NODE, Grant, allowed
+from mesh.settings.models import EVERY_NODE
 from mesh.settings.names import host_name
 from mesh.settings.ports import overlap
 from mesh.settings.problems import nearest, show

@@ -12,7 +12,7 @@ from mesh.names import MeshNames
 from mesh.program.machines.hetzner.groups import group_number
 from mesh.settings import PortRange, Problem, merged
 from mesh.settings.addresses import address, mesh_network
-from mesh.settings.models import port_range
+from mesh.settings.grants import port_range
 from mesh.settings.names import is_host_name
 from mesh.settings.problems import show
 from mesh.settings.raw import Finding, listed, nodes, read
