@@ -51,7 +51,9 @@ def reach_command(
     if reach.lost:
         raise CliError(lost_in_words(reach))
     if reach.problems:
-        raise CliError(f"left out: {', '.join(reach.problems)}")
+        raise CliError(
+            f"not tested, because it could not be reached or does not exist yet: {', '.join(reach.problems)}"
+        )
     if not as_json:
         print(f"all {len(reach.pairs)} pairs reach each other")
 

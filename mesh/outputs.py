@@ -108,7 +108,7 @@ def parse_outputs(outputs: Mapping[str, Any]) -> dict[str, MeshOutputs]:
     for record in _records(outputs):
         mesh = _parse(record)
         if mesh.mesh in found:
-            raise OutputsError(f"two outputs of the stack are of the mesh {mesh.mesh}: export each mesh once")
+            raise OutputsError(f"two outputs of the stack hold the mesh {mesh.mesh}: export each mesh once")
         found[mesh.mesh] = mesh
     if not found:
         raise OutputsError("the stack has no mesh yet: bring it up first (`up`)")

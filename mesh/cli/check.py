@@ -61,7 +61,7 @@ async def _check(agents: AgentClient, mesh: MeshOutputs, state: StackState, node
     """Raises `NodeError`."""
     files = state.files.get(node.name)
     if files is None:
-        problem = "the stack has no files of it: its last `up` did not get that far; run `up`"
+        problem = "this node was never configured (the last `up` stopped before it); run `up` again"
         return NodeCheck(node=node.name, problem=problem)
     report = await agents.report(node, "check", files.document)
     found = [_named(mesh, entry) for entry in report.differences]
@@ -73,7 +73,7 @@ async def _check(agents: AgentClient, mesh: MeshOutputs, state: StackState, node
 def _pending(trial: Trial | None) -> str | None:
     if trial is None:
         return None
-    return f"a change is under trial, over in {trial.seconds_left:.0f} s: ask again then"
+    return f"a change is on trial for {trial.seconds_left:.0f} more seconds: ask again after that"
 
 
 def _named(mesh: MeshOutputs, entry: ReportedDifference) -> Difference:

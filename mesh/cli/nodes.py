@@ -75,7 +75,9 @@ async def read_at_most(stream: _Stream, limit: int) -> bytes:
     while chunk := await stream.read(_CHUNK_BYTES):
         found += chunk
         if len(found) > limit:
-            raise NodeError(f"it said more than {limit // 1000} kB and was cut off: it may be in other hands")
+            raise NodeError(
+                f"it sent more than {limit // 1000} kB and was cut off: somebody else may control this node"
+            )
     return bytes(found)
 
 
@@ -192,9 +194,7 @@ class AgentClient(NodeClient):
             run = await self.call(node, "apply", document)
         digest = hashlib.sha256(document.encode()).hexdigest()
         if run.code == 0 and run.answer not in (f"CONFIRMED {digest}", f"UNCHANGED {digest}"):
-            raise NodeError(
-                f"its agent does not say that it committed the files it was sent, but `{run.answer}`"
-            )
+            raise NodeError(f"its agent did not confirm the new files; it answered `{run.answer}`")
         return run
 
     async def report(self, node: NodeOutputs, command: str, stdin: str = "") -> Report:
@@ -227,4 +227,4 @@ async def _who_answers(node: NodeOutputs) -> str:
     except (OSError, asyncssh.Error):
         shown = None
     found = shown.get_fingerprint() if shown else "another one"
-    return f"{node.public_ip} has the host key {found}, the stack knows {known}"
+    return f"{node.public_ip} shows the host key {found}, but the stack knows {known}"

@@ -103,13 +103,13 @@ async def _ping(
     except NodeError as error:
         return {}, str(error)
     found: dict[str, float] = {}
-    trouble = None if f"{_END}\n" in printed else f"could not run the pings there: {_said(printed)}"
+    trouble = None if f"{_END}\n" in printed else f"could not run the pings on this node: {_said(printed)}"
     for line in printed.split("\n"):
         address, _, told = line.partition(" ")
         if address in addresses and _MILLISECONDS.fullmatch(told):
             found[addresses[address]] = float(told)
         elif address in addresses and told.startswith("! "):
-            trouble = f"ping could not be run there: {shown(told[2:])}"
+            trouble = f"could not run ping on this node: {shown(told[2:])}"
     return found, trouble
 
 

@@ -89,7 +89,7 @@ def parse_state(state: Mapping[str, Any], nodes: Iterable[str], names: MeshNames
         if step != APPLY or document is None:
             continue
         if not isinstance(document, str):
-            raise CliError(f"{node}: its files are a secret in the state, which they should not be")
+            raise CliError(f"{node}: the node's files are marked as a secret in the state, but must not be")
         files[node] = NodeFiles(document=document, agent=agent if isinstance(agent, str) else None)
     return StackState(
         files=files,

@@ -55,7 +55,7 @@ def _taken_out(name: str, was: Before, plan: MeshPlan) -> str:
     successor = next((each for each in plan.nodes.values() if _address(each) == was.address), None)
     why = "is not in the stack file any more"
     if successor is not None:
-        why += f" (to rename it, as to {successor.name}, is to make another server)"
+        why += f" (renaming a node, here to {successor.name}, makes another server)"
     return f"{name} {why}: {was.loss.everything}"
 
 
@@ -67,8 +67,8 @@ def _changed(node: NodePlan, was: Before) -> str | None:
     words = list(was.loss.changes)
     if was.address not in {None, _address(node)}:
         words.append(
-            f"has another address in the mesh, {_address(node)} instead of {was.address}: what is connected "
-            f"to the old one is cut off"
+            f"has another address in the mesh, {_address(node)} instead of {was.address}: connections to "
+            f"the old address are cut off"
         )
     return f"{node.name} {'; it '.join(words)}" if words else None
 
@@ -77,7 +77,9 @@ def _out(node: NodePlan, was: Before) -> str | None:
     """A node that is not enabled keeps what it has."""
     words = []
     if was.enabled:
-        words.append("leaves everyone's peers (enabled: false): its connections through the mesh end")
+        words.append(
+            "leaves the peers of all other nodes (enabled: false): its connections through the mesh end"
+        )
     if was.loss.waits:
-        words.append(f"is not enabled, and does not get {' and '.join(was.loss.waits)} until it is")
+        words.append(f"is not enabled, and gets {' and '.join(was.loss.waits)} only when it is enabled again")
     return f"{node.name} {'; it '.join(words)}" if words else None

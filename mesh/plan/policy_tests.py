@@ -41,7 +41,7 @@ def check_policy_tests(settings: Settings) -> None:
     if failures:
         count = "1 test" if len(failures) == 1 else f"{len(failures)} tests"
         raise PlanError(
-            f"{count} of the policy failed, nothing was changed:\n"
+            f"{count} of the policy failed; nothing was changed:\n"
             + "\n".join(f"  {failure}" for failure in failures)
         )
 

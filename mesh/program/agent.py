@@ -46,7 +46,7 @@ def agent_file() -> AgentFile:
     except OSError as error:
         raise pulumi.RunError(
             f"{folder / AGENT_NAME}: cannot pack the agent into this file: {error.strerror}. Give the user "
-            f"who runs Pulumi the right to write there, or install the package (pip install {_CHECKOUT})"
+            f"that runs Pulumi write access there, or install the package (pip install {_CHECKOUT})"
         ) from None
 
 

@@ -41,8 +41,8 @@ def look_ahead(
         pulumi.log.warn(words)
     if previous.unread is not None:
         pulumi.log.warn(
-            f"what this stack had could not be read ({previous.unread}): what a change deletes or cuts off "
-            f"is not told in words; read the steps"
+            f"could not read the stack's former state ({previous.unread}), so no warning says what this "
+            f"run deletes or cuts off: read the steps"
         )
     return told
 

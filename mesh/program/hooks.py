@@ -88,10 +88,10 @@ def command_ran(args: pulumi.ResourceHookArgs) -> None:
         return
     if last_line(said).partition(" ")[0] != expected:
         raise pulumi.RunError(
-            f"{node}: its {step} command was not run, though SSH says that it went well: a start file of "
-            f"root's shell (such as /root/.bashrc) ends the shell (`exit`) or puts another one in its place. "
-            f"Let it do so in interactive shells only (`case $- in *i*) ;; *) return ;; esac` before), then "
-            f"run `pulumi up --replace '{args.urn}'`."
+            f"{node}: the {step} command did not run, although SSH reports success: a start file of root's "
+            f"shell (such as /root/.bashrc) ends the shell (`exit`) or starts another shell. Limit this to "
+            f"interactive shells (put `case $- in *i*) ;; *) return ;; esac` before it), then run `pulumi "
+            f"up --replace '{args.urn}'`."
         )
 
 
@@ -113,8 +113,9 @@ def canary_answer(
         if command_failed(args, limits, machines):
             return True
         pulumi.log.error(
-            f"{canary} is the canary (mesh.rollout.canary) and {args.name} failed there: the change goes no "
-            f"further, the files of all other nodes stay as they are. Correct what the error says and run up "
+            f"{canary} is the canary (mesh.rollout.canary) and {args.name} failed there: the change stops "
+            f"here, and the files of all other nodes stay as they are. Correct what the error says and run "
+            f"up "
             f"again. If {canary} itself is broken, name another canary (or none) in the stack file, or take "
             f"{canary} out with `enabled: false`, and run up again."
         )

@@ -23,7 +23,7 @@ def _addresses(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     everyone = nodes(raw)
     if cidr is not None and len(everyone) > cidr.num_addresses - 2:
         room = cidr.num_addresses - 2
-        yield ("cidr",), f"{cidr} has room for {room} nodes, and there are {len(everyone)}; widen it"
+        yield ("cidr",), f"{cidr} has room for {room} nodes, but there are {len(everyone)}; widen the network"
     owner: dict[IPv4Address, str] = {}
     for name, node in everyone.items():
         own = read(address, node.get("address") if isinstance(node, Mapping) else None)

@@ -24,8 +24,10 @@ _CARD: Final = re.compile(r"p[0-9]+p[0-9]+.*")
 _FIRST_CARD: Final = re.compile(r"eth0(\..*)?|eno1|ens3|enp1s0|(wl|ww|ppp|usb|venet).*")
 _LONGEST: Final = 15
 _BEHIND: Final = (
-    ", and behind that is the internet: to trust it would open every port of the node; name the bridges of "
-    "containers, such as docker0, br-* or cni0 (a node that forwards: the card of the network behind it)"
+    ", and the internet is behind this card: trusting the card would open every port of the node; name the "
+    "bridges of "
+    "containers, such as docker0, br-* or cni0 (on a node that forwards: the card of the network behind "
+    "the node)"
 )
 
 

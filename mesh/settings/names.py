@@ -50,8 +50,8 @@ def check_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
             yield ("nodes", name), "is what every host calls itself or its network; take another name"
         elif _NUMBER.fullmatch(name):
             message = (
-                f"{name} reads as a number, and as an address where a host name is meant; put a letter "
-                f"first, such as n{name}"
+                f"{name} reads as a number, so programs take it for an address; put a letter first, such "
+                f"as n{name}"
             )
             yield ("nodes", name), message
 

@@ -43,9 +43,12 @@ def check_public_ports(raw: Mapping[Any, Any]) -> Iterator[Finding]:
                 continue
             path = ("nodes", name, "public", index)
             if wireguard is not None and port.overlaps(_single("udp", wireguard)):
-                yield path, f"{port} includes WireGuard's own port {wireguard}; it is open to peers anyway"
+                yield (
+                    path,
+                    f"{port} includes WireGuard's own port {wireguard}; this port is open to peers anyway",
+                )
             if ssh is not None and port.overlaps(_single("tcp", ssh)):
-                yield path, f"{port} includes SSH's port {ssh}; who may use it is said under ssh.from"
+                yield path, f"{port} includes SSH's port {ssh}; ssh.from says who may use this port"
             for other in seen:
                 if port.overlaps(other):
                     yield path, f"{port} overlaps {other}; name each port once"

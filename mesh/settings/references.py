@@ -114,4 +114,7 @@ def check_rollout(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     if name not in everyone:
         yield path, f"{name} is no node of this mesh; {nearest(name, everyone)}"
     elif isinstance(everyone[name], Mapping) and everyone[name].get("enabled") is False:
-        yield path, f"{name} is not enabled, so it would hold nothing back; take a node that is"
+        yield (
+            path,
+            f"{name} is not enabled, so the canary would hold nothing back; name a node that is enabled",
+        )

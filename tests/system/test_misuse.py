@@ -246,7 +246,7 @@ def test_a_change_that_was_rolled_back_is_shown_and_tried_again(mesh: World, sec
     assert run.code == 1
     _untroubled(run.out, secrets)
     assert "ROLLED-BACK" in run.out
-    assert "web-1: the change was tried and undone, and the node is as it was before." in run.out
+    assert "web-1: the node tried the change and undid it; the node is as before." in run.out
     assert mesh.on("web-1", "nft -s list table inet wgmesh") == before
     steps = mesh.json("preview", "--json")["steps"]
     assert "web-1-apply" in [step["urn"].rsplit("::", 1)[1] for step in steps if step["op"] == "update"]
@@ -267,7 +267,7 @@ def test_a_start_file_that_swallows_a_command_is_told_and_the_command_run_again(
     mesh.console("web-1", "mv /root/bashrc /root/.bashrc")
     assert run.code != 0, run.out
     _untroubled(run.out, secrets)
-    assert "web-1 does not say that it committed the files it was sent, but `nothing`" in run.out
+    assert "web-1 did not confirm the new files; it answered `nothing`" in run.out
     assert "/root/.bashrc" in run.out
     mesh.up()  # sends them again
     assert str(port) in mesh.on("web-1", "nft list table inet wgmesh")

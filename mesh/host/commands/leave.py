@@ -91,10 +91,10 @@ def _remove_blocks(places: Places) -> str:
         if text is None or rest == text:
             continue
         if row.path == AUTHORIZED_KEYS and not _has_key(rest):
-            kept.append(f"{path}, as nobody could log in without its keys")
+            kept.append(f"our lines in {path}, because only these keys can log in")
         else:
             kept += _take_out(path, text, rest)
-    return f"stays: {'; '.join(kept)}" if kept else "nothing stays"
+    return f"kept: {'; '.join(kept)}" if kept else "nothing is kept"
 
 
 def _take_out(path: Path, text: bytes, rest: bytes) -> list[str]:

@@ -13,7 +13,7 @@ __all__ = ["SCRIPT", "install_stopper", "remove_stopper"]
 SCRIPT = """\
 #!/bin/sh
 # A document of wireguard-mesh begins with this word. No shell shall read the rest of it.
-echo "STOPPED a start file of the shell of root (such as /root/.bashrc) puts another shell in its place" >&2
+echo "STOPPED a start file of the shell of root (such as /root/.bashrc) replaces the shell" >&2
 kill -KILL "$PPID"
 """
 

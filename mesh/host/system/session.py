@@ -38,7 +38,10 @@ def ssh_session() -> Optional[Session]:
     for entry in json.loads(attempt(["ip", "-j", "address"]) or "[]"):
         if any(info.get("local") == server for info in entry.get("addr_info", [])):
             return Session(client, server, int(port), entry["ifname"])
-    log(f"this session came to {server}, which no interface has: the lock-out proof cannot be run")
+    log(
+        f"skipping the lock-out check: this SSH session's server address {server} is on no local interface "
+        f"(NAT in front of the server?)"
+    )
     return None
 
 

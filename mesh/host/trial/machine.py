@@ -201,7 +201,7 @@ def finish(places: Places, tunnel: Tunnel, trial: Trial, generation: Generation)
         forget_going_back(places)
         step("reconciled")
     except (AgentError, OSError) as error:
-        reason = f"committed and in force, but not all of /etc follows: {_reason(error)}; run it again"
+        reason = f"the change is active, but updating /etc failed: {_reason(error)}; run it again"
         raise AgentError(Answer.FAILED, reason) from None
     finally:
         # Last: until then a crash leaves the timers, which find the commit and do this again.

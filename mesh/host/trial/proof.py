@@ -103,7 +103,7 @@ def _refused(knock: Knock, outcome: Outcome, session: Session, *, worse: bool) -
     """Say why a failed knock is reason to refuse; nothing when it is not."""
     ours = outcome.table.get(knock) == _OURS
     if not knock.welcome:
-        return "would be let in, and no declared source holds it"
+        return "would be let in, but its address is not in ssh.from"
     if _is_ssh(knock) and knock.source == session.client:
         return f"(this session) would be cut off: {_why(outcome, knock)}"
     if _is_ssh(knock) and (worse or ours):

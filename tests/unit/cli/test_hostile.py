@@ -233,7 +233,7 @@ def test_a_slow_answer_ends_in_time() -> None:
 
 @pytest.mark.parametrize("word", ["CONFIRMED x", "CONFIRMED", "", f"UNCHANGED {'ab' * 32}", "INSTALLED x"])
 def test_a_commit_of_other_files_is_none(word: str) -> None:
-    with pytest.raises(NodeError, match="does not say that it committed the files it was sent"):
+    with pytest.raises(NodeError, match="did not confirm the new files the files it was sent"):
         asyncio.run(_ask(_speaker(f"{word}\n".encode), lambda agents, node: agents.apply(node, "document\n")))
 
 
@@ -264,7 +264,7 @@ def test_a_node_where_ping_cannot_be_run_is_told_from_one_that_hears_nothing() -
             return await measure(mesh, over_ssh(mesh, state), rounds=1)
 
     reach = asyncio.run(ask())
-    assert reach.problems == {"web-1": r"ping could not be run there: ping: unknown iface: wg0\x1b[2J"}
+    assert reach.problems == {"web-1": r"could not run ping on this node: ping: unknown iface: wg0\x1b[2J"}
     assert len(reach.lost) == 2
 
 

@@ -34,7 +34,7 @@ def test_a_node_that_is_taken_out_loses_disk_and_address() -> None:
 
 
 def test_a_rename_is_called_one() -> None:
-    assert "(to rename it, as to b, is to make another server)" in _told({"b": NODE}, a=WAS)["a"]
+    assert "(renaming a node, here to b, makes another server)" in _told({"b": NODE}, a=WAS)["a"]
 
 
 def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
@@ -43,7 +43,7 @@ def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
         "given back; both are made anew there"
     )
     resized = _told({"a": {"address": "10.10.0.9", "type": "cx33"}}, a=WAS)["a"]
-    assert resized.startswith("a becomes a cx33 (it is a cx23): it is powered off for that")
+    assert resized.startswith("a becomes a cx33 (now a cx23): the server is powered off")
     assert "; it has another address in the mesh, 10.10.0.9 instead of 10.10.0.1" in resized
     assert "\n" not in resized
 
@@ -51,12 +51,12 @@ def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
 def test_a_node_that_is_not_enabled_keeps_what_it_has_and_that_is_told() -> None:
     out = {**NODE, "enabled": False}
     assert _told({"a": out, "b": {"address": "10.10.0.2"}}, a=WAS)["a"] == (
-        "a leaves everyone's peers (enabled: false): its connections through the mesh end"
+        "a leaves the peers of all other nodes (enabled: false): its connections through the mesh end"
     )
     was_out = {"server": SERVER, "address": "10.10.0.1", "enabled": False}
     assert _told({"a": out, "b": {"address": "10.10.0.2"}}, a=was_out) == {}
     assert _told({"a": {**out, "type": "cx33"}, "b": {"address": "10.10.0.2"}}, a=was_out)["a"] == (
-        "a is not enabled, and does not get cx33 (it has cx23) until it is"
+        "a is not enabled, and gets cx33 (now cx23) only when it is enabled again"
     )
 
 

@@ -118,7 +118,7 @@ def test_every_test_that_fails_is_told_with_what_decided() -> None:
             ],
         )
     ) == [
-        "3 tests of the policy failed, nothing was changed:",
+        "3 tests of the policy failed; nothing was changed:",
         (
             "  mesh.policyTests[0]: expected deny, but web-1 may reach db-1 on tcp/5432: "
             "mesh.policy[1] allows it (from web to db: tcp/5432, icmp)"
@@ -141,7 +141,7 @@ def test_without_a_policy_every_deny_fails_and_says_why() -> None:
         "policyTests": [_test("web-1", "db", "tcp/1", "deny"), _test("web-1", "db", "tcp/1", "allow")],
     }
     assert _failures(mesh) == [
-        "1 test of the policy failed, nothing was changed:",
+        "1 test of the policy failed; nothing was changed:",
         (
             "  mesh.policyTests[0]: expected deny, but web-1 may reach db-1 on tcp/1: "
             "there is no policy, so every node reaches every other one"

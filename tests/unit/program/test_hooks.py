@@ -134,7 +134,7 @@ _ALONE: Any = SimpleNamespace(resource=None, remedies={"host key mismatch": "loo
             "ssh: handshake failed: ssh: no common algorithm for host key; client offered: [x]",
             "HostKeyAlgorithms",
         ),
-        ("Process exited with status 97: running x", "puts another shell in its place"),
+        ("Process exited with status 97: running x", "replaces the shell"),
         (
             "Process exited with status 1: running x:\nbootstrap: AllowUsers is in the way",
             "db-1: AllowUsers is",
@@ -155,10 +155,10 @@ _ALONE: Any = SimpleNamespace(resource=None, remedies={"host key mismatch": "loo
             "python3: can't open file '/usr/local/lib/wgmesh/wgmesh.pyz': [Errno 2] No such file",
             f"`pulumi up --replace '{_PARENT}$hcloud:index/server:Server::db-1-server'`",
         ),
-        ("Process exited with status 137 from signal KILL: running", "was killed there"),
-        ('Process exited with status 70: running "x":\nROLLED-BACK wg failed', "is as it was before"),
-        ("failed to copy to x: Max packet size exceeded", "prints something, which spoils"),
-        ("error receiving version packet from server: packet too long", "prints something, which spoils"),
+        ("Process exited with status 137 from signal KILL: running", "was killed on the node"),
+        ('Process exited with status 70: running "x":\nROLLED-BACK wg failed', "the node is as before"),
+        ("failed to copy to x: Max packet size exceeded", "prints something, and this breaks"),
+        ("error receiving version packet from server: packet too long", "prints something, and this breaks"),
         ("dial unix /tmp/ssh-x/agent.1: connect: no such file or directory", "`unset SSH_AUTH_SOCK`"),
     ],
 )
@@ -209,7 +209,7 @@ def test_silence_from_a_node_that_limits_who_may_come_in_names_them(monkeypatch:
     args = _args("after 10 failed attempts: dial tcp 192.0.2.1:22: i/o timeout")
     args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
     command_answer({"db-1": "198.51.100.7/32"})(args)
-    assert "lets SSH in from 198.51.100.7/32 alone (mesh.ssh.from)" in said[0]
+    assert "allow SSH only from 198.51.100.7/32 (mesh.ssh.from)" in said[0]
     command_answer({"web-1": "198.51.100.7/32"})(args)
     assert "ssh.from" not in said[1]
 
@@ -224,7 +224,7 @@ def test_a_login_that_fails_is_explained_by_every_harmless_cause_before_the_disk
     command_failed(args)
     (said,) = texts
     causes = ["console", "PermitRootLogin", "AllowUsers", "AuthorizedKeysFile", "/root/.ssh/authorized_keys"]
-    places = [said.index(word) for word in [*causes, "what is on this one is lost", "--replace"]]
+    places = [said.index(word) for word in [*causes, "replacing the server erases its disk", "--replace"]]
     assert places == sorted(places), said
 
 
@@ -273,5 +273,5 @@ def test_a_command_that_was_run_has_said_so(step: str, stdout: str) -> None:
 
 @pytest.mark.parametrize(("step", "stdout"), [("bootstrap", ""), ("agent", "Welcome"), ("keys", "ready")])
 def test_a_command_that_a_start_file_swallowed_is_no_success(step: str, stdout: str) -> None:
-    with pytest.raises(pulumi.RunError, match=f"its {step} command was not run.*/root/.bashrc.*--replace"):
+    with pytest.raises(pulumi.RunError, match=f"its {step} command did not run.*/root/.bashrc.*--replace"):
         _ran(step, stdout)

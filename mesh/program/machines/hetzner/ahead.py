@@ -24,16 +24,16 @@ _NAMED: Final = 5  # servers that a message names
 _TOKEN_LENGTH: Final = 64  # the provider refuses any other, in words of its own
 _THERE: Final = "the cloud has {count} of this stack's {all} servers already ({names}), and this state "
 _BRING_BACK: Final = (
-    "Delete nothing. See where the state is kept (`pulumi whoami --verbose`, `pulumi stack ls`), or bring "
-    "back a copy of it with `pulumi stack import --file FILE`."
+    "Delete nothing. Check where the state is kept (`pulumi whoami --verbose`, `pulumi stack ls`), or "
+    "bring back a backup of the state with `pulumi stack import --file FILE`."
 )
 _LOST_STATE: Final = (
-    f"{_THERE}knows nothing of them, not even of their addresses: the state is lost, older than the cloud, "
-    f"or another one. Nothing was changed. {_BRING_BACK}"
+    f"{_THERE}knows nothing of these servers, not even their addresses: the state is lost, is too old, or "
+    f"belongs to something else. Nothing was changed. {_BRING_BACK}"
 )
 _FIRST_RUN: Final = (
-    f"{_THERE}has seen no run come to its end. If the first run was stopped, go on. If it was not, the state "
-    f"is lost or another one. {_BRING_BACK}"
+    f"{_THERE}knows of no finished run. If the first run was stopped, go on. Otherwise the state is lost "
+    f"or belongs to something else. {_BRING_BACK}"
 )
 
 
@@ -113,11 +113,11 @@ def _look_up(access: CloudAccess, wishes: Sequence[Wish], ahead: Ahead) -> None:
 def _not_looked_up(error: CatalogError, wishes: Sequence[Wish]) -> None:
     """A preview goes on without; a run that would make or change servers does not begin."""
     nodes = ", ".join(wish.node for wish in wishes)
-    words = f"whether the cloud has what {nodes} is to be made of could not be looked up: {error}"
+    words = f"could not ask the cloud for the location, type and image of {nodes}: {error}"
     if error.denied:
         raise pulumi.RunError(f"{words}: check hcloud:token (`pulumi config set --secret hcloud:token`)")
     if not pulumi.runtime.is_dry_run():
-        raise pulumi.RunError(f"{words}. Nothing was changed; is it running and reachable?")
+        raise pulumi.RunError(f"{words}. Nothing was changed; is the cloud's API running and reachable?")
     pulumi.log.warn(f"{words}. `up` asks again, and does not begin without an answer")
 
 

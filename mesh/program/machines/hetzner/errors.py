@@ -27,14 +27,15 @@ CLOUD_FAILED: Final = "wireguard-mesh-name-taken"
 
 REMEDIES: Final[Mapping[str, str]] = {
     NO_ANSWER: """
-        no answer on its SSH port {port}: its server is off or hangs, or something on the way drops SSH from
-        here: a firewall of the cloud or of the host, or sshd is at another port (mesh.ssh.port). If it is
-        off, the next `up` starts it. Else see to it, then run up again. With `--continue-on-error` the other
-        nodes do not wait for it, and `enabled: false` leaves it alone until it is back.""",
+        no answer on its SSH port {port}: the server is off or hangs, sshd listens on another port
+        (mesh.ssh.port), or a firewall of the cloud or of the host drops SSH from here. If the server is
+        off, the next `up` starts it. Otherwise correct what is wrong, then run up again. With
+        `--continue-on-error` the other nodes do not wait for this node, and with `enabled: false` `up`
+        leaves the node alone until you enable it again.""",
     NO_ROOT: """
-        its image does not let root work over SSH, and everything on a node is done as root. Take an image
-        that does, as Hetzner's do, and have the server made anew; what is on it is lost:
-        `pulumi up --replace '{server}'`.""",
+        the image does not let root work over SSH, but everything on a node is done as root. Choose an image
+        that does, such as one of Hetzner's, and rebuild the server (this erases its disk): `pulumi up
+        --replace '{server}'`.""",
 }
 """What errors of a server's commands mean, where that is this cloud's."""
 
@@ -84,18 +85,19 @@ def _unknown_servers(access: CloudAccess, stack: str, names: MeshNames, previous
 
 
 _UNKNOWN_IN_GROUP: Final = (
-    "{group}: the server {server} is in this placement group, and this stack's state does not know it: most "
-    "likely a run was stopped while it was being made. If nothing else uses it, remove it with `hcloud "
+    "{group}: the server {server} is in this placement group, but this stack's state does not know the "
+    "server: most likely a run was stopped while it created the server. If nothing else uses the server, "
+    "remove it with `hcloud "
     "server delete {server}`, then run the same again."
 )
 
 
 _STATE_DIFFERS: Final = (
-    "{name}: the cloud already has a {kind} of this name, and this state does not. When several names are "
-    "taken, the state is lost, older than the cloud, or another one. Delete nothing. See where it is kept "
-    "(`pulumi whoami --verbose`, `pulumi stack ls`), or bring back a copy with `pulumi stack import --file "
-    "FILE`. Only if a run was killed while these were made is it otherwise: docs/recovering.md, A run was "
-    "stopped."
+    "{name}: the cloud already has a {kind} of this name, but this state does not. When several names are "
+    "taken, the state is lost, is too old, or belongs to something else. Delete nothing. Check where the "
+    "state is kept (`pulumi whoami --verbose`, `pulumi stack ls`), or bring back a backup with `pulumi "
+    "stack import --file FILE`. If a run was killed while it created these resources, see "
+    "docs/recovering.md, A run was stopped."
 )
 
 
@@ -118,31 +120,30 @@ def cloud_failed(args: pulumi.ErrorHookArgs) -> bool:
         name, kind = _name(args), _kind(args)
         pulumi.log.error(
             f"{name}: the cloud already has a {kind} of this name, but this stack's state does not: most "
-            f"likely a run was stopped while it was being made, and nothing depends on it yet. If nothing "
-            f"else uses it, remove it with `hcloud {kind} delete {name}` and run up again."
+            f"likely a run was stopped while it created this {kind}, so nothing depends on the {kind} yet. "
+            f"If nothing else uses the {kind}, remove it with `hcloud {kind} delete {name}` and run up again."
         )
     elif args.type == SERVER and args.failed_operation == "update":
         node = args.name.removesuffix("-server")
         pulumi.log.error(
-            f"{node}: its server could not be changed, and may have been switched off for the change. "
-            f"Correct what the error says, or take the change back, and run up again: that starts the server "
-            f"if it is off."
+            f"{node}: could not change the server, which may now be off. Correct what the error says, or "
+            f"take the change back, and run up again: `up` starts a server that is off."
         )
     elif args.type == PLACEMENT_GROUP and "resource_in_use" in args.errors[0]:
         pulumi.log.error(
-            f"{args.name}: a server is in this placement group, in which it was made, and its node has an "
-            f"address of another ten by now. Give the node an address of the former ten again, or have its "
-            f"server made anew; what is on it is lost: `pulumi up --replace <urn of NODE-server>`."
+            f"{args.name}: the cloud will not delete this placement group: a server is still in it. "
+            f"Servers are grouped by overlay address, ten per group. Give the node an address from its old "
+            f"block, or rebuild its server (this erases it): `pulumi up --replace <urn of NODE-server>`."
         )
     elif args.type == SERVER and _GROUP_FULL.search(args.errors[0]):
         pulumi.log.error(
-            f"{_name(args)}: its placement group has all the servers it may have, because nodes that had an "
-            f"address of this ten once are in it still. Give the node an address of another ten, one that "
-            f"has fewer nodes, and run up again."
+            f"{_name(args)}: the placement group of this server is full: servers of nodes that moved to "
+            f"other addresses are still in it. Servers are grouped by overlay address, ten per group. Give "
+            f"the node an address from a block with fewer nodes, and run up again."
         )
     elif args.type == SERVER and "resource_unavailable" in args.errors[0]:
         pulumi.log.error(
-            f"{_name(args)}: the cloud has no room for a server of this type there at the moment. Run up "
-            f"again later, or give the node another type or location."
+            f"{_name(args)}: the cloud has no room for a server of this type in this location at the "
+            f"moment. Run up again later, or give the node another type or location."
         )
     return False

@@ -26,14 +26,14 @@ def tell_fate(node: NodePlan, server: hcloud.Server, before: Mapping[str, Any], 
         if _is_another(number, before):
             if not told:
                 pulumi.log.warn(
-                    f"{node.name} gets a new server, from {wanted(node).image}: the one it has is deleted "
+                    f"{node.name} gets a new server, from {wanted(node).image}: the old server is deleted "
                     f"with its disk"
                 )
         elif _other_image(node, before):
             pulumi.log.warn(
-                f"{node.name} runs {before['image']}, and the stack file says {wanted(node).image}: a "
-                f"server that is there keeps its image. `pulumi up --replace '{urn}'` makes it anew, and its "
-                f"disk is lost"
+                f"{node.name} runs {before['image']}, and the stack file says {wanted(node).image}: an "
+                f"existing server keeps its image. To rebuild the server (this erases its disk): `pulumi "
+                f"up --replace '{urn}'`"
             )
 
     pulumi.Output.all(server.id, server.urn).apply(look, run_with_unknowns=True)

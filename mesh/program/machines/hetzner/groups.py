@@ -47,7 +47,7 @@ def full_groups(nodes: Mapping[str, NodePlan], members: Mapping[str, int]) -> It
                 path=f"mesh.nodes.{name}.address",
                 message=(
                     f"{node.overlay.first.ip} would make {name} the eleventh server of its placement group, "
-                    f"which has room for {_MOST}: {stayed} got another address and stayed in it; give an "
-                    f"address of another ten"
+                    f"which has room for {_MOST}: {stayed} got another address, but stayed in this group; "
+                    f"choose an address of another block of ten"
                 ),
             )

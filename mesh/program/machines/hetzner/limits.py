@@ -53,10 +53,7 @@ def check_limits(raw: Mapping[Any, Any], stack: str | None, mesh: str) -> Iterat
 def _gateway(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     network = read(mesh_network, raw.get("cidr"))
     if network is not None and _GATEWAY in network:
-        message = (
-            f"{network} holds {_GATEWAY}, which is the gateway of every server at Hetzner; take another "
-            f"network"
-        )
+        message = f"{network} holds {_GATEWAY}, the gateway of every server at Hetzner; take another network"
         yield ("cidr",), message
 
 
@@ -69,15 +66,16 @@ def _firewalls(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         sets.add(tuple(ports))
         if len(ports) > most:
             message = (
-                f"comes to {len(ports)} rules, and a firewall of the cloud has room for {most} beside those "
-                f"for SSH, WireGuard and ICMP (neighbouring ports are one rule); give ranges, such as "
+                f"comes to {len(ports)} rules, but a firewall of the cloud has room for {most}, besides "
+                f"the rules for SSH, WireGuard and ICMP (neighbouring ports are one rule); give ranges, "
+                f"such as "
                 f"{_span(ports)}, or fewer ports"
             )
             yield ("nodes", name, "public"), message
     if len(sets) > _MOST_FIREWALLS:
         message = (
-            f"have {len(sets)} different sets of public ports, each of which is a firewall in the cloud, and "
-            f"a project has at most {_MOST_FIREWALLS}; let more nodes have the same set"
+            f"have {len(sets)} different sets of public ports; each set is a firewall in the cloud, and a "
+            f"project has at most {_MOST_FIREWALLS}; let more nodes have the same set"
         )
         yield ("nodes",), message
 
@@ -102,8 +100,8 @@ def _placement_groups(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     groups = {group_number(one, cidr) for one in found if one is not None and one in cidr}
     if len(groups) > _MOST_GROUPS:
         message = (
-            f"have addresses in {len(groups)} different tens of {cidr}, each of which is a placement group "
-            f"in the cloud, and a project has at most {_MOST_GROUPS}; give neighbouring addresses"
+            f"have addresses in {len(groups)} blocks of ten of {cidr}; each block is a placement group in "
+            f"the cloud, and a project has at most {_MOST_GROUPS}; give neighbouring addresses"
         )
         yield ("nodes",), message
 
@@ -114,8 +112,8 @@ def _refused_stack(stack: str) -> str | None:
         return None
     near = re.sub(r"\.[.-]*", ".", re.sub(r"[^A-Za-z0-9.]+", "-", stack)).strip("-.")
     return (
-        f"{show(stack)} begins the names of all servers, which are host names: letters, digits and inner "
-        f"hyphens; rename the stack: `pulumi stack rename {near or 'prod'}`"
+        f"{show(stack)} begins the name of every server, and a server's name is a host name: letters, "
+        f"digits and inner hyphens; rename the stack: `pulumi stack rename {near or 'prod'}`"
     )
 
 
@@ -126,7 +124,7 @@ def _names(raw: Mapping[Any, Any], stack: str, names: MeshNames) -> Iterator[Fin
         if is_host_name(name) and len(server) > _LONGEST:
             beyond = len(server) - _LONGEST
             message = (
-                f"its server would be called {server}: {len(server)} characters, and a host name has at "
+                f"the server would be called {server}: {len(server)} characters, and a host name has at "
                 f"most {_LONGEST}; make the name of the node or of the stack shorter by {beyond}"
             )
             yield ("nodes", name), message

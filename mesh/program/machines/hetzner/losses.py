@@ -21,7 +21,7 @@ def loss_of(
     waits: list[str] = []
     if server is not None:
         pairs = ((wanted.location, location), (wanted.type, server.type))
-        waits = [f"{wish} (it has {has})" for wish, has in pairs if has not in {None, wish}]
+        waits = [f"{wish} (now {has})" for wish, has in pairs if has not in {None, wish}]
     return Loss(
         everything=lost,
         moves=_moves(wanted, server, location, lost),
@@ -48,7 +48,7 @@ def _changes(wanted: HetznerMachine, server: Present | None) -> tuple[str, ...]:
     if server is None or server.type in {None, wanted.type}:
         return ()
     words = (
-        f"becomes a {wanted.type} (it is a {server.type}): it is powered off for that, for a minute or two, "
+        f"becomes a {wanted.type} (now a {server.type}): the server is powered off for a minute or two, "
         f"and a disk that grows never shrinks again"
     )
     return (words,)

@@ -167,9 +167,11 @@ def _switch_on(access: CloudAccess, server: str, ssh_port: int) -> None:
     from hcloud import Client, HCloudException  # noqa: PLC0415
     from requests import RequestException  # noqa: PLC0415
 
-    helps = "start it in the cloud's console, or take the node out with `enabled: false`, and run up again"
+    helps = "start the server in the cloud's console, or set `enabled: false` for the node, and run up again"
     if access.token is None:
-        raise pulumi.RunError(f"{server} is off, and there is no hcloud:token to start it with: {helps}")
+        raise pulumi.RunError(
+            f"{server} is off, and hcloud:token is missing, so the program cannot start the server: {helps}"
+        )
     client = Client(
         access.token,
         access.endpoint or DEFAULT_ENDPOINT,
@@ -179,13 +181,13 @@ def _switch_on(access: CloudAccess, server: str, ssh_port: int) -> None:
     try:
         found = client.servers.get_by_name(server)
         if found is not None and found.status == "off":
-            pulumi.log.info(f"{server} is off: starting it")
+            pulumi.log.info(f"{server} is off: starting the server")
             found.power_on().wait_until_finished()
             if found.public_net is not None and found.public_net.ipv4 is not None:
                 _await_port(found.public_net.ipv4.ip, ssh_port)
     except (HCloudException, RequestException) as error:
         raise pulumi.RunError(
-            f"{server} is off, and the cloud does not start it ({error}): {helps}"
+            f"{server} is off, and the cloud does not start the server ({error}): {helps}"
         ) from error
 
 

@@ -143,29 +143,27 @@ def _not_sold(wish: Wish, kind: TypeOffer, offers: Offers) -> Iterator[tuple[str
             if wish.location in other.in_stock and other.architecture == kind.architecture
         )
         message = (
-            f"{wish.type} is not sold in {wish.location} ({wish.node}), but {places}; {wish.location} has "
-            f"{there or 'none of its kind'}"
+            f"{wish.type} is not sold in {wish.location} ({wish.node}); it is sold in {places}; "
+            f"{wish.location} has {there or 'no type of this architecture'}"
         )
         yield "type", message
     elif wish.present is not None and wish.location not in kind.in_stock:
         lost = "its server would be deleted" if wish.is_made else "its server would be powered off"
         message = (
-            f"{wish.type} is sold out in {wish.location} at the moment, and {lost} for it ({wish.node}); try "
-            f"again later, or take another type"
+            f"{wish.type} is sold out in {wish.location} at the moment, but {lost} for the change "
+            f"({wish.node}); try again later, or choose another type"
         )
         yield "type", message
 
 
 def _image_does_not_fit(wish: Wish, kind: TypeOffer, image: ImageOffer) -> Iterator[tuple[str, str]]:
     if not image.usable:
-        yield (
-            "image",
-            f"{wish.image} cannot be taken: it is not ready, or no longer on offer; take another one",
-        )
+        message = f"{wish.image} cannot be used: not ready, or no longer on offer; choose another image"
+        yield "image", message
     elif kind.architecture not in image.architectures:
         has = " and ".join(sorted(image.architectures))
         message = (
-            f"{wish.image} is made for {has}, and {wish.type} ({wish.node}) is {kind.architecture}; take "
+            f"{wish.image} is made for {has}, but {wish.type} ({wish.node}) is {kind.architecture}; choose "
             f"another image, or another type"
         )
         yield "image", message
@@ -183,8 +181,9 @@ def _cannot_become(wish: Wish, kind: TypeOffer, offers: Offers) -> Iterator[tupl
     now = offers.types.get(present.type or "")
     if now is not None and now.architecture != kind.architecture:
         message = (
-            f"{wish.node} is {now.architecture} ({present.type}), and {wish.type} is {kind.architecture}: no "
-            f"server can change that; take another type, or make a new node of it and take this one out"
+            f"{wish.node} is {now.architecture} ({present.type}), and {wish.type} is {kind.architecture}: "
+            f"a server cannot change its architecture; choose another type, or add a new node and take "
+            f"this node out"
         )
         yield "type", message
         return
@@ -192,7 +191,7 @@ def _cannot_become(wish: Wish, kind: TypeOffer, offers: Offers) -> Iterator[tupl
     if disk is not None and kind.disk < disk:
         message = (
             f"{wish.node} has a disk of {disk} GB, {wish.type} has {kind.disk}, and a disk never shrinks; "
-            f"take a type with at least as much, or make a new node of it and take this one out"
+            f"choose a type with a disk as large, or add a new node and take this node out"
         )
         yield "type", message
 
@@ -202,14 +201,14 @@ def _doubted(wish: Wish, offers: Offers) -> Iterator[tuple[str, str]]:
     if kind is not None and (wish.is_made or wish.is_resized) and wish.location in kind.sold:
         if wish.location not in kind.in_stock and wish.present is None:
             message = (
-                f"{wish.type} is sold out in {wish.location} at the moment: to make {wish.node} will "
-                f"probably fail; take another type or location, or try again later"
+                f"{wish.type} is sold out in {wish.location} at the moment: creating {wish.node} will "
+                f"probably fail; choose another type or location, or try again later"
             )
             yield "type", message
         if wish.location in kind.until:
-            yield "type", f"{wish.type} is sold in {wish.location} until {kind.until[wish.location]} only"
+            yield "type", f"{wish.type} is sold in {wish.location} only until {kind.until[wish.location]}"
     if image is not None and wish.is_made and image.until is not None:
-        yield "image", f"{wish.image} can be taken until {image.until} only"
+        yield "image", f"{wish.image} can be used only until {image.until}"
 
 
 def _near(word: str, known: Iterable[str]) -> str:

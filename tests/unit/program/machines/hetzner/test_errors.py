@@ -71,8 +71,8 @@ def test_a_full_placement_group_is_explained(monkeypatch: pytest.MonkeyPatch, co
     monkeypatch.setattr(pulumi.log, "error", said.append)
     args = _args(f"group is full ({code})", type_=SERVER, inputs={"name": "prod-web-1"})
     assert not cloud_failed(args)
-    assert said[0].startswith("prod-web-1: its placement group has all the servers it may have")
-    assert "an address of another ten" in said[0]
+    assert said[0].startswith("prod-web-1: the placement group of this server is full")
+    assert "an address from a block" in said[0]
 
 
 def test_a_cloud_without_room_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_a_cloud_without_room_is_explained(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(pulumi.log, "error", said.append)
     error = "error during placement (resource_unavailable)"
     assert not cloud_failed(_args(error, type_=SERVER, inputs={"name": "prod-web-1"}))
-    assert said[0].startswith("prod-web-1: the cloud has no room for a server of this type there")
+    assert said[0].startswith("prod-web-1: the cloud has no room for a server of this type in this location")
 
 
 def test_a_placement_group_that_is_still_in_use_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,14 +89,14 @@ def test_a_placement_group_that_is_still_in_use_is_explained(monkeypatch: pytest
     args = _args("placement group is still in use (resource_in_use, 3f2a)", type_=PLACEMENT_GROUP)
     args.name = "spread-1"
     assert not cloud_failed(args)
-    assert said[0].startswith("spread-1: a server is in this placement group")
+    assert said[0].startswith("spread-1: the cloud will not delete this placement group")
 
 
 @pytest.mark.parametrize(
     ("there", "said"),
     [
-        (("s-web-1", "s-web-9"), "spread-1: the server s-web-9 is in this placement group, and this stack's"),
-        (("s-web-1",), "spread-1: a server is in this placement group, in which it was made"),
+        (("s-web-1", "s-web-9"), "spread-1: the server s-web-9 is in this placement group, but this stack's"),
+        (("s-web-1",), "spread-1: the cloud will not delete this placement group"),
     ],
 )
 def test_a_server_that_the_state_does_not_know_is_named_as_what_keeps_a_placement_group(

@@ -16,7 +16,7 @@ def test_the_eleventh_server_is_refused_with_the_one_that_stayed() -> None:
     (problem,) = full_groups(plan.nodes, {**IN_THE_TEN, "moved": 1})
     assert problem.path == "mesh.nodes.late.address"
     assert "the eleventh server of its placement group" in problem.message
-    assert "moved got another address and stayed in it" in problem.message
+    assert "moved got another address, but stayed in this group" in problem.message
 
 
 def test_the_tenth_is_not() -> None:

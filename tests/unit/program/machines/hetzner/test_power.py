@@ -37,12 +37,14 @@ def test_nobody_is_asked_about_a_server_that_runs() -> None:
 
 
 def test_without_a_token_the_server_is_named_and_what_helps() -> None:
-    with pytest.raises(pulumi.RunError, match=r"prod-web-1 is off, and there is no hcloud:token .*: start"):
+    with pytest.raises(pulumi.RunError, match=r"prod-web-1 is off, and hcloud:token is missing.*: start"):
         _before(CloudAccess(token=None, endpoint=None), "off: will be started")
 
 
 def test_a_cloud_that_does_not_answer_is_told_without_the_token() -> None:
-    with pytest.raises(pulumi.RunError, match="prod-web-1 is off, and the cloud does not start it") as caught:
+    with pytest.raises(
+        pulumi.RunError, match="prod-web-1 is off, and the cloud does not start the server"
+    ) as caught:
         _before(NOWHERE, "off: will be started")
     assert NOWHERE.token is not None
     assert NOWHERE.token not in str(caught.value)

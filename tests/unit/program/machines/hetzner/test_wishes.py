@@ -65,14 +65,14 @@ def _said(wish: Wish) -> list[str]:
         ({"type": "cx32"}, "type: the cloud has no server type cx32; did you mean cx33? it has"),
         ({"type": "m5"}, "type: the cloud has no server type m5; it has cx23, cx33, cx43, cax11"),
         ({"image": "debian-99"}, "image: the cloud has no image debian-99; did you mean debian-1"),
-        ({"location": "ash"}, "type: cx33 is not sold in ash (a), but fsn1, nbg1; ash has cpx11"),
-        ({"type": "cpx11"}, "type: cpx11 is not sold in fsn1 (a), but ash; fsn1 has cx23, cx33"),
-        ({"type": "cax11", "image": "debian-13"}, "image: debian-13 is made for x86, and cax11 (a) is arm"),
+        ({"location": "ash"}, "type: cx33 is not sold in ash (a); it is sold in fsn1, nbg1; ash has cpx11"),
+        ({"type": "cpx11"}, "type: cpx11 is not sold in fsn1 (a); it is sold in ash; fsn1 has cx23, cx33"),
+        ({"type": "cax11", "image": "debian-13"}, "image: debian-13 is made for x86, but cax11 (a) is arm"),
         (
             {"image": "161547269"},
             "image: 161547269 needs a disk of 160 GB, and cx33 (a) has 80; take a larger type",
         ),
-        ({"image": "debian-10"}, "image: debian-10 cannot be taken"),
+        ({"image": "debian-10"}, "image: debian-10 cannot be used"),
     ],
 )
 def test_a_server_that_cannot_be_made_is_refused(change: dict[str, Any], says: str) -> None:
@@ -83,11 +83,14 @@ def test_a_server_that_cannot_be_made_is_refused(change: dict[str, Any], says: s
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"type": "cax11"}, "type: a is x86 (cx33), and cax11 is arm: no server can change that"),
+        (
+            {"type": "cax11"},
+            "type: a is x86 (cx33), and cax11 is arm: a server cannot change its architecture",
+        ),
         ({"type": "cx23"}, "type: a has a disk of 80 GB, cx23 has 40, and a disk never shrinks"),
         (
             {"type": "cx43"},
-            "type: cx43 is sold out in fsn1 at the moment, and its server would be powered off",
+            "type: cx43 is sold out in fsn1 at the moment, but its server would be powered off",
         ),
         ({"type": "cx99"}, "type: the cloud has no server type cx99"),
         ({"type": "cpx11"}, "type: cpx11 is not sold in fsn1"),
@@ -143,13 +146,13 @@ def test_a_default_that_is_wrong_for_all_is_told_once() -> None:
     [
         (
             _wish(type="cx43"),
-            "mesh.nodes.a.type: cx43 is sold out in fsn1 at the moment: to make a will probably fail",
+            "mesh.nodes.a.type: cx43 is sold out in fsn1 at the moment: creating a will probably fail",
         ),
         (
             _wish(type="cpx11", location="ash"),
-            "mesh.nodes.a.type: cpx11 is sold in ash until 2027-01-31 only",
+            "mesh.nodes.a.type: cpx11 is sold in ash only until 2027-01-31",
         ),
-        (_wish(image="debian-11"), "mesh.nodes.a.image: debian-11 can be taken until 2027-01-31 only"),
+        (_wish(image="debian-11"), "mesh.nodes.a.image: debian-11 can be used only until 2027-01-31"),
     ],
 )
 def test_what_may_fail_or_end_soon_is_told_and_not_refused(wish: Wish, says: str) -> None:
