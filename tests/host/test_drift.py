@@ -167,7 +167,7 @@ def test_another_host_key_is_refused_and_never_repaired(fleet: Fleet) -> None:
         accepted = node.inside("journalctl -q -o cat -t sshd | grep -c Accepted || true")
         found = fleet.repair()["web-1"]
         assert found.problem is not None
-        assert f"{node.address} has the host key SHA256:" in found.problem
+        assert f"{node.address} shows the host key SHA256:" in found.problem
         assert "the stack knows SHA256:" in found.problem
         assert "`pulumi up --replace 'urn:web-1-server'`" in found.problem
         assert node.inside("journalctl -q -o cat -t sshd | grep -c Accepted || true") == accepted

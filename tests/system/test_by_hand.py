@@ -168,7 +168,7 @@ def test_another_machine_at_a_nodes_address_is_sent_nothing(
     (urn,) = [each["urn"] for each in resources if each["urn"].endswith(f"::db-1-{step}")]
     run = mesh.lab("run", "up", "--yes", "--skip-preview", "--replace", urn)
     assert run.code == 1
-    assert "db-1: another host key answers at its address" in run.out
+    assert "db-1: the host key is not the one that this stack installed" in run.out
     assert "Nothing was sent." in run.out
     heard = impostor.run("journalctl -q -o cat -t sshd")
     assert "Host key" in heard or "Connection" in heard, "it was dialled"

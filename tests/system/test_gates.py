@@ -211,7 +211,7 @@ def test_a_server_that_a_failed_change_of_type_left_off_is_started_by_the_next_r
     mesh.edit_mesh(lambda settings: settings["nodes"]["web-2"].update(type="cx33"))
     run = mesh.lab("run", *UP)
     assert run.code == 1
-    assert "web-2: its server could not be changed, and may have been switched off" in run.out
+    assert "web-2: could not change the server, which may now be off" in run.out
     mesh.edit_mesh(lambda settings: settings["nodes"]["web-2"].pop("type"))
     assert "off: will be started" in mesh.ok("preview", "--diff")
     mesh.up()

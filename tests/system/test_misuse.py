@@ -124,7 +124,7 @@ CASES = [
         name="host-key-changed",
         arrange=_both(_on("web-2", _OTHER_KEY), _open("web-2")),
         says=(
-            "web-2: another host key answers at its address than the one this stack gave it",
+            "web-2: the host key is not the one that this stack installed",
             f"`pulumi up --replace '{_NODE}$hcloud:index/server:Server::web-2-server'`",
         ),
         mend=_on("web-2", "cp -a /root/kept-key /etc/ssh/ssh_host_ed25519_key; systemctl restart ssh"),
@@ -132,25 +132,25 @@ CASES = [
     Case(
         name="root-may-not-log-in",
         arrange=_both(_on("db-1", _NO_ROOT), _open("db-1", "tcp/8084")),
-        says=("db-1: its image does not let root work over SSH, and everything on a node is done as root",),
+        says=("db-1: the image does not let root work over SSH, but everything on a node is done as root",),
         mend=_on("db-1", "mv /root/kept-authorized /root/.ssh/authorized_keys"),
     ),
     Case(
         name="root-login-forbidden",
         arrange=_both(_on("db-1", _HARDENED), _open("db-1", "tcp/8085")),
-        says=("db-1: its sshd does not let root in", "PermitRootLogin must not be `no`; AllowUsers"),
+        says=("db-1: sshd does not let root in", "PermitRootLogin must not be `no`; AllowUsers"),
         mend=_on("db-1", "rm /etc/ssh/sshd_config.d/05-h.conf; systemctl reload ssh"),
     ),
     Case(
         name="ssh-refused",
         arrange=_both(_on("db-1", "systemctl stop ssh ssh.socket || true"), _open("db-1")),
-        says=("db-1: its server answers, but nothing listens for SSH on port 22.",),
+        says=("db-1: the server answers, but nothing listens for SSH on port 22.",),
         mend=_on("db-1", "systemctl start ssh"),
     ),
     Case(
         name="ssh-dropped",
         arrange=_both(_on("db-1", _DROP), _open("db-1", "tcp/8082")),
-        says=("db-1: no answer on its SSH port", "`enabled: false` leaves it alone until it is back"),
+        says=("db-1: no answer on its SSH port", "with `enabled: false` `up` leaves the node alone"),
         mend=_on("db-1", "nft delete table inet dropping"),
     ),
 ]

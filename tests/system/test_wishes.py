@@ -108,7 +108,7 @@ def test_a_type_that_is_sold_out_takes_no_server_away(mesh: World) -> None:
     mesh.edit_mesh(_node("db-1", type="cx23"))
     run = _preview(mesh)
     assert run.code == 0, run.out
-    assert any("cx33 is sold out in nbg1 at the moment: to make new-1" in each for each in _warnings(run))
+    assert any("cx33 is sold out in nbg1 at the moment: creating new-1" in each for each in _warnings(run))
 
 
 def test_what_would_be_lost_is_the_last_that_a_preview_says(mesh: World) -> None:
@@ -127,9 +127,9 @@ def test_what_would_be_lost_is_the_last_that_a_preview_says(mesh: World) -> None
     assert len(told) == 3, run.out
     words = "\n".join(sorted(told))
     assert "db-1 moves from nbg1 to hel1: its server is deleted with its disk" in words
-    assert "web-1 is not in the stack file any more (to rename it, as to web-9, is to make another" in words
+    assert "web-1 is not in the stack file any more (renaming a node, here to web-9, makes another" in words
     assert f"and its public address {ip} is given back" in words
-    assert "web-2 becomes a cx33 (it is a cx23): it is powered off for that" in words
+    assert "web-2 becomes a cx33 (now a cx23): the server is powered off" in words
     after = run.out.rpartition("warning: ")[2]
     assert "Resources:" in after
     assert " create" not in after.partition("Resources:")[0]

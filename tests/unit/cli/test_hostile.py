@@ -221,7 +221,7 @@ async def _ask(says: Any, ask: Callable[[AgentClient, NodeOutputs], Awaitable[An
 
 def test_an_endless_answer_is_cut_off() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(NodeError, match=f"said more than {REPORT_BYTES // 1000} kB and was cut off"):
+    with pytest.raises(NodeError, match=f"sent more than {REPORT_BYTES // 1000} kB and was cut off"):
         asyncio.run(_ask(_flood, lambda agents, node: agents.report(node, "status")))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
 
@@ -233,7 +233,7 @@ def test_a_slow_answer_ends_in_time() -> None:
 
 @pytest.mark.parametrize("word", ["CONFIRMED x", "CONFIRMED", "", f"UNCHANGED {'ab' * 32}", "INSTALLED x"])
 def test_a_commit_of_other_files_is_none(word: str) -> None:
-    with pytest.raises(NodeError, match="did not confirm the new files the files it was sent"):
+    with pytest.raises(NodeError, match="did not confirm the new files"):
         asyncio.run(_ask(_speaker(f"{word}\n".encode), lambda agents, node: agents.apply(node, "document\n")))
 
 

@@ -79,7 +79,7 @@ def test_another_host_key_is_refused_with_the_command_that_helps() -> None:
     with pytest.raises(NodeError) as caught:
         _report(_Says(json.dumps(REPORT)), other)
     said = str(caught.value)
-    assert f"127.0.0.1 has the host key {other.get_fingerprint()}" in said
+    assert f"127.0.0.1 shows the host key {other.get_fingerprint()}" in said
     assert f"the stack knows {KEY.get_fingerprint()}" in said
     assert f"`pulumi up --replace '{URN}${SERVER}::web-1-server'`" in said
 
@@ -102,7 +102,7 @@ def test_what_is_no_report_is_shown(says: _Says, found: str) -> None:
 
 
 def test_an_agent_that_is_gone_is_named_with_the_commands_that_help() -> None:
-    with pytest.raises(NodeError, match="its agent is gone") as caught:
+    with pytest.raises(NodeError, match="the agent is gone from the node") as caught:
         _report(_Says("python3: can't open file '/usr/local/lib/wgmesh/wgmesh.pyz': [Errno 2] No such", 2))
     urns = f"--replace '{URN}${COPY}::web-1-agent-file' --replace '{URN}${COMMAND}::web-1-agent'"
     assert f"`pulumi up {urns}`" in str(caught.value)

@@ -76,7 +76,7 @@ def test_an_engine_that_speaks_of_another_stack_is_refused(tmp_path: Path) -> No
         "print(words[-1] if '--show-name' in words else '{}')\n"
     )
     wrapper = f"{sys.executable} {script}"
-    with pytest.raises(CliError, match=r"--stack nope was given, and .* speaks of the stack lab"):
+    with pytest.raises(CliError, match=r"--stack is nope, but .* answers for the stack lab"):
         read_outputs(wrapper, "nope")
     with pytest.raises(CliError, match="no mesh yet"):
         read_outputs(wrapper, "organization/wireguard-mesh/lab")
@@ -156,7 +156,7 @@ def test_of_several_meshes_one_is_named(tmp_path: Path) -> None:
 
 
 def test_a_mesh_that_is_exported_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CliError, match="two outputs of the stack are of the mesh office"):
+    with pytest.raises(CliError, match="two outputs of the stack hold the mesh office"):
         read_outputs(engine(tmp_path, {**TWO, "again": TWO["office"]}), None)
 
 

@@ -36,7 +36,7 @@ def test_an_empty_stack_has_no_files() -> None:
 
 
 def test_files_that_are_encrypted_are_refused_by_name() -> None:
-    with pytest.raises(CliError, match="web-1: its files are a secret"):
+    with pytest.raises(CliError, match="web-1: the node's files are marked as a secret"):
         parse_state(exported(command("web-1-apply", {"ciphertext": "x"})), ["web-1"])
 
 

@@ -273,5 +273,5 @@ def test_a_command_that_was_run_has_said_so(step: str, stdout: str) -> None:
 
 @pytest.mark.parametrize(("step", "stdout"), [("bootstrap", ""), ("agent", "Welcome"), ("keys", "ready")])
 def test_a_command_that_a_start_file_swallowed_is_no_success(step: str, stdout: str) -> None:
-    with pytest.raises(pulumi.RunError, match=f"its {step} command did not run.*/root/.bashrc.*--replace"):
+    with pytest.raises(pulumi.RunError, match=f"the {step} command did not run.*/root/.bashrc.*--replace"):
         _ran(step, stdout)

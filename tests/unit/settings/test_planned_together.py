@@ -280,7 +280,7 @@ def test_a_network_that_a_trusted_bridge_has_is_refused(cidr: str, trusted: str)
 @pytest.mark.parametrize("cidr", ["172.31.1.0/24", "172.31.0.0/16"])
 def test_the_gateway_of_every_server_is_in_no_mesh(cidr: str) -> None:
     (problem,) = _problems(_nodes(cidr, []))
-    assert "172.31.1.1, which is the gateway of every server" in problem
+    assert "172.31.1.1, the gateway of every server" in problem
 
 
 @pytest.mark.parametrize("cidr", ["169.254.0.0/16", "127.0.0.0/8", "224.0.0.0/24", "203.0.113.0/24"])
@@ -325,7 +325,7 @@ def test_more_firewalls_than_a_project_has_room_for_are_refused() -> None:
 def test_more_placement_groups_than_a_project_has_room_for_are_refused() -> None:
     nodes = {f"n-{number}": {"address": f"10.10.{number}.1"} for number in range(51)}
     (problem,) = _problems({"cidr": "10.10.0.0/16", "nodes": nodes})
-    assert problem.startswith("mesh.nodes: have addresses in 51 different tens")
+    assert problem.startswith("mesh.nodes: have addresses in 51 blocks of ten")
 
 
 _RANGES = st.builds(
@@ -354,9 +354,9 @@ def test_merging_keeps_every_port_and_adds_none(ports: list[PortRange]) -> None:
         ("mesh", "clients", "only servers that this stack creates can be members"),
         ("mesh", "peers", "only servers that this stack creates can be members"),
         ("mesh", "dns", "there is no DNS server"),
-        ("mesh", "topology", "every node is a peer of every other one"),
+        ("mesh", "topology", "every node is a peer of every other node"),
         ("mesh", "network", "did you mean cidr?"),
-        ("node", "publicKey", "keys are made by `up`"),
+        ("node", "publicKey", "`up` makes the keys"),
         ("node", "host", "only servers that this stack creates can be members"),
         ("node", "userData", "a server gets no user data of yours"),
         ("node", "endpoint", "only servers that this stack creates can be members"),

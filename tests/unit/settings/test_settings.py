@@ -20,7 +20,7 @@ def test_300_nodes_do_not_fit_into_a_slash_24() -> None:
     with pytest.raises(SettingsError) as error:
         parse_settings(_mesh(300, "10.10.0.0/24"))
     first = str(error.value.problems[0])
-    assert first == "mesh.cidr: 10.10.0.0/24 has room for 254 nodes, and there are 300; widen it"
+    assert first == "mesh.cidr: 10.10.0.0/24 has room for 254 nodes, but there are 300; widen the network"
     assert len(error.value.problems) == 1 + 50
 
 
