@@ -74,7 +74,7 @@ def _keys(schema: dict[str, Any], properties: dict[str, Any], prefix: str) -> se
 
 def test_every_key_of_the_stack_file_is_an_argument(schema: dict[str, Any]) -> None:
     mesh = schema["resources"]["wireguard-mesh:index:Mesh"]
-    assert _keys(schema, mesh["inputProperties"], "") == set(test_docs._keys())
+    assert _keys(schema, mesh["inputProperties"], "") == {key for key, _ in test_docs.FIELDS}
 
 
 def test_everything_in_the_schema_is_described(schema: dict[str, Any]) -> None:
