@@ -143,7 +143,7 @@ def test_with_a_full_disk_the_link_comes_up_from_memory(node: Node) -> None:
     state = node.inside("systemctl is-active wg-quick@wg0 wgmesh-boot", check=False)
     node.inside("umount /var/lib/wgmesh; rm -r /run/saved")
     assert (peers, state) == ("1", "active\nactive")
-    assert "cannot be made again now (No space left on device)" in _journal(node)
+    assert "cannot make its files again now (No space left on device)" in _journal(node)
 
 
 @pytest.mark.long

@@ -423,7 +423,7 @@ def test_no_report_says_that_a_trial_is_over_in_the_past(node: Node, new: str) -
         trial = node.status()["trial"]
         assert trial["seconds_left"] == 0.0
         run = node.agent("apply", node.hosts.document("web-1", PAIR, public=["tcp/99"]))
-        assert re.search("over in at most 15 s", run.out), run.out
+        assert re.search("ends in at most 15 s", run.out), run.out
     finally:
         node.inside("mv /usr/sbin/nft.away /usr/sbin/nft")
     assert node.status()["state"] == "idle"

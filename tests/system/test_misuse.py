@@ -117,7 +117,10 @@ CASES = [
             _on("db-1", "systemd-run -q --unit=taker nc -u -l -p 51999; sleep 0.5"),
             lambda world: world.edit_mesh(lambda mesh: mesh.update(port=51999)),
         ),
-        says=("(db-1-apply)", "REFUSED /etc/wireguard/wg0.conf: UDP port 51999 is in use by something else"),
+        says=(
+            "(db-1-apply)",
+            "REFUSED /etc/wireguard/wg0.conf: another program on this host uses UDP port 51999",
+        ),
         mend=_on("db-1", "systemctl stop taker"),
     ),
     Case(

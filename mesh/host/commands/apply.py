@@ -143,7 +143,7 @@ def _was_never_started(places: Places, trial: Trial) -> bool:
 def _join(trial: Trial, document: Document) -> None:
     if trial.digest != document.digest:
         left = round(trial.seconds_left) + 15
-        raise AgentError(Answer.BUSY, f"a trial of other files is under way, over in at most {left} s")
+        raise AgentError(Answer.BUSY, f"a trial of other files is under way and ends in at most {left} s")
 
 
 def _in_force(places: Places, tunnel: Tunnel, document: Document) -> Optional[Generation]:
@@ -171,7 +171,7 @@ def _confirm(
         raise AgentError(Answer.ROLLED_BACK, reason)
     if current_digest(places) == document.digest:
         return Answer.CONFIRMED, document.digest
-    raise AgentError(Answer.ROLLED_BACK, "the trial is over without a trace of how it ended")
+    raise AgentError(Answer.ROLLED_BACK, "the trial is over, but its outcome is not recorded")
 
 
 def _wait_until_live(places: Places, digest: str) -> Optional[Trial]:

@@ -78,7 +78,7 @@ def check_archive(places: Places) -> None:
         installed = record.installed if record else "nothing"
         raise AgentError(
             Answer.REFUSED,
-            f"{ARCHIVE} has the digest {found}, installed was {installed}: install it again",
+            f"{ARCHIVE} has the digest {found}, but {installed} was installed: install the agent again",
         )
 
 
@@ -93,7 +93,7 @@ def install(places: Places, tunnel: Tunnel, raw: bytes) -> tuple[Answer, str]:
     if archive_digest() != expected:
         raise AgentError(
             Answer.REFUSED,
-            f"{ARCHIVE} has the digest {archive_digest()}, expected was {expected}: copy it again",
+            f"{ARCHIVE} has the digest {archive_digest()}, but {expected} was expected: copy the file again",
         )
     require_systemd()
     missing = [tool for tool in _TOOLS if find_tool(tool) is None]
@@ -101,9 +101,7 @@ def install(places: Places, tunnel: Tunnel, raw: bytes) -> tuple[Answer, str]:
         raise AgentError(Answer.REFUSED, f"not installed on this host: {', '.join(missing)}")
     with lock(places, wait=COMMAND_WAIT):
         if load_trial(places) is not None:
-            raise AgentError(
-                Answer.BUSY, "a trial is under way, which needs the agent as it is: try again later"
-            )
+            raise AgentError(Answer.BUSY, "a trial is under way and needs the present agent: try again later")
         _make_folders(places)
         _install_archive(places, expected)
         _install_units(places, tunnel)

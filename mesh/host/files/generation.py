@@ -144,7 +144,7 @@ def load_generation(places: Places, digest: str) -> Generation:
         mended = put_rendered(places, document.files, keys) if digest == current_digest(places) else {}
         mended = {**mended, **mend(folder, generation_files(document))}
     except OSError as error:
-        log(f"{folder}: its files cannot be made again now ({error.strerror}): going on from its document")
+        log(f"{folder}: cannot make its files again now ({error.strerror}): continuing from its document")
     else:
         if mended:
             found = ", ".join(f"{name} ({words})" for name, words in mended.items())

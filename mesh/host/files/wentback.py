@@ -100,7 +100,7 @@ def _go_back(places: Places, reason: str) -> Generation:
         before = load_generation(places, places.previous.readlink().name)
     except (OSError, AgentError):
         problem = f"{reason}, and there is no whole generation before it"
-        raise AgentError(Answer.FAILED, f"{problem}: run `up` again, which brings its files anew") from None
+        raise AgentError(Answer.FAILED, f"{problem}: run `up` again, which sends the files again") from None
     log(f"{reason}: going back to {before.digest}")
     if digest != before.digest:
         record = {"damaged": digest, "now": before.digest, "reason": reason}

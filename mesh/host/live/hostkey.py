@@ -47,13 +47,13 @@ def take_host_key(places: Places, wanted: HostKey) -> None:
         _forget(places, second)
     elif wanted.former is None:
         _put(permanent, wanted.private, public)
-        log("the host key that was served beside the former one has taken its place")
+        log("the new host key has replaced the former host key")
         if not _forget(places, second):
             reload_sshd()
     elif _read_public(second) != public or not (places.ssh / _DROPIN).exists():
         _put(second, wanted.private, public)
         _serve(places, second)
-        log("another host key is served beside the one that was there")
+        log("sshd now serves the new host key beside the former one")
 
 
 def _public_of(places: Places, private: str) -> str:

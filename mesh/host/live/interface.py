@@ -65,7 +65,7 @@ def read_link(tunnel: Tunnel, ours: frozenset[str] = frozenset()) -> Optional[Li
     """
     shown = attempt(["ip", "-j", "address", "show", "dev", tunnel.interface])
     if shown is None and _exists(tunnel):
-        raise AgentError(Answer.FAILED, f"`ip` does not tell of {tunnel.interface}, which is there")
+        raise AgentError(Answer.FAILED, f"`ip` does not show {tunnel.interface}, although it exists")
     link = parse_addresses(tunnel, shown or "")
     if link is None:
         return None

@@ -24,6 +24,6 @@ def require_free_port(tunnel: Tunnel, wanted: int) -> None:
     if any(wanted in taken_ports(table.read_text()) for table in _TABLES if table.exists()):
         raise AgentError(
             Answer.REFUSED,
-            f"{WG_CONF}: UDP port {wanted} is in use by something else on this host (`ss -lunp` names it): "
-            "stop that, or give the mesh another port",
+            f"{WG_CONF}: another program on this host uses UDP port {wanted} (`ss -lunp` names the "
+            f"program): stop it, or give the mesh another port",
         )

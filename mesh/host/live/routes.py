@@ -45,4 +45,7 @@ def put_back(tunnel: Tunnel, routes: Collection[tuple[str, str]], ours: Collecti
         if (family, route) not in there and (
             attempt(["ip", family, "route", "add", *words, "dev", tunnel.interface]) is None
         ):
-            log(f"the route {route} over {tunnel.interface} went with an address, and cannot be added again")
+            log(
+                f"lost the route {route} over {tunnel.interface} together with an address, and cannot add "
+                f"the route again"
+            )

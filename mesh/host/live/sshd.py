@@ -148,8 +148,8 @@ def _require_sshd(wanted: Sequence[int]) -> None:
         if there and not any(_greeting(each) for each in there):
             raise AgentError(
                 Answer.REFUSED,
-                f"{FIREWALL}: what listens on port {port} is no SSH server (`ss -Hltnp sport = :{port}` "
-                "names it): stop that, or give mesh.ssh.port another value",
+                f"{FIREWALL}: the program that listens on port {port} is no SSH server (`ss -Hltnp sport = "
+                f":{port}` names the program): stop it, or give mesh.ssh.port another value",
             )
 
 
@@ -193,7 +193,8 @@ def open_ports(places: Places, wanted: Sequence[int]) -> None:
     for port in missing:
         if not _greets(port):
             raise AgentError(
-                Answer.FAILED, f"sshd does not greet on port {port}, though {places.ssh_port_conf} says so"
+                Answer.FAILED,
+                f"sshd does not answer on port {port}, although {places.ssh_port_conf} names this port",
             )
 
 

@@ -76,7 +76,7 @@ def tell_listener() -> None:
         if title.startswith(b"sshd: ") and b"[listener]" in title:  # the title it gives itself (sshd.c)
             run(["kill", "-HUP", folder.name])
             return
-    log("no sshd that listens was found: its next start reads its settings")
+    log("found no sshd that listens: sshd will read the settings at its next start")
 
 
 def require_offer(public_key: str) -> None:
@@ -96,6 +96,6 @@ def require_offer(public_key: str) -> None:
         time.sleep(1)
     raise AgentError(
         Answer.FAILED,
-        f"sshd did not answer on port {port} with the permanent host key, and has its former settings back: "
-        "see `sshd -T` and `journalctl -u ssh`",
+        f"sshd did not answer on port {port} with the permanent host key; its former settings are back: "
+        f"see `sshd -T` and `journalctl -u ssh`",
     )

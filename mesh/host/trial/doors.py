@@ -100,7 +100,8 @@ def refuse_trust_in_the_outside(generation: Generation, session: Optional[Sessio
                 raise AgentError(
                     Answer.REFUSED,
                     f"{FIREWALL}: trustedInterfaces holds {trusted}, and {why} {interface}: "
-                    "everybody outside would come in. Name the bridges of containers alone, such as docker0",
+                    "this would let in everybody from outside. Name only bridges of containers, such as "
+                    "docker0",
                 )
 
 

@@ -94,7 +94,7 @@ def forced_lock(places: Places, *, wait: float) -> Iterator[None]:
         if not _take(handle, wait):
             holder = _holder(handle)
             if holder is None or not _break(handle, holder):
-                log(f"going on without the lock: its holder does not die ({holder or 'it cannot be told'})")
+                log(f"going on without the lock: its holder does not die ({holder or 'unknown'})")
         _sign(handle)
         yield
     finally:

@@ -44,7 +44,7 @@ def prove_not_locked_out(
     others = foreign_rulesets()
     outcome = try_packets(tunnel, knocks, others, generation.firewall)
     if outcome is None:
-        log("the lock-out proof could not be run here; the rollback alone guards the change")
+        log("could not run the lock-out check here; only the rollback guards this change")
         return None
     failed = [knock for knock in outcome.failed() if _counts(outcome, knock)]
     before = _entered_before(tunnel, failed, others)
@@ -56,7 +56,7 @@ def prove_not_locked_out(
         stopped = next(knock for knock in failed if knock.protocol == "udp" and knock.source_port)
         raise AgentError(
             Answer.REFUSED,
-            f"{stopped} and all other peers does not come in, the mesh cannot work: {_why(outcome, stopped)}",
+            f"{stopped} and all other peers is dropped, so the mesh cannot work: {_why(outcome, stopped)}",
         )
     return _differences(failed, outcome)
 
