@@ -60,11 +60,15 @@ REFUSED = [
         {"type": "cax11"},
         "db-1 is x86 (cx23), and cax11 is arm: a server cannot change its architecture",
     ),
-    ("type", {"type": "cax11", "location": "ash"}, "cax11 is not sold in ash (db-1), but fsn1, nbg1, hel1"),
+    (
+        "type",
+        {"type": "cax11", "location": "ash"},
+        "cax11 is not sold in ash (db-1); it is sold in fsn1, nbg1, hel1",
+    ),
     (
         "image",
         {"type": "cax11", "location": "hel1", "image": "debian-12"},
-        "debian-12 is made for x86, and cax11 (db-1) is arm",
+        "debian-12 is made for x86, but cax11 (db-1) is arm",
     ),
 ]
 
