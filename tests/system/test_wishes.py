@@ -144,7 +144,9 @@ def test_an_image_that_is_wished_for_is_told_and_not_ignored(mesh: World) -> Non
     mesh.edit_mesh(_node("db-1", image="debian-13"))
     run = _preview(mesh)
     (told,) = _warnings(run)
-    assert told.startswith("db-1 runs debian-12, and the stack file says debian-13: a server that is there")
+    assert told.startswith(
+        "db-1 runs debian-12, and the stack file says debian-13: an existing server keeps its"
+    )
     (urn,) = re.findall(r"`pulumi up --replace '([^']*)'`", told)
     assert urn.endswith("::db-1-server")
     (replaced,) = _warnings(mesh.lab("run", "preview", "--replace", urn))
