@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import pulumi
 from google.protobuf import json_format, struct_pb2
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_pulumi_func
 
@@ -158,21 +159,37 @@ def run(
     """
     recording = Recording()
     monitor = _Monitor(recording, existing.state if existing else {}, preview=preview, replaced=replaced)
+
+    def program() -> None:
+        recording.mesh = Mesh("mesh", plan_of(mesh), previous=previous_of(existing))
+        for name, other in beside.items():
+            Mesh(name, plan_of(other), previous=previous_of(existing))
+
+    with own_loop() as loop:
+        mocks.set_mocks(_Nothing(), PROJECT, STACK, preview, monitor=monitor)
+        loop.run_until_complete(run_pulumi_func(program))
+    return recording
+
+
+@contextmanager
+def own_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop with a root resource of its own: nothing of one run is waited for in another.
+
+    What is under way at the end comes to its end, or is cancelled.
+    """
+    settings.ROOT.set(None)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        mocks.set_mocks(_Nothing(), PROJECT, STACK, preview, monitor=monitor)
-
-        def program() -> None:
-            recording.mesh = Mesh("mesh", plan_of(mesh), previous=previous_of(existing))
-            for name, other in beside.items():
-                Mesh(name, plan_of(other), previous=previous_of(existing))
-
-        loop.run_until_complete(run_pulumi_func(program))
+        yield loop
     finally:
+        if left := asyncio.all_tasks(loop):
+            loop.run_until_complete(asyncio.wait(left, timeout=10))
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         asyncio.set_event_loop(None)
         loop.close()
-    return recording
 
 
 def previous_of(existing: Recording | None) -> Previous:

@@ -1,6 +1,5 @@
 """Whatever is not known in a preview: the files of a node are rendered, with a gap there and nowhere else."""
 
-import asyncio
 from ipaddress import ip_address
 from typing import Any
 
@@ -16,6 +15,7 @@ from mesh.program.files import RunFacts, node_files
 from mesh.render import UNKNOWN_TEXT, Doors, Endpoint, Moving, RenderError
 from tests.examples import examples
 from tests.unit.meshes import plan_of
+from tests.unit.program.recording import own_loop
 
 PLAN = plan_of(
     {
@@ -90,17 +90,12 @@ def _facts(unknown: frozenset[tuple[str, ...]]) -> dict[str, Any]:
 
 def _files(unknown: frozenset[tuple[str, ...]], *, preview: bool) -> Any:
     """What the program makes of it: a text, or what stands for a value that is not known."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
+    with own_loop() as loop:
         mocks.set_mocks(_NoEngine(), "wireguard-mesh", "test", preview)
         facts = {name: pulumi.Output.from_input(value) for name, value in _facts(unknown).items()}
         directory = Directory.of(facts.pop("directory"))
         files = node_files(PLAN.nodes["a"], ACCESS, RunFacts(directory=directory, **facts))
         return loop.run_until_complete(files.future(with_unknowns=True))
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
 
 
 class _NoEngine(mocks.Mocks):
