@@ -188,6 +188,7 @@ def own_loop() -> Iterator[asyncio.AbstractEventLoop]:
             for task in left:
                 task.cancel()
             loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        settings.SETTINGS.outputs.clear()  # where the SDK keeps outputs that failed
         asyncio.set_event_loop(None)
         loop.close()
 
