@@ -230,7 +230,7 @@ def test_a_pending_trial_is_left_alone(fleet: Fleet, hosts: Hosts) -> None:
     wait(lambda: fleet.node.status()["state"] == "live", DEADLINE)
     done = fleet.repair()["web-1"]
     assert done.problem is not None
-    assert "under trial" in done.problem
+    assert "on trial" in done.problem
     assert fleet.node.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
     assert fleet.repair()["web-1"].good
 

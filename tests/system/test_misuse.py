@@ -207,7 +207,7 @@ def test_a_cloud_that_does_not_run_is_named(mesh: World, secrets: dict[str, str]
     run = mesh.lab("run", "up", "--yes", "--skip-preview", "--diff")
     assert run.code == 1
     _untroubled(run.out, secrets)
-    assert re.search(r"no answer from http://127\.0\.0\.1:\d+/v1 .*is it running and reachable\?", run.out)
+    assert re.search(r"no answer from http://127\.0\.0\.1:\d+/v1 .*running and reachable\?", run.out)
     assert mesh.lab("start").code == 0
     mesh.up()
 
