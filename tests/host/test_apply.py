@@ -246,5 +246,5 @@ def test_a_foreign_listener_on_the_port_is_refused_by_name(mesh: Node, hosts: Ho
     run = mesh.apply(hosts.document("web-1", PAIR, mesh_port=51999))
     mesh.inside("systemctl stop squat")
     assert run.word == "REFUSED", run.out
-    assert "UDP port 51999 is in use" in run.out
+    assert "another program on this host uses UDP port 51999" in run.out
     assert mesh.live() == before

@@ -16,6 +16,8 @@ from ..live.firewall import (
     check_firewall,
     delete_table,
     emptied_chains,
+    expected_table,
+    live_table,
     load_missing_table,
     load_table,
     table_exists,
@@ -62,7 +64,7 @@ def _bring_back(places: Places) -> bool:
         if wanted is None:
             break
         file = _firewall(places, wanted)
-        loaded = _refill(file, wanted) if table_exists() else load_missing_table(file)
+        loaded = _refill(places, file, wanted) if table_exists() else load_missing_table(file)
         needed = needed or loaded
         now = _in_force(places)
         if now == wanted:
@@ -74,13 +76,25 @@ def _bring_back(places: Places) -> bool:
     return needed
 
 
-def _refill(file: str, wanted: str) -> bool:
-    """Replace a table whose chains somebody emptied; tells whether there was need."""
+def _refill(places: Places, file: str, wanted: str) -> bool:
+    """Replace a table whose chains somebody emptied; tells whether there was need.
+
+    The rescue ruleset has fewer chains and stays: the file in force did not load at boot.
+    """
     emptied = emptied_chains(file)
-    if emptied:
-        log(f"the table inet {TABLE} has no rules in force in {', '.join(emptied)}: loading {wanted} again")
-        load_table(file)
-    return bool(emptied)
+    if not emptied or _is_rescue(places):
+        return False
+    log(f"the table inet {TABLE} has no rules in force in {', '.join(emptied)}: loading {wanted} again")
+    load_table(file)
+    return True
+
+
+def _is_rescue(places: Places) -> bool:
+    try:
+        rescue = places.rescue.read_text()
+    except OSError:
+        return False
+    return live_table() == expected_table(rescue)
 
 
 def _settle(places: Places, wanted: Optional[str]) -> None:
