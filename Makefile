@@ -13,7 +13,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CO
 PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev image up preview down clean ssh reach output check test test-long bench lock
+.PHONY: help setup setup-dev image up preview down clean ssh reach output check lint test test-long api-document stack-file bench lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -49,22 +49,30 @@ down: setup ## destroy the stack, stop cloud and hosts; leaves no trace outside 
 clean: ## remove lab, virtual environment and caches from this folder
 	@tools/clean.sh
 
-check: setup-dev ## lint, types, unit tests
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m mypy
+check: setup-dev lint ## lint, format, imports, types, unit tests
 	@$(PYTHON) -m pytest -q -p no:cacheprovider -n 2 -m "not hosts and not long" tests/unit
 
-test: setup-dev image ## run every test but the long enumerations
-	@$(PYTHON) -m ruff check .
-	@$(PYTHON) -m mypy
+test: setup-dev lint image ## run every test but the long enumerations
 	@$(PYTEST) -n 2 --dist loadfile -m "not hosts and not long"
-	@$(PYTEST) -n 2 --dist loadfile -m "hosts and not long"
+	@$(PYTEST) -n 3 --dist loadfile -m "hosts and not long"
 
-test-long: setup-dev image ## run the long enumerations too
-	@$(PYTEST)
+lint: setup-dev
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format -q --check .
+	@.venv/bin/lint-imports --no-cache --no-logo
+	@$(PYTHON) -m mypy
+
+test-long: setup-dev image ## run the long enumerations too, with many examples
+	@$(PYTEST) --hypothesis-profile=long
 
 image: setup ## build the host image, as `make up` does when it is missing
 	@$(SUDO) $(PYTHON) -m lab.hosts image --directory .lab/image
+
+api-document: setup ## fetch Hetzner's API document, which more tests of the lab's cloud run with
+	@$(PYTHON) tools/api_document.py .lab/hcloud-openapi.json
+
+stack-file: setup ## write the descriptions of the keys into docs/stack-file.md, from mesh/settings
+	@$(PYTHON) -m tools.stack_file
 
 bench: setup-dev ## measure beside a plain playbook, write docs/benchmarks.md; about 20 minutes
 	@$(SUDO) $(PYTHON) -m bench

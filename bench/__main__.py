@@ -16,7 +16,7 @@ from bench.compare import compare
 from bench.fleet import FOLDER, BenchError, alone
 from bench.growth import grow
 from bench.many import boot_and_mesh
-from tests.system.world import REPOSITORY
+from lab.testing import REPOSITORY
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from lab.hosts import HostError, Lab
-from tests.system.world import REPOSITORY, World
+from lab.hosts import HostError
+from lab.testing import REPOSITORY, Run, World
 
 __all__ = ["FOLDER", "BenchError", "Fleet", "alone", "names", "remove", "seconds", "state_sizes"]
 
@@ -94,22 +94,17 @@ class Fleet(World):
         """Make a rehearsal with real hosts and its cloud running; there are no nodes yet."""
         folder = FOLDER / "worlds" / name
         folder.mkdir(parents=True)
-        fleet = Fleet(folder)
+        fleet = Fleet(folder, ["mesh"])
         try:
             fleet._done(fleet.lab("start"), "start")
             yield fleet
         finally:
             remove(folder)
 
-    @property
-    def hosts(self) -> Lab:
-        """The hosts, to look inside."""
-        return Lab(self.folder / ".lab" / "cloud", self.folder / ".lab" / "image")
-
     def resize(self, count: int) -> None:
         """Have `count` nodes in the stack file."""
         nodes = {name: {"address": f"10.10.0.{number}"} for number, name in enumerate(names(count), start=1)}
-        self.edit_mesh(lambda mesh: mesh.update(nodes=nodes))
+        self.edit("wireguard-mesh:mesh", lambda mesh: mesh.update(nodes=nodes))
 
     def boot(self, count: int) -> None:
         """Make the servers of `count` nodes, all but what runs on them, and wait until they are ready."""
@@ -174,10 +169,10 @@ class Fleet(World):
         return state
 
     @staticmethod
-    def _done(run: Any, what: str) -> str:
+    def _done(run: Run, what: str) -> str:
         if run.code != 0:
             raise BenchError(f"{what} failed ({run.code}):\n{run.out[-3000:]}")
-        return str(run.out)
+        return run.out
 
 
 def _lost(printed: str) -> int:

@@ -22,7 +22,7 @@ from bench.standin import Standin
 from lab.cloud.driver import SimulatedHosts
 from lab.cloud.process import Process
 from lab.rehearsal import Rehearsal
-from tests.system.world import REPOSITORY
+from lab.testing import REPOSITORY
 
 __all__ = ["grow"]
 
@@ -81,7 +81,7 @@ def main() -> None:
     size = int(sys.argv[1])
     folder = _folder(size)
     folder.mkdir(parents=True)
-    fleet = Fleet(folder)
+    fleet = Fleet(folder, ["mesh"])
     port, token = Rehearsal(project=folder, stack="lab", engine="lab").endpoint()
     state = folder / ".lab" / "cloud"
     cloud = Process(state=state, port=port, token=token, images=None)

@@ -4,10 +4,11 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from ipaddress import IPv4Address
 from typing import Final, TypeVar
 
-from mesh.plan import KeyNames, fingerprint, plan_mesh, preshared_key
-from mesh.render import render_document
+from mesh.plan import fingerprint, plan_mesh, preshared_key
+from mesh.render import Endpoint, KeyNames, PeerFacts, render_document
 from mesh.settings import parse_settings
 
 T = TypeVar("T")
@@ -38,19 +39,20 @@ def main() -> None:
         lambda: {
             name: KeyNames(
                 private=fingerprint(_ROOT),
-                preshared={peer: fingerprint(preshared_key(_ROOT, name, peer, 1)) for peer in node.peers},
+                preshared={
+                    peer.name: fingerprint(preshared_key(_ROOT, name, peer.name, peer.preshared_epoch))
+                    for peer in node.peers
+                },
             )
             for name, node in plan.nodes.items()
         },
     )
-    directory = {
-        name: {"address": str(node.address), "public_key": "A" * 43 + "=", "endpoint": "192.0.2.1:51820"}
-        for name, node in plan.nodes.items()
-    }
+    endpoint = Endpoint(address=IPv4Address("192.0.2.1"), port=51820)
+    facts = dict.fromkeys(plan.nodes, PeerFacts(public_key="A" * 43 + "=", endpoint=endpoint))
     documents = timed(
         "render",
         lambda: [
-            render_document(node, directory, keys[name], management_key="ssh-ed25519 AAAA")
+            render_document(node, facts, keys[name], management_key="ssh-ed25519 AAAA")
             for name, node in plan.nodes.items()
         ],
     )

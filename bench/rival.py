@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.fleet import FOLDER, BenchError, Fleet, names
-from tests.system.world import REPOSITORY
+from lab.testing import REPOSITORY
 
 __all__ = ["Playbook", "environment"]
 

@@ -117,8 +117,8 @@ class Rehearsal:
             (self.state / "owner").unlink(missing_ok=True)
         else:
             print(
-                "error: the stack was not destroyed in order (see above); its hosts are stopped anyhow, "
-                "and the next `make up` makes whole what is left in the state",
+                "error: could not destroy the stack cleanly (see above). Its hosts are stopped; the next "
+                "`make up` repairs what is left",
                 file=sys.stderr,
             )
         return code
@@ -128,7 +128,7 @@ class Rehearsal:
         words = ["destroy", "--yes", "--skip-preview"]
         code = self.run([*words, "--run-program"])
         if code != 0:
-            print("trying again without the program, as the state has it", file=sys.stderr)
+            print("trying again without the program, from the state alone", file=sys.stderr)
             code = self.run(words)
         return code
 
@@ -297,11 +297,12 @@ class Rehearsal:
 
 def _say_who_stays(stack: str, others: Sequence[str], *, destroyed: bool) -> None:
     also = " and ".join(f"`make down STACK={name}`" for name in others)
-    stays = f"cloud and hosts go on, as this lab also has the stack {' and '.join(others)}: {also} ends that"
+    names = " and ".join(others)
+    stays = f"cloud and hosts keep running, because this lab also has the stack {names}: {also} ends that"
     if destroyed:
         print(f"the stack {stack} is gone; {stays}")
     else:
-        print(f"error: the stack {stack} was not destroyed in order (see above); {stays}", file=sys.stderr)
+        print(f"error: could not destroy the stack {stack} cleanly (see above); {stays}", file=sys.stderr)
 
 
 def _run_to_its_end(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:

@@ -10,8 +10,9 @@ from rich.console import Console
 from mesh.cli import check, results, status
 from mesh.cli.engine import CliError, refuse_two_stacks
 from mesh.cli.outputs import read_outputs
-from mesh.cli.reach import as_json as reach_as_json
-from mesh.cli.reach import lost_in_words, measure, over, over_ssh, table
+from mesh.cli.reach import measure, over, over_ssh
+from mesh.cli.reach_table import as_json as reach_as_json
+from mesh.cli.reach_table import lost_in_words, table
 from mesh.cli.shell import ssh
 from mesh.cli.state import read_state
 from mesh.interrupts import end_in_order
@@ -20,12 +21,14 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pret
 
 Pulumi = Annotated[str, typer.Option(envvar="WGMESH_PULUMI", help="The engine's command line.")]
 Stack = Annotated[str | None, typer.Option(help="The stack; the selected one when not given.")]
+Mesh = Annotated[str | None, typer.Option("--mesh", help="The mesh, where a stack has several.")]
 
 
 @app.command("reach")
 def reach_command(
     *,
     stack: Stack = None,
+    name: Mesh = None,
     pulumi: Pulumi = "pulumi",
     via: Annotated[
         str | None, typer.Option(help="Instead of SSH: a command line with {node} or {public_ip} in it.")
@@ -34,8 +37,8 @@ def reach_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Ping every node from every node through the tunnel; exit code 0 only if all answer."""
-    mesh = read_outputs(pulumi, stack)
-    run = over_ssh(mesh, read_state(pulumi, stack, mesh.nodes)) if via is None else over(via)
+    mesh = read_outputs(pulumi, stack, name)
+    run = over_ssh(mesh, read_state(pulumi, stack, mesh)) if via is None else over(via)
     with Console(stderr=True).status("asking the engine for the nodes") as progress:
         reach = asyncio.run(measure(mesh, run, rounds=rounds, say=progress.update))
     if as_json:
@@ -48,21 +51,26 @@ def reach_command(
     if reach.lost:
         raise CliError(lost_in_words(reach))
     if reach.problems:
-        raise CliError(f"left out: {', '.join(reach.problems)}")
+        raise CliError(
+            f"not tested, because it could not be reached or does not exist yet: {', '.join(reach.problems)}"
+        )
     if not as_json:
         print(f"all {len(reach.pairs)} pairs reach each other")
 
 
 @app.command("ssh", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def ssh_command(context: typer.Context, node: str, *, stack: Stack = None, pulumi: Pulumi = "pulumi") -> None:
+def ssh_command(
+    context: typer.Context, node: str, *, stack: Stack = None, name: Mesh = None, pulumi: Pulumi = "pulumi"
+) -> None:
     """Open a shell on a node, or run a command there."""
-    raise typer.Exit(ssh(read_outputs(pulumi, stack), node, context.args))
+    raise typer.Exit(ssh(read_outputs(pulumi, stack, name), node, context.args))
 
 
 @app.command("check")
 def check_command(
     *,
     stack: Stack = None,
+    name: Mesh = None,
     pulumi: Pulumi = "pulumi",
     repair: Annotated[
         bool, typer.Option(help="Bring the nodes that differ back, by trial and commit.")
@@ -70,8 +78,8 @@ def check_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare every node with what the stack says; exit code 0 only if nothing differs (any more)."""
-    mesh = read_outputs(pulumi, stack)
-    state = read_state(pulumi, stack, mesh.nodes)
+    mesh = read_outputs(pulumi, stack, name)
+    state = read_state(pulumi, stack, mesh)
     found = asyncio.run(check.check_mesh(mesh, state))
     if repair:
         found = asyncio.run(check.repair_mesh(mesh, state, found))
@@ -93,12 +101,13 @@ def check_command(
 def status_command(
     *,
     stack: Stack = None,
+    name: Mesh = None,
     pulumi: Pulumi = "pulumi",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show each node's state, generation and agent, and its peers' handshakes and traffic."""
-    mesh = read_outputs(pulumi, stack)
-    found = asyncio.run(status.read_status(mesh, read_state(pulumi, stack, mesh.nodes)))
+    mesh = read_outputs(pulumi, stack, name)
+    found = asyncio.run(status.read_status(mesh, read_state(pulumi, stack, mesh)))
     if as_json:
         print(results.as_json(found))
     else:

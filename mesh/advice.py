@@ -5,24 +5,27 @@ Each text has its URN in braces, to be filled in by `str.format`.
 
 from typing import Final
 
+from mesh.names import AGENT_FOLDER
+
 __all__ = ["AGENT_GONE", "AGENT_GONE_SAYS", "HOST_KEY_CHANGED", "KEYS_MISSING"]
 
-AGENT_GONE_SAYS: Final = "can't open file '/usr/local/lib/wgmesh/"
+AGENT_GONE_SAYS: Final = f"can't open file '{AGENT_FOLDER}/"
 """What Python says then."""
 
 AGENT_GONE: Final = (
-    "its agent is gone. If somebody removed it, have it installed again: `pulumi up --replace '{agent_file}' "
-    "--replace '{agent}'`. If the host has left the mesh, have the server made anew; what is on it is lost: "
+    "the agent is gone from the node. If somebody removed the agent, install it again: `pulumi up "
+    "--replace '{agent_file}' "
+    "--replace '{agent}'`. If the host has left the mesh, rebuild the server (this erases its disk): "
     "`pulumi up --replace '{server}'`."
 )
 
 HOST_KEY_CHANGED: Final = (
-    "another host key answers at its address than the one this stack gave it: the server was rebuilt or its "
-    "key was changed, or something else answers there. Nothing was sent. If you changed the key, put the old "
-    "one back; if the server was rebuilt, have it made anew (what is on its disk is lost): "
+    "the host key is not the one that this stack installed: the server was rebuilt, its key was changed, "
+    "or another machine answers at its address. Nothing was sent. If you changed the key, put the old key "
+    "back. If the server was rebuilt, make it part of the mesh again (this erases its disk): "
     "`pulumi up --replace '{server}'`."
 )
 
 KEYS_MISSING: Final = (
-    "its keys are gone from /var/lib/wgmesh/keys. Send them again: `pulumi up --replace '{keys}'`."
+    "the WireGuard keys are gone from /var/lib/wgmesh/keys. Send them again: `pulumi up --replace '{keys}'`."
 )

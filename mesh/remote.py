@@ -3,10 +3,9 @@
 import shlex
 from typing import Final
 
-__all__ = ["AGENT", "BOOTSTRAP_SECONDS", "CALL_SECONDS", "INCOMING", "agent_call", "limited"]
+from mesh.names import AGENT
 
-AGENT: Final = "/usr/local/lib/wgmesh/wgmesh.pyz"
-INCOMING: Final = "/usr/local/lib/wgmesh/incoming.pyz"
+__all__ = ["BOOTSTRAP_SECONDS", "CALL_SECONDS", "agent_call", "limited"]
 
 CALL_SECONDS: Final = 120
 """Seconds a call of the agent may take on the node: twice what its own waits add up to."""

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from lab.cloud.errors import ApiError, invalid
 from lab.cloud.listing import check_selector, selector_matches
+from lab.cloud.names import rename
 from lab.cloud.requests import (
     ApplyTo,
     CreateFirewall,
@@ -15,7 +16,6 @@ from lab.cloud.requests import (
     SetRules,
     parse,
 )
-from lab.cloud.ssh_keys import rename
 from lab.cloud.state import Cloud
 from lab.cloud.store import Record, now
 from lab.hosts import Rule
@@ -142,7 +142,7 @@ async def enforce(cloud: Cloud, server: Record) -> None:
 
 async def update(cloud: Cloud, record: Record, body: Any) -> None:
     """Change name and labels."""
-    rename(cloud, "firewalls", record, parse(Rename, body))
+    rename(cloud.store, "firewalls", record, parse(Rename, body))
 
 
 async def delete(cloud: Cloud, record: Record) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from lab.cloud import attachments, catalog
 from lab.cloud.actions import Work
 from lab.cloud.errors import ApiError, invalid
+from lab.cloud.names import rename
 from lab.cloud.requests import (
     ChangeProtection,
     ChangeRange,
@@ -17,7 +18,6 @@ from lab.cloud.requests import (
     UpdateNetwork,
     parse,
 )
-from lab.cloud.ssh_keys import rename
 from lab.cloud.state import Cloud
 from lab.cloud.store import Record, now
 
@@ -98,7 +98,7 @@ async def update(cloud: Cloud, record: Record, body: Any) -> None:
     """Change name, labels, and whether a vSwitch learns the routes."""
     request = parse(UpdateNetwork, body)
     _refuse_busy(cloud, record)
-    rename(cloud, "networks", record, request)
+    rename(cloud.store, "networks", record, request)
     if request.expose_routes_to_vswitch is not None:
         record["expose_routes_to_vswitch"] = request.expose_routes_to_vswitch
         cloud.store.save()

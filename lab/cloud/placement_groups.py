@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from lab.cloud.errors import ApiError
+from lab.cloud.names import rename
 from lab.cloud.requests import CreatePlacementGroup, Rename, parse
-from lab.cloud.ssh_keys import rename
 from lab.cloud.state import Cloud
 from lab.cloud.store import Record, now
 
@@ -46,7 +46,7 @@ def refuse_full(cloud: Cloud, number: int) -> None:
 
 async def update(cloud: Cloud, record: Record, body: Any) -> None:
     """Change name and labels."""
-    rename(cloud, "placement_groups", record, parse(Rename, body))
+    rename(cloud.store, "placement_groups", record, parse(Rename, body))
 
 
 async def delete(cloud: Cloud, record: Record) -> dict[str, Any] | None:

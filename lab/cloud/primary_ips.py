@@ -4,8 +4,8 @@ from typing import Any
 
 from lab.cloud import catalog
 from lab.cloud.errors import ApiError, invalid
+from lab.cloud.names import rename
 from lab.cloud.requests import Assign, ChangeProtection, CreatePrimaryIp, UpdatePrimaryIp, parse
-from lab.cloud.ssh_keys import rename
 from lab.cloud.state import Cloud
 from lab.cloud.store import Record, now
 
@@ -106,7 +106,7 @@ def _refuse_for(cloud: Cloud, server: Record, kind: str) -> None:
 async def update(cloud: Cloud, record: Record, body: Any) -> None:
     """Change name, labels, auto_delete."""
     request = parse(UpdatePrimaryIp, body)
-    rename(cloud, "primary_ips", record, request)
+    rename(cloud.store, "primary_ips", record, request)
     if request.auto_delete is not None:
         record["auto_delete"] = request.auto_delete
         cloud.store.save()

@@ -8,8 +8,8 @@ from typing import Any
 from lab.cloud import attachments, catalog, firewalls, placement_groups, primary_ips
 from lab.cloud.actions import Work
 from lab.cloud.errors import ApiError, invalid
+from lab.cloud.names import rename
 from lab.cloud.requests import CreateServer, RenameServer, parse
-from lab.cloud.ssh_keys import rename
 from lab.cloud.state import Cloud
 from lab.cloud.store import Record, now
 from lab.hosts import HostSpec
@@ -202,7 +202,7 @@ def spec_of(cloud: Cloud, record: Record) -> HostSpec:
 async def update(cloud: Cloud, record: Record, body: Any) -> None:
     """Change name and labels; firewalls follow the labels."""
     request = parse(RenameServer, body)
-    rename(cloud, "servers", record, request)
+    rename(cloud.store, "servers", record, request)
     if request.labels is not None:
         await firewalls.enforce(cloud, record)
 

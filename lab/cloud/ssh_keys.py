@@ -5,11 +5,12 @@ import hashlib
 from typing import Any, Final
 
 from lab.cloud.errors import ApiError, invalid
+from lab.cloud.names import rename
 from lab.cloud.requests import CreateSshKey, Rename, parse
 from lab.cloud.state import Cloud
 from lab.cloud.store import Record, now
 
-__all__ = ["create", "delete", "rename", "update", "view"]
+__all__ = ["create", "delete", "update", "view"]
 
 _SHORTEST_KEY: Final = 36  # ed25519: a length and 32 bytes (RFC 8709)
 
@@ -59,17 +60,7 @@ def _fingerprint(line: str) -> str:
 
 async def update(cloud: Cloud, record: Record, body: Any) -> None:
     """Change name and labels."""
-    rename(cloud, "ssh_keys", record, parse(Rename, body))
-
-
-def rename(cloud: Cloud, collection: str, record: Record, request: Any) -> None:
-    """Change what every resource has: name and labels."""
-    if request.name is not None:
-        cloud.store.refuse_taken(collection, request.name, but=record["id"])
-        record["name"] = request.name
-    if request.labels is not None:
-        record["labels"] = request.labels
-    cloud.store.save()
+    rename(cloud.store, "ssh_keys", record, parse(Rename, body))
 
 
 async def delete(cloud: Cloud, record: Record) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Final
 
 from lab.cloud.actions import Actions
 from lab.cloud.driver import Driver
@@ -11,6 +12,9 @@ from lab.cloud.faults import Faults
 from lab.cloud.store import Record, Store
 
 __all__ = ["Cloud"]
+
+_KEPT_ADDRESSES: Final = 8
+"""How many of the pool no server gets: the first is this machine's own, the others are in reserve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +31,7 @@ class Cloud:
     def next_address(self) -> str:
         """Return a free public IPv4 address. Raises `ApiError` when there is none."""
         used = self._used()
-        # the first two belong to the machine itself
-        for address in list(self.hosts.pool.hosts())[8:]:
+        for address in list(self.hosts.pool.hosts())[_KEPT_ADDRESSES:]:
             if str(address) not in used:
                 return str(address)
         raise ApiError("resource_limit_exceeded", "no free public IPv4 address is left")

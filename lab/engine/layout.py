@@ -1,6 +1,7 @@
 """Changing one value of a YAML file and nothing else: comments, order and layout stay.
 
-The parser says where each value stands; only that part of the text is replaced.
+The parser says where each value stands; only that part of the text is replaced. (ruamel.yaml keeps comments,
+but writes all lists of a file at one indentation: other lines than the one in question would change.)
 """
 
 from typing import Any, Final

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-__all__ = ["end_all", "join", "names"]
+__all__ = ["end_all", "join", "living"]
 
 _ROOTS: Final = (
     Path("/sys/fs/cgroup/systemd"),
@@ -51,9 +51,9 @@ def end_all(pattern: str) -> None:
         time.sleep(0.01)
 
 
-def names(pattern: str) -> set[str]:
-    """Return the names of the groups that match."""
-    return {folder.name for root in _roots() for folder in root.glob(pattern)}
+def living(pattern: str) -> set[str]:
+    """Return the names of the groups that match and hold a process; a killed lab leaves empty ones."""
+    return {folder.name for root in _roots() for folder in root.glob(pattern) if _members(folder)}
 
 
 def _roots() -> Iterator[Path]:

@@ -320,7 +320,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _refuse_too_many(key: str) -> None:
-    limit, hosts = int(_INOTIFY_LIMIT.read_text()), len(cgroups.names(_GROUPS_OF_HOSTS))
+    limit, hosts = int(_INOTIFY_LIMIT.read_text()), len(cgroups.living(_GROUPS_OF_HOSTS))
     if (hosts + 1) * _INOTIFY_OF_HOST > limit:
         raise HostError(
             f"host {key}: {hosts} hosts run on this machine, as many as its {limit} inotify instances are "

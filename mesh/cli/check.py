@@ -1,17 +1,17 @@
 """Drift: how every node differs from what the stack says, and the way back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from mesh.advice import KEYS_MISSING
 from mesh.cli.nodes import AgentClient, NodeError, Ran
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
+from mesh.cli.reports import ReportedDifference, Trial
 from mesh.cli.results import NodeResult, ask_all
 from mesh.cli.state import StackState
+from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import shown
 
 __all__ = ["Difference", "NodeCheck", "check_mesh", "repair_mesh", "table"]
@@ -61,27 +61,27 @@ async def _check(agents: AgentClient, mesh: MeshOutputs, state: StackState, node
     """Raises `NodeError`."""
     files = state.files.get(node.name)
     if files is None:
-        problem = "the stack has no files of it: its last `up` did not get that far; run `up`"
+        problem = "this node was never configured (the last `up` stopped before it); run `up` again"
         return NodeCheck(node=node.name, problem=problem)
     report = await agents.report(node, "check", files.document)
-    found = [_named(mesh, entry) for entry in report["differences"]]
-    if files.agent is not None and report["agent"] != files.agent:
-        found.append(Difference(item="agent", live=report["agent"], wanted=files.agent))
-    return NodeCheck(node=node.name, differences=tuple(found), problem=_pending(report["trial"]))
+    found = [_named(mesh, entry) for entry in report.differences]
+    if files.agent is not None and report.agent != files.agent:
+        found.append(Difference(item="agent", live=report.agent, wanted=files.agent))
+    return NodeCheck(node=node.name, differences=tuple(found), problem=_pending(report.trial))
 
 
-def _pending(trial: Mapping[str, Any] | None) -> str | None:
+def _pending(trial: Trial | None) -> str | None:
     if trial is None:
         return None
-    return f"a change is under trial, over in {trial['seconds_left']:.0f} s: ask again then"
+    return f"a change is on trial for {trial.seconds_left:.0f} more seconds: ask again after that"
 
 
-def _named(mesh: MeshOutputs, entry: Mapping[str, str]) -> Difference:
+def _named(mesh: MeshOutputs, entry: ReportedDifference) -> Difference:
     """Call peers by their names."""
-    item = entry["item"]
+    item = entry.item
     for node in mesh.nodes.values():
         item = item.replace(node.public_key, node.name)
-    return Difference(item=item, live=entry["live"], wanted=entry["wanted"])
+    return Difference(item=item, live=entry.live, wanted=entry.wanted)
 
 
 async def _repair(agents: AgentClient, mesh: MeshOutputs, state: StackState, check: NodeCheck) -> NodeCheck:

@@ -38,8 +38,8 @@ def refuse_two_stacks(words: Sequence[str]) -> None:
     found |= {after for word, after in pairwise(given) if word == "--stack"}
     if len(found) > 1:
         raise CliError(
-            f"two stacks are named, {' and '.join(sorted(found))}: name one (what belongs to a command on a "
-            f"node comes after `--`)"
+            f"two stacks are named, {' and '.join(sorted(found))}: name one (write the options of a "
+            f"command on a node after `--`)"
         )
 
 
@@ -52,7 +52,7 @@ def _run(pulumi: str, stack: str | None, *words: str, what: str) -> str:
     except FileNotFoundError:
         raise CliError(f"`{command[0]}` is not on PATH; name the engine with --pulumi") from None
     if result.returncode != 0:
-        raise CliError(f"the engine did not give the stack's {what}; its message is above")
+        raise CliError(f"the engine did not return the stack's {what}; its message is above")
     return result.stdout
 
 
@@ -62,6 +62,6 @@ def _refuse_another(pulumi: str, stack: str) -> None:
     found = _run(pulumi, stack, "stack", "--show-name", what="name").strip()
     if _NAME.fullmatch(found) and found.rpartition("/")[2] != stack.rpartition("/")[2]:
         raise CliError(
-            f"--stack {stack} was given, and `{pulumi}` speaks of the stack {found}: it adds a --stack of "
-            f"its own; leave that out there, or name the same one"
+            f"--stack is {stack}, but `{pulumi}` answers for the stack {found}: that command line adds a "
+            f"--stack of its own; remove it there, or name the same stack"
         )

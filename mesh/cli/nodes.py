@@ -15,10 +15,11 @@ import asyncssh
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED
 from mesh.cli.engine import CliError
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
-from mesh.cli.reports import ReportError, parse_report
+from mesh.cli.reports import Report, ReportError, parse_report
 from mesh.cli.state import StackState
 from mesh.cli.trouble import in_words
+from mesh.names import RECONNECT_STATUS, RECONNECT_TRIES
+from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.remote import agent_call
 from mesh.said import REPORT_BYTES, TEXT_BYTES, last_line, shown
 
@@ -27,10 +28,6 @@ __all__ = ["AgentClient", "NodeClient", "NodeError", "Ran", "read_at_most"]
 # Characters of a message about a node: remedies with their URNs are long.
 _MESSAGE: Final = 2_000
 _CHUNK_BYTES: Final = 32_768
-# The agent asks by this exit code to be called again over a new connection (docs/protocol.md).
-_RECONNECT: Final = 75
-# Connections for one apply beyond the first: as many as `up` makes (mesh/program/hooks.py).
-_RECONNECT_TRIES: Final = 12
 
 # Seconds from the first packet to a shell: as long as `up` waits for one dial (mesh/program/commands.py).
 _CONNECT_SECONDS: Final = 10.0
@@ -78,7 +75,9 @@ async def read_at_most(stream: _Stream, limit: int) -> bytes:
     while chunk := await stream.read(_CHUNK_BYTES):
         found += chunk
         if len(found) > limit:
-            raise NodeError(f"it said more than {limit // 1000} kB and was cut off: it may be in other hands")
+            raise NodeError(
+                f"it sent more than {limit // 1000} kB and was cut off: somebody else may control this node"
+            )
     return bytes(found)
 
 
@@ -189,18 +188,16 @@ class AgentClient(NodeClient):
         Raises `NodeError`, also for an agent that says it committed, but not this document.
         """
         run = await self.call(node, "apply", document)
-        for _ in range(_RECONNECT_TRIES):
-            if run.code != _RECONNECT:
+        for _ in range(RECONNECT_TRIES):
+            if run.code != RECONNECT_STATUS:
                 break
             run = await self.call(node, "apply", document)
         digest = hashlib.sha256(document.encode()).hexdigest()
         if run.code == 0 and run.answer not in (f"CONFIRMED {digest}", f"UNCHANGED {digest}"):
-            raise NodeError(
-                f"its agent does not say that it committed the files it was sent, but `{run.answer}`"
-            )
+            raise NodeError(f"its agent did not confirm the new files; it answered `{run.answer}`")
         return run
 
-    async def report(self, node: NodeOutputs, command: str, stdin: str = "") -> dict[str, Any]:
+    async def report(self, node: NodeOutputs, command: str, stdin: str = "") -> Report:
         """Return what the agent's `status` or `check` prints. Raises `NodeError`."""
         run = await self.call(node, command, stdin)
         trouble = ""
@@ -230,4 +227,4 @@ async def _who_answers(node: NodeOutputs) -> str:
     except (OSError, asyncssh.Error):
         shown = None
     found = shown.get_fingerprint() if shown else "another one"
-    return f"{node.public_ip} has the host key {found}, the stack knows {known}"
+    return f"{node.public_ip} shows the host key {found}, but the stack knows {known}"

@@ -4,18 +4,19 @@ import asyncio
 import contextlib
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 from mesh.cli.engine import CliError
 from mesh.cli.nodes import NodeClient, NodeError, read_at_most
-from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
-from mesh.cli.reach_table import as_json, lost_in_words, table
+from mesh.cli.outputs import NOT_MADE
 from mesh.cli.state import StackState
+from mesh.names import INTERFACE
+from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import TEXT_BYTES, last_line, shown
 
-__all__ = ["Reach", "Runner", "as_json", "lost_in_words", "measure", "over", "over_ssh", "table"]
+__all__ = ["Reach", "Runner", "measure", "over", "over_ssh"]
 
 Runner = Callable[[NodeOutputs, str], Awaitable[str]]
 """Runs a shell command on a node and returns what it printed. Raises `NodeError`."""
@@ -32,7 +33,7 @@ _ENDS_SECONDS: Final = 1.0
 # In one line, which every login shell takes.
 _PING: Final = (
     r"for to in {addresses}; do {{ "
-    r"said=$(LC_ALL=C ping -n -q -I wg0 -c 1 -W 2 $to 2>&1); code=$?; "
+    r"said=$(LC_ALL=C ping -n -q -I {interface} -c 1 -W 2 $to 2>&1); code=$?; "
     r'if [ $code -gt 1 ]; then echo "$to ! $(echo "$said" | head -n 1)"; fi; '
     r'echo "$said" | sed -n "s|^rtt [^=]*= \([0-9.]*\)/.*|$to \1|p"; '
     r"}} & done; wait; echo {end}"
@@ -98,18 +99,22 @@ async def _ping(
     """Return the milliseconds to each peer that answers, and why the source itself could not be asked."""
     addresses = {mesh.nodes[peer].address: peer for peer in peers}
     try:
-        printed = await run(mesh.nodes[source], _PING.format(addresses=" ".join(addresses), end=_END))
+        printed = await run(mesh.nodes[source], _command(addresses))
     except NodeError as error:
         return {}, str(error)
     found: dict[str, float] = {}
-    trouble = None if f"{_END}\n" in printed else f"could not run the pings there: {_said(printed)}"
+    trouble = None if f"{_END}\n" in printed else f"could not run the pings on this node: {_said(printed)}"
     for line in printed.split("\n"):
         address, _, told = line.partition(" ")
         if address in addresses and _MILLISECONDS.fullmatch(told):
             found[addresses[address]] = float(told)
         elif address in addresses and told.startswith("! "):
-            trouble = f"ping could not be run there: {shown(told[2:])}"
+            trouble = f"could not run ping on this node: {shown(told[2:])}"
     return found, trouble
+
+
+def _command(addresses: Iterable[str]) -> str:
+    return _PING.format(addresses=" ".join(addresses), interface=INTERFACE, end=_END)
 
 
 def _said(printed: str) -> str:

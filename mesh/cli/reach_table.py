@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.table import Table
 
-from mesh.cli.outputs import MeshOutputs
-
-if TYPE_CHECKING:
-    from mesh.cli.reach import Reach
+from mesh.cli.reach import Reach
+from mesh.outputs import MeshOutputs
 
 __all__ = ["as_json", "lost_in_words", "table"]
 
@@ -19,7 +17,7 @@ _NAMED: Final = 3  # nodes that a line names
 _FEW: Final = 2  # nodes of which no one can be told to be the silent one
 
 
-def table(mesh: MeshOutputs, reach: "Reach", *, width: int = 80) -> Table:
+def table(mesh: MeshOutputs, reach: Reach, *, width: int = 80) -> Table:
     """Return the answers as a table that `width` characters have room for.
 
     A row for each source and a column for each destination, in milliseconds; where that is too wide, columns
@@ -39,7 +37,7 @@ def table(mesh: MeshOutputs, reach: "Reach", *, width: int = 80) -> Table:
 
 
 def _matrix(
-    nodes: Sequence[tuple[str, str]], heads: Mapping[str, str], labels: Mapping[str, str], reach: "Reach"
+    nodes: Sequence[tuple[str, str]], heads: Mapping[str, str], labels: Mapping[str, str], reach: Reach
 ) -> Table:
     grid = Table(title="who reaches whom (ms through the tunnel)")
     grid.add_column("from \\ to", no_wrap=True)
@@ -50,14 +48,14 @@ def _matrix(
     return grid
 
 
-def _cell(reach: "Reach", source: str, destination: str) -> str:
+def _cell(reach: Reach, source: str, destination: str) -> str:
     time = reach.pairs.get((source, destination))
     if source == destination:
         return "·"
     return "[red]lost[/red]" if time is None else f"[green]{time:.1f}[/green]"
 
 
-def _summary(nodes: Sequence[tuple[str, str]], reach: "Reach") -> Table:
+def _summary(nodes: Sequence[tuple[str, str]], reach: Reach) -> Table:
     """A row for each node: how many it reaches, how long the slowest takes, and whom it does not reach."""
     grid = Table(title="who reaches whom (ms through the tunnel)")
     grid.add_column("from", overflow="fold")
@@ -84,7 +82,7 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def lost_in_words(reach: "Reach") -> str:
+def lost_in_words(reach: Reach) -> str:
     """Say which pairs are lost: a node that nobody reaches is named once, instead of its pairs."""
     lost = set(reach.lost)
     names = {name for pair in reach.pairs for name in pair}
@@ -102,12 +100,12 @@ def lost_in_words(reach: "Reach") -> str:
     return f"{'; '.join(words)} ({count}){others}" if silent else "; ".join(words)
 
 
-def _hears_nobody(name: str, reach: "Reach", lost: set[tuple[str, str]]) -> bool:
+def _hears_nobody(name: str, reach: Reach, lost: set[tuple[str, str]]) -> bool:
     towards = [pair for pair in reach.pairs if pair[1] == name]
     return bool(towards) and all(pair in lost for pair in towards)
 
 
-def as_json(reach: "Reach") -> str:
+def as_json(reach: Reach) -> str:
     """Return everything as JSON: whether all is good, milliseconds by pair (null: lost), and problems."""
     pairs: dict[str, dict[str, float | None]] = {}
     for (source, destination), time in reach.pairs.items():

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from mesh.said import shown, visible
 
-__all__ = ["ReportError", "parse_report"]
+__all__ = ["Peer", "Report", "ReportError", "ReportedDifference", "Trial", "parse_report"]
 
 # The largest number a counter of the kernel holds.
 _COUNTER: Final = 2**64
@@ -26,40 +26,48 @@ class ReportError(Exception):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, frozen=True)
 
 
-class _Trial(_Model):
+class Trial(_Model):
+    """A trial under way; seconds until its deadline."""
+
     seconds_left: Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
-class _Peer(_Model):
+class Peer(_Model):
+    """What passes to and from a peer: seconds since the latest handshake (None: never), bytes."""
+
     endpoint: _Text | None = None
     handshake_age: _Count | None
     received: _Count
     sent: _Count
 
 
-class _Difference(_Model):
+class ReportedDifference(_Model):
+    """What differs on a node, how it is and how it should be."""
+
     item: _Text
     live: _Text
     wanted: _Text
 
 
-class _Report(_Model):
+class Report(_Model):
+    """Where a node stands; `agent` and `current` are SHA-256 in hex, `peers` by public key."""
+
     agent: _Text
     current: _Text | None
     state: _Text
-    trial: _Trial | None
-    peers: Annotated[dict[_Text, _Peer], Field(max_length=_MOST_PEERS)]
-    differences: Annotated[list[_Difference], Field(max_length=_MOST_DIFFERENCES)]
+    trial: Trial | None
+    peers: Annotated[dict[_Text, Peer], Field(max_length=_MOST_PEERS)]
+    differences: Annotated[list[ReportedDifference], Field(max_length=_MOST_DIFFERENCES)]
 
 
-def parse_report(text: str) -> dict[str, Any]:
-    """Return a report's fields, as far as they are known. Raises `ReportError`."""
+def parse_report(text: str) -> Report:
+    """Return a report, as far as its fields are known. Raises `ReportError`."""
     try:
         value = json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_number)
-        return _Report.model_validate(value).model_dump(exclude_unset=True)
+        return Report.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "all of it"

@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mesh.cli.nodes import NodeError
-from mesh.cli.outputs import NOT_MADE, MeshOutputs, NodeOutputs
+from mesh.cli.outputs import NOT_MADE
+from mesh.cli.reports import Report
 from mesh.cli.trouble import DOWN
+from mesh.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["NodeResult", "as_json", "ask_all", "bad", "print_remarks"]
 
@@ -75,4 +77,11 @@ def as_json(found: Sequence[NodeResult]) -> str:
     for result in found:
         entry = asdict(result)
         nodes[entry.pop("node")] = {"good": result.good, **entry}
-    return json.dumps({"good": not bad(found), "nodes": nodes}, indent=1)
+    return json.dumps({"good": not bad(found), "nodes": nodes}, indent=1, default=_fields)
+
+
+def _fields(value: object) -> dict[str, Any]:
+    """Return the fields of a report that the node gave."""
+    if not isinstance(value, Report):
+        raise TypeError(type(value).__name__)
+    return value.model_dump(exclude_unset=True)

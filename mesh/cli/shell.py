@@ -15,7 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
+from mesh.cli.outputs import node_of
+from mesh.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["ssh"]
 
@@ -58,7 +59,7 @@ def ssh(mesh: MeshOutputs, name: str, command: Sequence[str]) -> int:
 
     Ended by a signal, it returns 128 and the signal's number, as a shell does.
     """
-    node = mesh.node(name)
+    node = node_of(mesh, name)
     try:
         with _told_to_end(), _folder() as folder:
             key, known_hosts = folder / "key", folder / "known_hosts"

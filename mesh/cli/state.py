@@ -2,15 +2,26 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from mesh.cli.engine import CliError, ask
+from mesh.names import (
+    AGENT_FILE,
+    APPLY,
+    COMMAND,
+    COPY,
+    FIRST_MESH,
+    INSTALL,
+    KEYS,
+    STEPS,
+    MeshNames,
+    name_in_urn,
+)
+from mesh.outputs import MeshOutputs
 
 __all__ = ["NodeFiles", "StackState", "parse_state", "read_state"]
 
-_COMMAND = "command:remote:Command"
-_COPY = "command:remote:CopyToRemote"
-_SERVER = "hcloud:index/server:Server"
+_FIRST: Final = MeshNames(FIRST_MESH)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,64 +34,69 @@ class NodeFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class StackState:
-    """The nodes' files by node, and the URNs of what can be replaced by type and name.
+    """The nodes' files by node, and the URNs of what can be replaced: of steps, by node and step.
 
-    A node whose files never arrived has none.
+    `servers` has the URN of what each node's commands live and die with. A node whose files never arrived has
+    none.
     """
 
     files: Mapping[str, NodeFiles]
-    urns: Mapping[tuple[str, str], str]
+    steps: Mapping[tuple[str, str], str]
+    servers: Mapping[str, str]
 
     def server(self, node: str) -> str:
         """Return the URN of a node's server."""
-        return self._urn(_SERVER, f"{node}-server")
+        return self.servers.get(node, f"<urn of {node}-server>")
 
     def keys(self, node: str) -> str:
         """Return the URN of what sends a node its keys."""
-        return self._urn(_COMMAND, f"{node}-keys")
+        return self._step(node, KEYS)
 
     def agent(self, node: str) -> tuple[str, str]:
         """Return the URNs of what copies a node's agent and what installs it."""
-        return self._urn(_COPY, f"{node}-agent-file"), self._urn(_COMMAND, f"{node}-agent")
+        return self._step(node, AGENT_FILE), self._step(node, INSTALL)
 
-    def _urn(self, kind: str, name: str) -> str:
-        return self.urns.get((kind, name), f"<urn of {name}>")
+    def _step(self, node: str, step: str) -> str:
+        return self.steps.get((node, step), f"<urn of {node}-{step}>")
 
 
-def read_state(pulumi: str, stack: str | None, nodes: Iterable[str]) -> StackState:
+def read_state(pulumi: str, stack: str | None, mesh: MeshOutputs) -> StackState:
     """Ask the engine for the stack's state; secrets stay encrypted in it, and are not needed.
 
     It is what the next preview compares with: a node whose last `up` failed has its former files there.
     `pulumi` is the engine's command line. Raises `CliError`.
     """
-    return parse_state(ask(pulumi, stack, "stack", "export", what="state"), nodes)
+    return parse_state(ask(pulumi, stack, "stack", "export", what="state"), mesh.nodes, MeshNames(mesh.mesh))
 
 
-def parse_state(state: Mapping[str, Any], nodes: Iterable[str]) -> StackState:
+def parse_state(state: Mapping[str, Any], nodes: Iterable[str], names: MeshNames = _FIRST) -> StackState:
     """Pick out of an exported state (deployment version 3) what concerns the nodes. Raises `CliError`."""
     resources = {
-        (resource["type"], resource["urn"].rpartition("::")[2]): resource
+        (resource["type"], name_in_urn(resource["urn"])): resource
         for resource in (state.get("deployment") or {}).get("resources") or []
         if not resource.get("delete")
     }
-    payloads = {
-        name: (resource.get("inputs") or {}).get("stdin")
-        for (kind, name), resource in resources.items()
-        if kind == _COMMAND
+    steps = {
+        (node, step): resource
+        for node in nodes
+        for step in STEPS
+        if (resource := resources.get((COPY if step == AGENT_FILE else COMMAND, names.part(node, step))))
     }
+    payloads = {key: (resource.get("inputs") or {}).get("stdin") for key, resource in steps.items()}
     files = {}
-    for name in nodes:
-        document, agent = payloads.get(f"{name}-apply"), payloads.get(f"{name}-agent")
-        if document is None:
+    for node, step in steps:
+        document, agent = payloads[node, step], payloads.get((node, INSTALL))
+        if step != APPLY or document is None:
             continue
         if not isinstance(document, str):
-            raise CliError(f"{name}: its files are a secret in the state, which they should not be")
-        files[name] = NodeFiles(document=document, agent=agent if isinstance(agent, str) else None)
+            raise CliError(f"{node}: the node's files are marked as a secret in the state, but must not be")
+        files[node] = NodeFiles(document=document, agent=agent if isinstance(agent, str) else None)
     return StackState(
         files=files,
-        urns={
-            key: resource["urn"]
-            for key, resource in resources.items()
-            if key[0] in (_COMMAND, _COPY, _SERVER)
+        steps={key: resource["urn"] for key, resource in steps.items()},
+        servers={
+            node: resource["deletedWith"]
+            for (node, _), resource in steps.items()
+            if resource.get("deletedWith")
         },
     )

@@ -3,16 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from mesh.cli.nodes import AgentClient
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
+from mesh.cli.reports import Report
 from mesh.cli.results import NodeResult, ask_all
 from mesh.cli.state import StackState
+from mesh.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["NodeStatus", "read_status", "table"]
 
@@ -21,7 +21,7 @@ __all__ = ["NodeStatus", "read_status", "table"]
 class NodeStatus(NodeResult):
     """What a node's agent reports (docs/protocol.md); None where there is a problem, or nobody asked."""
 
-    report: Mapping[str, Any] | None = None
+    report: Report | None = None
 
 
 async def read_status(mesh: MeshOutputs, state: StackState) -> list[NodeStatus]:
@@ -65,34 +65,39 @@ def _summary(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
         if report is None:
             grid.add_row(status.node, "[red]no report[/red]" if status.problem else "[dim]not enabled[/dim]")
             continue
-        ages = {names.get(key, key): peer["handshake_age"] for key, peer in report["peers"].items()}
+        ages = {names.get(key, key): peer.handshake_age for key, peer in report.peers.items()}
         heard = sum(1 for age in ages.values() if age is not None and age <= _OLD_SECONDS)
-        last = max(ages, key=lambda name: math.inf if ages[name] is None else ages[name], default=None)
+        last = max(ages, key=lambda name: _order(ages[name]), default=None)
         count = f"{heard}/{len(ages)}"
         grid.add_row(
             status.node,
             _state(report),
-            (report["current"] or "none")[:12],
+            (report.current or "none")[:12],
             count if heard == len(ages) else f"[red]{count}[/red]",
             "" if last is None else f"{escape(last)} {_age(ages[last])}",
         )
     return grid
 
 
-def _state(report: Mapping[str, Any]) -> str:
-    differs = len(report["differences"])
-    return f"[red]{differs} differences[/red]" if differs else escape(str(report["state"]))
+def _order(age: int | None) -> float:
+    """Put who was never heard behind everybody else."""
+    return math.inf if age is None else age
 
 
-def _add_report(grid: Table, names: Mapping[str, str], node: str, report: Mapping[str, Any]) -> None:
-    differs = len(report["differences"])
-    state = Text(f"{differs} differences", style="red") if differs else Text(report["state"])
-    head = [Text(node), state, Text((report["current"] or "none")[:12]), Text(report["agent"][:12])]
-    for public, peer in report["peers"].items():
-        cells = [_age(peer["handshake_age"]), _bytes(peer["received"]), _bytes(peer["sent"])]
+def _state(report: Report) -> str:
+    differs = len(report.differences)
+    return f"[red]{differs} differences[/red]" if differs else escape(report.state)
+
+
+def _add_report(grid: Table, names: Mapping[str, str], node: str, report: Report) -> None:
+    differs = len(report.differences)
+    state = Text(f"{differs} differences", style="red") if differs else Text(report.state)
+    head = [Text(node), state, Text((report.current or "none")[:12]), Text(report.agent[:12])]
+    for public, peer in report.peers.items():
+        cells = [_age(peer.handshake_age), _bytes(peer.received), _bytes(peer.sent)]
         grid.add_row(*head, Text(names.get(public, public[:_KEY])), *cells)
         head = [Text("")] * len(head)
-    if not report["peers"]:
+    if not report.peers:
         grid.add_row(*head)
 
 

@@ -10,8 +10,8 @@ import asyncssh
 __all__ = ["DOWN", "in_words"]
 
 DOWN: Final = (
-    "a node that does not answer is off, or something on the way drops SSH from here. If it is off, "
-    "`pulumi up` starts it; docs/recovering.md has more (A node is down)"
+    "a node that does not answer is off, or a firewall on the way drops SSH from here. If the node is off, "
+    "`pulumi up` starts it; see docs/recovering.md (A node is down)"
 )
 """What helps where `in_words`, or a time limit, said that a node does not answer."""
 
@@ -31,7 +31,7 @@ def in_words(error: OSError | asyncssh.Error, address: str, port: int) -> str:
     if isinstance(error, OSError):
         numbers = {error.errno} | {int(found) for found in _NUMBER.findall(str(error))}
         if numbers & _NO_WAY:
-            return f"{address} does not answer on port {port}: there is no way to it from here"
+            return f"{address} does not answer on port {port}: no route leads there"
         if numbers & _CUT:
             return f"{address} cut the connection"
         if error.errno is not None and error.strerror:

@@ -7,33 +7,35 @@ from pathlib import Path
 from typing import Optional
 
 from .answers import AgentError, Answer
-from .apply import apply, remarks_on
-from .boot import boot, link_down, link_reload, link_up
-from .document import MAX_BYTES
-from .expiry import expire, undo_overdue
-from .generation import key_names_in_use
-from .guard import guard, table_up
-from .hostkey import parse_host_key, take_host_key
-from .install import check_archive, install
-from .keystore import collect_keys, parse_keys, store_keys
-from .leave import leave
-from .lock import COMMAND_WAIT, lock
+from .commands.apply import apply, remarks_on
+from .commands.boot import boot, link_down, link_reload, link_up
+from .commands.guard import guard, table_up
+from .commands.install import check_archive, install
+from .commands.leave import leave
+from .commands.status import check, status
+from .files.document import MAX_BYTES
+from .files.generation import key_names_in_use
+from .files.keystore import collect_keys, parse_keys, store_keys
+from .live.hostkey import parse_host_key, take_host_key
 from .places import Places
-from .status import check, status
-from .system import io_error, log
-from .trial import run_trial
+from .system.run import io_error, log
+from .trial.expiry import expire, undo_overdue
+from .trial.lock import COMMAND_WAIT, lock
+from .trial.machine import run_trial
+from .trial.record import load_trial
+from .tunnel import WG0, Tunnel
 
 __all__ = ["main"]
 
-_UNIT_COMMANDS: dict[str, Callable[[Places], None]] = {
+_UNIT_COMMANDS: dict[str, Callable[[Places, Tunnel], None]] = {
     "boot": boot,
     "link-up": link_up,
     "link-down": link_down,
     "link-reload": link_reload,
-    "guard": guard,
-    "table-up": table_up,
+    "guard": lambda places, _tunnel: guard(places),
+    "table-up": lambda places, _tunnel: table_up(places),
 }
-_TRIAL_COMMANDS: dict[str, Callable[[Places, str], None]] = {"expire": expire, "run-trial": run_trial}
+_TRIAL_COMMANDS: dict[str, Callable[[Places, Tunnel, str], None]] = {"expire": expire, "run-trial": run_trial}
 _USAGE = """\
 usage: wgmesh.pyz COMMAND
   install          put this file in place; standard input: its SHA-256
@@ -51,7 +53,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     os.umask(0o077)
     argv = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        answer, detail = _run(Places(), argv)
+        answer, detail = _run(Places(), WG0, argv)
     except AgentError as error:
         answer, detail = error.answer, error.reason
     except OSError as error:
@@ -75,26 +77,26 @@ def _place(error: Exception) -> str:
     )
 
 
-def _run(places: Places, argv: list[str]) -> tuple[Answer, str]:
+def _run(places: Places, tunnel: Tunnel, argv: list[str]) -> tuple[Answer, str]:
     command, rest = (argv[0], argv[1:]) if argv else ("", [])
     if command in _COMMANDS and not rest:
-        undo_overdue(places)
-        return _COMMANDS[command](places)
+        undo_overdue(places, tunnel)
+        return _COMMANDS[command](places, tunnel)
     if command == "apply" and rest == ["--local"]:
-        undo_overdue(places)
-        return _apply(places, local=True)
+        undo_overdue(places, tunnel)
+        return _apply(places, tunnel, local=True)
     if command in _UNIT_COMMANDS and not rest:
-        _UNIT_COMMANDS[command](places)
+        _UNIT_COMMANDS[command](places, tunnel)
         return Answer.DONE, ""
     if command in _TRIAL_COMMANDS and len(rest) == 1:
-        _TRIAL_COMMANDS[command](places, rest[0])
+        _TRIAL_COMMANDS[command](places, tunnel, rest[0])
         return Answer.DONE, ""
     raise AgentError(Answer.USAGE, _USAGE)
 
 
-def _apply(places: Places, *, local: bool) -> tuple[Answer, str]:
+def _apply(places: Places, tunnel: Tunnel, *, local: bool) -> tuple[Answer, str]:
     check_archive(places)
-    answer, detail = apply(places, _read(), local=local)
+    answer, detail = apply(places, tunnel, _read(), local=local)
     for remark in remarks_on(places, detail):
         print(f"REMARK {remark}")
     return answer, detail
@@ -104,24 +106,25 @@ def _read() -> bytes:
     return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
-def _keys(places: Places) -> tuple[Answer, str]:
+def _keys(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
     check_archive(places)
     raw = _read()
     keys, host_key = parse_keys(raw), parse_host_key(raw)
     with lock(places, wait=COMMAND_WAIT):
         store_keys(places.keys, keys)
-        collect_keys(places.keys, key_names_in_use(places) | set(keys))
+        if load_trial(places) is None:  # else the way back may need keys that nothing names but its record
+            collect_keys(places.keys, {*keys, *key_names_in_use(places)})
         if host_key is not None:
             take_host_key(places, host_key)
     return Answer.STORED, f"{len(keys)} keys"
 
 
-_COMMANDS: dict[str, Callable[[Places], tuple[Answer, str]]] = {
-    "install": lambda places: install(places, _read()),
+_COMMANDS: dict[str, Callable[[Places, Tunnel], tuple[Answer, str]]] = {
+    "install": lambda places, tunnel: install(places, tunnel, _read()),
     "keys": _keys,
-    "apply": lambda places: _apply(places, local=False),
-    "status": lambda places: (Answer.DONE, status(places)),
-    "check": lambda places: (Answer.DONE, check(places, _read())),
+    "apply": lambda places, tunnel: _apply(places, tunnel, local=False),
+    "status": lambda places, tunnel: (Answer.DONE, status(places, tunnel)),
+    "check": lambda places, tunnel: (Answer.DONE, check(places, tunnel, _read())),
     "leave": leave,
 }
 

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["INTERFACE", "TABLE", "WG_UNIT", "Places"]
+__all__ = ["TABLE", "Places"]
 
-INTERFACE = "wg0"
 TABLE = "wgmesh"
 """The nftables table, of family inet."""
-WG_UNIT = "wg-quick@wg0.service"
 
 
 @dataclass(frozen=True)
@@ -16,6 +14,10 @@ class Places:
     """Every path, under `root` (the real one on a node, a folder in tests)."""
 
     root: Path = Path("/")
+
+    def at(self, path: str) -> Path:
+        """Return an absolute path of a node under `root`."""
+        return self.root / path.lstrip("/")
 
     @property
     def stopper(self) -> Path:
@@ -89,12 +91,12 @@ class Places:
 
     @property
     def undo(self) -> Path:
-        """What the running system was before the trial; holds keys."""
+        """What the running system was before the trial; names keys, and holds none."""
         return self.volatile / "undo.json"
 
     @property
     def way_back(self) -> Path:
-        """What undoes the trial without the agent's file: a copy of it, and plain commands; holds keys."""
+        """What undoes the trial without the agent's file: a copy of it, and plain commands."""
         return self.volatile / "back"
 
     @property
@@ -113,39 +115,9 @@ class Places:
         return self.volatile / "remarks.json"
 
     @property
-    def wg_conf(self) -> Path:
-        """Where people and wg-quick look for the interface's file."""
-        return self.root / "etc/wireguard/wg0.conf"
-
-    @property
-    def sysctl_conf(self) -> Path:
-        """Where systemd-sysctl reads ours at boot."""
-        return self.root / "etc/sysctl.d/90-wgmesh.conf"
-
-    @property
-    def interfaces_conf(self) -> Path:
-        """Where systemd-sysctl reads what holds for every interface, also one that is plugged in."""
-        return self.root / "etc/sysctl.d/90-wgmesh-interfaces.conf"
-
-    @property
-    def firewall_conf(self) -> Path:
-        """Where people look for the firewall table."""
-        return self.root / "etc/wgmesh/firewall.nft"
-
-    @property
     def options(self) -> Path:
         """The operator's settings of the agent on this node; need not exist."""
         return self.root / "etc/wgmesh/agent.json"
-
-    @property
-    def hosts(self) -> Path:
-        """The host table, which holds a block of ours."""
-        return self.root / "etc/hosts"
-
-    @property
-    def authorized_keys(self) -> Path:
-        """Root's SSH keys, among which is a block of ours."""
-        return self.root / "root/.ssh/authorized_keys"
 
     @property
     def units(self) -> Path:

@@ -1,18 +1,23 @@
 """Pure: from settings to what every node should be. No Pulumi, no network, no disk."""
 
-from mesh.plan.keys import KeyNames, fingerprint, preshared_key
+from mesh.plan.access import AccessPlan
+from mesh.plan.keys import fingerprint, preshared_key
 from mesh.plan.model import MeshPlan, NodePlan
-from mesh.plan.planner import firewall_name, plan_mesh
-from mesh.plan.policy import Ingress, PlanError
+from mesh.plan.overlay import OverlayPlan
+from mesh.plan.peers import PeerPlan
+from mesh.plan.planner import plan_mesh
+from mesh.plan.policy import Ingress
+from mesh.plan.policy_tests import PlanError
 
 __all__ = [
+    "AccessPlan",
     "Ingress",
-    "KeyNames",
     "MeshPlan",
     "NodePlan",
+    "OverlayPlan",
+    "PeerPlan",
     "PlanError",
     "fingerprint",
-    "firewall_name",
     "plan_mesh",
     "preshared_key",
 ]

@@ -1,6 +1,7 @@
 """What a run would take away: disks, addresses, power, connections; one line for each node.
 
-Pure: what was is read elsewhere (`mesh/program/previous.py`).
+Pure: what was is read elsewhere (`mesh/program/previous.py`), and what becomes of a machine its provider says
+(`mesh/program/machines`).
 """
 
 from collections.abc import Mapping
@@ -8,17 +9,29 @@ from dataclasses import dataclass
 
 from mesh.plan.model import MeshPlan, NodePlan
 
-__all__ = ["Before", "dangers"]
+__all__ = ["Before", "Loss", "dangers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What a run takes away of one node's machine, in words that follow the node's name.
+
+    `everything` is what goes with a node that is taken out, `moves` is said of a machine that is made anew
+    elsewhere (then the rest does not count), `changes` of one that stays; `waits` is what a node that is not
+    enabled does not get.
+    """
+
+    everything: str = "its server is deleted with its disk"
+    moves: str | None = None
+    changes: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Before:
-    """A node as it was: what its server is made of, whether it took part; None where it is not known."""
+    """A node as it was: its overlay address and whether it took part, None where that is not known."""
 
-    has_server: bool = False
-    location: str | None = None
-    type: str | None = None
-    public_ip: str | None = None
+    loss: Loss
     address: str | None = None
     enabled: bool | None = None
 
@@ -34,57 +47,39 @@ def dangers(plan: MeshPlan, before: Mapping[str, Before]) -> dict[str, str]:
     return told
 
 
+def _address(node: NodePlan) -> str:
+    return str(node.overlay.first.ip)
+
+
 def _taken_out(name: str, was: Before, plan: MeshPlan) -> str:
-    successor = next((each for each in plan.nodes.values() if str(each.address) == was.address), None)
+    successor = next((each for each in plan.nodes.values() if _address(each) == was.address), None)
     why = "is not in the stack file any more"
     if successor is not None:
-        why += f" (to rename it, as to {successor.name}, is to make another server)"
-    return f"{name} {why}: {_lost(was)}"
-
-
-def _lost(was: Before) -> str:
-    address = "its public address" if was.public_ip is None else f"its public address {was.public_ip}"
-    if not was.has_server:
-        return f"{address} is given back"
-    return f"its server is deleted with its disk, and {address} is given back"
+        why += f" (renaming a node, here to {successor.name}, makes another server)"
+    return f"{name} {why}: {was.loss.everything}"
 
 
 def _changed(node: NodePlan, was: Before) -> str | None:
     if not node.enabled:
         return _out(node, was)
-    moved = was.location not in {None, node.location}
-    if moved and was.has_server:
-        return f"{_moves(node, was)}; both are made anew there"
-    if moved:
-        return _moves(node, was)
-    words = []
-    if was.has_server and was.type not in {None, node.type}:
+    if was.loss.moves is not None:
+        return f"{node.name} {was.loss.moves}"
+    words = list(was.loss.changes)
+    if was.address not in {None, _address(node)}:
         words.append(
-            f"becomes a {node.type} (it is a {was.type}): it is powered off for that, for a minute or two, "
-            f"and a disk that grows never shrinks again"
-        )
-    if was.address not in {None, str(node.address)}:
-        words.append(
-            f"has another address in the mesh, {node.address} instead of {was.address}: what is connected to "
-            f"the old one is cut off"
+            f"has another address in the mesh, {_address(node)} instead of {was.address}: connections to "
+            f"the old address are cut off"
         )
     return f"{node.name} {'; it '.join(words)}" if words else None
-
-
-def _moves(node: NodePlan, was: Before) -> str:
-    return f"{node.name} moves from {was.location} to {node.location}: {_lost(was)}"
 
 
 def _out(node: NodePlan, was: Before) -> str | None:
     """A node that is not enabled keeps what it has."""
     words = []
     if was.enabled:
-        words.append("leaves everyone's peers (enabled: false): its connections through the mesh end")
-    kept = [
-        f"{wanted} (it has {has})"
-        for wanted, has in ((node.location, was.location), (node.type, was.type))
-        if was.has_server and has not in {None, wanted}
-    ]
-    if kept:
-        words.append(f"is not enabled, and does not get {' and '.join(kept)} until it is")
+        words.append(
+            "leaves the peers of all other nodes (enabled: false): its connections through the mesh end"
+        )
+    if was.loss.waits:
+        words.append(f"is not enabled, and gets {' and '.join(was.loss.waits)} only when it is enabled again")
     return f"{node.name} {'; it '.join(words)}" if words else None

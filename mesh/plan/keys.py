@@ -1,11 +1,9 @@
-"""Names of keys, and pre-shared keys derived from the mesh's root."""
+"""The name of a key, and pre-shared keys derived from the mesh's root."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["KeyNames", "fingerprint", "preshared_key"]
+__all__ = ["fingerprint", "preshared_key"]
 
 KEY_BYTES: Final = 32  # WireGuard keys of every kind, whitepaper section 5.4
 # Personalisation keeps the two uses of BLAKE2b apart (at most 16 bytes, RFC 7693 section 2.5 and its
@@ -14,18 +12,11 @@ _FINGERPRINT_PERSON: Final = b"wgmesh-key-fp"
 _PRESHARED_PERSON: Final = b"wgmesh-psk"
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeyNames:
-    """The fingerprints under which a node keeps its keys: its private key, and one per peer's name."""
-
-    private: str
-    preshared: Mapping[str, str]
-
-
 def fingerprint(key: bytes) -> str:
     """Return the name of a 32 byte key: 16 hex digits that tell nothing about it.
 
-    The agent on the node computes the same (mesh/host/keystore.py). Raises `ValueError` on another length.
+    The agent on the node computes the same (mesh/host/files/keystore.py).
+    Raises `ValueError` on another length.
     """
     if len(key) != KEY_BYTES:
         raise ValueError(f"a WireGuard key has {KEY_BYTES} bytes, not {len(key)}")

@@ -8,24 +8,23 @@ one still gets in. What is wanted counts as open from the run after; then the ol
 
 import json
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pulumi
 
+from mesh.names import APPLY, BOOTSTRAP, COMMAND, INSTALL, KEYS, MANAGEMENT_KEY, STASH
 from mesh.plan import MeshPlan, NodePlan
 from mesh.program.keys import ssh_public_line
 from mesh.program.previous import Previous
-from mesh.render import Doors, Moving, read_doors
+from mesh.render import Doors, Endpoint, Moving, Unknown, read_doors
 
 __all__ = ["Access", "Committed", "answers", "committed", "plan_access", "ssh_limits"]
 
-_COMMAND: Final = "command:remote:Command"
-_STASH: Final = "pulumi:index:Stash"
 # Later steps first: each is dialled with what the one before it was.
-_STEPS: Final = ("apply", "keys", "agent", "bootstrap")
+_LATEST_FIRST: Final = (APPLY, KEYS, INSTALL, BOOTSTRAP)
 _EVERYWHERE: Final = frozenset({"0.0.0.0/0", "::/0"})
 _KNOCK_SECONDS: Final = 5.0
 _KNOCKS_AT_ONCE: Final = 32
@@ -67,7 +66,7 @@ class Access:
         """Return what is known of this very server, given its id; nothing of one that was made anew."""
         return self.committed if self.committed and self.committed.server == server else None
 
-    def former_management_key(self, server: object, wanted: str) -> str | None:
+    def former_management_key(self, server: object, wanted: str | Unknown) -> str | None:
         """Return the public management key that opens a node, unless it is the one that is wanted."""
         had = self.of(server)
         if had is None or had.management_keys[:1] == (wanted,):
@@ -78,15 +77,15 @@ class Access:
 
 def committed(previous: Previous, name: str) -> Committed | None:
     """Read what the state has of a node; None when no step on it ever succeeded."""
-    records = {step: previous.record(_COMMAND, f"{name}-{step}") for step in _STEPS}
+    records = {step: previous.record(COMMAND, f"{name}-{step}") for step in _LATEST_FIRST}
     last = next((record for record in records.values() if record.get("connection")), None)
     if last is None:
         return None
     connection = last["connection"]
-    text = records["apply"].get("stdin")
+    text = records[APPLY].get("stdin")
     doors = read_doors(text) if isinstance(text, str) else None
     used = str(connection["privateKey"])
-    stored = previous.record(_STASH, "management-key").get("output")
+    stored = previous.record(STASH, MANAGEMENT_KEY).get("output")
     keys = {ssh_public_line(key): key for key in (used, stored) if isinstance(key, str)}
     host_key, rolled = _host_key(records)
     return Committed(
@@ -103,15 +102,15 @@ def committed(previous: Previous, name: str) -> Committed | None:
 
 def _host_key(records: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, bool]:
     """Return the public host key a node shows, and whether it was brought there with the other keys."""
-    bundle = records["keys"].get("stdin")
+    bundle = records[KEYS].get("stdin")
     brought = json.loads(bundle).get("host_key") if isinstance(bundle, str) else None
     if isinstance(brought, str):
         return ssh_public_line(brought), True
-    for step in ("apply", "keys", "agent"):
+    for step in (APPLY, KEYS, INSTALL):
         pinned = (records[step].get("connection") or {}).get("hostKey")
         if isinstance(pinned, str):
             return pinned, False
-    first = records["bootstrap"].get("stdin")
+    first = records[BOOTSTRAP].get("stdin")
     return (ssh_public_line(first) if isinstance(first, str) else None), False
 
 
@@ -141,27 +140,31 @@ def plan_access(plan: MeshPlan, previous: Previous) -> dict[str, Access]:
     return {name: _access(node, known[name], dialled[name], endpoints) for name, node in plan.nodes.items()}
 
 
-def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Iterable[str]) -> Access:
+def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Collection[Endpoint]) -> Access:
     """Decide for one node; `endpoints` are those that any member of the mesh has committed."""
+    wanted = node.overlay.port
     if had is None or had.doors is None:
-        former = () if dialled == node.ssh_port else (dialled,)
-        return Access(port=dialled, endpoint_port=node.port, moving=Moving(ssh_ports=former), committed=had)
-    listens = node.port in had.doors.ports
-    used = tuple(port for port in had.doors.ports if f"{had.address}:{port}" in set(endpoints))
+        former = () if dialled == node.access.ssh_port else (dialled,)
+        return Access(port=dialled, endpoint_port=wanted, moving=Moving(ssh_ports=former), committed=had)
+    listens = wanted in had.doors.ports
+    reached = {endpoint.port for endpoint in endpoints if str(endpoint.address) == had.address}
+    used = tuple(port for port in had.doors.ports if port in reached)
     kept = used if listens else had.doors.ports[:1]
     return Access(
         port=dialled,
-        endpoint_port=node.port if listens else had.doors.ports[0],
+        endpoint_port=wanted if listens else had.doors.ports[0],
         moving=Moving(
-            ssh_ports=() if dialled == node.ssh_port else (dialled,),
-            ports=tuple(port for port in kept if port != node.port),
+            ssh_ports=() if dialled == node.access.ssh_port else (dialled,),
+            ports=tuple(port for port in kept if port != wanted),
         ),
         committed=had,
     )
 
 
 def _dialled_ports(plan: MeshPlan, known: Mapping[str, Committed | None]) -> dict[str, int]:
-    choices = {name: had.ssh_ports if had else (plan.nodes[name].ssh_port,) for name, had in known.items()}
+    choices = {
+        name: had.ssh_ports if had else (plan.nodes[name].access.ssh_port,) for name, had in known.items()
+    }
     open_twice = [name for name, ports in choices.items() if len(ports) > 1]
     found = {name: ports[0] for name, ports in choices.items()}
     if open_twice and not pulumi.runtime.is_dry_run():

@@ -1,56 +1,62 @@
-"""Packs `mesh/host` into the one file that runs on every node."""
+"""The agent as a file that can be copied to every node.
+
+An installed package brings the file along, built into the wheel. A checkout packs the file from its sources
+in each run, so that a change of `mesh/host` is never forgotten. The state keeps the hash of the file's
+bytes, and the hash alone decides: the same bytes at another path change nothing.
+"""
 
 import hashlib
-import io
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-__all__ = ["AgentFile", "build_agent"]
+import pulumi
 
-_SOURCE: Final = Path(__file__).parent.parent / "host"
-_MAIN: Final = "from wgmesh.cli import main\n\nraise SystemExit(main())\n"
-_SHEBANG: Final = b"#!/usr/bin/env python3\n"
-# A fixed time stamp, the earliest that the zip format can hold: same source, same bytes.
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+from mesh.zipapp import AGENT_NAME, pack_agent
+
+__all__ = ["AgentFile", "agent_file", "build_agent"]
+
+_BUILT: Final = Path(__file__).with_name(AGENT_NAME)
+_CHECKOUT: Final = Path(__file__).parent.parent.parent
 
 
 @dataclass(frozen=True)
 class AgentFile:
-    """The built zipapp: where it lies (relative to the project) and the SHA-256 of its bytes in hex."""
+    """The zipapp: where the file lies and the SHA-256 of its bytes in hex.
+
+    The path is absolute. In a run from the checkout's own folder the path is relative to that folder, so that
+    a state says nothing of the machine.
+    """
 
     path: str
     sha256: str
 
 
-def build_agent(folder: Path) -> AgentFile:
-    """Write `wgmesh.pyz` into `folder`, unless it is already there with the same bytes.
+def agent_file() -> AgentFile:
+    """Return the agent of this installation: the built one, or one packed from the sources of a checkout.
 
-    The same source gives the same bytes on every machine and Python version.
+    Raises `pulumi.RunError` where a checkout cannot be written to.
     """
-    content = _zipapp(_SOURCE)
-    target = folder / "wgmesh.pyz"
+    if _BUILT.exists():
+        return AgentFile(path=str(_BUILT), sha256=hashlib.sha256(_BUILT.read_bytes()).hexdigest())
+    folder = Path("build") if _CHECKOUT.samefile(Path.cwd()) else _CHECKOUT / "build"
+    try:
+        return build_agent(folder)
+    except OSError as error:
+        raise pulumi.RunError(
+            f"{folder / AGENT_NAME}: cannot pack the agent into this file: {error.strerror}. Give the user "
+            f"that runs Pulumi write access there, or install the package (pip install {_CHECKOUT})"
+        ) from None
+
+
+def build_agent(folder: Path) -> AgentFile:
+    """Pack the agent into `folder`, unless the same bytes are there already. Raises `OSError`."""
+    content = pack_agent()
+    target = folder / AGENT_NAME
     if not target.exists() or target.read_bytes() != content:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = target.with_suffix(f".{os.getpid()}.new")
         fresh.write_bytes(content)
         fresh.replace(target)
     return AgentFile(path=str(target), sha256=hashlib.sha256(content).hexdigest())
-
-
-def _zipapp(source: Path) -> bytes:
-    files = {"__main__.py": _MAIN.encode()}
-    for path in source.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
-            files[f"wgmesh/{path.relative_to(source).as_posix()}"] = path.read_bytes()
-    buffer = io.BytesIO()
-    buffer.write(_SHEBANG)
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(files):
-            info = zipfile.ZipInfo(name, _EPOCH)
-            info.create_system = 3  # Unix, whatever machine builds it
-            info.external_attr = 0o100644 << 16
-            archive.writestr(info, files[name])
-    return buffer.getvalue()

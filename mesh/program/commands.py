@@ -7,10 +7,12 @@ from typing import Any, Final
 import pulumi
 from pulumi_command import remote
 
+from mesh.names import AGENT_FILE, APPLY, BOOTSTRAP, INCOMING, INSTALL, KEYS
 from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
-from mesh.program.first_contact import BOOTSTRAP, bootstrap_input
-from mesh.remote import BOOTSTRAP_SECONDS, INCOMING, agent_call, limited
+from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
+from mesh.program.machines.base import Machine
+from mesh.remote import BOOTSTRAP_SECONDS, agent_call, limited
 
 __all__ = ["Commands", "Target"]
 
@@ -35,17 +37,16 @@ _COPY_INPUTS: Final = ["connection", "source", "remotePath", "triggers"]
 class Target:
     """Where a node's commands run and what holds for each of them.
 
-    `server` is the resource they live and die with, `power` sees to it that it runs; `hooks` answers a failed
-    command. With `keep`, commands that exist stay as they are, whatever changes; `gate` is what has to be
-    done before the node is touched. `confirmed` looks at the answer to `apply`; the state has `record` of it.
+    `machine` is what they run on; `hooks` answers a failed command. With `keep`, commands that exist stay as
+    they are, whatever changes; `gate` is what has to be done before the node is touched. `confirmed` looks at
+    the answer to `apply`; the state has `record` of it.
     """
 
     node: str
     address: pulumi.Input[str]
     private_key: pulumi.Input[str]
     host_key: pulumi.Input[str]
-    server: pulumi.CustomResource
-    power: pulumi.Resource
+    machine: Machine
     hooks: pulumi.ResourceHookBinding
     parent: pulumi.Resource
     port: pulumi.Input[int]
@@ -62,9 +63,9 @@ class Target:
         )
         return replace(self, hooks=hooks)
 
-    def first_contact(self, host_key: pulumi.Input[str]) -> "Target":
+    def first_contact(self) -> "Target":
         """Return the same target as it is before it has its permanent host key."""
-        return replace(self, host_key=host_key, dials=_FIRST_CONTACT_DIALS, gate=())
+        return replace(self, host_key=self.machine.first_host_key, dials=_FIRST_CONTACT_DIALS, gate=())
 
     def connection(self) -> remote.ConnectionArgs:
         """Return the SSH connection, pinned to the host key."""
@@ -89,7 +90,7 @@ class Target:
         return pulumi.ResourceOptions(
             parent=self.parent,
             depends_on=[*after, *self.gate],
-            deleted_with=self.server,
+            deleted_with=self.machine.resource,
             ignore_changes=inputs if self.keep else ignore_changes,
             hooks=self.hooks,
         )
@@ -109,7 +110,7 @@ class Target:
             connection=self.connection(),
             create=create,
             stdin=stdin,
-            triggers=[self.server.id],
+            triggers=[self.machine.identity],
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
             opts=self.options(after=after, inputs=_COMMAND_INPUTS, ignore_changes=ignore_changes),
@@ -130,7 +131,6 @@ class Commands:
     def declare(
         target: Target,
         *,
-        first_contact_key: pulumi.Input[str],
         host_private_key: pulumi.Input[str],
         agent_file: AgentFile,
         keys: pulumi.Input[str],
@@ -138,31 +138,30 @@ class Commands:
     ) -> "Commands":
         """Declare the five steps of one node.
 
-        `first_contact_key` is the public throw-away host key, `keys` the secret bundle of
-        WireGuard keys and `document` the node's files as plain text.
+        `keys` is the secret bundle of WireGuard keys and `document` the node's files as plain text.
         """
-        bootstrap = target.first_contact(first_contact_key).command(
-            "bootstrap",
-            create=limited(BOOTSTRAP, BOOTSTRAP_SECONDS),
+        bootstrap = target.first_contact().command(
+            BOOTSTRAP,
+            create=limited(BOOTSTRAP_SCRIPT, BOOTSTRAP_SECONDS),
             stdin=pulumi.Output.from_input(host_private_key).apply(bootstrap_input),
-            after=[target.server, target.power],
+            after=[*([made] if (made := target.machine.resource) else []), *target.machine.ready],
             # Done once per server: only another server (the trigger) runs it again.
             ignore_changes=["connection", "create", "stdin", "environment"],
         )
         copy = remote.CopyToRemote(
-            f"{target.node}-agent-file",
+            f"{target.node}-{AGENT_FILE}",
             connection=target.connection(),
             source=pulumi.FileAsset(agent_file.path),
             remote_path=INCOMING,
-            triggers=[target.server.id],
+            triggers=[target.machine.identity],
             opts=target.options(after=[bootstrap], inputs=_COPY_INPUTS),
         )
         agent = target.command(
-            "agent", create=agent_call("install", agent=INCOMING), stdin=agent_file.sha256, after=[copy]
+            INSTALL, create=agent_call("install", agent=INCOMING), stdin=agent_file.sha256, after=[copy]
         )
-        stored = target.command("keys", create=agent_call("keys"), stdin=keys, after=[agent])
+        stored = target.command(KEYS, create=agent_call("keys"), stdin=keys, after=[agent])
         applied = target.looked_at().command(
-            "apply",
+            APPLY,
             create=line_to_run(agent_call("apply"), target.record),
             stdin=document,
             after=[agent, stored],

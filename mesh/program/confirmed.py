@@ -32,9 +32,10 @@ def require_confirmed(args: pulumi.ResourceHookArgs) -> None:
     if not _confirmed(inputs.get("stdin"), outputs.get("stdout")):
         answer = shown(last_line(str(outputs.get("stdout") or ""))) or "nothing"
         raise RuntimeError(
-            f"{node} does not say that it committed the files it was sent, but `{answer}`. Its agent may be "
-            "another one, or a start file of root's shell (such as /root/.bashrc) ends the shell (`exit`). "
-            "See to the node (`python -m mesh check`), then run up again: they are sent again."
+            f"{node} did not confirm the new files; it answered `{answer}`. Perhaps another agent is "
+            f"installed there, or a start file of root's shell (such as /root/.bashrc) ends the shell "
+            f"(`exit`). Look at the node (`python -m mesh check`), then run up again: `up` sends the files "
+            f"again."
         )
     tell_remarks(node, outputs["stdout"])
 

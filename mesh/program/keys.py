@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from nacl.public import PrivateKey
 from nacl.utils import random as random_bytes
 
-from mesh.plan import fingerprint, preshared_key
+from mesh.plan import PeerPlan, fingerprint, preshared_key
 
 __all__ = [
     "FIRST_VERSION",
@@ -129,14 +129,16 @@ def key_fingerprint(identity: pulumi.Output[str]) -> pulumi.Output[str]:
 
 
 def preshared_fingerprints(
-    root: pulumi.Output[str], *, node: str, peers: Sequence[str], epoch: int
+    root: pulumi.Output[str], *, node: str, peers: Sequence[PeerPlan]
 ) -> pulumi.Output[dict[str, str]]:
     """Return the names under which `node` stores its pre-shared keys: peer -> 16 hex digits."""
-    names = tuple(peers)
 
     def derive(text: str) -> dict[str, str]:
         secret = base64.b64decode(text)
-        return {peer: fingerprint(preshared_key(secret, node, peer, epoch)) for peer in names}
+        return {
+            peer.name: fingerprint(preshared_key(secret, node, peer.name, peer.preshared_epoch))
+            for peer in peers
+        }
 
     return pulumi.Output.unsecret(root.apply(derive))
 
@@ -146,20 +148,21 @@ def key_bundle(
     root: pulumi.Output[str],
     *,
     node: str,
-    peers: Sequence[str],
-    epoch: int,
+    peers: Sequence[PeerPlan],
     host_key: pulumi.Output[dict[str, str]],
 ) -> pulumi.Output[str]:
     """Return what the agent's `keys` command reads, as a secret: the node's own key and one per peer.
 
     `host_key` is `host_key_to_bring`.
     """
-    names = tuple(peers)
 
     def bundle(secrets: Sequence[Any]) -> str:
         own, root_text, host = secrets
         secret = base64.b64decode(root_text)
-        shared = [base64.b64encode(preshared_key(secret, node, peer, epoch)).decode() for peer in names]
+        shared = [
+            base64.b64encode(preshared_key(secret, node, peer.name, peer.preshared_epoch)).decode()
+            for peer in peers
+        ]
         return json.dumps({"format": 1, "keys": [own, *shared], **host})
 
     return pulumi.Output.secret(pulumi.Output.all(identity, root, host_key).apply(bundle))

@@ -1,23 +1,24 @@
 """The whole mesh as one component."""
 
-import hashlib
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import pulumi
 
+from mesh.names import APPLY, COMMAND, MANAGEMENT_KEY, MESH_TYPE, MeshNames
+from mesh.outputs import mesh_record, node_record
 from mesh.plan import MeshPlan
 from mesh.program import hooks, keys
 from mesh.program.access import Access, plan_access, ssh_limits
-from mesh.program.agent import build_agent
-from mesh.program.cloud import Cloud
+from mesh.program.agent import agent_file
+from mesh.program.ahead import nodes_by_provider
 from mesh.program.confirmed import CONFIRMED, require_confirmed
-from mesh.program.fate import tell_fate
+from mesh.program.directory import Directory
+from mesh.program.door import check_settings, mark_stack
 from mesh.program.gates import plan_gates
+from mesh.program.machines import PROVIDERS, Provider, Site
 from mesh.program.moves import tell_moves
-from mesh.program.node import Directory, MeshKeys, Node
-from mesh.program.power import CloudAccess, Power, find_power, power_hooks
+from mesh.program.node import MeshKeys, Node
 from mesh.program.previous import NOTHING_KNOWN, Previous
 
 __all__ = ["Mesh"]
@@ -28,6 +29,7 @@ class Mesh(pulumi.ComponentResource):
 
     Everything that concerns all nodes goes through one resource, the directory: dependencies grow
     with the number of nodes, not with the number of pairs. `previous` is what the state had before this run.
+    A program may have several; the one called `mesh` has the plain names, see `mesh.names.MeshNames`.
     """
 
     def __init__(
@@ -37,52 +39,107 @@ class Mesh(pulumi.ComponentResource):
         *,
         previous: Previous | None = None,
         told: Collection[str] = (),
+        providers: Mapping[str, Provider] = PROVIDERS,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare everything; `previous` is what the state had, `told` the nodes whose losses are told."""
-        super().__init__("wireguard-mesh:index:Mesh", name, None, opts)
+        """Declare everything; `previous` is what the state had, `told` the nodes whose losses are told.
+
+        Raises `ValueError` for a name that cannot begin the names of servers.
+        """
+        self._names = MeshNames(name)
+        super().__init__(MESH_TYPE, name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        before = previous or NOTHING_KNOWN
+        before = (previous or NOTHING_KNOWN).of(self._names)
         access = plan_access(plan, before)
         tell_moves(plan, access, self)
         shared = self._shared_keys()
-        cloud = Cloud.declare(
-            parent=self,
-            hooks=pulumi.ResourceHookBinding(
-                on_error=[pulumi.ErrorHook(hooks.CLOUD_FAILED, hooks.cloud_answer(before))]
-            ),
-            ssh_key_name=_ssh_key_name(before, shared.management_public),
-            management_key=shared.management_public,
-            gates=plan_gates(plan, access, before),
-            placement_groups=plan.placement_groups,
-            power=_power(plan, access, before),
-        )
+        sites = self._sites(plan, access, shared, before, told)
+        machines = {provider: providers[provider].declare(site) for provider, site in sites.items()}
         nodes = {
-            name: Node(node, access=access[name], cloud=cloud, shared=shared, opts=child)
+            name: Node(
+                node,
+                names=self._names,
+                access=access[name],
+                machines=machines[node.provider],
+                shared=shared,
+                opts=child,
+            )
             for name, node in plan.nodes.items()
         }
-        facts = {name: node.facts() for name, node in nodes.items() if plan.nodes[name].enabled}
-        directory = pulumi.Stash("directory", input=facts, opts=child)
+        entries = {name: node.entry() for name, node in nodes.items() if plan.nodes[name].enabled}
+        directory = pulumi.Stash(self._names.of("directory"), input=entries, opts=child)
         self._configure(nodes, Directory.of(directory.input), plan.canary, before, ssh_limits(access))
-        for node in plan.nodes.values():
-            tell_fate(node, nodes[node.name].server, before.node(node.name), told=node.name in told)
         self.nodes: dict[str, dict[str, pulumi.Input[str | int | bool]]] = {
-            node.name: {
-                "address": str(node.address),
-                "enabled": node.enabled,
-                "ssh_port": nodes[node.name].ssh_port,
-                "public_ip": nodes[node.name].public_ip,
-                "public_key": nodes[node.name].public_key,
-                "host_key": nodes[node.name].host_key,
-            }
+            node.name: node_record(
+                address=str(node.overlay.first.ip),
+                enabled=node.enabled,
+                ssh_port=nodes[node.name].ssh_port,
+                public_ip=nodes[node.name].public_ip,
+                public_key=nodes[node.name].public_key,
+                host_key=nodes[node.name].host_key,
+            )
             for node in plan.nodes.values()
         }
         """Per node: overlay address, whether it takes part, SSH port, public IP address, WireGuard public
         key, SSH host key."""
         self.ssh_private_key: pulumi.Output[str] = shared.management
         """The management SSH key, OpenSSH format, secret."""
+        self.outputs: dict[str, Any] = mesh_record(
+            mesh=name, nodes=self.nodes, ssh_private_key=self.ssh_private_key
+        )
+        """All of it as one record, for `pulumi.export`: the commands of day two read the mesh from there."""
         outputs: dict[str, Any] = {"nodes": self.nodes}
         self.register_outputs(outputs)
+
+    @classmethod
+    def from_settings(
+        cls,
+        name: str,
+        settings: Mapping[str, Any],
+        *,
+        providers: Mapping[str, Provider] = PROVIDERS,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> "Mesh":
+        """Declare a mesh from settings as the stack file spells them (docs/stack-file.md).
+
+        `name` begins the names of all resources, unless it is `mesh`; `providers` are those that nodes may be
+        at. Raises `pulumi.RunError` with every mistake, before anything is changed.
+        """
+        checked = check_settings(settings, mesh=name, providers=providers)
+        mark_stack()
+        return cls(
+            name,
+            checked.plan,
+            previous=checked.previous,
+            told=checked.told,
+            providers=providers,
+            opts=opts,
+        )
+
+    def _sites(
+        self,
+        plan: MeshPlan,
+        access: Mapping[str, Access],
+        shared: MeshKeys,
+        before: Previous,
+        told: Collection[str],
+    ) -> dict[str, Site]:
+        """Return what each provider is told."""
+        gates = plan_gates(plan, access)
+        return {
+            provider: Site(
+                stack=pulumi.get_stack(),
+                names=self._names,
+                parent=self,
+                nodes=nodes,
+                gates={name: gates[name] for name in nodes},
+                ssh_ports={name: access[name].port for name in nodes},
+                management_key=shared.management_public,
+                previous=before,
+                told=told,
+            )
+            for provider, nodes in nodes_by_provider(plan).items()
+        }
 
     def _configure(
         self,
@@ -93,21 +150,26 @@ class Mesh(pulumi.ComponentResource):
         limits: Mapping[str, str],
     ) -> None:
         """Declare what runs on the nodes: the canary first, the others once it has committed."""
-        agent_file = build_agent(Path("build"))
-        confirmed = pulumi.ResourceHook(CONFIRMED, require_confirmed)
-        records = {name: before.record("command:remote:Command", f"{name}-apply") for name in nodes}
-        ran = [pulumi.ResourceHook(hooks.COMMAND_RAN, hooks.command_ran)]
+        agent = agent_file()
+        names = self._names
+        confirmed = pulumi.ResourceHook(names.of(CONFIRMED), require_confirmed)
+        records = {name: before.record(COMMAND, f"{name}-{APPLY}") for name in nodes}
+        ran = [pulumi.ResourceHook(names.of(hooks.COMMAND_RAN), hooks.command_ran)]
+        let_in = {names.of(name): sources for name, sources in limits.items()}
+        machines = {names.of(name): node.machine for name, node in nodes.items()}
+        failed = hooks.command_answer(let_in, machines)
         answers = pulumi.ResourceHookBinding(
-            on_error=[pulumi.ErrorHook(hooks.COMMAND_FAILED, hooks.command_answer(limits))],
+            on_error=[pulumi.ErrorHook(names.of(hooks.COMMAND_FAILED), failed)],
             after_create=[*ran],
             after_update=[*ran],
         )
         gate: tuple[pulumi.Resource, ...] = ()
         if canary is not None:
-            answer = pulumi.ErrorHook(hooks.CANARY, hooks.canary_answer(canary, limits))
+            given_up = hooks.canary_answer(canary, let_in, machines)
+            answer = pulumi.ErrorHook(names.of(hooks.CANARY), given_up)
             first = nodes[canary].configure(
                 directory,
-                agent_file=agent_file,
+                agent_file=agent,
                 hooks=pulumi.ResourceHookBinding(on_error=[answer], after_create=[*ran], after_update=[*ran]),
                 gate=gate,
                 confirmed=confirmed,
@@ -118,7 +180,7 @@ class Mesh(pulumi.ComponentResource):
             if name != canary:
                 node.configure(
                     directory,
-                    agent_file=agent_file,
+                    agent_file=agent,
                     hooks=answers,
                     gate=gate,
                     confirmed=confirmed,
@@ -126,34 +188,9 @@ class Mesh(pulumi.ComponentResource):
                 )
 
     def _shared_keys(self) -> MeshKeys:
-        management = keys.stored("management-key", keys.ssh_key, parent=self)
+        management = keys.stored(self._names.of(MANAGEMENT_KEY), keys.ssh_key, parent=self)
         return MeshKeys(
             management=management,
             management_public=keys.ssh_public_key(management),
-            preshared_root=keys.stored("preshared-root", keys.preshared_root, parent=self),
+            preshared_root=keys.stored(self._names.of("preshared-root"), keys.preshared_root, parent=self),
         )
-
-
-def _power(plan: MeshPlan, access: Mapping[str, Access], previous: Previous) -> Power:
-    stack = pulumi.get_stack()
-    elsewhere = {name: each.port for name, each in access.items() if each.port != plan.ssh_port}
-    return Power(
-        found=find_power(CloudAccess.configured(), stack, previous),
-        hooks=power_hooks(stack, ssh_port=plan.ssh_port, elsewhere=elsewhere),
-    )
-
-
-def _ssh_key_name(previous: Previous, public: pulumi.Output[str]) -> pulumi.Output[str]:
-    """Return the name of the SSH key in the cloud: another key needs another, as both are there for a while.
-
-    One that is there keeps its name.
-    """
-    kept = previous.record("hcloud:index/sshKey:SshKey", "management")
-    first = f"{pulumi.get_stack()}-management"
-
-    def name(key: str) -> str:
-        if not kept or kept.get("publicKey") == key:
-            return str(kept.get("name", first))
-        return f"{first}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-
-    return public.apply(name)

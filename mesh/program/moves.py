@@ -31,35 +31,36 @@ def moves(plan: MeshPlan, access: Mapping[str, Access]) -> Iterator[str]:
 
 
 def _ssh(node: NodePlan, access: Access) -> str | None:
-    had, wanted = access.committed, node.ssh_port
+    had, wanted = access.committed, node.access.ssh_port
     if had is None or had.ssh_ports == (wanted,):
         return None
     others = [port for port in had.ssh_ports if port != wanted]
     former = ", ".join(str(port) for port in others)
     if wanted not in had.ssh_ports:
         return (
-            f"SSH moves from port {access.port} to {wanted}. sshd is made to listen on both, and both stay "
+            f"SSH moves from port {access.port} to {wanted}. sshd now listens on both ports, and both stay "
             f"open: the next `up` closes {former}."
         )
     if access.port != wanted:
         return (
-            f"SSH port {wanted} is open on the node and does not answer from here: {access.port} stays open. "
-            f"See what drops it on the way, or give mesh.ssh.port back its former value."
+            f"SSH port {wanted} is open on the node but does not answer from here: {access.port} stays "
+            f"open. Find out what drops the packets on the way, or set mesh.ssh.port back to its former "
+            f"value."
         )
-    return f"SSH port {former} is closed: {wanted} has taken over."
+    return f"SSH port {former} is closed: {wanted} has replaced it."
 
 
 def _wireguard(node: NodePlan, access: Access) -> str | None:
-    had, wanted = access.committed, node.port
+    had, wanted = access.committed, node.overlay.port
     if had is None or had.doors is None or had.doors.ports == (wanted,):
         return None
     former = ", ".join(str(port) for port in had.doors.ports if port != wanted)
     if wanted not in had.doors.ports:
         return (
-            f"WireGuard moves from UDP port {former} to {wanted}. Tunnels stay up, and what is sent to the "
-            f"old port arrives at the new one; packets of a moment may be lost. The next `up` has the peers "
-            f"use {wanted}, and the one after it closes {former}."
+            f"WireGuard moves from UDP port {former} to {wanted}. Tunnels stay up, and packets to the old "
+            f"port arrive at the new port; packets of one moment may be lost. The next `up` makes the "
+            f"peers use {wanted}, and the `up` after that closes {former}."
         )
     if access.moving.ports:
-        return f"peers find WireGuard at UDP port {wanted} from now on; the next `up` closes {former}."
+        return f"peers now use WireGuard's UDP port {wanted}; the next `up` closes {former}."
     return f"WireGuard's UDP port {former} is closed: all peers use {wanted}."

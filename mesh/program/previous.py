@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import pulumi
 
-__all__ = ["NOTHING_KNOWN", "Previous", "PreviousNode", "read_previous"]
+from mesh.names import FIRST_MESH, IDENTITY, MESH_TYPE, NODE_TYPE, STASH, MeshNames, name_in_urn
+
+__all__ = ["NOTHING_KNOWN", "Previous", "read_previous"]
 
 # The engine's own function (pulumi/pulumi, pkg/resource/deploy/builtins.go); the SDK for Node.js calls it
 # `listResourceOutputs`.
@@ -18,48 +20,53 @@ _READ: Final = "pulumi:pulumi:readStackResourceOutputs"
 # The same for the stack's outputs; asked first, since the engine cannot answer the other one for a stack that
 # never had an update.
 _READ_OUTPUTS: Final = "pulumi:pulumi:readStackOutputs"
-_SERVER: Final = "hcloud:index/server:Server"
-_ADDRESS: Final = "hcloud:index/primaryIp:PrimaryIp"
 _STACK: Final = "pulumi:pulumi:Stack"
-_STASH: Final = "pulumi:index:Stash"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreviousNode:
-    """What the state has of one node: facts of its server and its address, and its entry in the outputs.
-
-    Each is empty where the state has none. `server` and `address` use the hcloud provider's names
-    (`serverType`, `location`, `image`, `primaryDiskSize`; `ipAddress`), `outputs` those of `nodes`.
-    """
-
-    server: Mapping[str, Any] = field(default_factory=dict)
-    address: Mapping[str, Any] = field(default_factory=dict)
-    outputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Previous:
-    """The state before this run: nodes by name, and for every resource its type and name.
+    """The state before this run: for every resource its type and name, and what it had.
 
-    `unread` says why it could not be read; there is nothing in it then.
+    `nodes` has each node that the state knows by name, and its entry in the outputs, empty where there is
+    none. `unread` says why the state could not be read; there is nothing in it then.
     """
 
-    nodes: Mapping[str, PreviousNode] = field(default_factory=dict)
-    resources: frozenset[tuple[str, str]] = frozenset()
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unread: str | None = None
     records: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict, repr=False)
 
     def has(self, type_: str, name: str) -> bool:
         """Whether the state has a resource of this type and name."""
-        return (type_, name) in self.resources
+        return (type_, name) in self.records
 
     def record(self, type_: str, name: str) -> Mapping[str, Any]:
         """Return what the state has of a resource, secrets in plain; nothing of one that it does not have."""
         return self.records.get((type_, name), {})
 
-    def node(self, name: str) -> PreviousNode:
-        """Return what the state has of a node; nothing of one that is new."""
-        return self.nodes.get(name, PreviousNode())
+    def node(self, name: str) -> Mapping[str, Any]:
+        """Return a node's entry in the outputs; nothing of one that is new."""
+        return self.nodes.get(name, {})
+
+    def of(self, names: MeshNames) -> "Previous":
+        """Return what is one mesh's, by the names that its resources have without the mesh's."""
+        records = {
+            (kind, plain): found
+            for (kind, name), found in self.records.items()
+            if (plain := names.plain(name)) is not None
+        }
+        told = self._told(names)
+        nodes = {name: _entry(told.get(name)) for name in sorted({*_names(records)})}
+        return Previous(nodes=nodes, unread=self.unread, records=records)
+
+    def _told(self, names: MeshNames) -> Mapping[str, Any]:
+        """The nodes in the outputs: those of the stack, or of the component of a mesh."""
+        of_mesh = self.record(MESH_TYPE, names.mesh)
+        of_stack = [found for (kind, _), found in self.records.items() if kind == _STACK]
+        for outputs in (*(of_stack if names.mesh == FIRST_MESH else ()), of_mesh):
+            if isinstance(outputs.get("nodes"), Mapping):
+                told: Mapping[str, Any] = outputs["nodes"]
+                return told
+        return {}
 
 
 NOTHING_KNOWN: Final = Previous()
@@ -67,7 +74,7 @@ NOTHING_KNOWN: Final = Previous()
 
 
 def read_previous() -> Previous:
-    """Ask the engine what the state has."""
+    """Ask the engine what the state has, of all meshes."""
     name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     try:
         if not pulumi.runtime.invoke(_READ_OUTPUTS, {"name": name}).value["outputs"]:
@@ -79,34 +86,29 @@ def read_previous() -> Previous:
 
 
 def _parse(found: Mapping[str, Any]) -> Previous:
-    named = {
-        (str(each["type"]), urn.rpartition("::")[2]): each.get("outputs") or {} for urn, each in found.items()
-    }
-    told: Mapping[str, Any] = {}
-    for (kind, _), outputs in named.items():
-        if kind == _STACK and isinstance(outputs.get("nodes"), Mapping):
-            told = outputs["nodes"]
-    nodes = {
-        name: PreviousNode(
-            server=_public(named.get((_SERVER, f"{name}-server"))),
-            address=_public(named.get((_ADDRESS, f"{name}-ip"))),
-            outputs=_public(told.get(name)),
-        )
-        for name in sorted(set(_names(named)))
-    }
-    return Previous(nodes=nodes, resources=frozenset(named), records=named)
+    return Previous(
+        records={
+            (str(each["type"]), name_in_urn(urn)): each.get("outputs") or {}
+            for urn, each in found.items()
+            if _is_ours(urn)
+        }
+    )
 
 
-def _names(named: Mapping[tuple[str, str], Any]) -> Iterator[str]:
-    """The nodes whose server, address or key the state has."""
-    for kind, suffix in ((_SERVER, "-server"), (_ADDRESS, "-ip"), (_STASH, "-identity")):
-        for type_, name in named:
-            if type_ == kind and name.endswith(suffix):
-                yield name.removesuffix(suffix)
+def _is_ours(urn: str) -> bool:
+    """Whether a resource is of a mesh, or the stack: a program may have other servers beside the mesh."""
+    kinds = urn.split("::")[2]
+    return MESH_TYPE in kinds.split("$") or kinds == _STACK
 
 
-def _public(facts: Any) -> Mapping[str, Any]:
-    """What may be looked at: user data is a secret, and nothing here needs it."""
-    if not isinstance(facts, Mapping):
-        return {}
-    return {name: value for name, value in facts.items() if name != "userData"}
+def _names(records: Mapping[tuple[str, str], Any]) -> Iterator[str]:
+    """The nodes of which the state has anything, or the key."""
+    for kind, name in records:
+        if kind == NODE_TYPE:
+            yield name
+        elif kind == STASH and name.endswith(f"-{IDENTITY}"):
+            yield name.removesuffix(f"-{IDENTITY}")
+
+
+def _entry(facts: Any) -> Mapping[str, Any]:
+    return facts if isinstance(facts, Mapping) else {}

@@ -18,4 +18,6 @@ def tell_remarks(node: str, answer: str) -> None:
     for line in remarks[:_MOST]:
         pulumi.log.warn(f"{node}: {shown(line[len(_REMARK) :])}")
     if len(remarks) > _MOST:
-        pulumi.log.warn(f"{node}: {len(remarks) - _MOST} more of that kind: `python -m mesh check` has all")
+        pulumi.log.warn(
+            f"{node}: {len(remarks) - _MOST} more remarks: `python -m mesh check` shows all of them"
+        )

@@ -8,65 +8,65 @@ from typing import Final
 import pulumi
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED, KEYS_MISSING
+from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, INSTALL, KEYS, node_and_step
+from mesh.program.machines.base import NO_ANSWER, NO_ROOT, Machine
 from mesh.said import ends, shown
 
-__all__ = ["NO_LIMITS", "remedy"]
+__all__ = ["NO_LIMITS", "NO_MACHINES", "remedy"]
 
 NO_LIMITS: Final[Mapping[str, str]] = MappingProxyType({})
-_STEP: Final = re.compile(r"-(bootstrap|agent-file|agent|keys|apply)$")
-
+NO_MACHINES: Final[Mapping[str, Machine]] = MappingProxyType({})
 _CONSOLE: Final = "sshd -T -C user=root | grep -iE 'root|allow|deny|authorizedkeysfile|authentication'"
 
 # What the command provider (its SSH library) and the agent say -> what helps. What loses a disk comes last.
 _REMEDIES: Final = {
     r"dial unix .{1,200}: connect: ": """
-        the SSH agent that SSH_AUTH_SOCK names on this machine is gone (its session ended, as in tmux), and
-        the command provider wants to see it whenever the variable is set, though it needs no key of it.
-        Nothing was sent. `unset SSH_AUTH_SOCK`, then run up again.""",
+        the SSH agent that SSH_AUTH_SOCK names on this machine is gone (its session ended, as in tmux). The
+        command provider connects to this agent whenever the variable is set, although no key of the agent
+        is needed. Nothing was sent. `unset SSH_AUTH_SOCK`, then run up again.""",
     r"packet too long|Max packet size exceeded|error receiving version packet": """
-        a start file of root's shell there (/root/.bashrc, /etc/bash.bashrc) prints something, which spoils
-        the transfer of files over SSH. Have it print on terminals only (`[ -t 1 ] && echo ...`), then run up
+        a start file of root's shell there (/root/.bashrc, /etc/bash.bashrc) prints something, and this
+        breaks file transfers over SSH. Print on terminals only (`[ -t 1 ] && echo ...`), then run up
         again.""",
     r"connection refused": """
-        its server answers, but nothing listens for SSH on port {port}. Look over the provider's console:
-        `ss -ltn`. If sshd listens on another port, have it listen on {port}, too (mesh.ssh.port); if it does
-        not run, start it (`systemctl status ssh` says why). Then run up again.""",
-    r"i/o timeout|no route to host|network is unreachable": """
-        no answer on its SSH port {port}: its server is off or hangs, or something on the way drops SSH from
-        here: a firewall of the cloud or of the host, or sshd is at another port (mesh.ssh.port). If it is
-        off, the next `up` starts it. Else see to it, then run up again. With `--continue-on-error` the other
-        nodes do not wait for it, and `enabled: false` leaves it alone until it is back.""",
+        the server answers, but nothing listens for SSH on port {port}. Look in the provider's console: `ss
+        -ltn`. If sshd listens on another port, make sshd listen on {port}, too (mesh.ssh.port). If sshd
+        does not run, start it (`systemctl status ssh` says why). Then run up again.""",
+    NO_ANSWER: """
+        no answer on its SSH port {port}: the server is off or hangs, sshd listens on another port
+        (mesh.ssh.port), or a firewall of the provider or of the host drops SSH from here. Correct that,
+        then run up again. With `--continue-on-error` the other nodes do not wait for this node, and with
+        `enabled: false` `up` leaves the node alone until you enable it again.""",
     r"host key mismatch": HOST_KEY_CHANGED,
     r"no common algorithm for host key|No matching host key": """
-        its sshd does not offer a host key of the kind this stack gave it. Over the provider's console,
-        `sshd -T | grep -i hostkey` shows what it offers: HostKey must name /etc/ssh/ssh_host_ed25519_key (at
-        first contact ssh_host_ecdsa_key), and HostKeyAlgorithms allow it. Correct it there, then run up
-        again.""",
-    r"Please login as the user": """
-        its image does not let root work over SSH, and everything on a node is done as root. Take an image
-        that does, as Hetzner's do, and have the server made anew; what is on it is lost:
-        `pulumi up --replace '{server}'`.""",
+        sshd does not offer the kind of host key that this stack installed. In the provider's console, `sshd
+        -T | grep -i hostkey` shows the keys on offer: HostKey must name /etc/ssh/ssh_host_ed25519_key (at
+        first contact ssh_host_ecdsa_key), and HostKeyAlgorithms must allow this key. Correct sshd's
+        settings, then run up again.""",
+    NO_ROOT: """
+        the image does not let root work over SSH, but everything on a node is done as root. Choose an image
+        that does, and rebuild the server (this erases its disk): `pulumi up --replace '{server}'`.""",
     r"unable to authenticate": f"""
-        its sshd does not let root in with this stack's SSH key. Look over the provider's console:
+        sshd does not let root in with this stack's SSH key. Look in the provider's console:
         `{_CONSOLE}`. PermitRootLogin must not be `no`; AllowUsers, DenyUsers, AllowGroups and DenyGroups must
-        let root in; AuthorizedKeysFile must name .ssh/authorized_keys. If that is so, put the key's line
-        back into /root/.ssh/authorized_keys (only root may write there). Then run up again. Nothing is lost
-        by any of that. A new server would have the key, too, but what is on this one is lost then:
-        `pulumi up --replace '{{server}}'`.""",
+        let root in; AuthorizedKeysFile must name .ssh/authorized_keys. If all that is right, put the key's
+        line back into /root/.ssh/authorized_keys (only root may write there). Then run up again. This loses
+        nothing. A new server would have the key, too, but replacing the server erases its disk: `pulumi up
+        --replace '{{server}}'`.""",
     r"exited with status 97\b|^STOPPED ": """
-        a start file of root's shell (such as /root/.bashrc) puts another shell in its place (`exec`), which
-        reads what is meant for the command. Nothing was changed. Let it do so in interactive shells only
-        (`case $- in *i*) exec ...;; esac`), then run up again.""",
+        a start file of root's shell (such as /root/.bashrc) replaces the shell (`exec`), and the new shell
+        reads the command's input. Nothing was changed. Limit this to interactive shells (`case $- in *i*)
+        exec ...;; esac`), then run up again.""",
     r"^bootstrap: (?P<said>.+)": "{said}",
     r"^KEYS-MISSING": KEYS_MISSING,
     re.escape(AGENT_GONE_SAYS): AGENT_GONE,
     r"status 137\b": """
-        it took longer than it may, and was killed there: a disk, systemd or a tool of the host hangs. What it
-        had begun is undone, or taken up by the next run. See to the host (`uptime`, `dmesg`,
+        the command took too long and was killed on the node: a disk, systemd or a tool of the host hangs.
+        The node undoes what had begun, or the next run finishes it. Look at the host (`uptime`, `dmesg`,
         `systemctl list-jobs`, `journalctl -t wgmesh`), then run up again.""",
     r"^ROLLED-BACK": """
-        the change was tried and undone, and the node is as it was before. Correct what it says, then run up
-        again.""",
+        the node tried the change and undid it; the node is as before. Correct what the error says, then run
+        up again.""",
 }
 # How SSH libraries say that the far end does not speak SFTP.
 _NO_SFTP: Final = re.compile(
@@ -75,9 +75,10 @@ _NO_SFTP: Final = re.compile(
     re.IGNORECASE,
 )
 _SFTP: Final = """
-    its agent's file cannot be copied: what answers is no SFTP. Most likely a start file of root's shell
-    (/root/.bashrc, or what it reads) prints something or ends the shell. Let it do so in interactive shells
-    only (`case $- in *i*) ;; *) return ;; esac` before). Else look at `Subsystem sftp` in sshd's settings.
+    cannot copy the agent's file: the node does not answer in SFTP. Most likely a start file of root's
+    shell (/root/.bashrc, or a file that it reads) prints something or ends the shell. Limit this to
+    interactive shells (put `case $- in *i*) ;; *) return ;; esac` before it). Otherwise look at
+    `Subsystem sftp` in sshd's settings.
     Then run up again."""
 # As much as is shown of what a node said.
 _SAID: Final = 800
@@ -86,28 +87,35 @@ _PORT: Final = re.compile(r":(\d+): (?:connect|i/o timeout)")
 
 _SILENT: Final = re.compile(r"i/o timeout")
 _LIMITED: Final = (
-    " Or it does not let this machine in: what it has committed lets SSH in from {sources} alone "
-    "(mesh.ssh.from). From another address, and without a way in from one of these, see docs/recovering.md, "
-    "`ssh.from` shuts you out."
+    " Or the node does not let this machine in: its committed files allow SSH only from {sources} "
+    "(mesh.ssh.from). If you cannot connect from one of these networks, see docs/recovering.md, `ssh.from` "
+    "shuts you out."
 )
 
 
-def remedy(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) -> str | None:
+def remedy(
+    args: pulumi.ErrorHookArgs,
+    limits: Mapping[str, str] = NO_LIMITS,
+    machines: Mapping[str, Machine] = NO_MACHINES,
+) -> str | None:
     """Return `NODE: what helps` for the newest error of a command; None when the error says it all.
 
-    `limits` has, for each node that limits where SSH may come from, the networks that it lets in.
+    By node, with its mesh's name before it: `limits` has the networks that alone are let in by SSH, where
+    there are such, and `machines` what a provider knows better.
     """
-    node, said = _STEP.sub("", args.name), ends(args.errors[0])
-    for pattern, text in _REMEDIES.items():
+    (node, step), said = node_and_step(args.name), ends(args.errors[0])
+    machine = machines.get(node)
+    known = {**_REMEDIES, **(machine.remedies if machine else {})}
+    for pattern, text in known.items():
         found = re.search(pattern, said, re.MULTILINE)
         if found:
             parent = args.urn.removesuffix(f"{args.type}::{args.name}")
             port = _PORT.search(said)
             words = {
-                "server": f"{parent}hcloud:index/server:Server::{node}-server",
-                "keys": f"{parent}command:remote:Command::{node}-keys",
-                "agent": f"{parent}command:remote:Command::{node}-agent",
-                "agent_file": f"{parent}command:remote:CopyToRemote::{node}-agent-file",
+                "server": _anew(parent, node, machine),
+                "keys": f"{parent}{COMMAND}::{node}-{KEYS}",
+                "agent": f"{parent}{COMMAND}::{node}-{INSTALL}",
+                "agent_file": f"{parent}{COPY}::{node}-{AGENT_FILE}",
                 "port": port[1] if port else "22",
                 **{name: shown(value or "", limit=_SAID) for name, value in found.groupdict().items()},
             }
@@ -115,6 +123,14 @@ def remedy(args: pulumi.ErrorHookArgs, limits: Mapping[str, str] = NO_LIMITS) ->
             if _SILENT.search(said) and node in limits:
                 helps += _LIMITED.format(sources=limits[node])
             return helps
-    if args.name.endswith("-agent-file") and _NO_SFTP.search(said):
+    if step == AGENT_FILE and _NO_SFTP.search(said):
         return f"{node}: {' '.join(_SFTP.split())}"
     return None
+
+
+def _anew(parent: str, node: str, machine: Machine | None) -> str:
+    """Return the URN of what is replaced to have a node done anew: its machine, or all that is done there."""
+    made = machine.resource if machine else None
+    if made is None:
+        return f"{parent}{COMMAND}::{node}-{BOOTSTRAP}"
+    return f"{parent}{made.pulumi_resource_type}::{made.pulumi_resource_name}"

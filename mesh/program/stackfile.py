@@ -15,10 +15,11 @@ _GUIDE: Final = "docs/stack-file.md has an example"
 
 
 def stack_settings() -> Any:
-    """Return the value of `wireguard-mesh:mesh`, whatever it is. Raises `SettingsError` without one."""
+    """Return the value of `PROJECT:mesh`, whatever it is. Raises `pulumi.RunError` without one."""
     given = pulumi.Config().get(_KEY)
     if given is None or not given.strip():
-        raise SettingsError((Problem(path=f"Pulumi.{pulumi.get_stack()}.yaml", message=_missing()),))
+        missing = Problem(path=f"Pulumi.{pulumi.get_stack()}.yaml", message=_missing())
+        raise pulumi.RunError(str(SettingsError((missing,))))
     try:
         return json.loads(given)
     except ValueError:

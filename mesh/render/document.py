@@ -5,19 +5,17 @@ from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mesh.plan import KeyNames, NodePlan
+from mesh.plan import NodePlan
 from mesh.render.doors import NOTHING_MOVES, Moving
+from mesh.render.facts import KeyNames, PeerFacts, Unknown
 from mesh.render.firewall import firewall_view
 
-__all__ = ["UNKNOWN_TEXT", "RenderError", "render_document"]
-
-UNKNOWN_TEXT: Final = "<known after up>"
-"""What a preview shows where a value is not known before `up`."""
+__all__ = ["RenderError", "render_document"]
 
 _FORMAT: Final = "wgmesh-files 1"
 _HEADER: Final = "==> "
 _FILES: Final = (
-    ("/etc/wireguard/wg0.conf", "wg0.conf"),
+    ("/etc/wireguard/{interface}.conf", "tunnel.conf"),
     ("/etc/wgmesh/firewall.nft", "firewall.nft"),
     ("/etc/sysctl.d/90-wgmesh.conf", "sysctl.conf"),
     ("/etc/hosts", "hosts"),
@@ -40,37 +38,34 @@ class RenderError(Exception):
 
 def render_document(
     node: NodePlan,
-    directory: Mapping[str, Mapping[str, str]],
+    facts: Mapping[str, PeerFacts],
     keys: KeyNames,
     *,
-    management_key: str,
+    management_key: str | Unknown,
     moving: Moving = NOTHING_MOVES,
 ) -> str:
     """Return everything a node needs to know, as one text.
 
-    `directory` has for every node `address`, `public_key` (base64) and `endpoint` (`ip:port`);
-    `management_key` is the public SSH key of the mesh. Any of them may be `UNKNOWN_TEXT` in a preview.
-    `moving` is what stays open beside what the plan says.
+    `facts` has at least the node's peers, `management_key` is the public SSH key of the mesh; any of it, and
+    of `keys`, may be unknown in a preview. `moving` is what stays open beside what the plan says.
     The same arguments give the same bytes. Raises `RenderError`.
     """
-    missing = [name for name in (node.name, *node.peers) if name not in directory]
+    missing = [peer.name for peer in node.peers if peer.name not in facts]
     if missing:
         raise RenderError(f"{node.name}: the directory does not know {', '.join(missing)}")
     view: dict[str, Any] = {
         "node": node,
         "keys": keys,
-        "peers": [{"name": peer, **directory[peer]} for peer in node.peers],
-        "everyone": sorted(
-            ((facts["address"], name) for name, facts in directory.items()),
-            key=lambda pair: _address_key(pair[0]),
-        ),
-        "firewall": firewall_view(node, directory, UNKNOWN_TEXT),
+        "facts": facts,
+        "everyone": _everyone(node),
+        "firewall": firewall_view(node, facts),
         "management_keys": (management_key, *moving.management_keys),
-        "ssh_port": _match((node.ssh_port, *moving.ssh_ports)),
+        "ssh_port": _match((node.access.ssh_port, *moving.ssh_ports)),
         "former_port": _match(moving.ports) if moving.ports else None,
     }
     parts = [f"{_FORMAT}\n"]
-    for path, template in _FILES:
+    for pattern, template in _FILES:
+        path = pattern.format(interface=node.overlay.interface)
         content = _TEMPLATES.get_template(f"{template}.j2").render(view)
         parts.append(f"{_HEADER}{path} <==\n{_checked(node.name, path, content)}")
     parts.append(f"{_HEADER}end <==\n")
@@ -82,8 +77,12 @@ def _match(ports: Sequence[int]) -> str:
     return str(ports[0]) if len(ports) == 1 else f"{{ {', '.join(str(port) for port in ports)} }}"
 
 
-def _address_key(address: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in address.split("."))
+def _everyone(node: NodePlan) -> list[tuple[str, str]]:
+    """Return the overlay addresses of the node and its peers with their names: by family, in their order."""
+    own = [(address.ip, node.name) for address in node.overlay.addresses]
+    others = [(address, peer.name) for peer in node.peers for address in peer.addresses]
+    ordered = sorted((*own, *others), key=lambda pair: (pair[0].version, int(pair[0])))
+    return [(str(address), name) for address, name in ordered]
 
 
 def _checked(node: str, path: str, content: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from mesh.render.facts import Endpoint, parse_endpoint
 from mesh.settings import PortRange
 
 __all__ = ["NOTHING_MOVES", "Doors", "Moving", "read_doors"]
@@ -44,14 +45,14 @@ NOTHING_MOVES: Final = Moving()
 class Doors:
     """The doors of one document: of each kind the one that is to stay first, then those about to go.
 
-    `endpoints` are its peers as `ip:port`, `public` the ports that the internet may reach, `ssh_sources` the
-    networks that SSH is let in from.
+    `endpoints` are where it finds its peers, `public` the ports that the internet may reach, `ssh_sources`
+    the networks that SSH is let in from.
     """
 
     ssh_ports: tuple[int, ...]
     ports: tuple[int, ...]
     management_keys: tuple[str, ...]
-    endpoints: frozenset[str]
+    endpoints: frozenset[Endpoint]
     public: tuple[PortRange, ...]
     ssh_sources: tuple[str, ...]
 
@@ -65,7 +66,7 @@ def read_doors(document: str) -> Doors:
             dict.fromkeys(_numbers([listens[1] if listens else "", *_FORMER_PORTS.findall(document)]))
         ),
         management_keys=tuple(_MANAGEMENT.findall(document)),
-        endpoints=frozenset(_ENDPOINT.findall(document)),
+        endpoints=frozenset(parse_endpoint(text) for text in _ENDPOINT.findall(document)),
         public=tuple(_public(document)),
         ssh_sources=tuple(
             source for elements in _SSH_SOURCES.findall(document) for source in _SOURCE.findall(elements)

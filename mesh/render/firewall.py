@@ -1,12 +1,47 @@
 """What the firewall table of a node lets in, as the template needs it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final, Literal
 
-from mesh.plan import Ingress, NodePlan
+from mesh.plan import AccessPlan, Ingress, NodePlan
+from mesh.render.facts import Endpoint, PeerFacts, Unknown
 
-__all__ = ["FirewallView", "NamedSet", "firewall_view"]
+__all__ = ["Family", "FirewallView", "NamedSet", "Side", "firewall_view"]
+
+_Address = IPv4Address | IPv6Address | IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """An address family in the words of nftables; `suffix` ends the names of its sets."""
+
+    version: Literal[4, 6]
+    name: str
+    keyword: str
+    nfproto: str
+    icmp: str
+    type: str
+    suffix: str
+
+
+_IPV4: Final = Family(
+    version=4, name="IPv4", keyword="ip", nfproto="ipv4", icmp="icmp", type="ipv4_addr", suffix=""
+)
+_IPV6: Final = Family(
+    version=6, name="IPv6", keyword="ip6", nfproto="ipv6", icmp="icmpv6", type="ipv6_addr", suffix="6"
+)
+_FAMILIES: Final = (_IPV4, _IPV6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """A family that the mesh has: the node's own address in it, and the network of all."""
+
+    family: Family
+    address: IPv4Address | IPv6Address
+    network: IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,76 +66,123 @@ class NamedSet:
 
 @dataclass(frozen=True, kw_only=True)
 class FirewallView:
-    """All sets of the table `inet wgmesh`, in the order of the file; `policy` says whether there is one."""
+    """All sets of the table `inet wgmesh`, in the order of the file; `policy` says whether there is one.
+
+    `families` are all there are, `inside` and `absent` those that the mesh has and does not have, `endpoints`
+    those that peers are reached by.
+    """
 
     sets: Sequence[NamedSet]
     policy: bool
+    families: Sequence[Family]
+    inside: Sequence[Side]
+    absent: Sequence[Family]
+    endpoints: Sequence[Family]
 
 
-def firewall_view(node: NodePlan, directory: Mapping[str, Mapping[str, str]], unknown: str) -> FirewallView:
-    """Return the sets of one node.
+def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallView:
+    """Return the sets of one node, whose peers `facts` has.
 
-    A peer whose endpoint is `unknown` (in a preview) stands in its set as that text.
+    A peer whose endpoint is not known (in a preview) stands in the set of IPv4 endpoints as that text.
     """
-    sets = [
-        NamedSet(name="peer_endpoints", type="ipv4_addr", elements=_endpoints(node, directory, unknown)),
-        NamedSet(
-            name="ssh_sources4",
-            type="ipv4_addr",
-            elements=_plain([source for source in node.ssh_from if source.version == 4]),
-        ),
-        NamedSet(
-            name="ssh_sources6",
-            type="ipv6_addr",
-            elements=_plain([source for source in node.ssh_from if source.version == 6]),
-        ),
-        *(
-            NamedSet(
-                name=f"public_{protocol}",
-                type="inet_service",
-                elements=_plain([port.range_text for port in node.public if port.protocol == protocol]),
-            )
-            for protocol in ("tcp", "udp")
-        ),
+    inside = [
+        Side(family=family, address=address.ip, network=address.network)
+        for family in _FAMILIES
+        for address in node.overlay.addresses
+        if address.version == family.version
     ]
-    if node.ingress is not None:
-        sets += _policy_sets(node, node.ingress)
-    return FirewallView(sets=sets, policy=node.ingress is not None)
+    access = node.access
+    endpoints = _endpoint_sets([facts[peer.name].endpoint for peer in node.peers])
+    sets = [*endpoints.values(), *_outside_sets(access)]
+    if access.ingress is not None:
+        for side in inside:
+            sets += _policy_sets(side.family, access, access.ingress)
+    has = [side.family for side in inside]
+    return FirewallView(
+        sets=sets,
+        policy=access.ingress is not None,
+        families=_FAMILIES,
+        inside=inside,
+        absent=[family for family in _FAMILIES if family not in has],
+        endpoints=list(endpoints),
+    )
 
 
 def _plain(values: Sequence[object]) -> list[tuple[str, str]]:
     return [(str(value), "") for value in values]
 
 
-def _endpoints(
-    node: NodePlan, directory: Mapping[str, Mapping[str, str]], unknown: str
-) -> list[tuple[str, str]]:
-    ips = [directory[peer]["endpoint"].rpartition(":")[0] or unknown for peer in node.peers]
-    # several nodes may stand behind one address; nftables refuses an element that comes twice
-    return _plain([ip for index, ip in enumerate(ips) if ip == unknown or ip not in ips[:index]])
+def _of(family: Family, values: Sequence[_Address]) -> list[_Address]:
+    return [value for value in values if value.version == family.version]
 
 
-def _policy_sets(node: NodePlan, ingress: Sequence[Ingress]) -> list[NamedSet]:
+def _endpoint_sets(endpoints: Sequence[Endpoint | Unknown]) -> dict[Family, NamedSet]:
+    """Return a set for each family that peers are reached by; the one for IPv4 is there without any, too."""
+    found = {
+        family: NamedSet(
+            name=f"peer_endpoints{family.suffix}",
+            type=family.type,
+            elements=_plain(list(_hosts(family, endpoints))),
+        )
+        for family in _FAMILIES
+    }
+    return {family: each for family, each in found.items() if each.elements or family is _IPV4}
+
+
+def _hosts(family: Family, endpoints: Sequence[Endpoint | Unknown]) -> Iterator[str]:
+    """Yield the addresses of one family, each of them once: nftables refuses an element that comes twice.
+
+    Several nodes may stand behind one address.
+    """
+    seen = set()
+    for endpoint in endpoints:
+        if isinstance(endpoint, Unknown):
+            if family is _IPV4:
+                yield str(endpoint)
+        elif endpoint.address.version == family.version and endpoint.address not in seen:
+            seen.add(endpoint.address)
+            yield str(endpoint.address)
+
+
+def _outside_sets(access: AccessPlan) -> list[NamedSet]:
+    return [
+        *(
+            NamedSet(
+                name=f"ssh_sources{family.version}",
+                type=family.type,
+                elements=_plain(_of(family, access.ssh_from)),
+            )
+            for family in _FAMILIES
+        ),
+        *(
+            NamedSet(
+                name=f"public_{protocol}",
+                type="inet_service",
+                elements=_plain([port.range_text for port in access.public if port.protocol == protocol]),
+            )
+            for protocol in ("tcp", "udp")
+        ),
+    ]
+
+
+def _policy_sets(family: Family, access: AccessPlan, ingress: Sequence[Ingress]) -> list[NamedSet]:
+    sources = [(str(address), each) for each in ingress for address in _of(family, each.addresses)]
+
     def ports(protocol: Literal["tcp", "udp"]) -> list[tuple[str, str]]:
         return [
-            (f"{each.address} . {port.range_text}", each.source)
-            for each in ingress
+            (f"{address} . {port.range_text}", each.source)
+            for address, each in sources
             for port in each.ports
             if port.protocol == protocol
         ]
 
+    def named(name: str, elements: Sequence[tuple[str, str]], also: str = "") -> NamedSet:
+        return NamedSet(name=f"{name}{family.suffix}", type=f"{family.type}{also}", elements=elements)
+
     return [
-        NamedSet(name="mesh_ssh", type="ipv4_addr", elements=_plain(node.ssh_mesh)),
-        NamedSet(
-            name="mesh_all",
-            type="ipv4_addr",
-            elements=[(str(each.address), each.source) for each in ingress if each.everything],
-        ),
-        NamedSet(
-            name="mesh_icmp",
-            type="ipv4_addr",
-            elements=[(str(each.address), each.source) for each in ingress if each.icmp],
-        ),
-        NamedSet(name="mesh_tcp", type="ipv4_addr . inet_service", elements=ports("tcp")),
-        NamedSet(name="mesh_udp", type="ipv4_addr . inet_service", elements=ports("udp")),
+        named("mesh_ssh", _plain(_of(family, access.ssh_mesh))),
+        named("mesh_all", [(address, each.source) for address, each in sources if each.everything]),
+        named("mesh_icmp", [(address, each.source) for address, each in sources if each.icmp]),
+        named("mesh_tcp", ports("tcp"), " . inet_service"),
+        named("mesh_udp", ports("udp"), " . inet_service"),
     ]

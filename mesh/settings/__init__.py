@@ -1,24 +1,28 @@
 """The stack file as typed, validated models. Every mistake is reported at once, before anything happens."""
 
+from mesh.settings.base import Model
+from mesh.settings.grants import Grant, PortRange
+from mesh.settings.groups import members_by_name
 from mesh.settings.models import (
     EVERY_NODE,
     Defaults,
     Node,
     PolicyRule,
     PolicyTest,
-    PortRange,
     Rollout,
     Settings,
     Ssh,
 )
 from mesh.settings.parser import parse_settings
-from mesh.settings.ports import merged
+from mesh.settings.ports import merged, overlap
 from mesh.settings.problems import Problem, SettingsError
 from mesh.settings.warnings import warnings_of
 
 __all__ = [
     "EVERY_NODE",
     "Defaults",
+    "Grant",
+    "Model",
     "Node",
     "PolicyRule",
     "PolicyTest",
@@ -28,7 +32,9 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Ssh",
+    "members_by_name",
     "merged",
+    "overlap",
     "parse_settings",
     "warnings_of",
 ]

@@ -60,9 +60,6 @@ KNOWN_NETWORKS: Final = tuple(
 )
 """Defaults of what people run on servers, from the documentation of each."""
 
-# Every server at Hetzner sends what leaves it to this address (docs.hetzner.com, cloud server networking).
-_GATEWAY: Final = IPv4Address("172.31.1.1")
-
 
 def address(value: object) -> IPv4Address:
     """An address of the mesh."""
@@ -77,7 +74,7 @@ def address(value: object) -> IPv4Address:
 def _better_address(given: str) -> str:
     """Say what was probably meant."""
     if re.fullmatch(r"[0-9.]+/[0-9.]+", given):
-        return f"; write {given.partition('/')[0]}: the network is said once, under cidr"
+        return f"; write {given.partition('/')[0]}: cidr already says the network"
     if re.fullmatch(r"([0-9]+\.){3}[0-9]+", given):
         plain = ".".join(str(int(part)) for part in given.split("."))
         if read_ip(plain) is not None:
@@ -118,10 +115,6 @@ def mesh_network(value: object) -> IPv4Network:
         raise refuse(f"{given} {what}; take a network inside {allowed}")
     if network.prefixlen > _PREFIX_LONGEST:
         raise refuse(f"{given} has no room for a mesh; /{_PREFIX_LONGEST} is the smallest network")
-    if _GATEWAY in network:
-        raise refuse(
-            f"{given} holds {_GATEWAY}, which is the gateway of every server at Hetzner; take another network"
-        )
     return network
 
 
@@ -131,8 +124,8 @@ def source_network(value: object) -> IPv4Network | IPv6Network:
     host, slash, _ = given.partition("/")
     if "%" in given:
         raise refuse(
-            f"{show(given)} names an interface after the %: such an address holds on one link only and never "
-            f"reaches a server; give the public address that you come from"
+            f"{show(given)} names an interface after the %: such an address works on one link only and "
+            f"never reaches a server; give your public address"
         )
     try:
         network = ip_network(given, strict=False)
@@ -161,7 +154,7 @@ def _refuse_what_never_comes(given: str, network: IPv4Network | IPv6Network) -> 
             plain = IPv4Address(int(first) & 0xFFFFFFFF)
             prefix = "" if network.prefixlen == network.max_prefixlen else f"/{network.prefixlen - 96}"
             raise refuse(f"{given} is {meant}, and never matches; write {plain}{prefix}")
-        raise refuse(f"{given} is {meant}: nobody comes from there; give the public address you come from")
+        raise refuse(f"{given} is {meant}: no packet comes from there; give your public address")
 
 
 def _inside(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
@@ -182,8 +175,8 @@ def check_cidr_owner(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         if trusting is not None:
             who, given = trusting
             message = (
-                f"{cidr} overlaps {known.network}, which {known.owner}, and {who} trusts {given}: what comes "
-                f"from {known.interface} could not be told from the mesh; take another network, such as "
+                f"{cidr} overlaps {known.network}, which {known.owner}, and {who} trusts {given}: packets "
+                f"from {known.interface} would look like packets of the mesh; take another network, such as "
                 f"10.10.0.0/24"
             )
             yield ("cidr",), message

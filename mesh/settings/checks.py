@@ -11,13 +11,11 @@ from typing import Any, Final
 from mesh.settings.addresses import address, check_cidr_owner, mesh_network
 from mesh.settings.interfaces import check_interfaces
 from mesh.settings.names import check_names
-from mesh.settings.ports import check_cloud_firewalls, check_public_ports
+from mesh.settings.ports import check_public_ports
 from mesh.settings.raw import Finding, nodes, read
 from mesh.settings.references import check_groups, check_policy, check_policy_tests, check_rollout
 
 __all__ = ["CHECKS"]
-
-_MOST_GROUPS: Final = 50  # placement groups in a project, Hetzner Cloud documentation
 
 
 def _addresses(raw: Mapping[Any, Any]) -> Iterator[Finding]:
@@ -25,7 +23,7 @@ def _addresses(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     everyone = nodes(raw)
     if cidr is not None and len(everyone) > cidr.num_addresses - 2:
         room = cidr.num_addresses - 2
-        yield ("cidr",), f"{cidr} has room for {room} nodes, and there are {len(everyone)}; widen it"
+        yield ("cidr",), f"{cidr} has room for {room} nodes, but there are {len(everyone)}; widen the network"
     owner: dict[IPv4Address, str] = {}
     for name, node in everyone.items():
         own = read(address, node.get("address") if isinstance(node, Mapping) else None)
@@ -49,29 +47,12 @@ def _outside(own: IPv4Address, cidr: IPv4Network) -> str | None:
     return None
 
 
-def _placement_groups(raw: Mapping[Any, Any]) -> Iterator[Finding]:
-    """Ten neighbouring addresses share a placement group of the cloud."""
-    cidr = read(mesh_network, raw.get("cidr"))
-    if cidr is None:
-        return
-    found = (read(address, node.get("address")) for node in nodes(raw).values() if isinstance(node, Mapping))
-    tens = {(int(one) - int(cidr.network_address)) // 10 for one in found if one is not None and one in cidr}
-    if len(tens) > _MOST_GROUPS:
-        message = (
-            f"have addresses in {len(tens)} different tens of {cidr}, each of which is a placement group in "
-            f"the cloud, and a project has at most {_MOST_GROUPS}; give neighbouring addresses"
-        )
-        yield ("nodes",), message
-
-
 CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_names,
     _addresses,
     check_cidr_owner,
     check_interfaces,
     check_public_ports,
-    check_cloud_firewalls,
-    _placement_groups,
     check_groups,
     check_policy,
     check_policy_tests,

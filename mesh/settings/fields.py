@@ -72,7 +72,7 @@ def authorized_key(value: object) -> str:
         or not re.fullmatch(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+", words[0])
     ):
         what = (
-            "names a file; give what is in it, one line"
+            "names a file; give the line in this file,"
             if _is_path(given)
             else "is not a public key; give one line"
         )

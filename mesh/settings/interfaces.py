@@ -5,13 +5,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from mesh.names import INTERFACE
 from mesh.settings.problems import refuse, show
 from mesh.settings.raw import Finding, listed, nodes, read
 from mesh.settings.values import text
 
 __all__ = ["check_interfaces", "interface", "may_be"]
 
-_MESH_INTERFACE: Final = "wg0"
 # How interfaces are called that a host has its addresses on, and what follows there: the names of the
 # kernel and of systemd (systemd.net-naming-scheme(7)), of biosdevname (em1, p1p1), and of hosters with
 # containers (venet0).
@@ -24,8 +24,10 @@ _CARD: Final = re.compile(r"p[0-9]+p[0-9]+.*")
 _FIRST_CARD: Final = re.compile(r"eth0(\..*)?|eno1|ens3|enp1s0|(wl|ww|ppp|usb|venet).*")
 _LONGEST: Final = 15
 _BEHIND: Final = (
-    ", and behind that is the internet: to trust it would open every port of the node; name the bridges of "
-    "containers, such as docker0, br-* or cni0 (a node that forwards: the card of the network behind it)"
+    ", and the internet is behind this card: trusting the card would open every port of the node; name the "
+    "bridges of "
+    "containers, such as docker0, br-* or cni0 (on a node that forwards: the card of the network behind "
+    "the node)"
 )
 
 
@@ -35,7 +37,7 @@ def interface(value: object) -> str:
     # 15 characters and neither slash nor space: Linux, dev_valid_name() in net/core/dev.c
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}|[A-Za-z0-9][A-Za-z0-9_.-]{0,13}\*", given):
         raise refuse(f"{show(given)} is not an interface such as docker0 or br-*")
-    for own in (_MESH_INTERFACE, "lo"):
+    for own in (INTERFACE, "lo"):
         if may_be(given, own):
             raise refuse(
                 f"{given} includes {own}, which has rules of its own; name the bridges of containers"

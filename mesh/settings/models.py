@@ -1,198 +1,346 @@
-"""What a stack file may say, key by key."""
+"""What a stack file may say, key by key.
 
-import re
+The text below a key is the key's description in docs/stack-file.md, which `make stack-file` writes: what the
+key is, what happens when the key changes ("Changed later"), what is refused ("Refused").
+"""
+
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
 
 from mesh.settings import addresses, fields, interfaces, names
-from mesh.settings.problems import refuse, show
-from mesh.settings.values import text
+from mesh.settings.base import Model
+from mesh.settings.grants import Grant, PortRange, allowed, port_range, single_port
 
 __all__ = [
+    "DEFAULT_PROVIDER",
     "EVERY_NODE",
     "Defaults",
-    "Model",
     "Node",
     "PolicyRule",
     "PolicyTest",
-    "PortRange",
     "Rollout",
     "Settings",
     "Ssh",
-    "allowed",
-    "port_range",
 ]
 
 EVERY_NODE: Final = "all"
 """In `from` and `to` of a policy: every node of the mesh."""
 
+DEFAULT_PROVIDER: Final = "hetzner"
+"""Of a node that names none."""
+
 _DEFAULT_PORT: Final = 51820  # what wg-quick examples and most firewalls' documentation use
 
 
-class Model(BaseModel):
-    """Frozen; an unknown key is a mistake; keys are spelled as in the stack file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PortRange(Model):
-    """A port or a range of ports, both ends included."""
-
-    protocol: Literal["tcp", "udp"]
-    first: int
-    last: int
-
-    @property
-    def range_text(self) -> str:
-        """`443` or `8000-8100`."""
-        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
-
-    def __str__(self) -> str:
-        return f"{self.protocol}/{self.range_text}"
-
-    def overlaps(self, other: "PortRange") -> bool:
-        """Whether both have a port in common."""
-        return self.protocol == other.protocol and self.first <= other.last and other.first <= self.last
-
-
-def port_range(value: object) -> PortRange:
-    """`tcp/443`, `udp/53` or `tcp/8000-8100`."""
-    if isinstance(value, PortRange):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
-        raise refuse(f"{show(int(value))} has no protocol; write tcp/{int(value)} or udp/{int(value)}")
-    given = text(value, "a port such as tcp/443")
-    match = re.fullmatch(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?", given)
-    if match is None:
-        bare = re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?", given)
-        helps = f"; write tcp/{given} or udp/{given}" if bare else ""
-        raise refuse(f"{show(given)} is not a port such as tcp/443, udp/53 or tcp/8000-8100{helps}")
-    first, last = int(match[2]), int(match[3] or match[2])
-    if not 1 <= first <= last <= 65535:
-        raise refuse(f"{given} is out of range; ports go from 1 to 65535, the lower one first")
-    return PortRange(protocol="udp" if match[1] == "udp" else "tcp", first=first, last=last)
-
-
-def single_port(value: object) -> PortRange:
-    """`tcp/443`: one port."""
-    port = port_range(value)
-    if port.first != port.last:
-        raise refuse(f"{port} is a range; test one port, such as {port.protocol}/{port.first}")
-    return port
-
-
-def allowed(value: object) -> PortRange | Literal["icmp", "all"]:
-    """What a rule of the policy lets through: ports, `icmp` or `all`."""
-    if value == "icmp":
-        return "icmp"
-    if value == "all":
-        return "all"
-    given = value if isinstance(value, PortRange) else text(value, "a port such as tcp/5432, icmp or all")
-    try:
-        return port_range(given)
-    except PydanticCustomError:
-        if isinstance(given, str) and re.match(r"(tcp|udp)/", given):
-            raise
-        raise refuse(
-            f"{show(given)} is neither a port such as tcp/5432 or udp/53, nor icmp, nor all"
-        ) from None
-
-
-Location = Annotated[str, BeforeValidator(fields.word("fsn1"))]
-ServerType = Annotated[str, BeforeValidator(fields.word("cx23"))]
-Image = Annotated[str, BeforeValidator(fields.word("debian-12"))]
-Port = Annotated[int, BeforeValidator(fields.port_number)]
-Switch = Annotated[bool, Field(strict=True)]
+Port = Annotated[int, BeforeValidator(fields.port_number), Field(title="number from 1 to 65535")]
+Switch = Annotated[bool, Field(strict=True, title="`true` or `false`")]
 Interfaces = Annotated[
-    tuple[Annotated[str, BeforeValidator(interfaces.interface)], ...], BeforeValidator(fields.items)
+    tuple[Annotated[str, BeforeValidator(interfaces.interface)], ...],
+    BeforeValidator(fields.items),
+    Field(title="list of interfaces"),
 ]
-Metadata = Annotated[Literal["root", "containers"], BeforeValidator(fields.one_of("root", "containers"))]
-Names = Annotated[tuple[Annotated[str, BeforeValidator(names.host_name)], ...], BeforeValidator(fields.items)]
-Name = Annotated[str, BeforeValidator(names.host_name)]
+Metadata = Annotated[
+    Literal["root", "containers"],
+    BeforeValidator(fields.one_of("root", "containers")),
+    Field(title="`root` or `containers`"),
+]
+Names = Annotated[
+    tuple[Annotated[str, BeforeValidator(names.host_name)], ...],
+    BeforeValidator(fields.items),
+    Field(title="list of names"),
+]
+Name = Annotated[str, BeforeValidator(names.host_name), Field(title="name")]
 
 
 class Ssh(Model):
     """Who may open SSH to the nodes: where sshd listens, from where, and with which further keys."""
 
     port: Port = 22
+    """The port on which sshd listens. A new server gets this port from cloud-init.
+
+    Changed later: the agent moves sshd in two runs of `up` ([steps](#what-moves-in-steps)). Do not move sshd
+    yourself before: the node lets SSH in only on the port that the node knows.
+
+    Refused by the node: a port that another program has, and an sshd that cannot be made to listen there
+    (`ssh.socket`, a `ListenAddress` with a port, no `sshd_config.d`). The message says what helps.
+    """
+
     from_: Annotated[
         tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(addresses.source_network)], ...],
         BeforeValidator(fields.items),
-        Field(alias="from", min_length=1),
+        Field(
+            alias="from",
+            min_length=1,
+            title="list of networks",
+            examples=['[203.0.113.0/24, 198.51.100.7, "2001:db8::/32"]'],
+        ),
     ] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+    """The networks from which SSH may be opened. Only keys can log in, and the rate is never limited.
+
+    Nodes can also SSH to each other: all of them without a policy; otherwise only those a rule allows or
+    whose overlay address is in a network listed here.
+
+    Changed later: the cloud's firewall and the rules of every node change. A node refuses a change that
+    would lock out the machine on which `up` runs.
+
+    Refused: names, host bits, an empty list, and addresses from which no packet arrives: an address with
+    an interface (`fe80::1%eth0`), IPv4 written as IPv6 (`::ffff:203.0.113.5`), loopback, link-local,
+    multicast.
+    """
+
     authorized_keys: Annotated[
         tuple[Annotated[str, BeforeValidator(fields.authorized_key)], ...],
         BeforeValidator(fields.items),
-        Field(alias="authorizedKeys"),
+        Field(alias="authorizedKeys", title="list of public keys", examples=["[ssh-ed25519 AAAA... me]"]),
     ] = ()
+    """The SSH keys that can log in as root, beside the mesh's own management key.
+
+    Write each key as one line of `authorized_keys`, without options.
+
+    Changed later: our lines in `/root/.ssh/authorized_keys` change on every node. All other lines stay.
+
+    Refused: a private key, a key that is cut.
+    """
 
 
 class Defaults(Model):
-    """What a node is made of when it does not say otherwise."""
+    """What a node is when it does not say otherwise; beside these, the keys of every provider."""
 
-    location: Location = "fsn1"
-    type: ServerType = "cx23"
-    image: Image = "debian-12"
-    trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")] = ()
+    trusted_interfaces: Annotated[
+        Interfaces, Field(alias="trustedInterfaces", examples=["[docker0, br-*]", "[cni0]"])
+    ] = ()
+    """The bridges of a node's containers.
+
+    Containers behind these bridges may use the services of the host and of the mesh. The mesh may use
+    what the containers publish, as far as the policy allows. On a node with `forward: true`, list also
+    the interface of the network behind the node: `[eth1]`.
+
+    Changed later: the firewall rules of the node change.
+
+    Refused: `wg0`, `lo`, the names of network cards (`eth0`, `ens3`, `wlan0`; without `forward` also
+    `eth1`), and patterns that include any of these (`e*`). The node itself refuses the interface of its
+    default route and the interface through which `up` reaches the node.
+    """
+
     metadata: Metadata = "root"
+    """Who may ask the cloud's metadata service at 169.254.169.254: with `root` only root on the host, with
+    `containers` also containers.
+
+    Changed later: the firewall rules of the node change.
+    """
+
+    provider: Annotated[str, Field(title="name")] = DEFAULT_PROVIDER
+    """Who makes the node's server.
+
+    `hetzner` is the only provider so far; [another one can be added](add-a-provider.md). `location`,
+    `type` and `image` are Hetzner's keys: another provider has keys of its own.
+
+    Changed later: the node's server is deleted with its disk, and the other provider makes a new one.
+
+    Refused: a provider that is not known.
+    """
 
 
 class Node(Model):
-    """One node. What `Defaults` has is already filled in."""
+    """One node; beside these, the keys of its provider. What defaults have is already filled in."""
 
-    address: Annotated[IPv4Address, BeforeValidator(addresses.address)]
-    location: Location
-    type: ServerType
-    image: Image
+    machine_model: ClassVar[type[Model]] = Model
+    address: Annotated[
+        IPv4Address,
+        BeforeValidator(addresses.address),
+        Field(title="IPv4 address", examples=["10.10.0.1"]),
+    ]
+    """The node's address in the mesh, its overlay address.
+
+    You choose the address of each node, so nothing moves when a node comes or goes.
+
+    Changed later: only files change, on every node. Connections to the old address are cut off.
+
+    Refused: an address outside `cidr`, the network address, the broadcast address, an address that another
+    node has.
+    """
+
     enabled: Switch = True
-    groups: Names = ()
+    """Whether the node takes part in the mesh. Use `false` for a node that is down.
+
+    Changed later: `false` removes the node from the peers of all others; only their files change. The node's
+    server, its public address and its disk stay as they are. Set it back to `true` and the next `up` updates
+    the node.
+    """
+
+    groups: Annotated[Names, Field(examples=["[web, eu]"])] = ()
+    """The groups that the node belongs to. The policy can name groups.
+
+    Changed later: under a policy, firewall rules change on the nodes that the policy concerns.
+
+    Refused: `all`, the name of a node, a name twice.
+    """
+
     public: Annotated[
-        tuple[Annotated[PortRange, BeforeValidator(port_range)], ...], BeforeValidator(fields.items)
+        tuple[Annotated[PortRange, BeforeValidator(port_range)], ...],
+        BeforeValidator(fields.items),
+        Field(title="list of ports", examples=["[tcp/443, udp/53, tcp/8000-8100]"]),
     ] = ()
+    """The ports that the internet may reach. Neighbouring ports are one rule of the cloud's firewall.
+
+    Changed later: the cloud's firewall and the node's rules change. When the node comes behind another
+    cloud firewall, the change takes two runs of `up` ([steps](#what-moves-in-steps)).
+
+    Refused: ports that overlap, WireGuard's port, SSH's port (`ssh.from` opens it), more than 45 ranges
+    that do not touch.
+    """
+
     forward: Switch = False
-    trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")]
-    metadata: Metadata
+    """Whether the node forwards packets between the mesh and the networks behind the node.
+
+    Other nodes reach the networks behind this node on the ports on which the policy lets them reach the
+    node itself, and get answers. Hosts in these networks (with private addresses) reach the internet.
+    They can begin connections to the mesh and to other private networks only if their interface is listed
+    in `trustedInterfaces`. From outside, only answers pass, and what Docker publishes. Address
+    translation is up to you.
+
+    Changed later: the firewall rules of the node and `net.ipv4.ip_forward` change.
+    """
+
+    trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")] = ()
+    metadata: Metadata = "root"
+    provider: str = DEFAULT_PROVIDER
+
+    @property
+    def machine(self) -> Model:
+        """What its machine is made of: the keys of its provider, in the provider's own model."""
+        model = self.machine_model
+        return model.model_construct(**{name: getattr(self, name) for name in model.model_fields})
 
 
 class PolicyRule(Model):
     """Who may reach whom on what; names are groups, nodes, or `all`."""
 
-    from_: Annotated[Names, Field(alias="from", min_length=1)]
-    to: Annotated[Names, Field(min_length=1)]
+    from_: Annotated[Names, Field(alias="from", min_length=1, examples=["[web]"])]
+    """The nodes that may begin connections. A name is a group, a node, or `all`.
+
+    Changed later: firewall rules change on the nodes named in `to`. Open connections stay open.
+
+    Refused: unknown names, a rule that matches nothing because both ends are the same single node, a rule
+    given twice.
+    """
+
+    to: Annotated[Names, Field(min_length=1, examples=["[db]"])]
+    """The nodes that may be reached. A name is a group, a node, or `all`.
+
+    Changed later: firewall rules change on the old and on the new nodes. Open connections stay open.
+
+    Refused: as for `from`.
+    """
+
     allow: Annotated[
-        tuple[Annotated[PortRange | Literal["icmp", "all"], BeforeValidator(allowed)], ...],
+        tuple[Annotated[Grant, BeforeValidator(allowed)], ...],
         BeforeValidator(fields.items),
-        Field(min_length=1),
+        Field(
+            min_length=1,
+            title="list of ports, `icmp` or `all`",
+            examples=["[tcp/5432, udp/53, tcp/8000-8100]", "[icmp]", "[all]"],
+        ),
     ]
+    """The ports that the rule opens. `icmp` is ICMP of every type, `all` is everything.
+
+    Changed later: firewall rules change on the nodes named in `to`. Open connections stay open.
+
+    Refused: ports that overlap, ports that do not exist.
+    """
 
 
 class PolicyTest(Model):
     """What the policy must come to for one port, between every node of `from_` and every node of `to`."""
 
-    from_: Annotated[Name, Field(alias="from")]
-    to: Name
-    port: Annotated[PortRange, BeforeValidator(single_port)]
-    expect: Annotated[Literal["allow", "deny"], BeforeValidator(fields.one_of("allow", "deny"))]
+    from_: Annotated[Name, Field(alias="from", examples=["web"])]
+    """A group, a node or `all`. Every pair of nodes in `from` and `to` is tested.
+
+    Changed later: nothing changes on the nodes.
+    """
+
+    to: Annotated[Name, Field(examples=["db"])]
+    """A group, a node or `all`.
+
+    Changed later: nothing changes on the nodes.
+    """
+
+    port: Annotated[PortRange, BeforeValidator(single_port), Field(title="one port", examples=["tcp/5432"])]
+    """The port that the test asks about.
+
+    Changed later: nothing changes on the nodes.
+
+    Refused: a range of ports.
+    """
+
+    expect: Annotated[
+        Literal["allow", "deny"],
+        BeforeValidator(fields.one_of("allow", "deny")),
+        Field(title="`allow` or `deny`", examples=["allow"]),
+    ]
+    """What the policy must answer. A test with another answer stops the preview.
+
+    Changed later: nothing changes on the nodes.
+    """
 
 
 class Rollout(Model):
     """In which order changes reach the nodes: the canary first, the others once it has committed."""
 
-    canary: Name | None = None
+    canary: Annotated[Name | None, Field(title="name of a node", examples=["web-1"])] = None
+    """The node that every change reaches first.
+
+    `up` changes the other nodes after the canary has committed. When the canary fails, rolls back or is down,
+    the others stay as they are, and the error says how to go on.
+
+    Changed later: nothing changes on the nodes.
+
+    Refused: a node that does not exist, a node that is not enabled.
+    """
 
 
 class Settings(Model):
     """A whole mesh, as its stack file describes it."""
 
-    cidr: Annotated[IPv4Network, BeforeValidator(addresses.mesh_network)]
+    cidr: Annotated[
+        IPv4Network,
+        BeforeValidator(addresses.mesh_network),
+        Field(title="IPv4 network", examples=["10.10.0.0/24"]),
+    ]
+    """The private network of the mesh. The `address` of every node lies in this network.
+
+    Changed later: every node needs an address in the new network. Only files change, on every node;
+    connections over the old addresses are cut off.
+
+    Refused: host bits, public address space, a network smaller than /29, IPv6, a network with less room
+    than there are nodes, a network that holds `172.31.1.1` (the gateway of every server at Hetzner), and,
+    when a node trusts the bridge of Docker, Podman, LXC, libvirt or Kubernetes, the network that this
+    program gives to the bridge. The node itself refuses a network that [overlaps another network of the
+    host](protocol.md#other-networks-of-the-host), such as a bridge of Docker's.
+    """
+
     port: Port = _DEFAULT_PORT
-    mtu: Annotated[int | Literal["auto"], PlainValidator(fields.mtu)] = "auto"
+    """WireGuard's UDP port on every node.
+
+    Changed later: the port moves in three runs of `up` ([steps](#what-moves-in-steps)). Tunnels stay up;
+    packets of one moment may be lost.
+    """
+
+    mtu: Annotated[
+        int | Literal["auto"],
+        PlainValidator(fields.mtu),
+        Field(title="number from 1280 to 8920, or `auto`", examples=["1380"]),
+    ] = "auto"
+    """MTU of `wg0`. `auto` means 1420 (1500 minus WireGuard's 80 bytes over IPv6).
+
+    Changed later: `wg0` gets the new MTU on every node. Tunnels stay up.
+    """
+
     ssh: Ssh = Ssh()
-    defaults: Defaults = Defaults()
-    nodes: dict[str, Node]
+    defaults: SerializeAsAny[Defaults] = Defaults()
+    nodes: dict[str, SerializeAsAny[Node]]
     # an empty value would be read as "no policy" and open everything: it has to be left out or be a list
     policy: Annotated[tuple[PolicyRule, ...] | None, BeforeValidator(fields.items)] = None
     policy_tests: Annotated[

@@ -1,26 +1,19 @@
-"""Names: of nodes and groups, and what they come to with the stack's name before them in the cloud."""
+"""Names of nodes and groups."""
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from mesh.settings.problems import refuse, show
-from mesh.settings.raw import Finding, nodes
+from mesh.settings.raw import Finding
 from mesh.settings.values import text
 
-__all__ = ["check_names", "check_names_in_the_cloud", "host_name", "refused_stack"]
+__all__ = ["check_names", "host_name", "is_host_name"]
 
 # RFC 1123 host name in lower case; with the stack's name before it, it must stay one of 63 characters.
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 _RULE: Final = "lower-case letters, digits and inner hyphens, at most 48"
-_LONGEST: Final = (
-    63  # of a host name's part (RFC 1123), of Linux's host names, of a label's value in the cloud
-)
 _LONGEST_NODE: Final = 48
-# The parts of a host name, as the cloud wants a server's (RFC 1123); dots make parts.
-_HOST_NAME: Final = re.compile(
-    r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
-)
 # What resolvers take for an address (inet_aton(3): decimal, octal, hexadecimal) and YAML for a number.
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]+|0b[01]+|0o[0-7]+|[0-9]+e-?[0-9]+")
 # Names of every host in /etc/hosts (Debian, Fedora), and those that resolvers answer by themselves (RFC 6761,
@@ -40,6 +33,11 @@ def host_name(value: object) -> str:
     return given
 
 
+def is_host_name(name: str) -> bool:
+    """Whether a node may have this name, as far as its characters go."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """Every node has a name that can be a host's, and no other meaning."""
     found = raw.get("nodes")
@@ -52,8 +50,8 @@ def check_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
             yield ("nodes", name), "is what every host calls itself or its network; take another name"
         elif _NUMBER.fullmatch(name):
             message = (
-                f"{name} reads as a number, and as an address where a host name is meant; put a letter "
-                f"first, such as n{name}"
+                f"{name} reads as a number, so programs take it for an address; put a letter first, such "
+                f"as n{name}"
             )
             yield ("nodes", name), message
 
@@ -66,27 +64,3 @@ def _better(given: object) -> str:
         return f"; write n{given}" if isinstance(given, int) else ""
     near = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")[:_LONGEST_NODE].strip("-")
     return f"; write {near}" if near and given.isascii() and _NAME.fullmatch(near) and near != given else ""
-
-
-def refused_stack(stack: str) -> str | None:
-    """Say what is wrong with the stack's name, which every server's begins with; None if nothing is."""
-    if _HOST_NAME.fullmatch(f"{stack}-a") and _HOST_NAME.fullmatch(stack):
-        return None
-    near = re.sub(r"\.[.-]*", ".", re.sub(r"[^A-Za-z0-9.]+", "-", stack)).strip("-.")
-    return (
-        f"{show(stack)} begins the names of all servers, which are host names: letters, digits and inner "
-        f"hyphens; rename the stack: `pulumi stack rename {near or 'prod'}`"
-    )
-
-
-def check_names_in_the_cloud(raw: Mapping[Any, Any], stack: str) -> Iterator[Finding]:
-    """`<stack>-<node>` is the host name of a server, and as long as one may be."""
-    for name in nodes(raw):
-        server = f"{stack}-{name}"
-        if _NAME.fullmatch(name) and len(server) > _LONGEST:
-            beyond = len(server) - _LONGEST
-            message = (
-                f"its server would be called {server}: {len(server)} characters, and a host name has at "
-                f"most {_LONGEST}; make the name of the node or of the stack shorter by {beyond}"
-            )
-            yield ("nodes", name), message

@@ -2,45 +2,55 @@
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from mesh.names import FIRST_MESH
+from mesh.settings.base import Model
 from mesh.settings.checks import CHECKS
 from mesh.settings.keys import unknown_key
-from mesh.settings.models import Defaults, Model, Settings
-from mesh.settings.names import check_names_in_the_cloud, refused_stack
+from mesh.settings.machines import KNOWN, MachineKind, MachineModels
+from mesh.settings.models import Settings
 from mesh.settings.problems import Problem, SettingsError, path_text, show
 from mesh.settings.raw import Finding
 
 __all__ = ["parse_settings"]
 
 
-def parse_settings(raw: object, *, where: str = "mesh", stack: str | None = None) -> Settings:
+def parse_settings(
+    raw: object,
+    *,
+    where: str = "mesh",
+    stack: str | None = None,
+    mesh: str = FIRST_MESH,
+    kinds: Mapping[str, MachineKind] = KNOWN,
+) -> Settings:
     """Check the value of `wireguard-mesh:mesh` and return it as settings.
 
-    `where` is what the paths in messages start with; `stack` is the stack's name, which the names in the
-    cloud begin with. Raises `SettingsError` with every problem.
+    `where` is what the paths in messages start with; `stack` and `mesh` are the names of
+    stack and mesh; `kinds` are the providers
+    that nodes may be at, with their keys and their limits. Raises `SettingsError` with every problem.
     """
     if not isinstance(raw, Mapping):
         problem = Problem(path=where, message=f"{show(raw)} is not a mapping with cidr and nodes")
         raise SettingsError((problem,))
-    of_stack = None if stack is None else refused_stack(stack)
-    findings: list[Finding] = []
-    if stack is not None and of_stack is None:
-        findings += check_names_in_the_cloud(raw, stack)
-    settings: Settings | None = None
-    try:
-        settings = Settings.model_validate(_with_defaults(raw))
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_context=True)
-        # a key that is no text is reported by the check of names
-        findings += [_finding(each) for each in details if "[key]" not in each["loc"]]
+    models = MachineModels(kinds)
+    filled = models.filled(raw)
+    settings, details = _validated(filled, models)
+    # a key that is no text is reported by the check of names
+    known = partial(_known_keys, filled, models)
+    found: list[Finding | Problem] = [_finding(each, known) for each in details if "[key]" not in each["loc"]]
+    for kind, names in models.used(filled):
+        own = {name: node for name, node in raw["nodes"].items() if str(name) in names}
+        found += kind.check({**raw, "nodes": own}, stack, mesh)
     for check in CHECKS:
-        findings += check(raw)
-    if findings or settings is None or of_stack is not None:
-        named = () if of_stack is None else (Problem(path="the stack's name", message=of_stack),)
+        found += check(raw)
+    if found or settings is None:
+        named = tuple(dict.fromkeys(each for each in found if isinstance(each, Problem)))
+        findings = [each for each in found if not isinstance(each, Problem)]
         ordered = sorted(dict.fromkeys(findings), key=lambda finding: _place(raw, finding[0]))
         raise SettingsError(
             named + tuple(Problem(path=path_text(where, path), message=message) for path, message in ordered)
@@ -48,32 +58,30 @@ def parse_settings(raw: object, *, where: str = "mesh", stack: str | None = None
     return settings
 
 
-def _with_defaults(raw: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Give every node the defaults it does not override, wherever both have the right shape.
+def _validated(raw: Mapping[Any, Any], models: MachineModels) -> tuple[Settings | None, list[ErrorDetails]]:
+    """Read nodes and defaults by the models of their kinds, and the whole by its own."""
+    details: list[ErrorDetails] = []
 
-    A default that is wrong is reported once, where it stands, and not again for every node.
-    """
+    def read(model: type[Model], value: object, *path: str) -> object:
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            found = error.errors(include_url=False, include_context=True)
+            details.extend({**each, "loc": (*path, *each["loc"])} for each in found)
+            return None
+
     filled = dict(raw)
+    filled["defaults"] = read(models.defaults, raw.get("defaults", {}), "defaults")
     nodes = raw.get("nodes")
     if isinstance(nodes, Mapping):
-        defaults = _readable_defaults(raw.get("defaults", {}))
-        filled["nodes"] = {
-            name: {**defaults, **node} if isinstance(node, Mapping) else node for name, node in nodes.items()
+        each = {
+            name: read(models.node(node if isinstance(node, Mapping) else {}), node, "nodes", str(name))
+            for name, node in nodes.items()
         }
-    return filled
-
-
-def _readable_defaults(given: object) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, field in Defaults.model_fields.items():
-        key = field.alias or name
-        value = given.get(key) if isinstance(given, Mapping) else None
-        try:
-            Defaults.model_validate({key: value})
-        except ValidationError:
-            value = getattr(Defaults(), name)
-        values[key] = value
-    return values
+        filled["nodes"] = {name: node for name, node in each.items() if node is not None}
+    if filled["defaults"] is None:
+        filled["defaults"] = models.defaults()
+    return read(Settings, filled), details  # type: ignore[return-value]
 
 
 def _place(raw: object, path: tuple[int | str, ...]) -> tuple[int, ...]:
@@ -141,21 +149,30 @@ _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
 }
 
 
-def _finding(details: ErrorDetails) -> Finding:
+def _finding(details: ErrorDetails, known: Callable[[tuple[int | str, ...]], list[str]]) -> Finding:
     path = details["loc"]
     if details["type"] == "extra_forbidden":
-        return path, unknown_key(path[-1], _known_keys(path[:-1]))
+        return path, unknown_key(path[-1], known(path[:-1]))
     describe = _MESSAGES.get(details["type"])
     return path, describe(details) if describe else f"{show(details['input'])}: {details['msg']}"
 
 
-def _known_keys(path: tuple[int | str, ...]) -> list[str]:
+def _known_keys(filled: Mapping[Any, Any], models: MachineModels, path: tuple[int | str, ...]) -> list[str]:
     """Return the keys a mapping at this place may have."""
     model: type[Model] = Settings
+    if path[:1] == ("defaults",):
+        model, path = models.defaults, path[1:]
+    elif path[:1] == ("nodes",) and len(path) > 1:
+        node = next(node for name, node in filled["nodes"].items() if str(name) == path[1])
+        return sorted(_keys(models.node(node)), key=lambda key: key != "address")
     for part in path:
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
         found = _model_in(fields[part].annotation) if part in fields else None
         model = found or model
+    return _keys(model)
+
+
+def _keys(model: type[Model]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mesh.settings.models import EVERY_NODE, PortRange, allowed
+from mesh.settings.grants import Grant, allowed
+from mesh.settings.groups import members_by_name
+from mesh.settings.models import EVERY_NODE
 from mesh.settings.names import host_name
+from mesh.settings.ports import overlap
 from mesh.settings.problems import nearest, show
 from mesh.settings.raw import Finding, listed, nodes, read
 
@@ -29,19 +32,13 @@ def check_groups(raw: Mapping[Any, Any]) -> Iterator[Finding]:
 
 
 def _members(raw: Mapping[Any, Any]) -> dict[str, frozenset[str]]:
-    """Return what each name stands for: `all`, groups and nodes, in the order people look for them."""
-    everyone = nodes(raw)
-    groups: dict[str, set[str]] = {}
-    for name, node in everyone.items():
-        for group in listed(node, "groups"):
-            if read(host_name, group) is not None:
-                groups.setdefault(group, set()).add(name)
-    single = {name: frozenset([name]) for name in everyone}
-    return {
-        **{group: frozenset(names) for group, names in groups.items()},
-        **single,
-        EVERY_NODE: frozenset(everyone),
-    }
+    """Return the nodes behind each name, as far as groups can be read."""
+    return members_by_name(
+        {
+            name: [group for group in listed(node, "groups") if read(host_name, group) is not None]
+            for name, node in nodes(raw).items()
+        }
+    )
 
 
 def check_policy(raw: Mapping[Any, Any]) -> Iterator[Finding]:
@@ -78,17 +75,13 @@ def _unknown(rule: object, path: tuple[int | str, ...], members: Mapping[str, An
 
 
 def _ports_twice(values: list[Any], path: tuple[int | str, ...]) -> Iterator[Finding]:
-    seen: list[PortRange | str] = []
+    seen: list[Grant] = []
     for index, value in enumerate(values):
         port = read(allowed, value)
         if port is None:
             continue
         for other in seen:
-            if isinstance(port, PortRange) and isinstance(other, PortRange):
-                same = port.overlaps(other)
-            else:
-                same = port == other or "all" in {port, other}
-            if same:
+            if overlap(port, other):
                 yield (*path, "allow", index), f"{port} overlaps {other}; name each port once"
         seen.append(port)
 
@@ -121,4 +114,7 @@ def check_rollout(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     if name not in everyone:
         yield path, f"{name} is no node of this mesh; {nearest(name, everyone)}"
     elif isinstance(everyone[name], Mapping) and everyone[name].get("enabled") is False:
-        yield path, f"{name} is not enabled, so it would hold nothing back; take a node that is"
+        yield (
+            path,
+            f"{name} is not enabled, so the canary would hold nothing back; name a node that is enabled",
+        )

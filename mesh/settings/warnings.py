@@ -23,8 +23,8 @@ def _sources(settings: Settings) -> Iterator[tuple[str, str]]:
     if len(outside) == 1 and outside[0].num_addresses == 1:
         address = outside[0].network_address
         message = (
-            f"{address} alone may log in: once your address is another one, nobody can, and no run gets "
-            f"through; add a second one, or the network it is from"
+            f"{address} is the only address that may log in: when your address changes, nobody can log in, "
+            f"and `up` cannot reach the nodes; add a second address, or the network of this address"
         )
         yield "ssh.from", message
 
@@ -33,12 +33,12 @@ def _network(settings: Settings) -> Iterator[tuple[str, str]]:
     for known in KNOWN_NETWORKS:
         if settings.cidr.overlaps(known.network):
             message = (
-                f"{settings.cidr} overlaps {known.network}, which {known.owner}: where that runs on a node, "
-                f"the two get into each other's way; a network such as 10.10.0.0/24 avoids it"
+                f"{settings.cidr} overlaps {known.network}, which {known.owner}: on a node that runs it, "
+                f"the two networks collide; take another network, such as 10.10.0.0/24"
             )
             yield "cidr", message
 
 
 def _nobody(settings: Settings) -> Iterator[tuple[str, str]]:
     if not any(node.enabled for node in settings.nodes.values()):
-        yield "nodes", "have enabled: false, all of them: nobody has any peer"
+        yield "nodes", "all have enabled: false, so no node has a peer"

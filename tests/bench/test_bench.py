@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.fleet import FOLDER
-from tests.system.world import REPOSITORY
+from lab.testing import REPOSITORY
 
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
 

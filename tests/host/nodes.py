@@ -7,18 +7,20 @@ import secrets
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from nacl.public import PrivateKey
 
 from lab.hosts import HostSpec, Lab
-from mesh.plan import KeyNames, fingerprint, plan_mesh, preshared_key
+from lab.testing import wait
+from mesh.plan import fingerprint, plan_mesh, preshared_key
 from mesh.program.agent import AgentFile, build_agent
-from mesh.render import NOTHING_MOVES, Moving, render_document
+from mesh.render import NOTHING_MOVES, Endpoint, KeyNames, Moving, PeerFacts, render_document
 from mesh.settings import parse_settings
 
 AGENT = "/usr/local/lib/wgmesh/wgmesh.pyz"
@@ -253,28 +255,19 @@ class Hosts:
         defaults = {"location": "fsn1", "type": "cx23", "image": "debian-12"}
         raw = {"cidr": "10.10.0.0/24", "defaults": defaults, "nodes": nodes, **mesh}
         plan = plan_mesh(parse_settings(raw)).nodes[name]
-        directory = {
-            member: {
-                "address": ADDRESSES[member],
-                "public_key": self.keys.public(member),
-                "endpoint": f"{self.address(member)}:{plan.port}",
-            }
+        facts = {
+            member: PeerFacts(
+                public_key=self.keys.public(member),
+                endpoint=Endpoint(address=ip_address(self.address(member)), port=plan.overlay.port),
+            )
             for member in members
         }
         names = KeyNames(
             private=fingerprint(self.keys.private[name]), preshared=self._preshared(name, members)
         )
         key = (self.folder / "mgmt.pub").read_text().rsplit(" ", 1)[0]
-        return render_document(plan, directory, names, management_key=key, moving=moving)
+        return render_document(plan, facts, names, management_key=key, moving=moving)
 
     def _preshared(self, name: str, members: Sequence[str]) -> Mapping[str, str]:
         root = self.keys.root
         return {m: fingerprint(preshared_key(root, name, m, 1)) for m in members if m != name}
-
-
-def wait(done: Callable[[], bool], seconds: float) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.2)

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, wait
+from lab.testing import wait
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -245,5 +246,5 @@ def test_a_foreign_listener_on_the_port_is_refused_by_name(mesh: Node, hosts: Ho
     run = mesh.apply(hosts.document("web-1", PAIR, mesh_port=51999))
     mesh.inside("systemctl stop squat")
     assert run.word == "REFUSED", run.out
-    assert "UDP port 51999 is in use" in run.out
+    assert "another program on this host uses UDP port 51999" in run.out
     assert mesh.live() == before

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from lab.testing import wait
 from mesh.cli.check import NodeCheck, check_mesh, repair_mesh
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.results import as_json
 from mesh.cli.state import NodeFiles, StackState
 from mesh.cli.status import read_status
-from tests.host.nodes import ADDRESSES, DEADLINE, Hosts, Node, wait
+from mesh.outputs import MeshOutputs, NodeOutputs
+from tests.host.nodes import ADDRESSES, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -112,10 +113,8 @@ def fleet(hosts: Hosts, web_1: Node, web_2: Node) -> Fleet:
                 name: NodeFiles(document=document, agent=hosts.agent.sha256)
                 for name, document in documents.items()
             },
-            urns={
-                ("hcloud:index/server:Server", "web-1-server"): "urn:web-1-server",
-                ("command:remote:Command", "web-1-keys"): "urn:web-1-keys",
-            },
+            steps={("web-1", "keys"): "urn:web-1-keys"},
+            servers={"web-1": "urn:web-1-server"},
         ),
     )
 
@@ -168,7 +167,7 @@ def test_another_host_key_is_refused_and_never_repaired(fleet: Fleet) -> None:
         accepted = node.inside("journalctl -q -o cat -t sshd | grep -c Accepted || true")
         found = fleet.repair()["web-1"]
         assert found.problem is not None
-        assert f"{node.address} has the host key SHA256:" in found.problem
+        assert f"{node.address} shows the host key SHA256:" in found.problem
         assert "the stack knows SHA256:" in found.problem
         assert "`pulumi up --replace 'urn:web-1-server'`" in found.problem
         assert node.inside("journalctl -q -o cat -t sshd | grep -c Accepted || true") == accepted
@@ -218,8 +217,8 @@ def test_a_repair_whose_trial_fails_leaves_the_node_and_says_why(fleet: Fleet) -
 def test_a_repair_that_lacks_keys_names_the_command_that_sends_them(fleet: Fleet) -> None:
     files = fleet.state.files["web-1"]
     document = re.sub(r"(# PresharedKey = key:)\w+", r"\g<1>0123456789abcdef", files.document)
-    files = {**fleet.state.files, "web-1": replace(files, document=document)}
-    done = replace(fleet, state=replace(fleet.state, files=files)).repair()["web-1"]
+    changed = {**fleet.state.files, "web-1": replace(files, document=document)}
+    done = replace(fleet, state=replace(fleet.state, files=changed)).repair()["web-1"]
     assert done.problem is not None
     assert "not repaired: KEYS-MISSING key:0123456789abcdef" in done.problem
     assert "`pulumi up --replace 'urn:web-1-keys'`" in done.problem
@@ -231,7 +230,7 @@ def test_a_pending_trial_is_left_alone(fleet: Fleet, hosts: Hosts) -> None:
     wait(lambda: fleet.node.status()["state"] == "live", DEADLINE)
     done = fleet.repair()["web-1"]
     assert done.problem is not None
-    assert "under trial" in done.problem
+    assert "on trial" in done.problem
     assert fleet.node.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
     assert fleet.repair()["web-1"].good
 
@@ -257,9 +256,10 @@ def test_status_shows_handshakes_and_traffic_of_every_peer(fleet: Fleet, hosts: 
     ]
     assert report is not None
     document = fleet.state.files["web-1"].document
-    assert report["current"] == hashlib.sha256(document.encode()).hexdigest()
-    assert report["agent"] == hosts.agent.sha256
-    peer = report["peers"][hosts.keys.public("web-2")]
-    assert peer["handshake_age"] < 600
-    assert peer["received"] > 0
-    assert report["peers"][hosts.keys.public("web-3")]["handshake_age"] is None
+    assert report.current == hashlib.sha256(document.encode()).hexdigest()
+    assert report.agent == hosts.agent.sha256
+    peer = report.peers[hosts.keys.public("web-2")]
+    assert peer.handshake_age is not None
+    assert peer.handshake_age < 600
+    assert peer.received > 0
+    assert report.peers[hosts.keys.public("web-3")].handshake_age is None

@@ -9,8 +9,9 @@ from itertools import count
 
 import pytest
 
-from mesh.host.faults import STEPS
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, wait
+from lab.testing import wait
+from mesh.host.system.faults import STEPS
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.host.nodes import DEADLINE, Hosts, Node, wait
+from lab.testing import wait
+from tests.host.nodes import DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -125,11 +126,12 @@ def test_a_mesh_address_cannot_be_probed_from_the_network_outside(plain: Node, h
         before = _dropped(plain, "mesh address from outside")
         assert subprocess.run(probe, capture_output=True, check=False).returncode != 0
         assert _dropped(plain, "mesh address from outside") > before
-        plain.inside("nft flush chain inet wgmesh antispoof")
+        plain.inside("systemctl stop wgmesh-guard; nft flush chain inet wgmesh antispoof")
         assert subprocess.run(probe, capture_output=True, check=False).returncode == 0, "the rule is needed"
     finally:
         router.run("ip", "route", "del", "10.10.0.1/32", "dev", link)
-    assert plain.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
+        plain.inside("systemctl start wgmesh-guard")
+    wait(lambda: plain.status()["differences"] == [], 20)
 
 
 def test_only_root_reads_the_metadata_of_the_cloud(plain: Node, hosts: Hosts) -> None:
@@ -218,6 +220,12 @@ def test_at_boot_a_firewall_that_does_not_load_gives_way_to_the_rescue_ruleset(
         assert "policy drop" in table
         assert "tcp dport 22 accept" in table
         assert "@ssh_sources4" not in table
+        assert "active" in plain.inside(
+            "systemctl restart wgmesh-guard; sleep 1; systemctl is-active wgmesh-guard"
+        )
+        assert plain.inside("nft list table inet wgmesh") == table, (
+            "the guard leaves the rescue ruleset alone"
+        )
         assert plain.inside("systemctl is-failed wgmesh-firewall", check=False) == "failed"
         exited = _started(plain, "wgmesh-firewall", "ExecMainExit")
         assert exited <= _started(plain, "network-pre.target", "ActiveEnter")
@@ -326,12 +334,12 @@ def test_the_network_behind_a_node_is_open_to_the_mesh_as_the_policy_says_and_to
         wait(lambda: _reaches(web_2, "192.168.77.2", 5432), 30)
         assert not _reaches(web_2, "192.168.77.2", 8080)
         assert subprocess.run([*outside, knock], capture_output=True, check=False).returncode != 0
-        plain.inside("nft flush chain inet wgmesh forward")
+        plain.inside("systemctl stop wgmesh-guard; nft flush chain inet wgmesh forward")
         assert subprocess.run([*outside, knock], capture_output=True, check=False).returncode == 0
         assert _reaches(web_2, "192.168.77.2", 8080), "the rules are needed"
     finally:
         router.run("ip", "route", "del", "192.168.77.0/24", "dev", link)
         web_2.inside(f"ip route del 192.168.77.0/24; wg set wg0 peer {key} allowed-ips 10.10.0.1/32")
-        plain.inside(_NO_LONGER)
+        plain.inside(f"{_NO_LONGER}; systemctl start wgmesh-guard")
     for node in (plain, web_2):
         assert node.apply(hosts.document(node.name, PAIR)).word == "CONFIRMED"

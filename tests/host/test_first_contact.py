@@ -12,10 +12,12 @@ from lab.hosts import HostSpec
 from lab.hosts.image import build_image
 from lab.hosts.machine import Machine
 from lab.hosts.repository import build_repository, offer
-from mesh.program.first_contact import BOOTSTRAP, bootstrap_input, user_data
+from lab.testing import wait
+from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
+from mesh.program.machines.cloud_init import user_data
 from mesh.remote import BOOTSTRAP_SECONDS, limited
 from tests.host.conftest import IMAGE
-from tests.host.nodes import INCOMING, Hosts, Node, Run, wait
+from tests.host.nodes import INCOMING, Hosts, Node, Run
 
 pytestmark = pytest.mark.hosts
 
@@ -61,7 +63,7 @@ class Server:
 
     def bootstrap(self) -> Run:
         stdin = bootstrap_input((self.hosts.folder / "permanent").read_text()).encode()
-        return self.ssh(limited(BOOTSTRAP, BOOTSTRAP_SECONDS), stdin)
+        return self.ssh(limited(BOOTSTRAP_SCRIPT, BOOTSTRAP_SECONDS), stdin)
 
     def install(self) -> Run:
         agent = self.hosts.agent

@@ -59,5 +59,5 @@ def test_the_only_key_that_opens_a_host_stays(guest: Node, hosts: Hosts) -> None
     run = guest.agent("leave")
     assert run.word == "LEFT"
     assert "10-wgmesh.conf; " in run.out
-    assert "authorized_keys, as nobody could log in without its keys" in run.out
+    assert "authorized_keys, because only these keys can log in" in run.out
     assert guest.ssh("true").code == 0

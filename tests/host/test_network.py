@@ -9,8 +9,9 @@ from itertools import count
 
 import pytest
 
-from mesh.host.faults import STEPS
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, Run, wait
+from lab.testing import wait
+from mesh.host.system.faults import STEPS
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, Run
 
 pytestmark = pytest.mark.hosts
 

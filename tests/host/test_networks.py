@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from tests.host.nodes import DEADLINE, Hosts, Node, wait
+from lab.testing import wait
+from tests.host.nodes import DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -256,7 +258,8 @@ def theirs(mesh: Node) -> Iterator[str]:
 def test_routes_of_others_over_the_tunnel_stay(mesh: Node, hosts: Hosts, theirs: str) -> None:
     """As a unit makes them for the services of a Kubernetes; an address that changes takes none along."""
     assert mesh.status()["differences"] == []
-    for changes in ({"public": ["tcp/8080"], "address": "10.10.0.77"}, {}):
+    both: tuple[dict[str, Any], ...] = ({"public": ["tcp/8080"], "address": "10.10.0.77"}, {})
+    for changes in both:
         assert mesh.apply(hosts.document("web-1", PAIR, **changes)).word == "CONFIRMED"
         assert mesh.inside(THEIRS) == theirs
         assert mesh.status()["differences"] == []

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.host.nodes import Hosts, Node, Run, wait
+from lab.testing import wait
+from tests.host.nodes import Hosts, Node, Run
 
 pytestmark = pytest.mark.hosts
 

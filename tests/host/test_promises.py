@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, Run, wait
+from lab.testing import wait
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, Run
 
 pytestmark = pytest.mark.hosts
 
@@ -32,8 +33,8 @@ def _race(node: Node, document: str) -> Run:
 
 @pytest.mark.parametrize("rounds", [4, pytest.param(1000, marks=pytest.mark.long)])
 def test_confirmation_and_rollback_never_both_win(mesh: Node, hosts: Hosts, rounds: int) -> None:
-    ports = {PAIR: "51820", THREE: "51821"}
-    committed = PAIR
+    ports: dict[tuple[str, ...], str] = {PAIR: "51820", THREE: "51821"}
+    committed: tuple[str, ...] = PAIR
     for _round in range(rounds):
         wanted = THREE if committed == PAIR else PAIR
         document = hosts.document("web-1", wanted, mesh_port=int(ports[wanted]))

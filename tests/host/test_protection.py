@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, wait
+from lab.testing import wait
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -34,6 +35,9 @@ BY_HAND = {
     "a file of one's own": "echo 'flush ruleset; table inet mine { }' | nft -f -",
     "flush of a family": "nft flush ruleset inet",
     "several times": "for i in 1 2 3 4 5; do nft flush ruleset; done",
+    "emptied by its name": "nft flush table inet wgmesh",
+    "one chain emptied": "nft flush chain inet wgmesh input",
+    "made dormant": "nft 'add table inet wgmesh { flags dormant; }'",
 }
 
 
@@ -50,7 +54,7 @@ def node(hosts: Hosts, web_1: Node, web_2: Node) -> Iterator[Node]:
 
 def protected(node: Node) -> bool:
     """The table is what the files in force say, and the guard runs."""
-    return node.status()["differences"] == []
+    return bool(node.status()["differences"] == [])
 
 
 def has_table(node: Node) -> bool:
@@ -90,9 +94,8 @@ def test_what_is_taken_away_by_hand_is_back_without_anybody_calling(
     node: Node, listener: int, how: str
 ) -> None:
     node.inside(BY_HAND[how])
-    wait(lambda: has_table(node), SECONDS)
+    wait(lambda: has_table(node) and protected(node), SECONDS)
     assert not answers(node.address, listener)
-    assert protected(node)
 
 
 def test_the_journal_says_who_did_it(node: Node) -> None:

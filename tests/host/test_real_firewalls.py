@@ -9,8 +9,9 @@ import pytest
 
 from lab.hosts.image import build_image
 from lab.hosts.repository import build_repository, offer
+from lab.testing import wait
 from tests.host.conftest import IMAGE
-from tests.host.nodes import Hosts, Node, Run, wait
+from tests.host.nodes import Hosts, Node, Run
 
 pytestmark = pytest.mark.hosts
 

@@ -6,13 +6,14 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
 import pytest
 
-from tests.host.nodes import AGENT, Hosts, Node, wait
+from lab.testing import wait
+from tests.host.nodes import AGENT, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -368,7 +369,7 @@ def test_the_guard_ends_a_trial_that_nobody_else_ends(node: Node, new: str) -> N
     assert node.live() == before
 
 
-_NEXT = {
+_NEXT: dict[str, Callable[[Node], bool]] = {
     "apply": lambda node: node.agent("apply", node.hosts.document("web-1", PAIR)).word == "UNCHANGED",
     "keys": lambda node: node.agent("keys", node.hosts.keys.bundle("web-1")).word == "STORED",
     "install": lambda node: node.install().word == "INSTALLED",
@@ -422,7 +423,7 @@ def test_no_report_says_that_a_trial_is_over_in_the_past(node: Node, new: str) -
         trial = node.status()["trial"]
         assert trial["seconds_left"] == 0.0
         run = node.agent("apply", node.hosts.document("web-1", PAIR, public=["tcp/99"]))
-        assert re.search("over in at most 15 s", run.out), run.out
+        assert re.search("ends in at most 15 s", run.out), run.out
     finally:
         node.inside("mv /usr/sbin/nft.away /usr/sbin/nft")
     assert node.status()["state"] == "idle"

@@ -1,10 +1,12 @@
 """Keys stay where they belong: no file open to others, no output, log or process list that holds one."""
 
 import base64
+import json
 import re
 
 import pytest
 
+from mesh.plan import fingerprint
 from tests.host.nodes import AGENT, Hosts, Node
 
 pytestmark = pytest.mark.hosts
@@ -122,6 +124,40 @@ def test_an_unprivileged_user_never_sees_a_key(mesh: Node, hosts: Hosts) -> None
     assert "wgmesh.pyz" in seen, "it did not see the agent at work"
     for form in _forms(hosts):
         assert form not in seen
+
+
+def _files_with(mesh: Node, key: str) -> set[str]:
+    """Every file in which an agent might leave a key; /proc is the kernel's."""
+    look = f"echo '{key}' | grep -rlsF -D skip -f - /etc /root /run /tmp /usr/local /var/lib/wgmesh"
+    return set(mesh.inside(look, check=False).splitlines())
+
+
+def test_keys_lie_in_the_key_store_and_in_the_interfaces_file_alone(mesh: Node, hosts: Hosts) -> None:
+    """Not in generations, nor in what a pending trial keeps to go back to, a key set by hand included."""
+    by_hand = mesh.inside(
+        "wg genpsk | tee /dev/shm/k;"
+        "wg set wg0 peer $(wg show wg0 peers) preshared-key /dev/shm/k; rm /dev/shm/k"
+    )
+    run = mesh.agent("apply", hosts.document("web-1", THREE))
+    assert run.word == "RECONNECT", run.out
+    assert mesh.pending()
+    private, shared, *_ = json.loads(hosts.keys.bundle("web-1"))["keys"]
+    rendered = "/var/lib/wgmesh/wg0.conf"
+    for key in (private, shared):
+        assert _files_with(mesh, key) == {
+            f"/var/lib/wgmesh/keys/{fingerprint(base64.b64decode(key))}",
+            rendered,
+        }
+    kept = f"/var/lib/wgmesh/keys/{fingerprint(base64.b64decode(by_hand))}"
+    assert _files_with(mesh, by_hand) == {kept}
+    assert mesh.agent("keys", hosts.keys.bundle("web-1")).word == "STORED"
+    assert _files_with(mesh, by_hand) == {kept}, "the way back needs it"
+    mesh.wait_idle()
+    assert by_hand in mesh.inside("wg show wg0 preshared-keys"), "the rollback brought it back"
+    assert mesh.agent("keys", hosts.keys.bundle("web-1")).word == "STORED"
+    assert _files_with(mesh, by_hand) == set(), "nobody names it any more"
+    mesh.inside("rm -f /run/wgmesh/outcome.json")
+    assert mesh.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
 
 
 def _failures(mesh: Node, hosts: Hosts) -> list[str]:

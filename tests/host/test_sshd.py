@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mesh.host.sshd import wanted_ports
+from mesh.host.live.sshd import wanted_ports
 from mesh.render import Moving
 from tests.host.nodes import AGENT, Hosts, Node, Run
 from tests.knocking import knocking

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, wait
+from lab.testing import wait
+from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 

@@ -10,7 +10,8 @@ import pytest
 from hcloud import Client
 
 from lab.hosts import Lab
-from tests.system.world import Run, World
+from lab.testing import Run
+from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
 
@@ -80,6 +81,7 @@ def test_status_shows_who_hears_whom(mesh: World) -> None:
     assert all(len(found["nodes"][node]["report"]["peers"]) == 2 for node in NODES)
 
 
+@pytest.mark.long
 def test_another_host_key_is_named_with_the_command_that_makes_the_server_anew(mesh: World) -> None:
     key = "/etc/ssh/ssh_host_ed25519_key"
     mesh.on("web-2", f"rm {key}; ssh-keygen -q -t ed25519 -N '' -f {key}; systemctl restart ssh")
@@ -108,6 +110,7 @@ def test_a_node_that_is_down_is_named_and_the_others_are_checked(mesh: World) ->
     assert _mesh(mesh, "status").code == 1
 
 
+@pytest.mark.long
 def test_a_node_that_is_taken_out_for_being_down_is_no_longer_bad(mesh: World) -> None:
     mesh.edit_mesh(lambda settings: settings["nodes"]["db-1"].update(enabled=False))
     mesh.up()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.world import REPOSITORY, Run, free_port
+from lab.testing import REPOSITORY, Run, free_port
 
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
 

@@ -9,8 +9,9 @@ import pytest
 import yaml
 from hcloud import Client
 
+from lab.testing import interrupt
 from tests.knocking import Knocks, knocking
-from tests.system.world import World, stop
+from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
 
@@ -158,7 +159,7 @@ def test_a_run_that_is_killed_shuts_no_door(
     with _knocking(addresses) as knocks:
         if not first:
             mesh.up()
-        stop(mesh, ["up", "--yes", "--skip-preview"], moment, signal.SIGKILL)
+        interrupt(mesh, ["up", "--yes", "--skip-preview"], moment, signal.SIGKILL)
         mesh.lab("run", "cancel", "--yes")
         if back:
             _ssh(mesh, 22)
@@ -180,6 +181,7 @@ def _firewalls(mesh: World) -> dict[str, list[str]]:
     return {
         str(server.name): sorted(str(names[each.firewall.id]) for each in server.public_net.firewalls or [])
         for server in client.servers.get_all()
+        if server.public_net is not None
     }
 
 
@@ -203,12 +205,13 @@ def test_a_server_never_loses_its_firewall_to_a_step_that_failed(
     assert "lab-private" not in {firewall.name for firewall in _client(mesh).firewalls.get_all()}
 
 
+@pytest.mark.long
 def test_a_server_that_a_failed_change_of_type_left_off_is_started_by_the_next_run(mesh: World) -> None:
     (mesh.folder / ".lab" / "cloud" / "faults.json").write_text('{"action": "change_server_type"}')
     mesh.edit_mesh(lambda settings: settings["nodes"]["web-2"].update(type="cx33"))
     run = mesh.lab("run", *UP)
     assert run.code == 1
-    assert "web-2: its server could not be changed, and may have been switched off" in run.out
+    assert "web-2: could not change the server, which may now be off" in run.out
     mesh.edit_mesh(lambda settings: settings["nodes"]["web-2"].pop("type"))
     assert "off: will be started" in mesh.ok("preview", "--diff")
     mesh.up()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.world import Run, World
+from lab.testing import Run
+from tests.system.world import World
 
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
 
@@ -92,7 +93,7 @@ def test_a_commit_of_other_files_fails_and_is_shown_and_tried_again(hostile: Wor
     _says(hostile, f"print('{ESCAPES}'); print('CONFIRMED x')")
     run = hostile.lab("run", "up", "--yes", "--skip-preview")
     assert run.code != 0, run.out
-    assert "web-1 does not say that it committed the files it was sent, but `CONFIRMED x`" in run.out
+    assert "web-1 did not confirm the new files; it answered `CONFIRMED x`" in run.out
     _harmless(run)
     assert "web-1-apply" in hostile.ok("preview", "--diff")
     again = hostile.lab("run", "up", "--yes", "--skip-preview")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.world import World, stop
+from lab.testing import interrupt
+from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
 
@@ -73,13 +74,13 @@ def _read(path: Path) -> bytes:
     "moment", [m if m in USUAL else pytest.param(m, marks=pytest.mark.long) for m in MOMENTS]
 )
 def test_up_killed_and_run_again_is_whole(fresh: World, moment: str) -> None:
-    stop(fresh, ["up", "--yes", "--skip-preview"], moment, signal.SIGKILL)
+    interrupt(fresh, ["up", "--yes", "--skip-preview"], moment, signal.SIGKILL)
     _whole(fresh)
     _gone(fresh)
 
 
 def test_up_interrupted_once_lets_steps_end_and_is_whole_afterwards(fresh: World) -> None:
-    stop(fresh, ["up", "--yes", "--skip-preview"], "web-1-bootstrap creating", signal.SIGINT)
+    interrupt(fresh, ["up", "--yes", "--skip-preview"], "web-1-bootstrap creating", signal.SIGINT)
     state = fresh.json("stack", "export")["deployment"]
     assert not state.get("pending_operations")
     assert [r for r in state["resources"] if r["urn"].endswith("::web-1-server")]
@@ -87,12 +88,12 @@ def test_up_interrupted_once_lets_steps_end_and_is_whole_afterwards(fresh: World
 
 
 def test_up_killed_and_then_taken_down_leaves_nothing(fresh: World) -> None:
-    stop(fresh, ["up", "--yes", "--skip-preview"], "web-1-server creating", signal.SIGKILL)
+    interrupt(fresh, ["up", "--yes", "--skip-preview"], "web-1-server creating", signal.SIGKILL)
     _gone(fresh)
 
 
 @pytest.mark.parametrize("moment", [DESTROYING[0], pytest.param(DESTROYING[1], marks=pytest.mark.long)])
 def test_destroy_killed_and_run_again_leaves_nothing(fresh: World, moment: str) -> None:
     fresh.up()
-    stop(fresh, ["destroy", "--yes", "--skip-preview"], moment, signal.SIGKILL)
+    interrupt(fresh, ["destroy", "--yes", "--skip-preview"], moment, signal.SIGKILL)
     _gone(fresh)

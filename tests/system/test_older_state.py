@@ -11,7 +11,8 @@ import pytest
 from hcloud import Client
 
 from lab.cloud.process import Process
-from tests.system.world import World, free_port
+from lab.testing import free_port
+from tests.system.world import World
 
 OLDER = Path(__file__).parent / "older"
 TOKEN = "lab-token-" * 6 + "lab-"

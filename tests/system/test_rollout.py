@@ -91,7 +91,11 @@ def test_a_wrong_policy_test_stops_the_preview_with_the_rule(mesh: World) -> Non
     assert "Traceback" not in run.out
 
 
-@pytest.mark.parametrize("options", [(), ("--continue-on-error",)], ids=["stopping", "going on"])
+@pytest.mark.parametrize(
+    "options",
+    [(), pytest.param(("--continue-on-error",), marks=pytest.mark.long)],
+    ids=["stopping", "going on"],
+)
 def test_a_canary_that_fails_spares_the_others_and_says_how_to_go_on(
     mesh: World, options: tuple[str, ...]
 ) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.world import REPOSITORY, World
+from lab.testing import REPOSITORY
+from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
 

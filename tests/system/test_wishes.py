@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.world import Run, World
+from lab.testing import Run
+from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
 
@@ -54,12 +55,20 @@ REFUSED = [
     ("location", {"location": "nurnberg"}, "the cloud has no location nurnberg; it has fsn1, nbg1"),
     ("type", {"type": "cx99"}, "the cloud has no server type cx99; it has"),
     ("image", {"image": "debian-99"}, "the cloud has no image debian-99; did you mean debian-13?"),
-    ("type", {"type": "cax11"}, "db-1 is x86 (cx23), and cax11 is arm: no server can change that"),
-    ("type", {"type": "cax11", "location": "ash"}, "cax11 is not sold in ash (db-1), but fsn1, nbg1, hel1"),
+    (
+        "type",
+        {"type": "cax11"},
+        "db-1 is x86 (cx23), and cax11 is arm: a server cannot change its architecture",
+    ),
+    (
+        "type",
+        {"type": "cax11", "location": "ash"},
+        "cax11 is not sold in ash (db-1); it is sold in fsn1, nbg1, hel1",
+    ),
     (
         "image",
         {"type": "cax11", "location": "hel1", "image": "debian-12"},
-        "debian-12 is made for x86, and cax11 (db-1) is arm",
+        "debian-12 is made for x86, but cax11 (db-1) is arm",
     ),
 ]
 
@@ -98,12 +107,12 @@ def test_a_type_that_is_sold_out_takes_no_server_away(mesh: World) -> None:
     mesh.edit_mesh(_node("db-1", type="cx33"))
     run = _up(mesh)
     assert run.code == 1
-    assert "mesh.nodes.db-1.type: cx33 is sold out in nbg1 at the moment, and its server would be" in run.out
+    assert "mesh.nodes.db-1.type: cx33 is sold out in nbg1 at the moment, but its server would be" in run.out
     mesh.edit_mesh(lambda m: m["nodes"].update({"new-1": {**m["nodes"]["db-1"], "address": "10.10.0.12"}}))
     mesh.edit_mesh(_node("db-1", type="cx23"))
     run = _preview(mesh)
     assert run.code == 0, run.out
-    assert any("cx33 is sold out in nbg1 at the moment: to make new-1" in each for each in _warnings(run))
+    assert any("cx33 is sold out in nbg1 at the moment: creating new-1" in each for each in _warnings(run))
 
 
 def test_what_would_be_lost_is_the_last_that_a_preview_says(mesh: World) -> None:
@@ -122,9 +131,9 @@ def test_what_would_be_lost_is_the_last_that_a_preview_says(mesh: World) -> None
     assert len(told) == 3, run.out
     words = "\n".join(sorted(told))
     assert "db-1 moves from nbg1 to hel1: its server is deleted with its disk" in words
-    assert "web-1 is not in the stack file any more (to rename it, as to web-9, is to make another" in words
+    assert "web-1 is not in the stack file any more (renaming a node, here to web-9, makes another" in words
     assert f"and its public address {ip} is given back" in words
-    assert "web-2 becomes a cx33 (it is a cx23): it is powered off for that" in words
+    assert "web-2 becomes a cx33 (now a cx23): the server is powered off" in words
     after = run.out.rpartition("warning: ")[2]
     assert "Resources:" in after
     assert " create" not in after.partition("Resources:")[0]
@@ -135,11 +144,13 @@ def test_an_image_that_is_wished_for_is_told_and_not_ignored(mesh: World) -> Non
     mesh.edit_mesh(_node("db-1", image="debian-13"))
     run = _preview(mesh)
     (told,) = _warnings(run)
-    assert told.startswith("db-1 runs debian-12, and the stack file says debian-13: a server that is there")
+    assert told.startswith(
+        "db-1 runs debian-12, and the stack file says debian-13: an existing server keeps its"
+    )
     (urn,) = re.findall(r"`pulumi up --replace '([^']*)'`", told)
     assert urn.endswith("::db-1-server")
     (replaced,) = _warnings(mesh.lab("run", "preview", "--replace", urn))
-    assert replaced == "db-1 gets a new server, from debian-13: the one it has is deleted with its disk"
+    assert replaced == "db-1 gets a new server, from debian-13: the old server is deleted with its disk"
 
 
 @pytest.mark.long
@@ -162,7 +173,7 @@ def test_a_preview_goes_on_without_an_answer_and_up_does_not_begin(mesh: World) 
         preview, up = _preview(mesh), _up(mesh)
     finally:
         assert mesh.lab("start").code == 0
-    words = "whether the cloud has what new-1 is to be made of could not be looked up: no answer from http"
+    words = "could not ask the cloud for the location, type and image of new-1: no answer from http"
     assert preview.code == 0, preview.out
     assert any(each.startswith(words) for each in _warnings(preview)), preview.out
     assert up.code == 1

@@ -3,12 +3,13 @@
 import base64
 import hashlib
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from typing import Any
 
 from hypothesis import strategies as st
 
-from mesh.plan import KeyNames, MeshPlan, NodePlan, fingerprint, plan_mesh, preshared_key
-from mesh.render import render_document
+from mesh.plan import MeshPlan, NodePlan, fingerprint, plan_mesh, preshared_key
+from mesh.render import Endpoint, KeyNames, PeerFacts, render_document
 from mesh.settings import parse_settings
 
 ROOT = b"r" * 32
@@ -23,14 +24,17 @@ def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=32).digest()
 
 
-def directory_of(plan: MeshPlan) -> dict[str, dict[str, str]]:
+def endpoint_of(node: NodePlan) -> Endpoint:
+    *_, third, fourth = node.overlay.first.ip.packed
+    return Endpoint(address=IPv4Address(f"192.0.{third}.{fourth}"), port=node.overlay.port)
+
+
+def facts_of(plan: MeshPlan) -> dict[str, PeerFacts]:
     """Public facts of every node; the public IP address follows the overlay address."""
     return {
-        node.name: {
-            "address": str(node.address),
-            "public_key": base64.b64encode(_key(f"public {node.name}")).decode(),
-            "endpoint": f"192.0.{node.address.packed[2]}.{node.address.packed[3]}:{node.port}",
-        }
+        node.name: PeerFacts(
+            public_key=base64.b64encode(_key(f"public {node.name}")).decode(), endpoint=endpoint_of(node)
+        )
         for node in plan.nodes.values()
     }
 
@@ -39,15 +43,16 @@ def key_names_of(node: NodePlan) -> KeyNames:
     return KeyNames(
         private=fingerprint(_key(f"private {node.name}")),
         preshared={
-            peer: fingerprint(preshared_key(ROOT, node.name, peer, node.psk_epoch)) for peer in node.peers
+            peer.name: fingerprint(preshared_key(ROOT, node.name, peer.name, peer.preshared_epoch))
+            for peer in node.peers
         },
     )
 
 
 def documents_of(plan: MeshPlan) -> dict[str, str]:
-    directory = directory_of(plan)
+    facts = facts_of(plan)
     return {
-        node.name: render_document(node, directory, key_names_of(node), management_key=MANAGEMENT)
+        node.name: render_document(node, facts, key_names_of(node), management_key=MANAGEMENT)
         for node in plan.nodes.values()
     }
 

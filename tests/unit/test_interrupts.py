@@ -54,3 +54,14 @@ def test_whoever_imports_them_keeps_the_handler_he_has() -> None:
         [sys.executable, "-c", script], cwd=REPOSITORY, check=True, capture_output=True, text=True
     )
     assert done.stdout == "True\n"
+
+
+def test_the_installed_command_is_left_to_ctrl_c_while_it_is_loaded(tmp_path: Path) -> None:
+    script = tmp_path / "mesh"
+    script.write_text("import signal, mesh; print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)")
+    done = subprocess.run(
+        [sys.executable, str(script), "check"],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == "True\n"

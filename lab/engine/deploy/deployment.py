@@ -7,16 +7,14 @@ from typing import Any
 
 from lab.engine.deploy.aliases import make_urn
 from lab.engine.deploy.builtin import READ_OUTPUTS, READ_RESOURCES
-from lab.engine.deploy.events import Events
-from lab.engine.deploy.executor import Executor, StepError
-from lab.engine.deploy.generator import BailError, Generator
+from lab.engine.deploy.executor import StepError
+from lab.engine.deploy.generator import BailError
 from lab.engine.deploy.goal import Goal, package_of
-from lab.engine.deploy.hooks import Hooks
-from lab.engine.deploy.journal import Journal
-from lab.engine.deploy.providers import Providers, default_name, reference
-from lab.engine.deploy.request import DeployError, Kind, UpdateRequest
+from lab.engine.deploy.operation import Operation
+from lab.engine.deploy.providers import default_name, reference
+from lab.engine.deploy.request import DeployError
 from lab.engine.deploy.steps import Op, Step
-from lab.engine.provider import Provider, ProviderError
+from lab.engine.provider import ProviderError
 from lab.engine.state.model import PROVIDER_PREFIX, STACK_TYPE, ResourceState
 from lab.engine.values import plain, same
 
@@ -34,91 +32,37 @@ class Registered:
 
 
 class Deployment:
-    """Everything one operation knows. All methods run on one event loop."""
+    """What a program asks of an operation. All methods run on one event loop."""
 
-    def __init__(self, request: UpdateRequest) -> None:
-        self._request = request
-        self.keeps_going = request.options.continue_on_error
-        """Whether what does not need a failed resource goes on."""
-        self.events = Events(request.emit, planning=request.preview)
-        self.journal = Journal(request.snapshot, None if request.preview else request.save)
-        self.hooks = Hooks(preview=request.preview)
-        self.providers = Providers(request.config, request.stack_outputs)
-        self._provider_states: dict[str, ResourceState] = {
-            reference(state): state for state in request.snapshot.resources if state.is_provider
-        }
-        self.generator = Generator(
-            records=request.snapshot.resources,
-            options=request.options,
-            events=self.events,
-            provider=self.find_provider,
-            preview=request.preview,
-            mode=request.mode,
-        )
-        self.executor = Executor(
-            journal=self.journal, events=self.events, hooks=self.hooks, providers=self.providers,
-            find=self.find_provider, preview=request.preview, parallel=request.options.parallel,
-        )  # fmt: skip
+    def __init__(self, operation: Operation) -> None:
+        self._request = operation.request
+        self._course = operation.course
+        self._events = operation.events
+        self._journal = operation.journal
+        self._providers = operation.providers
+        self._generator = operation.generator
+        self._executor = operation.executor
+        self._refresher = operation.refresher
         self._deciding = asyncio.Lock()
         self._defaults: dict[tuple[str, str], asyncio.Task[str]] = {}
         self._goals: dict[str, Goal] = {}
         self._registered: dict[str, tuple[Step, ResourceState]] = {}
         self._broken: set[str] = set()
-        self.program_done = asyncio.Event()
-        """Set when the program has registered all it wants."""
-        self.stack_urn = ""
         self._stack_outputs: dict[str, Any] | None = None
-        self.failed = asyncio.Event()
-        """Set when no new step may begin: a step failed, or the user interrupts."""
-        self.step_failed = False
-        self.bailed = False
-
-    @property
-    def preview(self) -> bool:
-        """Whether nothing is really done."""
-        return self._request.preview
-
-    @property
-    def kind(self) -> Kind:
-        """What the operation is."""
-        return self._request.kind
-
-    @property
-    def had_resources(self) -> bool:
-        """Whether the state had anything when the operation began."""
-        return bool(self._request.snapshot.resources)
-
-    def stop(self) -> None:
-        """Begin no new step."""
-        self.failed.set()
-
-    async def mend(self) -> None:
-        """Once resources have been found to be gone: forget them wherever they are named."""
-        self.journal.mend()
-        self.generator.rebase(self.journal.base())
-        await self.journal.save()
+        self.stack_urn = ""
+        """The URN of the program's stack, once it is registered."""
 
     # -------------------------------------------------------------- providers
 
-    async def find_provider(self, state: ResourceState) -> Provider | None:
-        """Return the configured code behind a resource; None for components and providers themselves."""
-        if not state.custom or state.is_provider:
-            return None
-        found = self._provider_states.get(state.provider)
-        if found is None:
-            raise ProviderError(f"unknown provider {state.provider!r} for resource {state.urn}")
-        return await self.providers.get(found)
-
-    async def provider_reference(self, goal: Goal) -> str:
+    async def _provider_reference(self, goal: Goal) -> str:
         """Return the provider a resource goes to: its own, its parent's, or the package's default one."""
         if not goal.custom or goal.type.startswith(PROVIDER_PREFIX):
             return ""
         package = package_of(goal.type)
-        return (
-            goal.provider or goal.providers.get(package) or await self.default_provider(package, goal.version)
-        )
+        given = goal.provider or goal.providers.get(package)
+        return given or await self._default_provider(package, goal.version)
 
-    async def default_provider(self, package: str, version: str) -> str:
+    async def _default_provider(self, package: str, version: str) -> str:
         """Return a package's default provider, making it a resource when it is first needed."""
         key = (package, version)
         if key not in self._defaults:
@@ -129,7 +73,7 @@ class Deployment:
         name = default_name(version)
         goal = Goal(
             type=f"{PROVIDER_PREFIX}{package}", name=name, parent="", custom=True,
-            properties=self.providers.inputs(package, version),
+            properties=self._providers.inputs(package, version),
         )  # fmt: skip
         return reference((await self.register(goal)).state)
 
@@ -139,14 +83,12 @@ class Deployment:
         """Call a function of a provider: the one named, the parent's, or the package's default one."""
         package = package_of(token)
         inherited = self._goals[parent].providers.get(package) if parent in self._goals else None
-        found = provider or inherited or await self.default_provider(package, version)
-        if found not in self._provider_states:
-            raise DeployError(f"unknown provider '{found}'")
+        found = provider or inherited or await self._default_provider(package, version)
+        code = await self._providers.named(found)
         if token == READ_RESOURCES:
             return self._resource_outputs(args)
         if token == READ_OUTPUTS:
             return self._outputs_before(args)
-        code = await self.providers.get(self._provider_states[found])
         return dict(await code.invoke(token, plain(args)))
 
     def _resource_outputs(self, args: dict[str, Any]) -> dict[str, Any]:
@@ -155,7 +97,7 @@ class Deployment:
         What is written counts: a preview does not see what its own refresh found.
         """
         name = self._own_name(args, "stackName")
-        written = self._request.snapshot if self.preview else self.journal.snapshot()
+        written = self._request.snapshot if self._request.preview else self._journal.snapshot()
         return {
             "name": name,
             "outputs": {
@@ -193,23 +135,23 @@ class Deployment:
         """Decide and take the steps of one registration. Never returns once no step may begin."""
         urn = self.urn(goal)
         self._goals.setdefault(urn, goal)
-        provider = await self.provider_reference(goal)
+        provider = await self._provider_reference(goal)
         if goal.type.startswith(PROVIDER_PREFIX):
             package = goal.type.removeprefix(PROVIDER_PREFIX)
-            inputs = self.providers.check(package, goal.properties)
+            inputs = self._providers.check(package, goal.properties)
             if goal.version:
                 inputs = {**inputs, "version": goal.version}
             goal = replace(goal, properties=inputs)
-        await self._wait_if_stopped()
+        await self._course.hold_if_stopped()
         try:
             async with self._deciding:
-                await self._wait_if_stopped()
-                old, new = self.generator.claim(urn, goal, provider)
+                await self._course.hold_if_stopped()
+                old, new = self._generator.claim(urn, goal, provider)
             if old is not None and self._request.refreshes_as_registered:
                 old = await self._refreshed(old, new)
             async with self._deciding:
-                await self._wait_if_stopped()
-                steps = [self._with_provider_id(one) for one in await self.generator.decide(goal, old, new)]
+                await self._course.hold_if_stopped()
+                steps = [self._with_provider_id(one) for one in await self._generator.decide(goal, old, new)]
         except (BailError, ProviderError) as error:
             self._bail(error, urn)
             raise BailError from error
@@ -222,31 +164,28 @@ class Deployment:
 
     def _bail(self, error: Exception, urn: str) -> None:
         if isinstance(error, ProviderError):
-            self.events.diagnostic("error", str(error), urn)
-        self.bailed = True
-        self.stop()
+            self._events.diagnostic("error", str(error), urn)
+        self._course.refuse()
 
     async def read(self, goal: Goal, identifier: str) -> Registered:
         """Read a resource that is not ours to change; a preview reads, too. Never returns once stopped."""
         urn = self.urn(goal)
-        provider = await self.provider_reference(goal)
+        provider = await self._provider_reference(goal)
         async with self._deciding:
-            await self._wait_if_stopped()
+            await self._course.hold_if_stopped()
             try:
-                step = self.generator.read(urn, goal, provider, identifier)
+                step = self._generator.read(urn, goal, provider, identifier)
             except BailError as error:
                 self._bail(error, urn)
                 raise
         return await self._take(urn, [step])
 
     async def _refreshed(self, old: ResourceState, new: ResourceState) -> ResourceState | None:
-        from lab.engine.deploy.refresh import refresh_one  # noqa: PLC0415 - it needs this module
-
-        if not self.generator.targets.includes(old):
+        if not self._generator.targets.includes(old):
             return old
-        self.generator.sets.refreshed.add(new.urn)
-        found = await refresh_one(self, old, internal=not old.custom or old.is_provider)
-        await self.journal.save()
+        self._generator.sets.refreshed.add(new.urn)
+        found = await self._refresher.take(old, internal=not old.custom or old.is_provider)
+        await self._journal.save()
         return found
 
     def _with_provider_id(self, step: Step) -> Step:
@@ -257,45 +196,34 @@ class Deployment:
         replaced = step.op in {Op.CREATE, Op.CREATE_REPLACEMENT, Op.REPLACE}
         identifier = str(uuid.uuid4()) if replaced or step.old is None else step.old.id
         new = replace(new, id=identifier)
-        self._provider_states[reference(new)] = new
+        self._providers.remember(new)
         return replace(step, new=new)
-
-    async def _wait_if_stopped(self) -> None:
-        """Once no step may begin, a registration is never answered; the program is ended."""
-        if self.failed.is_set():
-            await asyncio.Event().wait()
 
     async def _take(self, urn: str, steps: list[Step]) -> Registered:
         state: ResourceState | None = None
         for planned in steps:
-            await self._wait_if_stopped()
+            await self._course.hold_if_stopped()
             if self._broken & (planned.resource.needs() - {planned.resource.provider_urn}):
                 self._broken.add(planned.urn)
                 continue
             # what is replaced is shown with what it was replaced by, once that is known
             step = replace(planned, new=state) if planned.op == Op.REPLACE and state else planned
             try:
-                after = await self.executor.take(step, self.generator)
+                after = await self._executor.take(step)
             except StepError:
-                await self._step_failed(step)
+                self._broken.add(step.urn)
+                self._course.fail_step()
+                await self._course.hold_if_stopped()
                 return Registered(steps[-1].resource, failed=True)
-            if self.executor.after_failed.is_set() and not self.keeps_going:
-                self.stop()
+            self._course.heed_hooks()
             if after is not None and step.op != Op.REPLACE:
                 state = after
                 self._registered[after.urn] = (step, after)
                 if after.is_provider:
-                    self._provider_states[reference(after)] = after
+                    self._providers.remember(after)
         if state is None or urn in self._broken:
             return Registered(steps[-1].resource, skipped=True)
         return Registered(state, unknown=steps[-1].skipped_create)
-
-    async def _step_failed(self, step: Step) -> None:
-        self.step_failed = True
-        self._broken.add(step.urn)
-        if not self.keeps_going:
-            self.stop()
-            await self._wait_if_stopped()
 
     # -------------------------------------------------------------- outputs
 
@@ -307,7 +235,7 @@ class Deployment:
         if urn not in self._registered:
             raise DeployError(f"cannot complete a resource '{urn}' whose registration isn't pending")
         if urn == self.stack_urn:
-            await self._wait_if_stopped()
+            await self._course.hold_if_stopped()
             self._stack_outputs = outputs
         else:
             await self._set_outputs(urn, outputs)
@@ -326,14 +254,11 @@ class Deployment:
             return
         after = state if same(outputs, state.outputs) else replace(state, outputs=outputs)
         if after is not state:
-            self.journal.update(state, after)
+            self._journal.update(state, after)
             self._registered[urn] = (step, after)
-            if urn in self.generator.olds:
-                self.generator.olds[urn] = after
-            await self.journal.save()
+            await self._journal.save()
         if not state.custom and step.op in {Op.CREATE, Op.UPDATE, Op.CREATE_REPLACEMENT}:
             kind = "after_update" if step.op == Op.UPDATE else "after_create"
-            await self.executor.run_after_hooks(kind, after, step.old if step.op == Op.UPDATE else None)
-        self.events.done(step, after)
-        if self.executor.after_failed.is_set() and not self.keeps_going:
-            self.stop()
+            await self._executor.run_after_hooks(kind, after, step.old if step.op == Op.UPDATE else None)
+        self._events.done(step, after)
+        self._course.heed_hooks()

@@ -2,38 +2,36 @@
 
 import asyncio
 
-from lab.engine.deploy.deployment import Deployment
 from lab.engine.deploy.executor import StepError
 from lab.engine.deploy.generator import BailError
 from lab.engine.deploy.graph import Graph
+from lab.engine.deploy.operation import Operation
 from lab.engine.deploy.steps import Op, Step
 from lab.engine.state.model import ResourceState
 
 __all__ = ["delete_the_rest"]
 
 
-async def delete_the_rest(deployment: Deployment) -> None:
+async def delete_the_rest(operation: Operation) -> None:
     """Delete what is left of the state before (step_generator.go, GenerateDeletes and ScheduleDeletes).
 
     What a program has registered for a destroy goes, too. Raises `BailError` where more would go than was
     targeted.
     """
-    if not deployment.had_resources:
+    if not operation.request.snapshot.resources:
         return  # nor what a program registers to destroy an empty stack (performPostSteps)
-    snapshot = [*deployment.journal.news(), *deployment.journal.base()]
+    snapshot = [*operation.journal.news(), *operation.journal.base()]
     graph = Graph(snapshot)
-    kept, deletes = _plan(deployment, snapshot, graph)
-    _refuse_untargeted(deployment, deletes)
+    kept, deletes = _plan(operation, snapshot, graph)
+    _refuse_untargeted(operation, deletes)
     for step in kept:
-        await deployment.executor.take(step, deployment.generator)
-    await _Deletes(deployment, snapshot, graph, deletes).run()
+        await operation.executor.take(step)
+    await _Deletes(operation, snapshot, graph, deletes).run()
 
 
-def _plan(
-    deployment: Deployment, snapshot: list[ResourceState], graph: Graph
-) -> tuple[list[Step], list[Step]]:
+def _plan(operation: Operation, snapshot: list[ResourceState], graph: Graph) -> tuple[list[Step], list[Step]]:
     """Return the steps for what stays as it is not targeted, and those for what goes."""
-    generator, targets = deployment.generator, deployment.generator.targets
+    generator, targets = operation.generator, operation.generator.targets
     urns = {record.urn: None for record in snapshot}
     allowed = forbidden = None
     if targets.by_targets:
@@ -44,7 +42,7 @@ def _plan(
         )
     made = set(generator.made)
     kept, deletes = [], []
-    for record in deployment.journal.base():
+    for record in operation.journal.base():
         operated = generator.sets.operated(generator.aliases.current(record.urn))
         included = record.urn in allowed if allowed is not None else record.urn not in (forbidden or ())
         if not included:
@@ -52,7 +50,7 @@ def _plan(
                 kept.append(Step(op=Op.SAME, old=record, new=record, untargeted=True))
         elif record.delete or not operated:
             deletes.append(_delete_step(record))
-    for record in deployment.journal.news():
+    for record in operation.journal.news():
         included = record.urn in allowed if allowed is not None else record.urn not in (forbidden or ())
         if record.urn in made and included:
             deletes.append(_delete_step(record))
@@ -69,15 +67,15 @@ def _delete_step(record: ResourceState) -> Step:
     return Step(op=Op.DISCARD if record.external else Op.DELETE, old=record)
 
 
-def _refuse_untargeted(deployment: Deployment, deletes: list[Step]) -> None:
-    refused = [step.urn for step in deletes if not deployment.generator.targets.may_go(step.urn)]
+def _refuse_untargeted(operation: Operation, deletes: list[Step]) -> None:
+    refused = [step.urn for step in deletes if not operation.generator.targets.may_go(step.urn)]
     for urn in refused:
-        deployment.generator.error(
+        operation.generator.error(
             f"Resource '{urn}' will be destroyed but was not specified in --target list.\n"
             "Either include resource in --target list or pass --target-dependents to proceed.",
             urn,
         )
-    if refused and not deployment.preview:
+    if refused and not operation.request.preview:
         raise BailError
 
 
@@ -85,9 +83,9 @@ class _Deletes:
     """Deletes in waves: a wave begins when the one before has ended (ScheduleDeletes)."""
 
     def __init__(
-        self, deployment: Deployment, snapshot: list[ResourceState], graph: Graph, steps: list[Step]
+        self, operation: Operation, snapshot: list[ResourceState], graph: Graph, steps: list[Step]
     ) -> None:
-        self._deployment = deployment
+        self._operation = operation
         self._steps = {id(step.old): step for step in steps}
         self._needs: dict[int, set[int]] = {}
         self._depth: dict[int, int] = {}
@@ -103,7 +101,7 @@ class _Deletes:
         """Delete; what a resource needs that could not be deleted stays."""
         kept: set[int] = set()
         for depth in sorted(set(self._depth.values()), reverse=True):
-            if self._deployment.failed.is_set():
+            if self._operation.course.stopped:
                 return
             wave = [key for key, found in self._depth.items() if found == depth]
             going = [key for key in wave if key not in kept]
@@ -113,14 +111,14 @@ class _Deletes:
                     kept |= self._needs[key]
 
     async def _delete(self, key: int) -> int | None:
-        deployment = self._deployment
+        operation = self._operation
         try:
-            await deployment.executor.take(self._steps[key], deployment.generator)
+            await operation.executor.take(self._steps[key])
         except StepError as error:
-            deployment.step_failed = True
-            if not (deployment.keeps_going or error.protected):
-                deployment.stop()
+            if error.protected:
+                operation.course.step_failed = True
+            else:
+                operation.course.fail_step()
             return None
-        if deployment.executor.after_failed.is_set() and not deployment.keeps_going:
-            deployment.stop()
+        operation.course.heed_hooks()
         return key

@@ -5,15 +5,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
+from lab.engine.deploy.course import Course
 from lab.engine.deploy.events import Events
-from lab.engine.deploy.generator import Generator
 from lab.engine.deploy.hooks import HookError, Hooks
 from lab.engine.deploy.journal import Journal
-from lab.engine.deploy.providers import Providers
+from lab.engine.deploy.providers import FindProvider, Providers
+from lab.engine.deploy.request import UpdateRequest
 from lab.engine.deploy.secrecy import mark_outputs
 from lab.engine.deploy.steps import DELETES, Op, Step
 from lab.engine.deploy.views import as_resource, planned_by, seen_by
-from lab.engine.provider import PartialFailureError, Provider, ProviderError
+from lab.engine.provider import PartialFailureError, ProviderError
 from lab.engine.state.checkpoint import now
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState
 from lab.engine.values import same
@@ -44,32 +45,33 @@ class Executor:
         *,
         journal: Journal,
         events: Events,
+        course: Course,
         hooks: Hooks,
-        providers: Providers,
-        find: Callable[[ResourceState], Awaitable[Provider | None]],
-        preview: bool,
-        parallel: int,
+        find: FindProvider,
+        goes: Callable[[str], bool],
+        request: UpdateRequest,
     ) -> None:
+        """Take the parts of an operation; `goes` tells which resources have been decided to be deleted."""
         self._journal = journal
         self._events = events
+        self._course = course
         self._hooks = hooks
-        self._providers = providers
         self._find = find
-        self._preview = preview
-        self._slots = asyncio.Semaphore(max(1, parallel))
+        self._goes = goes
+        self._ignores_protection = request.options.ignore_protect
+        self._preview = request.preview
+        self._slots = asyncio.Semaphore(max(1, request.options.parallel))
         self._running = 0
-        self.after_failed = asyncio.Event()
-        """Set when a hook has failed that ran after its resource was done."""
         self._idle = asyncio.Event()
         self._idle.set()
 
-    async def take(self, step: Step, generator: Generator) -> ResourceState | None:
+    async def take(self, step: Step) -> ResourceState | None:
         """Take one step; returns the resource's record afterwards, None when gone. Raises `StepError`."""
         async with self._slots:
             self._running += 1
             self._idle.clear()
             try:
-                return await self._take(step, generator)
+                return await self._take(step)
             finally:
                 self._running -= 1
                 if not self._running:
@@ -79,10 +81,10 @@ class Executor:
         """Wait until no step is being taken."""
         await self._idle.wait()
 
-    async def _take(self, step: Step, generator: Generator) -> ResourceState | None:
+    async def _take(self, step: Step) -> ResourceState | None:
         self._events.begin(step)
         try:
-            after = await self._apply(step, generator)
+            after = await self._apply(step)
         except (ProviderError, HookError) as error:
             prefix = "Preview failed: " if self._preview else ""
             self._events.diagnostic("error", f"{prefix}{error}", step.urn)
@@ -94,7 +96,7 @@ class Executor:
             self._events.done(step, after)
         return after
 
-    async def _apply(self, step: Step, generator: Generator) -> ResourceState | None:
+    async def _apply(self, step: Step) -> ResourceState | None:
         doing = {
             Op.SAME: self._same,
             Op.READ: self._read,
@@ -104,9 +106,9 @@ class Executor:
         }
         match step.op:
             case op if op in doing:
-                return await doing[op](step, generator)
+                return await doing[op](step)
             case op if op in DELETES:
-                await self._delete(step, generator)
+                await self._delete(step)
                 return None
             case Op.REMOVE_PENDING:
                 assert step.old is not None
@@ -116,7 +118,7 @@ class Executor:
             case _:  # replace: the record of what the other steps do
                 return step.new
 
-    async def _same(self, step: Step, generator: Generator) -> ResourceState:
+    async def _same(self, step: Step) -> ResourceState:
         assert step.new is not None
         if step.old is None:  # not targeted: known to the program, not made
             return step.new
@@ -129,12 +131,11 @@ class Executor:
         if unchanged and after == step.old:
             after = step.old  # the very record, whose JSON is kept
         self._journal.add(after, step.old)
-        generator.olds[step.old.urn] = after
         if after is not step.old:
             await self._journal.save()
         return after
 
-    async def _read(self, step: Step, generator: Generator) -> ResourceState:
+    async def _read(self, step: Step) -> ResourceState:
         new = step.new
         assert new is not None
         provider = await self._find(new)
@@ -153,11 +154,10 @@ class Executor:
         if step.old is not None and not _same_values(after, step.old):
             after = replace(after, modified=now())
         self._journal.add(after, step.old)
-        generator.olds[after.urn] = after
         await self._journal.save()
         return after
 
-    async def _create(self, step: Step, generator: Generator) -> ResourceState:
+    async def _create(self, step: Step) -> ResourceState:
         new = step.new
         assert new is not None
         await self._run_hooks("before_create", new, new=new)
@@ -169,7 +169,7 @@ class Executor:
         except PartialFailureError as error:
             self._journal.end(pending)
             made = self._made(new, error.id, dict(error.outputs), [str(error)])
-            await self._place(step, made, generator)
+            await self._place(step, made)
             raise
         except (ProviderError, HookError):
             self._journal.end(pending)
@@ -177,7 +177,7 @@ class Executor:
             raise
         self._journal.end(pending)
         after = self._made(new, identifier, outputs, [])
-        await self._place(step, after, generator)
+        await self._place(step, after)
         if new.custom:
             await self.run_after_hooks("after_create", after)
         return after
@@ -189,15 +189,15 @@ class Executor:
         marked = mark_outputs(outputs, new.inputs, new.additional_secret_outputs) if new.custom else outputs
         return replace(new, id=identifier, outputs=marked, init_errors=errors, created=time, modified=time)
 
-    async def _place(self, step: Step, after: ResourceState, generator: Generator) -> None:
+    async def _place(self, step: Step, after: ResourceState) -> None:
         """Record a created resource, and what becomes of the one it replaces."""
-        old = generator.olds.get(step.old.urn) if step.old is not None else None
+        old = self._journal.by_urn().get(step.old.urn) if step.old is not None else None
         if old is None:
             self._journal.add(after)
         elif old.pending_replacement:
             self._journal.add(after, old)
         else:
-            generator.olds[old.urn] = self._journal.condemn(old)
+            self._journal.condemn(old)
             self._journal.add(after)
         await self._journal.save()
 
@@ -212,7 +212,7 @@ class Executor:
         identifier, outputs = await _within(call, new, "create")
         return identifier, dict(outputs)
 
-    async def _update(self, step: Step, generator: Generator) -> ResourceState:
+    async def _update(self, step: Step) -> ResourceState:
         old, asked = step.old, step.new
         assert old is not None
         assert asked is not None
@@ -236,7 +236,6 @@ class Executor:
             outputs = mark_outputs(outputs, new.inputs, new.additional_secret_outputs)
         after = replace(new, outputs=outputs, init_errors=errors, created=old.created, modified=now())
         self._journal.add(after, old)
-        generator.olds[old.urn] = after
         await self._journal.save()
         if failure is not None:
             raise failure
@@ -254,18 +253,18 @@ class Executor:
         call = provider.update(as_resource(old, provider), news, preview=self._preview)
         return dict(await _within(call, new, "update"))
 
-    async def _delete(self, step: Step, generator: Generator) -> None:
+    async def _delete(self, step: Step) -> None:
         assert step.old is not None
-        old = step.old if step.old.delete else generator.olds.get(step.old.urn, step.old)
+        old = step.old if step.old.delete else self._journal.by_urn().get(step.old.urn, step.old)
         await self._run_hooks("before_delete", old, old=old)
-        if old.protect and step.logical and not generator.ignores_protection:
+        if old.protect and step.logical and not self._ignores_protection:
             raise _ProtectedError(
                 f'resource "{old.urn}" cannot be deleted\nbecause it is protected. To unprotect the '
                 "resource, either remove the `protect` flag from the resource in your Pulumi program and run "
                 f"`pulumi up`, or use the command:\n`pulumi state unprotect '{old.urn}'`"
             )
         pending = await self._begin(old, "deleting")
-        gone_with = old.deleted_with in generator.sets.deleted
+        gone_with = self._goes(old.deleted_with)
         try:
             if not (gone_with or old.retain_on_delete or not old.custom):
                 await self._with_retries("delete", None, old, lambda: self._call_delete(old))
@@ -277,7 +276,6 @@ class Executor:
         if step.keep_record:
             kept = replace(old, pending_replacement=True)
             self._journal.update(old, kept)
-            generator.olds[old.urn] = kept
         else:
             self._journal.remove(old)
         await self._journal.save()
@@ -316,7 +314,7 @@ class Executor:
             await self._run_hooks(kind, state, new=new, old=old)
         except HookError as error:
             self._events.diagnostic("error", str(error), state.urn)
-            self.after_failed.set()
+            self._course.hook_failed = True
 
     async def _with_retries(
         self,

@@ -4,7 +4,6 @@ The decisions follow pulumi/pulumi, pkg/resource/deploy/step_generator.go. One r
 a time; steps of different resources then run side by side.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,8 +11,10 @@ from lab.engine.deploy.aliases import AliasError, Aliases
 from lab.engine.deploy.diffs import is_replacement, triggers, with_replace_on_changes
 from lab.engine.deploy.events import Events
 from lab.engine.deploy.goal import Goal
+from lab.engine.deploy.journal import Journal
 from lab.engine.deploy.paths import parse_path, reset
-from lab.engine.deploy.replacing import Dependents, FindProvider
+from lab.engine.deploy.providers import FindProvider
+from lab.engine.deploy.replacing import Dependents
 from lab.engine.deploy.request import Mode, Options
 from lab.engine.deploy.secrecy import mark_outputs
 from lab.engine.deploy.steps import Op, Step
@@ -63,7 +64,7 @@ class Generator:
     def __init__(
         self,
         *,
-        records: Iterable[ResourceState],
+        journal: Journal,
         options: Options,
         events: Events,
         provider: FindProvider,
@@ -73,8 +74,8 @@ class Generator:
         self._preview = preview
         self._mode = mode
         self.targets = Targets(options)
-        self.ignores_protection = options.ignore_protect
-        """Whether what is protected may be deleted and replaced all the same."""
+        self._ignores_protection = options.ignore_protect
+        self._journal = journal
         self._events = events
         self._provider = provider
         self.sets = _Sets()
@@ -83,14 +84,7 @@ class Generator:
         """When destroying with the program: what it has registered, which is to be deleted at the end."""
         self.saw_error = False
         """Whether something was refused although the operation went on (previews)."""
-        self.rebase(records)
-
-    def rebase(self, records: Iterable[ResourceState]) -> None:
-        """Take the state as it is, before the first decision."""
-        kept = list(records)
-        self.olds = {record.urn: record for record in kept if not record.delete}
-        """What the state has, by URN; brought up to date as records change."""
-        self._dependents = Dependents(kept, self.olds, self._provider)
+        self._dependents = Dependents(journal, provider)
 
     # -------------------------------------------------------------- registration
 
@@ -104,7 +98,7 @@ class Generator:
             raise BailError
         self.sets.seen.add(urn)
         try:
-            old = self.aliases.find(urn, goal, self.olds, self.sets.seen)
+            old = self.aliases.find(urn, goal, self._journal.by_urn(), self.sets.seen)
         except AliasError as error:
             self.error(str(error), urn)
             raise BailError from error
@@ -276,7 +270,7 @@ class Generator:
         provider: Provider | None,
         diff: DiffResult,
     ) -> list[Step]:
-        if new.protect and old.protect and not self.ignores_protection:
+        if new.protect and old.protect and not self._ignores_protection:
             self.error(
                 f'unable to replace resource "{new.urn}"\nas it is currently marked for protection. To '
                 "unprotect the resource, remove the `protect` flag from the resource in your Pulumi program "
@@ -303,7 +297,7 @@ class Generator:
     ) -> list[Step]:
         steps = []
         for dependent in await self._dependents.of(old, self.sets.decided()):
-            if dependent.protect and not (dependent.delete or self.ignores_protection):
+            if dependent.protect and not (dependent.delete or self._ignores_protection):
                 self.error(
                     f'unable to replace resource "{dependent.urn}" as part of replacing "{new.urn}" as it is '
                     "currently marked for protection. To unprotect the resource, remove the `protect` flag "
@@ -343,7 +337,7 @@ class Generator:
         for urn in sorted(old.needs()):
             if self.sets.has_step(urn) or self.sets.operated(self.aliases.current(urn)):
                 continue
-            needed = self.olds.get(urn)
+            needed = self._journal.by_urn().get(urn)
             if needed is None:
                 self.error(f"{urn}, which untargeted resource {wanted_by} needs, has no old state", wanted_by)
                 raise BailError
@@ -364,6 +358,10 @@ class Generator:
                 if not self._preview:
                     raise BailError
                 self.sets.skipped.discard(urn)
+
+    def goes(self, urn: str) -> bool:
+        """Whether a resource has been decided to be deleted."""
+        return urn in self.sets.deleted
 
     def error(self, message: str, urn: str) -> None:
         """Refuse something for a reason that the user is told."""

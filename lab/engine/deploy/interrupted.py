@@ -1,6 +1,6 @@
 """What a run that was killed had begun to make, and the state never learned of."""
 
-from lab.engine.deploy.deployment import Deployment
+from lab.engine.deploy.operation import Operation
 from lab.engine.deploy.views import seen_by
 from lab.engine.provider import ProviderError
 from lab.engine.state.model import PendingOperation
@@ -8,31 +8,31 @@ from lab.engine.state.model import PendingOperation
 __all__ = ["discard_interrupted"]
 
 
-async def discard_interrupted(deployment: Deployment) -> None:
+async def discard_interrupted(operation: Operation) -> None:
     """Remove what was being created, where its provider can find it by name and label.
 
     Pulumi leaves that to people. Nothing depends on such a resource, as it never was in the state; if it is
     still wanted, it is made anew.
     """
-    known = {record.urn for record in deployment.journal.base()}
-    for left in deployment.journal.interrupted_creates():
+    known = {record.urn for record in operation.journal.base()}
+    for left in operation.journal.interrupted_creates():
         if left.resource.urn not in known:
-            await _discard(deployment, left)
-    await deployment.journal.save()
+            await _discard(operation, left)
+    await operation.journal.save()
 
 
-async def _discard(deployment: Deployment, left: PendingOperation) -> None:
+async def _discard(operation: Operation, left: PendingOperation) -> None:
     resource = left.resource
     try:
-        provider = await deployment.find_provider(resource)
+        provider = await operation.providers.of(resource)
         if provider is None:
             return
         found = await provider.discard(resource.type, seen_by(provider, resource.inputs))
     except ProviderError as error:
-        deployment.events.diagnostic("warning", str(error), resource.urn)
+        operation.events.diagnostic("warning", str(error), resource.urn)
         return
     if found is not None:
-        deployment.journal.settle(left)
+        operation.journal.settle(left)
     if found:
         message = "removed what an interrupted run had begun to make"
-        deployment.events.diagnostic("warning", message, resource.urn)
+        operation.events.diagnostic("warning", message, resource.urn)

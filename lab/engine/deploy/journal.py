@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
+from types import MappingProxyType
 
 from lab.engine.state.model import STACK_TYPE, PendingOperation, ResourceState, Snapshot, urn_name, urn_type
 
@@ -42,11 +43,36 @@ class _Records:
             del self._records[slot]
 
 
+class _ByURN:
+    """What has become of each record of the state before, by the URN it had then."""
+
+    def __init__(self, records: Iterable[ResourceState]) -> None:
+        self._records = {record.urn: record for record in records if not record.delete}
+        self._urns = {id(record): urn for urn, record in self._records.items()}
+        self.view: Mapping[str, ResourceState] = MappingProxyType(self._records)
+
+    def replace(self, old: ResourceState, new: ResourceState) -> None:
+        urn = self._urns.pop(id(old), None)
+        if urn is not None:
+            self._records[urn] = new
+            self._urns[id(new)] = urn
+
+    def remove(self, record: ResourceState) -> None:
+        urn = self._urns.pop(id(record), None)
+        if urn is not None:
+            del self._records[urn]
+
+
 class Journal:
-    """Keeps the snapshot current and saves it before a provider is called and after it answered."""
+    """Keeps the snapshot current and saves it before a provider is called and after it answered.
+
+    It alone knows what has become of the state before; whoever decides or does asks it.
+    """
 
     def __init__(self, base: Snapshot, save: Callable[[Snapshot], None] | None) -> None:
         self._base = _Records(base.resources)
+        self._by_urn = _ByURN(base.resources)
+        self._found = list(base.resources)
         self._metadata = base.metadata
         self._news = _Records()
         # What an earlier run was creating; only a refresh may clear that. Other operations are told once and
@@ -72,6 +98,17 @@ class Journal:
     def base(self) -> list[ResourceState]:
         """Return what is left of the state before, in its order."""
         return list(self._base)
+
+    def by_urn(self) -> Mapping[str, ResourceState]:
+        """Return a view of what each resource of the state before is now, by the URN it had then.
+
+        Records that were condemned before this operation have no place in it.
+        """
+        return self._by_urn.view
+
+    def found(self) -> list[ResourceState]:
+        """Return the state before, in its order, as it was when the first decision could be made."""
+        return list(self._found)
 
     def news(self) -> list[ResourceState]:
         """Return what this operation has already dealt with, in the order in which it did."""
@@ -115,13 +152,15 @@ class Journal:
     def add(self, new: ResourceState, old: ResourceState | None = None) -> None:
         """A resource is as `new` says; what it was before is no longer."""
         if old is not None:
-            self.remove(old)
+            self._by_urn.replace(old, new)
+            self._take_out(old)
             if old.urn != new.urn:
                 self._renamed[old.urn] = new.urn
         self._news.append(new)
 
     def update(self, old: ResourceState, new: ResourceState) -> None:
         """Put another record of the same resource in the place of one that is there."""
+        self._by_urn.replace(old, new)
         if not self._news.replace(old, new):
             self._base.replace(old, new)
 
@@ -133,6 +172,10 @@ class Journal:
 
     def remove(self, old: ResourceState) -> None:
         """A resource is gone."""
+        self._by_urn.remove(old)
+        self._take_out(old)
+
+    def _take_out(self, old: ResourceState) -> None:
         self._base.remove(old)
         self._news.remove(old)
 
@@ -157,6 +200,7 @@ class Journal:
             known.add(record.urn)
             if mended is not record:
                 self.update(record, mended)
+        self._found = self.base()
 
 
 def _mended(record: ResourceState, known: set[str]) -> ResourceState:

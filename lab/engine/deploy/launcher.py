@@ -60,6 +60,8 @@ def main() -> int:
         told = _fuller(loop, error)
         pulumi.log.error(f"Program failed with an unhandled exception:\n{_users_part(told)}")
         return EXIT_SAID
+    except KeyboardInterrupt:
+        return EXIT_SAID  # the engine tells of its interrupt itself
     finally:
         executor.shutdown(wait=True)
         sys.stdout.flush()

@@ -8,9 +8,12 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
+from lab.engine.deploy.course import Course
 from lab.engine.deploy.deployment import Deployment, Registered
+from lab.engine.deploy.events import Events
 from lab.engine.deploy.generator import BailError
 from lab.engine.deploy.goal import Goal, refuse_unknown
+from lab.engine.deploy.operation import Operation
 from lab.engine.deploy.request import DeployError
 from lab.engine.deploy.transforms import Transforms
 from lab.engine.provider import ProviderError
@@ -36,10 +39,11 @@ _INVOKE_FIELDS: Final = {
 
 
 class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
-    def __init__(self, deployment: Deployment, info: Mapping[str, Any]) -> None:
+    def __init__(self, operation: Operation, deployment: Deployment, info: Mapping[str, Any]) -> None:
+        self._operation = operation
         self._deployment = deployment
         self._info = info
-        self._transforms = Transforms(deployment.hooks)
+        self._transforms = Transforms(operation.hooks)
         self._under_way: set[asyncio.Future[Registered]] = set()
         self.shutdown = asyncio.Event()
 
@@ -107,7 +111,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
 
     async def _register_hook(self, request: Any, context: Any) -> Any:
         try:
-            self._deployment.hooks.register(request)
+            self._operation.hooks.register(request)
         except DeployError as error:
             await self._refuse(context, error)
         return empty_pb2.Empty()
@@ -121,7 +125,7 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return empty_pb2.Empty()
 
     async def SignalAndWaitForShutdown(self, request: Any, context: Any) -> Any:  # noqa: N802
-        self._deployment.program_done.set()
+        self._operation.course.program_done.set()
         await self.shutdown.wait()
         return empty_pb2.Empty()
 
@@ -147,9 +151,8 @@ class _Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         )
 
     async def _refuse(self, context: Any, error: DeployError) -> None:
-        self._deployment.events.diagnostic("error", str(error))
-        self._deployment.bailed = True
-        self._deployment.stop()
+        self._operation.events.diagnostic("error", str(error))
+        self._operation.course.refuse()
         await context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
 
@@ -173,16 +176,15 @@ def _answer(registered: Registered, *, keep_secrets: bool, custom: bool) -> Any:
 
 
 class _Engine(engine_pb2_grpc.EngineServicer):
-    def __init__(self, deployment: Deployment) -> None:
-        self._deployment = deployment
+    def __init__(self, course: Course, events: Events) -> None:
+        self._course = course
+        self._events = events
         self._root = ""
 
     async def Log(self, request: Any, context: Any) -> Any:  # noqa: N802
         severity = _SEVERITIES.get(request.severity, "info")
-        if not self._deployment.failed.is_set() or severity != "error" or self._deployment.bailed:
-            self._deployment.events.diagnostic(
-                severity, request.message, request.urn, ephemeral=request.ephemeral
-            )
+        if not self._course.stopped or severity != "error" or self._course.refused:
+            self._events.diagnostic(severity, request.message, request.urn, ephemeral=request.ephemeral)
         return empty_pb2.Empty()
 
     async def GetRootResource(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -211,14 +213,14 @@ class Served:
         await self._server.stop(None)
 
 
-async def serve(deployment: Deployment, info: Mapping[str, Any]) -> Served:
+async def serve(operation: Operation, deployment: Deployment, info: Mapping[str, Any]) -> Served:
     """Start both services on a free port of loopback."""
     server = grpc.aio.server(
         options=[("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     )
-    monitor = _Monitor(deployment, info)
+    monitor = _Monitor(operation, deployment, info)
     resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)
-    engine_pb2_grpc.add_EngineServicer_to_server(_Engine(deployment), server)
+    engine_pb2_grpc.add_EngineServicer_to_server(_Engine(operation.course, operation.events), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     return Served(server, monitor, f"127.0.0.1:{port}")

@@ -6,11 +6,10 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from lab.engine.deploy.deployment import Deployment
-from lab.engine.deploy.launcher import EXIT_SAID
 from lab.engine.deploy.request import DeployError, UpdateRequest
 
 __all__ = ["ORGANIZATION", "Program"]
@@ -23,10 +22,11 @@ _LINE_BYTES: Final = 16 << 20
 class Program:
     """One run of a program."""
 
-    def __init__(self, request: UpdateRequest, deployment: Deployment, address: str) -> None:
+    def __init__(self, request: UpdateRequest, address: str, say: Callable[[str, str], None]) -> None:
+        """`say` takes a severity and a line that the program has printed."""
         self._request = request
-        self._deployment = deployment
         self._address = address
+        self._say = say
         self._process: asyncio.subprocess.Process | None = None
         self._readers: list[asyncio.Task[None]] = []
 
@@ -69,16 +69,13 @@ class Program:
     async def _read(self, stream: asyncio.StreamReader | None, severity: str) -> None:
         assert stream is not None
         async for line in stream:
-            self._deployment.events.diagnostic(
-                severity, line.decode(errors="replace"), self._deployment.stack_urn
-            )
+            self._say(severity, line.decode(errors="replace"))
 
     async def wait(self) -> int:
         """Wait for the end; returns the exit code."""
         assert self._process is not None
         code = await self._process.wait()
         await asyncio.gather(*self._readers)
-        self._deployment.program_done.set()
         return code
 
     def interrupt(self) -> None:
@@ -98,11 +95,3 @@ class Program:
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
-
-    def explain(self, code: int) -> bool:
-        """Say why the program failed, if it has not; returns whether it failed."""
-        if code not in {0, EXIT_SAID}:
-            self._deployment.events.diagnostic(
-                "error", f"an unhandled error occurred: program exited with non-zero exit code: {code}"
-            )
-        return code != 0

@@ -1,20 +1,21 @@
 """Providers as the engine handles them: resources with an id, and the code behind them."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from lab.engine.deploy.builtin import BuiltinProvider
 from lab.engine.deploy.request import DeployError
 from lab.engine.project import Config
-from lab.engine.provider import Provider
+from lab.engine.provider import Provider, ProviderError
 from lab.engine.providers import PROVIDERS
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState
 from lab.engine.values import Secret, contains_unknown, plain
 
-__all__ = ["Providers", "default_name", "reference"]
+__all__ = ["FindProvider", "Providers", "default_name", "reference"]
 
 _INTERNAL: Final = "__internal"
+FindProvider = Callable[[ResourceState], Awaitable[Provider | None]]
 
 
 def reference(state: ResourceState) -> str:
@@ -30,8 +31,14 @@ def default_name(version: str) -> str:
 class Providers:
     """Finds, configures and closes the code behind provider resources."""
 
-    def __init__(self, config: Config, stack_outputs: Callable[[str], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        stack_outputs: Callable[[str], Mapping[str, Any]],
+        records: Iterable[ResourceState],
+    ) -> None:
         self._config = config
+        self._records = {reference(record): record for record in records if record.is_provider}
         self._stack_outputs = stack_outputs
         self._instances: dict[str, Provider] = {}
         self._lock = asyncio.Lock()
@@ -64,8 +71,26 @@ class Providers:
             raise DeployError(f"this engine has no provider for the package {package!r}; it has {known}")
         return PROVIDERS[package]()
 
-    async def get(self, state: ResourceState) -> Provider:
-        """Return the configured code behind a provider resource."""
+    def remember(self, record: ResourceState) -> None:
+        """Know a provider resource by its reference from now on."""
+        self._records[reference(record)] = record
+
+    async def named(self, name: str) -> Provider:
+        """Return the configured code behind a reference to a provider. Raises `DeployError`."""
+        if name not in self._records:
+            raise DeployError(f"unknown provider '{name}'")
+        return await self._get(self._records[name])
+
+    async def of(self, state: ResourceState) -> Provider | None:
+        """Return the configured code behind a resource; None for components and providers themselves."""
+        if not state.custom or state.is_provider:
+            return None
+        found = self._records.get(state.provider)
+        if found is None:
+            raise ProviderError(f"unknown provider {state.provider!r} for resource {state.urn}")
+        return await self._get(found)
+
+    async def _get(self, state: ResourceState) -> Provider:
         key = reference(state)
         async with self._lock:
             if key not in self._instances:

@@ -1,27 +1,21 @@
 """Which resources must go first when one is deleted before it is replaced."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-
 from lab.engine.deploy.diffs import is_replacement, with_replace_on_changes
 from lab.engine.deploy.graph import Graph
+from lab.engine.deploy.journal import Journal
+from lab.engine.deploy.providers import FindProvider
 from lab.engine.deploy.views import as_resource, seen_by
-from lab.engine.provider import Provider
 from lab.engine.state.model import ResourceState
 from lab.engine.values import UNKNOWN
 
-__all__ = ["Dependents", "FindProvider"]
-
-FindProvider = Callable[[ResourceState], Awaitable[Provider | None]]
+__all__ = ["Dependents"]
 
 
 class Dependents:
     """Dependents of what is deleted first (step_generator.go, calculateDependentReplacements)."""
 
-    def __init__(
-        self, records: Sequence[ResourceState], olds: Mapping[str, ResourceState], provider: FindProvider
-    ) -> None:
-        self._records = records
-        self._olds = olds
+    def __init__(self, journal: Journal, provider: FindProvider) -> None:
+        self._journal = journal
         self._graph: Graph | None = None
         self._provider = provider
         self._gone: set[object] = set()
@@ -34,7 +28,7 @@ class Dependents:
         What has been `decided` no longer needs it.
         """
         if self._graph is None:
-            self._graph = Graph(self._records)
+            self._graph = Graph(self._journal.found())
         replaced = {root.urn}
         found: list[tuple[ResourceState, tuple[str, ...]]] = []
         for record in self._graph.dependents(root.urn, children=False, ignored=decided):
@@ -43,7 +37,8 @@ class Dependents:
             if keys is not None:
                 replaced.add(candidate.urn)
                 found.append((candidate, keys))
-        tied = [(old, ()) for old in self._olds.values() if root.urn in (old.deleted_with, *old.replace_with)]
+        olds = self._journal.by_urn().values()
+        tied = [(old, ()) for old in olds if root.urn in (old.deleted_with, *old.replace_with)]
         dependents = []
         for record, keys in reversed([*found, *tied]):
             mark: object = id(record) if record.delete else record.urn
@@ -54,7 +49,7 @@ class Dependents:
         return dependents
 
     def _current(self, record: ResourceState) -> ResourceState:
-        return record if record.delete else self._olds.get(record.urn, record)
+        return record if record.delete else self._journal.by_urn().get(record.urn, record)
 
     async def _replaced_by(self, candidate: ResourceState, replaced: set[str]) -> tuple[str, ...] | None:
         """Return the keys for which a resource would be replaced along; None when it stays."""

@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from lab.engine.deploy.deployment import Deployment
 from lab.engine.deploy.ending import delete_the_rest
 from lab.engine.deploy.generator import BailError
 from lab.engine.deploy.interrupted import discard_interrupted
+from lab.engine.deploy.launcher import EXIT_SAID
 from lab.engine.deploy.monitor import serve
+from lab.engine.deploy.operation import Operation
 from lab.engine.deploy.program import ORGANIZATION, Program
-from lab.engine.deploy.refresh import refresh
 from lab.engine.deploy.request import DeployError, UpdateRequest, UpdateResult
+from lab.engine.state.model import ResourceState
 
 __all__ = ["run"]
 
@@ -35,26 +37,24 @@ Note that `pulumi refresh` will need to be run interactively to clear pending CR
 
 async def run(request: UpdateRequest) -> UpdateResult:
     """Do what is asked; the result tells whether it went well. Raises `DeployError` before any step."""
-    deployment = Deployment(request)
-    events = deployment.events
+    operation = Operation.of(request)
+    course, events = operation.course, operation.events
     events.prelude(request.config.values, request.config.secret_keys)
     interrupted = _Interrupted()
     failed = True
     try:
-        with interrupted.watch(deployment):
-            failed = await _operate(request, deployment, interrupted)
+        with interrupted.watch(operation):
+            failed = await _operate(operation, interrupted)
     except BailError:
         failed = True
     finally:
-        await deployment.hooks.close()
-        await deployment.providers.close()
-    broken = deployment.step_failed or deployment.executor.after_failed.is_set()
-    if (broken or deployment.generator.saw_error) and not deployment.bailed:
+        await operation.close()
+    if (course.failed or operation.generator.saw_error) and not course.refused:
         events.diagnostic("error", f"{_word(request)} failed")
         failed = True
     events.summary(failed=failed)
     return UpdateResult(
-        snapshot=deployment.journal.snapshot(),
+        snapshot=operation.journal.snapshot(),
         changes=events.changes,
         failed=failed,
         interrupted=interrupted.times > 0,
@@ -65,95 +65,124 @@ def _word(request: UpdateRequest) -> str:
     return "preview" if request.preview else "update"
 
 
-async def _operate(request: UpdateRequest, deployment: Deployment, interrupted: "_Interrupted") -> bool:
-    _check_named(request, deployment)
+async def _operate(operation: Operation, interrupted: "_Interrupted") -> bool:
+    request, course = operation.request, operation.course
+    _check_named(operation)
     if request.refreshes_first:
-        await refresh(deployment, request.snapshot.resources, parallel=request.options.parallel)
-        await _settle_pending(request, deployment)
-        if request.kind == "refresh" or deployment.step_failed:
-            return deployment.step_failed
+        await _refresh(operation, request.snapshot.resources)
+        if request.kind == "refresh" or course.step_failed:
+            return course.step_failed
     elif not request.preview:
-        _warn_of_pending(request, deployment)
-        await discard_interrupted(deployment)
+        _warn_of_pending(operation)
+        await discard_interrupted(operation)
     if request.kind == "destroy" and not request.options.run_program:
-        _refuse_delete_hooks(request, deployment)
-        await delete_the_rest(deployment)
-        return deployment.step_failed
-    return await _run_program(request, deployment, interrupted)
+        _refuse_delete_hooks(operation)
+        await delete_the_rest(operation)
+        return course.step_failed
+    return await _run_program(operation, interrupted)
 
 
-def _check_named(request: UpdateRequest, deployment: Deployment) -> None:
+async def _refresh(operation: Operation, records: Iterable[ResourceState]) -> None:
+    """Read every included resource again and record what it is; what is gone leaves the state."""
+    slots = asyncio.Semaphore(max(1, operation.request.options.parallel))
+
+    async def one(record: ResourceState) -> None:
+        async with slots:
+            await operation.refresher.take(record)
+
+    included = [record for record in records if operation.generator.targets.includes(record)]
+    await asyncio.gather(*(one(record) for record in included))
+    operation.journal.mend()
+    await operation.journal.save()
+    await _settle_pending(operation)
+
+
+def _check_named(operation: Operation) -> None:
     """Refuse targets that are nowhere. Raises `DeployError`, or `BailError` when it has been said."""
+    request, targets = operation.request, operation.generator.targets
     urns = [record.urn for record in request.snapshot.resources]
-    targets = deployment.generator.targets
     if request.kind != "update":
         for urn in targets.unknown_in_state(urns):
             raise DeployError(f"no resource named '{urn}' found")
     elif request.refreshes_first:
-        _refuse_unknown(deployment, targets.unknown_in_state(urns))
-    _refuse_unknown(deployment, targets.unknown(urns, replaces=True))
+        _refuse_unknown(operation, targets.unknown_in_state(urns))
+    _refuse_unknown(operation, targets.unknown(urns, replaces=True))
 
 
-def _refuse_unknown(deployment: Deployment, unknown: list[str]) -> None:
+def _refuse_unknown(operation: Operation, unknown: list[str]) -> None:
     for urn in unknown:
         hint = "" if "$" in urn else " Did you forget to escape $ in your shell?"
-        deployment.events.diagnostic("error", f"Target '{urn}' could not be found in the stack.{hint}")
+        operation.events.diagnostic("error", f"Target '{urn}' could not be found in the stack.{hint}")
     if unknown:
-        deployment.bailed = True
+        operation.course.refused = True
         raise BailError
 
 
-async def _run_program(request: UpdateRequest, deployment: Deployment, interrupted: "_Interrupted") -> bool:
+async def _run_program(operation: Operation, interrupted: "_Interrupted") -> bool:
+    request, course = operation.request, operation.course
     info: dict[str, Any] = {
         "project": request.project.name, "stack": request.stack, "organization": ORGANIZATION,
         "config": dict(request.config.values), "configSecretKeys": sorted(request.config.secret_keys),
         "dryRun": request.preview, "parallel": request.options.parallel,
     }  # fmt: skip
-    served = await serve(deployment, info)
-    program = Program(request, deployment, served.address)
+    deployment = Deployment(operation)
+
+    def say(severity: str, line: str) -> None:
+        operation.events.diagnostic(severity, line, deployment.stack_urn)
+
+    served = await serve(operation, deployment, info)
+    program = Program(request, served.address, say)
     try:
         await program.start()
         interrupted.program = program
         ending = asyncio.create_task(program.wait())
-        await _first(deployment.program_done.wait(), deployment.failed.wait(), interrupted.cut.wait())
-        if deployment.failed.is_set():
-            await _until_idle(deployment, interrupted)
+        await _first(
+            asyncio.shield(ending), course.program_done.wait(), course.until_stopped(), interrupted.cut.wait()
+        )
+        if course.stopped:
+            await _until_idle(operation, interrupted)
             await deployment.finish_outputs(failed=True)
             return True
         code = ending.result() if ending.done() else None
-        failed = False if code is None else program.explain(code)
+        failed = False if code is None else _explain(operation, code)
         if not failed:
-            failed = await _finish(request, deployment)
-        await deployment.finish_outputs(
-            failed=failed or deployment.step_failed or deployment.generator.saw_error
-        )
+            failed = await _finish(operation)
+        await deployment.finish_outputs(failed=failed or course.step_failed or operation.generator.saw_error)
         served.release()
         if code is None:
-            failed = program.explain(await ending) or failed
-        return failed or deployment.step_failed
+            failed = _explain(operation, await ending) or failed
+        return failed or course.step_failed
     finally:
         await program.kill()
         await served.close()
 
 
-async def _finish(request: UpdateRequest, deployment: Deployment) -> bool:
+def _explain(operation: Operation, code: int) -> bool:
+    """Say why the program failed, if it has not; returns whether it failed."""
+    if code not in {0, EXIT_SAID}:
+        operation.events.diagnostic(
+            "error", f"an unhandled error occurred: program exited with non-zero exit code: {code}"
+        )
+    return code != 0
+
+
+async def _finish(operation: Operation) -> bool:
     """Once all has been registered: delete (or read again) what has not been. Returns whether it failed."""
-    generator = deployment.generator
+    request, generator = operation.request, operation.generator
     before = [record.urn for record in request.snapshot.resources]
     unknown = generator.targets.unknown([*before, *generator.sets.seen])
     if request.mode == "refresh":
         left = [
             record
-            for record in deployment.journal.base()
+            for record in operation.journal.base()
             if not generator.sets.operated(generator.aliases.current(record.urn))
         ]
-        await refresh(deployment, left, parallel=request.options.parallel)
-        await _settle_pending(request, deployment)
+        await _refresh(operation, left)
     else:
         with contextlib.suppress(BailError):
-            await delete_the_rest(deployment)
+            await delete_the_rest(operation)
     try:
-        _refuse_unknown(deployment, unknown)
+        _refuse_unknown(operation, unknown)
     except BailError:
         return True
     return False
@@ -166,35 +195,35 @@ async def _first(*waits: Any) -> None:
         task.cancel()
 
 
-async def _until_idle(deployment: Deployment, interrupted: "_Interrupted") -> None:
+async def _until_idle(operation: Operation, interrupted: "_Interrupted") -> None:
     """Let steps that have begun come to their end, unless the user insists."""
-    await _first(deployment.executor.idle(), interrupted.cut.wait())
+    await _first(operation.executor.idle(), interrupted.cut.wait())
 
 
-def _warn_of_pending(request: UpdateRequest, deployment: Deployment) -> None:
-    left = request.snapshot.pending_operations
+def _warn_of_pending(operation: Operation) -> None:
+    left = operation.request.snapshot.pending_operations
     if left:
         lines = "\n".join(f"  * {item.resource.urn}, interrupted while {item.type}" for item in left)
-        deployment.events.diagnostic("warning", _PENDING.format(count=len(left), list=lines))
+        operation.events.diagnostic("warning", _PENDING.format(count=len(left), list=lines))
 
 
-async def _settle_pending(request: UpdateRequest, deployment: Deployment) -> None:
+async def _settle_pending(operation: Operation) -> None:
     """A refresh has looked: only creates stay unknown, until the user says they are settled."""
-    if not request.preview:
-        deployment.journal.settle_left(creates=request.options.clear_pending_creates)
-        await deployment.journal.save()
+    if not operation.request.preview:
+        operation.journal.settle_left(creates=operation.request.options.clear_pending_creates)
+        await operation.journal.save()
 
 
-def _refuse_delete_hooks(request: UpdateRequest, deployment: Deployment) -> None:
+def _refuse_delete_hooks(operation: Operation) -> None:
     found = False
-    for record in request.snapshot.resources:
+    for record in operation.request.snapshot.resources:
         hooks = [
             *record.resource_hooks.get("BeforeDelete", []),
             *record.resource_hooks.get("AfterDelete", []),
         ]
         if hooks:
             found = True
-            deployment.events.diagnostic(
+            operation.events.diagnostic(
                 "error",
                 "Resource has delete hooks registered, but the program is not running. "
                 f"Hooks: {', '.join(hooks)}",
@@ -213,18 +242,18 @@ class _Interrupted:
         self.program: Program | None = None
 
     @contextlib.contextmanager
-    def watch(self, deployment: Deployment) -> Iterator[None]:
+    def watch(self, operation: Operation) -> Iterator[None]:
         """Handle SIGINT and SIGTERM while the operation runs."""
         loop = asyncio.get_running_loop()
 
         def handle() -> None:
             self.times += 1
             if self.times == 1:
-                deployment.events.diagnostic(
+                operation.events.diagnostic(
                     "warning",
                     "interrupted: no new step begins; those under way come to their end (once more: now)",
                 )
-                deployment.stop()
+                operation.course.stop()
                 if self.program is not None:
                     self.program.interrupt()
             else:

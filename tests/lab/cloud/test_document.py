@@ -5,10 +5,10 @@ import json
 import pytest
 import requests
 
-from tests.lab.cloud.document import PATH, Checks, Document, checking
+from tests.lab.cloud.document import MISSING, PATH, Checks, Document, checking
 from tests.lab.cloud.world import TOKEN, LabCloud, unique
 
-needs_document = pytest.mark.skipif(not PATH.exists(), reason=f"{PATH} is not on this machine")
+needs_document = pytest.mark.skipif(not PATH.exists(), reason=MISSING)
 
 
 @pytest.fixture(scope="module")

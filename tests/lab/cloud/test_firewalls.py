@@ -26,7 +26,7 @@ def settle(actions: Any) -> None:
 
 def test_the_life_of_a_firewall(cloud: LabCloud) -> None:
     client, server = cloud.client, cloud.server()
-    made = client.firewalls.create(name="web", rules=[SSH], labels={"a": "b"}, resources=[at(server)])
+    made = client.firewalls.create(name="web", rules=[SSH], labels={"a": "b"}, resources=[at(server)])  # type: ignore[arg-type]
     settle(made.actions)
     firewall = client.firewalls.get_by_id(made.firewall.id)
     (rule,) = firewall.rules

@@ -14,8 +14,9 @@ from hcloud.servers import BoundServer, Server
 from lab.hosts import HostSpec, Lab
 from lab.hosts.image import build_image
 from lab.hosts.processes import end
+from lab.testing import wait
 from tests.lab.cloud.test_restart import kill
-from tests.lab.cloud.world import LabCloud, wait
+from tests.lab.cloud.world import LabCloud
 from tests.lab.hosts.world import IMAGES, World, reaches
 
 pytestmark = pytest.mark.hosts
@@ -115,7 +116,7 @@ def test_rebuild(real: RealCloud, two: BoundServer) -> None:
     real.booted(two)
     address = ip(two)
     real.inside(two, "touch /root/precious")
-    two.rebuild(image=two.image).action.wait_until_finished()  # type: ignore[arg-type]
+    two.rebuild(image=two.image).action.wait_until_finished()
     real.booted(two)
     assert real.run(two, "test -e /root/precious").returncode == 1
     wait(lambda: reaches(address, 22))
@@ -127,7 +128,12 @@ def test_an_image_that_is_not_built_costs_no_data(real: RealCloud, two: BoundSer
     real.inside(two, "touch /root/precious")
     done = real.ask("POST", f"/servers/{two.id}/actions/rebuild", {"image": "debian-13"}).json()["action"]
     action = real.client.actions.get_by_id(done["id"])
-    wait(lambda: bool(action.reload() or action.status == "error"))
+
+    def refused() -> bool:
+        action.reload()
+        return action.status == "error"
+
+    wait(refused)
     assert "build it with" in action.error["message"]
     assert real.inside(two, "ls /root/precious") == "/root/precious"
 

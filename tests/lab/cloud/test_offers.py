@@ -7,8 +7,9 @@ import pytest
 from hcloud.locations import Location
 from hcloud.server_types import ServerType
 
-from mesh.program.catalog import CatalogError, read_offers, servers_of_stack
-from mesh.program.power import CloudAccess
+from mesh.names import MeshNames
+from mesh.program.machines.hetzner.api import CloudAccess
+from mesh.program.machines.hetzner.catalog import CatalogError, read_offers, servers_of_mesh
 from tests.lab.cloud.world import TOKEN, LabCloud, refused
 
 
@@ -54,10 +55,13 @@ def test_a_type_that_is_sold_out_is_told_and_refused(cloud: LabCloud) -> None:
     refused("resource_unavailable", lambda: server.change_type(ServerType(name="cx33"), upgrade_disk=False))
 
 
-def test_the_servers_of_a_stack_are_found_by_their_label(cloud: LabCloud) -> None:
+def test_the_servers_of_a_mesh_are_found_by_their_labels(cloud: LabCloud) -> None:
     cloud.server("prod-web-1", labels={"wireguard-mesh/stack": "prod"})
     cloud.server("prod-web-2", labels={"wireguard-mesh/stack": "prod-web"})
-    assert servers_of_stack(_access(cloud), "prod") == ("prod-web-1",)
+    office = {"wireguard-mesh/stack": "prod", "wireguard-mesh/mesh": "office"}
+    cloud.server("prod-office.web-1", labels=office)
+    assert servers_of_mesh(_access(cloud), "prod", MeshNames("mesh")) == ("prod-web-1",)
+    assert servers_of_mesh(_access(cloud), "prod", MeshNames("office")) == ("prod-office.web-1",)
 
 
 def test_a_token_that_is_not_taken_is_told_apart_from_a_cloud_that_does_not_answer(cloud: LabCloud) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lab.cloud.peers import allowed_users, owner
-from tests.lab.cloud.world import TOKEN, LabCloud, public_key, unique, wait
+from lab.testing import wait
+from tests.lab.cloud.world import TOKEN, LabCloud, public_key, unique
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user, which needs root")
 NOBODY = 65534

@@ -44,7 +44,7 @@ def test_one_thing_at_a_time(cloud: LabCloud) -> None:
         lambda: server.rebuild(image=Image(name="debian-12")),
     ):
         with pytest.raises(APIException) as caught:
-            work()  # type: ignore[operator]
+            work()
         assert caught.value.code == "locked"
     answer = cloud.ask("POST", f"/servers/{server.id}/actions/poweroff")
     assert answer.status_code == 423

@@ -44,5 +44,5 @@ def test_servers_keep_the_key_they_were_made_with(cloud: LabCloud) -> None:
     key = cloud.client.ssh_keys.create(name="k", public_key=public_key())
     server = cloud.server(ssh_keys=[key])
     key.delete()
-    server.rebuild(image=server.image).action.wait_until_finished()  # type: ignore[arg-type]
+    server.rebuild(image=server.image).action.wait_until_finished()
     assert cloud.client.servers.get_by_id(server.id).status == "running"

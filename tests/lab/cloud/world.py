@@ -1,8 +1,6 @@
 """A cloud for tests, and what one asks of it."""
 
 import json
-import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,6 +18,7 @@ from hcloud.server_types import ServerType
 from hcloud.servers import BoundServer
 
 from lab.cloud.process import Process
+from lab.testing import free_port, wait
 
 TOKEN = "0123456789abcdef" * 4
 _NUMBERS = count(1)
@@ -92,7 +91,7 @@ class LabCloud:
         for network in client.networks.get_all():
             network.change_protection(delete=False)
         for resources in (client.ssh_keys, client.placement_groups, client.firewalls, client.networks):
-            for resource in resources.get_all():  # type: ignore[attr-defined]
+            for resource in resources.get_all():
                 resource.delete()
         for address in client.primary_ips.get_all():
             if address.protection["delete"]:
@@ -111,27 +110,12 @@ def public_key() -> str:
     return Ed25519PrivateKey.generate().public_key().public_bytes(encoding, form).decode()
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
 def refused(code: str, work: Callable[[], Any]) -> APIException:
     """Do what the cloud must refuse with this code; returns the refusal."""
     with pytest.raises(APIException) as caught:
         work()
     assert caught.value.code == code, (caught.value, caught.value.details)
     return caught.value
-
-
-def wait(done: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 FSN1 = Location(name="fsn1")

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pulumi.automation.events import OpType
 
 from lab.engine.deploy.aliases import make_urn
 from lab.engine.deploy.graph import Graph
 from lab.engine.deploy.journal import Journal
 from lab.engine.deploy.request import Options
+from lab.engine.deploy.steps import Op
 from lab.engine.deploy.targets import Targets
 from lab.engine.project import Config, Project, ProjectError
 from lab.engine.state.model import ResourceState, Snapshot, StateError
@@ -196,3 +198,38 @@ def test_what_has_gone_is_forgotten_where_it_was_named_and_its_children_have_no_
     journal.mend()
     found = journal.base()[-1]
     assert (found.parent, found.dependencies, found.property_dependencies) == ("", [], {})
+
+
+def test_the_journal_follows_each_record_of_the_state_before_under_the_urn_it_had() -> None:
+    kept, gone, renamed, changed = (record(name) for name in ("kept", "gone", "renamed", "changed"))
+    condemned = replace(record("kept"), delete=True)
+    journal = Journal(Snapshot(resources=[kept, gone, renamed, changed, condemned]), None)
+    journal.add(kept, kept)
+    journal.remove(gone)
+    journal.remove(condemned)
+    other = record("other")
+    journal.add(other, renamed)
+    waiting = replace(changed, pending_replacement=True)
+    journal.update(changed, waiting)
+    made = record("made")
+    journal.add(made)
+    assert journal.by_urn() == {urn("kept"): kept, urn("renamed"): other, urn("changed"): waiting}
+    assert journal.by_urn()[urn("kept")] is kept
+    assert journal.base() == [waiting]
+    assert journal.news() == [kept, other, made]
+    later = replace(other, outputs={"a": 1})
+    journal.update(other, later)
+    assert journal.by_urn()[urn("renamed")] is later
+
+
+def test_decisions_start_from_the_state_as_a_refresh_has_left_it() -> None:
+    journal = Journal(Snapshot(resources=[record("a"), record("b")]), None)
+    journal.remove(journal.base()[0])
+    assert [one.name for one in journal.found()] == ["a", "b"]
+    journal.mend()
+    assert [one.name for one in journal.found()] == ["b"]
+
+
+def test_operations_have_pulumis_names() -> None:
+    ours = {value for name, value in vars(Op).items() if name.isupper()}
+    assert ours <= {one.value for one in OpType}

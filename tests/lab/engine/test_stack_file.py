@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from lab.engine.layout import removed, replaced
 from lab.engine.project import ProjectError, StackFile
 from tests.lab.engine.harness import Project
 
+ROOT = Path(__file__).parents[3]
 TEXT = """\
 config:
   p:mesh:
@@ -86,6 +88,24 @@ def test_setting_a_value_changes_its_own_line_only(
     assert all(part in line for part, line in zip(removes, gone, strict=True))
     if not removes:
         assert removed(changed, ["config", *path]).splitlines()[-2:] == before[-2:]
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "stacks").glob("*.yaml")), ids=lambda path: path.stem)
+def test_config_set_leaves_every_other_line_of_a_real_file_as_it_is(tmp_path: Path, example: Path) -> None:
+    project = Project(tmp_path / "box")
+    file = project.folder / "Pulumi.dev.yaml"
+    file.write_text(example.read_text())
+    before = example.read_text().splitlines()
+    assert project.run("config set --path wireguard-mesh:mesh.mtu 1400").code == 0
+    after = file.read_text().splitlines()
+    after.remove("    mtu: 1400")
+    assert after == before
+    assert project.run("config rm --path wireguard-mesh:mesh.mtu").code == 0
+    assert file.read_text() == example.read_text()
+    assert project.run("config set --path wireguard-mesh:mesh.cidr 10.9.0.0/16").code == 0
+    changed = [pair for pair in zip(before, file.read_text().splitlines(), strict=True) if pair[0] != pair[1]]
+    assert [re.sub(r"10[\d./]+", "10.9.0.0/16", old) for old, _ in changed] == [new for _, new in changed]
+    assert len(changed) == 1
 
 
 @pytest.mark.parametrize("text", ["", "# only words\n", "config:\n", "config: {}\n", "config: # none yet\n"])

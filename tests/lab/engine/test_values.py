@@ -76,7 +76,15 @@ def test_values_are_stored_and_read_as_they_are(value: Any) -> None:
 
 def test_equality_knows_kinds_and_marks() -> None:
     assert same({"a": [1, Secret("x")]}, {"a": [1, Secret("x")]})
-    for one, other in [(1, True), (0, None), ("", None), (Secret(1), 1), ({"a": None}, {}), ([1], [1, 1])]:
+    pairs: list[tuple[Any, Any]] = [
+        (1, True),
+        (0, None),
+        ("", None),
+        (Secret(1), 1),
+        ({"a": None}, {}),
+        ([1], [1, 1]),
+    ]
+    for one, other in pairs:
         assert not same(one, other)
     assert same(Asset.of(sha256="", text="a"), Asset.of(sha256="", text="a"))
     assert not same(Asset.of(sha256="", text="a"), Archive(sha256=Asset.of(sha256="", text="a").sha256))

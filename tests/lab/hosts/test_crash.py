@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.hosts import HostError
+from lab.hosts import HostError, cgroups
 from lab.hosts.processes import start_time
-from tests.lab.hosts.world import IMAGES, Host, World, output, reaches, wait
+from lab.testing import wait
+from tests.lab.hosts.world import IMAGES, Host, World, output, reaches
 
 pytestmark = pytest.mark.hosts
 
@@ -137,6 +138,22 @@ def test_one_host_too_many_is_refused_before_it_hangs_half_booted(
     with pytest.raises(HostError, match=r"host b: \d+ hosts run .* `sysctl fs\.inotify\.max_user_instances="):
         world.lab.start("b")
     assert world.lab.states() == {"a": "running", "b": "off"}
+
+
+def test_a_group_that_a_killed_lab_left_is_no_host_that_runs() -> None:
+    name = f"wgl{os.getpid():06x}-gone"
+    script = f"from lab.hosts import cgroups; cgroups.join({name!r}); print(1, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as member:
+        try:
+            assert member.stdout is not None
+            assert member.stdout.readline() == "1\n"
+            assert name in cgroups.living("wgl*-gone")
+        finally:
+            member.communicate("\n", timeout=10)
+    assert name not in cgroups.living("wgl*-gone")
+    cgroups.end_all(name)
 
 
 def test_two_labs_do_not_meet(world: World, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from lab.hosts import HostError, HostSpec, Lab
-from tests.lab.hosts.world import Host, World, wait
+from lab.testing import wait
+from tests.lab.hosts.world import Host, World
 
 pytestmark = pytest.mark.hosts
 

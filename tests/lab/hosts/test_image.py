@@ -2,6 +2,9 @@
 
 import fcntl
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 
 from lab.hosts import HostError
 from lab.hosts.image import build_image, image_path
+from lab.testing import REPOSITORY, wait
 from tests.lab.hosts.world import IMAGES
 
 BUILDER = """#!/bin/sh
@@ -90,3 +94,48 @@ def test_the_image_holds_no_identity() -> None:
     assert (image / "etc/machine-id").read_text() == ""
     for tool in ("usr/bin/wg", "usr/bin/wg-quick", "usr/bin/wireguard-go", "usr/sbin/nft", "usr/sbin/sshd"):
         assert (image / tool).exists(), tool
+
+
+def _mounted(pid: str, folder: Path) -> list[str]:
+    """What a process sees mounted below a folder."""
+    try:
+        mounts = Path("/proc", pid, "mounts").read_text().splitlines()
+    except OSError:
+        return []
+    return [line for line in mounts if f" {folder}/" in line]
+
+
+def _at_work_in(folder: Path) -> list[int]:
+    """The processes whose command line or root names a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_text(errors="replace")
+            root = str((process / "root").readlink())
+        except OSError:
+            continue
+        if str(folder) in words or root.startswith(str(folder)):
+            found.append(int(process.name))
+    return found
+
+
+@pytest.mark.hosts
+@pytest.mark.long
+def test_a_build_that_is_killed_midway_leaves_no_mount_and_the_next_one_works(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    building = subprocess.Popen(
+        [sys.executable, "-m", "lab.hosts", "image", "--directory", str(images)],
+        cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait(lambda: any(_mounted(str(pid), images) for pid in _at_work_in(images)), 120)
+    finally:
+        os.killpg(building.pid, signal.SIGKILL)
+        building.wait()
+    wait(lambda: _at_work_in(images) == [], 10)
+    assert _mounted("self", images) == []
+    assert list(images.glob(".building-*/root/usr")), "it was killed before it had begun"
+    target = build_image(images, "debian-12", _said)
+    assert (target / "usr/bin/wg").exists()
+    assert {path.name for path in images.iterdir()} == {".lock", target.name}
+    assert _mounted("self", images) == []

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.hosts import HostError, Lab, Rule
 from lab.hosts.errors import run
 from lab.hosts.router import ruleset
-from tests.lab.hosts.world import Host, World, output, reaches, wait
+from lab.testing import wait
+from tests.examples import examples
+from tests.lab.hosts.world import Host, World, output, reaches
 
 pytestmark = pytest.mark.hosts
 
@@ -126,7 +128,7 @@ rules = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@examples(0.4)
 @given(st.dictionaries(st.sampled_from(["h1", "hweb", "h42"]), st.lists(rules, max_size=5)))
 def test_the_kernel_takes_every_firewall(firewalls: dict[str, list[Rule]]) -> None:
     run("unshare", "--net", "nft", "-f", "-", where="test", stdin=ruleset(firewalls))

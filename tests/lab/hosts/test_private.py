@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab.hosts import Interface, Lab, PrivateNetwork, Rule
-from tests.lab.hosts.world import Host, World, reaches, wait
+from lab.testing import wait
+from tests.lab.hosts.world import Host, World, reaches
 
 pytestmark = pytest.mark.hosts
 

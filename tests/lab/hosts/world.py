@@ -4,13 +4,13 @@ import json
 import os
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lab.hosts import HostSpec, Lab
 from lab.hosts.processes import start_time
+from lab.testing import wait
 
 IMAGES = Path(os.environ.get("WGMESH_IMAGES", Path(__file__).parents[3] / ".lab" / "image"))
 """Kept between runs, as building an image takes most of a minute."""
@@ -134,11 +134,3 @@ def reaches(address: str, port: int) -> bool:
 
 def output(*words: str) -> str:
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
-
-
-def wait(done: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)

@@ -41,6 +41,10 @@ def resource(kind: str, name: str, **more: Any) -> dict[str, Any]:
     return {"urn": f"{URN}${kind}::{name}", "type": kind, **more}
 
 
+def _server(node: str) -> str:
+    return f"{URN}${SERVER}::{node}-server"
+
+
 def command(name: str, stdin: object, **more: Any) -> dict[str, Any]:
     return resource(COMMAND, name, inputs={"stdin": stdin}, **more)
 
@@ -51,12 +55,13 @@ def exported(*resources: dict[str, Any]) -> dict[str, Any]:
 
 def node_resources(node: str) -> list[dict[str, Any]]:
     """What can be replaced of a node that was applied once."""
+    with_server = {"deletedWith": _server(node)}
     return [
         resource(SERVER, f"{node}-server"),
-        resource(COPY, f"{node}-agent-file"),
-        command(f"{node}-agent", "ab" * 32),
-        command(f"{node}-keys", {"4dabf18193072939515e22adb298388d": "x"}),
-        command(f"{node}-apply", f"document of {node}\n"),
+        resource(COPY, f"{node}-agent-file", **with_server),
+        command(f"{node}-agent", "ab" * 32, **with_server),
+        command(f"{node}-keys", {"4dabf18193072939515e22adb298388d": "x"}, **with_server),
+        command(f"{node}-apply", f"document of {node}\n", **with_server),
     ]
 
 

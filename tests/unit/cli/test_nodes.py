@@ -11,11 +11,18 @@ import asyncssh
 import pytest
 
 from mesh.cli.nodes import AgentClient, NodeError
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
 from mesh.cli.state import parse_state
+from mesh.outputs import MeshOutputs, NodeOutputs
 from tests.unit.cli.stack import COMMAND, COPY, KEY, OUTPUTS, SERVER, URN, exported, node_resources
 
-REPORT = {"agent": "ab", "current": None, "differences": [], "peers": {}, "state": "idle", "trial": None}
+REPORT: dict[str, Any] = {
+    "agent": "ab",
+    "current": None,
+    "differences": [],
+    "peers": {},
+    "state": "idle",
+    "trial": None,
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ def _report(says: _Says, host_key: asyncssh.SSHKey = KEY) -> Any:
 
 
 def test_a_report_is_read() -> None:
-    assert _report(_Says(json.dumps(REPORT))) == REPORT
+    assert _report(_Says(json.dumps(REPORT))).model_dump(exclude_unset=True) == REPORT
 
 
 def test_another_host_key_is_refused_with_the_command_that_helps() -> None:
@@ -72,7 +79,7 @@ def test_another_host_key_is_refused_with_the_command_that_helps() -> None:
     with pytest.raises(NodeError) as caught:
         _report(_Says(json.dumps(REPORT)), other)
     said = str(caught.value)
-    assert f"127.0.0.1 has the host key {other.get_fingerprint()}" in said
+    assert f"127.0.0.1 shows the host key {other.get_fingerprint()}" in said
     assert f"the stack knows {KEY.get_fingerprint()}" in said
     assert f"`pulumi up --replace '{URN}${SERVER}::web-1-server'`" in said
 
@@ -95,7 +102,7 @@ def test_what_is_no_report_is_shown(says: _Says, found: str) -> None:
 
 
 def test_an_agent_that_is_gone_is_named_with_the_commands_that_help() -> None:
-    with pytest.raises(NodeError, match="its agent is gone") as caught:
+    with pytest.raises(NodeError, match="the agent is gone from the node") as caught:
         _report(_Says("python3: can't open file '/usr/local/lib/wgmesh/wgmesh.pyz': [Errno 2] No such", 2))
     urns = f"--replace '{URN}${COPY}::web-1-agent-file' --replace '{URN}${COMMAND}::web-1-agent'"
     assert f"`pulumi up {urns}`" in str(caught.value)
@@ -115,4 +122,4 @@ def test_the_users_own_ssh_setup_plays_no_part(tmp_path: Path, monkeypatch: pyte
     (tmp_path / ".ssh" / "config").write_text("Host *\n    ProxyCommand false\n    User nobody\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "no-agent"))
-    assert _report(_Says(json.dumps(REPORT))) == REPORT
+    assert _report(_Says(json.dumps(REPORT))).model_dump(exclude_unset=True) == REPORT

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from mesh.cli.engine import CliError, refuse_two_stacks
-from mesh.cli.outputs import read_outputs
-from tests.unit.cli.stack import NODES, OUTPUTS, UNKNOWN, changed, engine
+from mesh.cli.outputs import node_of, read_outputs
+from tests.unit.cli.stack import NODES, OUTPUTS, UNKNOWN, changed, engine, type_command
 
 
 def test_nodes_come_in_the_order_of_their_addresses(tmp_path: Path) -> None:
     mesh = read_outputs(engine(tmp_path, OUTPUTS), None)
     assert list(mesh.nodes) == ["web-1", "db-1"]
-    assert mesh.node("db-1").public_ip == "192.0.2.11"
+    assert node_of(mesh, "db-1").public_ip == "192.0.2.11"
     assert mesh.ssh_private_key == OUTPUTS["ssh_private_key"]
 
 
@@ -25,7 +25,7 @@ def test_the_engine_is_asked_for_the_stack(tmp_path: Path, stack: str | None, as
 def test_a_port_of_its_own_and_being_out_are_read(tmp_path: Path) -> None:
     mesh = read_outputs(engine(tmp_path, changed(db_1={"ssh_port": 2222.0, "enabled": False})), None)
     assert [(node.ssh_port, node.enabled) for node in mesh.nodes.values()] == [(22, True), (2222, False)]
-    assert str(mesh.node("db-1").ssh_port) == "2222"
+    assert str(node_of(mesh, "db-1").ssh_port) == "2222"
 
 
 @pytest.mark.parametrize("outputs", [{}, {"nodes": NODES}, {"nodes": [], "ssh_private_key": "k"}])
@@ -43,7 +43,7 @@ def test_a_node_that_was_never_made_is_named_and_the_others_are_there(
     assert list(mesh.nodes) == ["web-1"]
     assert mesh.missing == ["db-1"]
     with pytest.raises(CliError, match=r"^db-1: not made yet: run `up` again$"):
-        mesh.node("db-1")
+        node_of(mesh, "db-1")
 
 
 def test_a_node_that_is_out_is_not_missing(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_an_engine_that_is_not_installed_is_named() -> None:
 def test_an_unknown_node_is_answered_with_those_there_are(tmp_path: Path) -> None:
     mesh = read_outputs(engine(tmp_path, OUTPUTS), None)
     with pytest.raises(CliError, match="'web-9' is no node of this stack; it has web-1, db-1"):
-        mesh.node("web-9")
+        node_of(mesh, "web-9")
 
 
 def test_an_engine_that_speaks_of_another_stack_is_refused(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_an_engine_that_speaks_of_another_stack_is_refused(tmp_path: Path) -> No
         "print(words[-1] if '--show-name' in words else '{}')\n"
     )
     wrapper = f"{sys.executable} {script}"
-    with pytest.raises(CliError, match=r"--stack nope was given, and .* speaks of the stack lab"):
+    with pytest.raises(CliError, match=r"--stack is nope, but .* answers for the stack lab"):
         read_outputs(wrapper, "nope")
     with pytest.raises(CliError, match="no mesh yet"):
         read_outputs(wrapper, "organization/wireguard-mesh/lab")
@@ -95,3 +95,74 @@ def test_two_stacks_are_refused(words: str) -> None:
 )
 def test_one_stack_is_not(words: str) -> None:
     refuse_two_stacks(words.split())
+
+
+def test_a_stack_of_a_newer_version_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
+    newer = changed(web_1={"address6": "fd00::2", "tunnels": [{}]})
+    newer = {**newer, "wireguard_mesh": {"format": 9, "version": "9.0.0", "more": 1}, "else": 5}
+    assert list(read_outputs(engine(tmp_path, newer), None).nodes) == ["web-1", "db-1"]
+
+
+def test_a_stack_of_an_older_version_gets_the_defaults_of_its_time(tmp_path: Path) -> None:
+    older = {
+        name: {key: value for key, value in facts.items() if key not in {"enabled", "ssh_port"}}
+        for name, facts in NODES.items()
+    }
+    mesh = read_outputs(engine(tmp_path, {**OUTPUTS, "nodes": older}), None)
+    assert [(node.enabled, node.ssh_port) for node in mesh.nodes.values()] == [(True, 22), (True, 22)]
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"address": "fd00::2"}, "has no IPv4 address in the mesh"),
+        ({"address": None}, "has no IPv4 address in the mesh"),
+        ({"ssh_port": "22"}, "has an ssh_port that is no port"),
+        ({"ssh_port": 1e9}, "has an ssh_port that is no port"),
+        ({"public_ip": ["192.0.2.2"]}, "has a public_ip that is no text"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("program", "writer"), [({}, "an older version"), ({"version": "9.0.0"}, "version 9.0.0")]
+)
+def test_what_cannot_be_read_names_the_version_that_wrote_it_and_what_to_do(
+    tmp_path: Path, facts: dict[str, Any], says: str, program: dict[str, str], writer: str
+) -> None:
+    outputs = {**changed(web_1=facts), "wireguard_mesh": program}
+    with pytest.raises(CliError) as caught:
+        read_outputs(engine(tmp_path, outputs), None)
+    assert str(caught.value).startswith(f"the stack's outputs were written by {writer} and cannot be read by")
+    assert f"the entry of web-1 {says}; run `up` with this version, or use the commands of" in str(
+        caught.value
+    )
+
+
+def test_an_entry_that_is_no_mapping_is_a_sentence_too(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="the entry of web-1 is no mapping; run `up`"):
+        read_outputs(engine(tmp_path, {**OUTPUTS, "nodes": {"web-1": 5}}), None)
+
+
+TWO = {**OUTPUTS, "office": {**OUTPUTS, "mesh": "office", "nodes": {"desk": NODES["web-1"]}}}
+
+
+def test_of_several_meshes_one_is_named(tmp_path: Path) -> None:
+    asked = engine(tmp_path, TWO)
+    assert list(read_outputs(asked, None, "office").nodes) == ["desk"]
+    assert list(read_outputs(asked, None, "mesh").nodes) == ["web-1", "db-1"]
+    with pytest.raises(CliError, match="has several meshes: name one with --mesh, of mesh, office"):
+        read_outputs(asked, None)
+    with pytest.raises(CliError, match="has no mesh 'home'; it has mesh, office"):
+        read_outputs(asked, None, "home")
+
+
+def test_a_mesh_that_is_exported_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="two outputs of the stack hold the mesh office"):
+        read_outputs(engine(tmp_path, {**TWO, "again": TWO["office"]}), None)
+
+
+def test_a_command_takes_the_name_of_a_mesh(tmp_path: Path) -> None:
+    run = type_command(tmp_path, TWO, "ssh", "web-9", "--mesh", "office")
+    assert run.stderr == "error: 'web-9' is no node of this stack; it has desk\n"
+    for command in ("check", "status", "reach"):
+        run = type_command(tmp_path, TWO, command)
+        assert run.stderr == "error: the stack has several meshes: name one with --mesh, of mesh, office\n"

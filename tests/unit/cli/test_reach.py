@@ -7,8 +7,10 @@ import pytest
 from rich.console import Console
 
 from mesh.cli.engine import CliError
-from mesh.cli.outputs import MeshOutputs, read_outputs
-from mesh.cli.reach import Reach, measure, over, table
+from mesh.cli.outputs import read_outputs
+from mesh.cli.reach import Reach, measure, over
+from mesh.cli.reach_table import table
+from mesh.outputs import MeshOutputs
 from tests.unit.cli.stack import KEY, OUTPUTS, UNKNOWN, changed, engine, type_command
 
 REPOSITORY = Path(__file__).parents[3]
@@ -119,7 +121,7 @@ def test_a_node_that_was_never_made_is_named_and_the_others_are_pinged(
     result = type_command(tmp_path, outputs, "reach", "--via", VIA, "--rounds", "1")
     assert result.returncode == 1
     assert "db-1: not made yet: run `up` again\n" in result.stdout
-    assert result.stderr == "error: left out: db-1\n"
+    assert result.stderr == "error: not tested, because it could not be reached or does not exist yet: db-1\n"
 
 
 def test_why_a_node_cannot_be_asked_stands_under_the_table(mesh: MeshOutputs, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ import asyncssh
 import pytest
 from rich.console import Console
 
-from mesh.cli.outputs import MeshOutputs, NodeOutputs
-from mesh.cli.reach import Reach, as_json, lost_in_words, table
+from mesh.cli.reach import Reach
+from mesh.cli.reach_table import as_json, lost_in_words, table
+from mesh.cli.reports import Peer, Report
 from mesh.cli.status import NodeStatus
 from mesh.cli.status import table as status_table
 from mesh.cli.trouble import in_words
+from mesh.outputs import MeshOutputs, NodeOutputs
 from tests.unit.cli.stack import OUTPUTS, type_command
 from tests.unit.cli.test_reach import VIA, mesh
 
@@ -110,16 +112,15 @@ def test_reach_as_json(mesh: MeshOutputs, tmp_path: Path) -> None:
     assert json.loads(as_json(_reach(["a", "b"])))["good"] is True
 
 
-def _report(ages: dict[str, int | None]) -> dict[str, Any]:
-    peers = {name: {"handshake_age": age, "received": 1, "sent": 1} for name, age in ages.items()}
-    return {
-        "agent": "ab" * 32,
-        "current": "cd" * 32,
-        "differences": [],
-        "peers": peers,
-        "state": "idle",
-        "trial": None,
-    }
+def _report(ages: dict[str, int | None]) -> Report:
+    return Report(
+        agent="ab" * 32,
+        current="cd" * 32,
+        differences=[],
+        peers={name: Peer(handshake_age=age, received=1, sent=1) for name, age in ages.items()},
+        state="idle",
+        trial=None,
+    )
 
 
 def test_ages_are_readable_and_red_when_a_session_is_over() -> None:

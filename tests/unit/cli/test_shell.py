@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from mesh.cli.engine import CliError
-from mesh.cli.outputs import MeshOutputs, read_outputs
+from mesh.cli.outputs import read_outputs
 from mesh.cli.shell import ssh
+from mesh.outputs import MeshOutputs
 from tests.unit.cli.stack import OUTPUTS, REPOSITORY, engine
 
 # Stands on PATH for the real one: notes what it was given, and what its files hold while it runs.

@@ -2,6 +2,7 @@ import pytest
 
 from mesh.cli.engine import CliError
 from mesh.cli.state import parse_state
+from mesh.names import MeshNames
 from tests.unit.cli.stack import COMMAND, COPY, SERVER, URN, command, exported, node_resources, resource
 
 
@@ -10,6 +11,7 @@ def test_each_node_has_the_document_its_last_apply_sent() -> None:
         exported(
             *node_resources("web-1"),
             command("web-2-apply", "document 2\n"),
+            command("office.web-3-apply", "of another mesh\n"),
             command("web-2-apply", "replaced meanwhile\n", delete=True),
         ),
         ["web-1", "web-2", "web-3"],
@@ -34,5 +36,12 @@ def test_an_empty_stack_has_no_files() -> None:
 
 
 def test_files_that_are_encrypted_are_refused_by_name() -> None:
-    with pytest.raises(CliError, match="web-1: its files are a secret"):
+    with pytest.raises(CliError, match="web-1: the node's files are marked as a secret"):
         parse_state(exported(command("web-1-apply", {"ciphertext": "x"})), ["web-1"])
+
+
+def test_another_mesh_of_the_stack_has_its_own_files_and_names() -> None:
+    state = exported(command("web-1-apply", "document 1\n"), command("office.web-1-apply", "document 2\n"))
+    found = parse_state(state, ["web-1"], MeshNames("office"))
+    assert found.files["web-1"].document == "document 2\n"
+    assert found.steps["web-1", "apply"].endswith("::office.web-1-apply")

@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 import sys
+from typing import Any
 
 _QUIET = 0.6  # seconds without an answer after which none will come
 _IP_PKTINFO = 8  # linux/in.h
@@ -21,7 +22,7 @@ def _family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _start(knock: dict) -> socket.socket | None:
+def _start(knock: dict[str, Any]) -> socket.socket | None:
     udp = knock["protocol"] == "udp"
     sock = socket.socket(_family(knock["target"]), socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
     sock.setblocking(False)
@@ -39,7 +40,7 @@ def _start(knock: dict) -> socket.socket | None:
     return sock
 
 
-def _passed(sock: socket.socket, knock: dict) -> bool:
+def _passed(sock: socket.socket, knock: dict[str, Any]) -> bool:
     """An echo, a connection or a reset passed; any other error is the firewall's or the network's."""
     if knock["protocol"] == "udp":
         try:
@@ -51,7 +52,7 @@ def _passed(sock: socket.socket, knock: dict) -> bool:
 
 def _checksum(packet: bytes) -> int:
     """RFC 1071."""
-    total = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
+    total: int = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -60,7 +61,7 @@ def _checksum(packet: bytes) -> int:
 _ANSWERS = {8: 0, 13: 14, 128: 129}  # echo, time stamp, ICMPv6 echo: RFC 792, RFC 4443
 
 
-def _ping(knock: dict) -> bool:
+def _ping(knock: dict[str, Any]) -> bool:
     """Send one ICMP message; its type stands where others have a port."""
     kind = knock["port"]
     v6 = _family(knock["target"]) == socket.AF_INET6
@@ -113,19 +114,23 @@ def listen() -> None:
         sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         sock.bind(("0.0.0.0", port))
         sockets[sock] = port
-    heard = []
+        six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        six.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        six.bind(("::", port))
+        sockets[six] = port
+    heard: list[tuple[str, int]] = []
     print("ready", flush=True)
     while True:
         ready, _, _ = select.select([*sockets, sys.stdin], [], [])
-        for sock in ready:
-            if sock is sys.stdin:
-                print(json.dumps(heard))
-                return
+        for sock in sockets.keys() & set(ready):
             data, control, _flags, source = sock.recvmsg(16, socket.CMSG_SPACE(12))
             heard.append((source[0], sockets[sock]))
             info = next((blob for _level, kind, blob in control if kind == _IP_PKTINFO), b"")
             answer = [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + info[4:8] + bytes(4))] if info else []
             sock.sendmsg([data], answer, 0, source)
+        if sys.stdin in ready:
+            print(json.dumps(heard))
+            return
 
 
 _SEGMENT_PORT = 7

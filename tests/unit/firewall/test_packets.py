@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mesh.host.document import FIREWALL, SYSCTL, parse_document
-from mesh.host.firewall import check_firewall, expected_table
+from mesh.host.files.document import FIREWALL, SYSCTL, parse_document
+from mesh.host.live.firewall import check_firewall, expected_table
 from tests.unit.firewall.world import (
     CONTAINER,
     METADATA,

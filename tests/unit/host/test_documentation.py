@@ -3,8 +3,12 @@
 import re
 from pathlib import Path
 
-from mesh.host import cli, etc, trial, units
+from mesh.host import cli
 from mesh.host.answers import Answer
+from mesh.host.live import following
+from mesh.host.system import units
+from mesh.host.trial.record import Phase
+from mesh.host.tunnel import WG0
 
 TEXT = (Path(__file__).parents[3] / "docs" / "protocol.md").read_text()
 ROWS = [
@@ -30,7 +34,7 @@ def test_the_states_are_the_agents() -> None:
         if not found or len(row) != 3:
             break
         documented.append(found[1])
-    assert documented == ["idle", *trial.PHASES]
+    assert documented == ["idle", *Phase]
 
 
 def test_every_command_is_described() -> None:
@@ -41,7 +45,7 @@ def test_every_command_is_described() -> None:
 
 
 def test_every_unit_is_described() -> None:
-    for unit in (units.FIREWALL_UNIT, units.BOOT_UNIT, *etc.ENABLED_UNITS):
+    for unit in (units.FIREWALL_UNIT, units.BOOT_UNIT, *following.enabled_units(WG0)):
         assert any(f"`{unit}`" in row[0] for row in ROWS), unit
 
 

@@ -1,16 +1,25 @@
 from typing import Any
 
 from mesh.plan.dangers import Before, dangers
+from mesh.program.machines.hetzner.losses import loss_of
+from mesh.program.machines.hetzner.model import wanted
+from mesh.program.machines.hetzner.wishes import Present
 from tests.unit.meshes import plan_of
 
 NODE: dict[str, Any] = {"address": "10.10.0.1"}
-WAS = Before(
-    has_server=True, location="fsn1", type="cx23", public_ip="192.0.2.7", address="10.10.0.1", enabled=True
-)
+SERVER = Present(location="fsn1", type="cx23")
+WAS: dict[str, Any] = {"server": SERVER, "ip": "192.0.2.7", "address": "10.10.0.1", "enabled": True}
 
 
-def _told(nodes: dict[str, Any], **before: Before) -> dict[str, str]:
-    return dangers(plan_of({"cidr": "10.10.0.0/24", "nodes": nodes}), before)
+def _told(nodes: dict[str, Any], **before: dict[str, Any]) -> dict[str, str]:
+    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": nodes})
+
+    def was(name: str, facts: dict[str, Any]) -> Before:
+        node = plan.nodes.get(name)
+        loss = loss_of(wanted(node) if node else None, facts["server"], location="fsn1", ip=facts.get("ip"))
+        return Before(loss=loss, address=facts.get("address"), enabled=facts.get("enabled"))
+
+    return dangers(plan, {name: was(name, facts) for name, facts in before.items()})
 
 
 def test_nothing_is_told_of_what_stays() -> None:
@@ -25,7 +34,7 @@ def test_a_node_that_is_taken_out_loses_disk_and_address() -> None:
 
 
 def test_a_rename_is_called_one() -> None:
-    assert "(to rename it, as to b, is to make another server)" in _told({"b": NODE}, a=WAS)["a"]
+    assert "(renaming a node, here to b, makes another server)" in _told({"b": NODE}, a=WAS)["a"]
 
 
 def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
@@ -34,7 +43,7 @@ def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
         "given back; both are made anew there"
     )
     resized = _told({"a": {"address": "10.10.0.9", "type": "cx33"}}, a=WAS)["a"]
-    assert resized.startswith("a becomes a cx33 (it is a cx23): it is powered off for that")
+    assert resized.startswith("a becomes a cx33 (now a cx23): the server is powered off")
     assert "; it has another address in the mesh, 10.10.0.9 instead of 10.10.0.1" in resized
     assert "\n" not in resized
 
@@ -42,17 +51,17 @@ def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
 def test_a_node_that_is_not_enabled_keeps_what_it_has_and_that_is_told() -> None:
     out = {**NODE, "enabled": False}
     assert _told({"a": out, "b": {"address": "10.10.0.2"}}, a=WAS)["a"] == (
-        "a leaves everyone's peers (enabled: false): its connections through the mesh end"
+        "a leaves the peers of all other nodes (enabled: false): its connections through the mesh end"
     )
-    was_out = Before(has_server=True, location="fsn1", type="cx23", address="10.10.0.1", enabled=False)
+    was_out = {"server": SERVER, "address": "10.10.0.1", "enabled": False}
     assert _told({"a": out, "b": {"address": "10.10.0.2"}}, a=was_out) == {}
     assert _told({"a": {**out, "type": "cx33"}, "b": {"address": "10.10.0.2"}}, a=was_out)["a"] == (
-        "a is not enabled, and does not get cx33 (it has cx23) until it is"
+        "a is not enabled, and gets cx33 (now cx23) only when it is enabled again"
     )
 
 
 def test_an_address_without_a_server_is_told_too() -> None:
-    only_address = Before(location="fsn1", public_ip="192.0.2.7")
+    only_address = {"server": None, "ip": "192.0.2.7"}
     assert _told({"b": {"address": "10.10.0.2"}}, a=only_address)["a"].endswith(
         ": its public address 192.0.2.7 is given back"
     )

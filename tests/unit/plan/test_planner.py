@@ -1,10 +1,11 @@
 import random
-from ipaddress import IPv4Address
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.program.machines.hetzner.firewalls import firewall_of
+from mesh.program.machines.hetzner.groups import group_of
 from tests.unit.meshes import meshes, plan_of
 
 MESH: dict[str, Any] = {
@@ -20,7 +21,7 @@ MESH: dict[str, Any] = {
 def test_nodes_and_peers_are_in_the_order_of_their_addresses() -> None:
     plan = plan_of(MESH)
     assert list(plan.nodes) == ["web-1", "web-2", "db-1"]
-    assert plan.nodes["web-2"].peers == ("web-1", "db-1")
+    assert [peer.name for peer in plan.nodes["web-2"].peers] == ["web-1", "db-1"]
 
 
 def test_one_node_alone_has_no_peers() -> None:
@@ -29,55 +30,26 @@ def test_one_node_alone_has_no_peers() -> None:
 
 
 def test_mtu_is_the_internets_less_wireguards_unless_given() -> None:
-    assert plan_of(MESH).nodes["web-1"].mtu == 1420
-    assert plan_of({**MESH, "mtu": 1370}).nodes["web-1"].mtu == 1370
+    assert plan_of(MESH).nodes["web-1"].overlay.mtu == 1420
+    assert plan_of({**MESH, "mtu": 1370}).nodes["web-1"].overlay.mtu == 1370
 
 
 def test_keepalive_holds_doors_open() -> None:
-    assert {node.keepalive for node in plan_of(MESH).nodes.values()} == {25}
-
-
-def test_nodes_with_the_same_public_ports_share_a_cloud_firewall() -> None:
-    plan = plan_of(MESH)
-    assert {name: node.firewall for name, node in plan.nodes.items()} == {
-        "web-1": "tcp80-tcp443",
-        "web-2": "tcp80-tcp443",
-        "db-1": "private",
-    }
-    assert list(plan.firewalls) == ["private", "tcp80-tcp443"]
-
-
-def test_a_firewall_of_many_ports_has_a_short_name_of_its_own() -> None:
-    many = [f"tcp/{port}" for port in range(8000, 8040, 2)]
-    nodes = {
-        "a": {"address": "10.10.0.1", "public": many},
-        "b": {"address": "10.10.0.2", "public": many[:-1]},
-    }
-    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": nodes})
-    names = {node.firewall for node in plan.nodes.values()}
-    assert len(names) == 2
-    assert max(len(name) for name in names) <= 48
-
-
-def test_a_spread_group_never_holds_more_than_the_cloud_allows() -> None:
-    nodes = {f"n-{i}": {"address": f"10.10.{i // 250}.{i % 250 + 1}"} for i in range(300)}
-    plan = plan_of({"cidr": "10.10.0.0/22", "nodes": nodes})
-    groups = [node.placement_group for node in plan.nodes.values()]
-    assert max(groups.count(group) for group in groups) == 10
-    assert plan.placement_groups == tuple(sorted(set(groups)))
+    assert {peer.keepalive for node in plan_of(MESH).nodes.values() for peer in node.peers} == {25}
 
 
 @given(meshes())
 def test_peers_are_mutual_and_never_oneself(mesh: dict[str, Any]) -> None:
     plan = plan_of(mesh)
     for name, node in plan.nodes.items():
-        assert set(node.peers) == set(plan.nodes) - {name}
-        assert all(name in plan.nodes[peer].peers for peer in node.peers)
+        peers = {peer.name for peer in node.peers}
+        assert peers == set(plan.nodes) - {name}
+        assert all(name in {back.name for back in plan.nodes[peer].peers} for peer in peers)
 
 
 @given(meshes())
 def test_no_two_nodes_share_an_address(mesh: dict[str, Any]) -> None:
-    addresses = [node.address for node in plan_of(mesh).nodes.values()]
+    addresses = [node.overlay.first.ip for node in plan_of(mesh).nodes.values()]
     assert len(set(addresses)) == len(addresses)
 
 
@@ -89,7 +61,6 @@ def test_the_order_of_the_stack_file_is_irrelevant(mesh: dict[str, Any], chance:
     one, other = plan_of(mesh), plan_of(shuffled)
     assert one == other
     assert list(one.nodes) == list(other.nodes)
-    assert list(one.firewalls) == list(other.firewalls)
 
 
 @given(meshes(at_least=2))
@@ -99,10 +70,10 @@ def test_adding_a_node_moves_nobody(mesh: dict[str, Any]) -> None:
     after = plan_of(mesh)
     for name in rest:
         old, new = before.nodes[name], after.nodes[name]
-        assert (old.address, old.placement_group, old.firewall) == (
-            new.address,
-            new.placement_group,
-            new.firewall,
-        )
-        assert [peer for peer in new.peers if peer != added] == list(old.peers)
-    assert isinstance(after.nodes[added].address, IPv4Address)
+        assert old.overlay == new.overlay
+        assert group_of(old) == group_of(new)
+        assert firewall_of(old) == firewall_of(new)
+        assert [peer for peer in new.peers if peer.name != added] == list(old.peers)
+        assert [peer.addresses for peer in new.peers if peer.name == added] == [
+            (after.nodes[added].overlay.first.ip,)
+        ]

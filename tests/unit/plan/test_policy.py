@@ -40,17 +40,17 @@ def _words(ingress: tuple[Ingress, ...] | None) -> list[str] | None:
 
 def test_without_a_policy_nothing_is_held_back() -> None:
     plan = plan_of({"cidr": "10.10.0.0/24", "nodes": NODES})
-    assert {node.ingress for node in plan.nodes.values()} == {None}
+    assert {node.access.ingress for node in plan.nodes.values()} == {None}
 
 
 def test_an_empty_policy_lets_nothing_in() -> None:
-    assert [_words(node.ingress) for node in plan_of(_mesh()).nodes.values()] == [[], [], []]
+    assert [_words(node.access.ingress) for node in plan_of(_mesh()).nodes.values()] == [[], [], []]
 
 
 def test_only_what_a_rule_names_comes_in_and_only_at_its_end() -> None:
     plan = plan_of(_mesh(_rule("web", "db", "tcp/5432")))
-    assert _words(plan.nodes["db-1"].ingress) == ["web-1: tcp/5432", "web-2: tcp/5432"]
-    assert _words(plan.nodes["web-1"].ingress) == []
+    assert _words(plan.nodes["db-1"].access.ingress) == ["web-1: tcp/5432", "web-2: tcp/5432"]
+    assert _words(plan.nodes["web-1"].access.ingress) == []
 
 
 def test_rules_add_up_and_ports_that_touch_are_joined() -> None:
@@ -61,7 +61,7 @@ def test_rules_add_up_and_ports_that_touch_are_joined() -> None:
             _rule("web-2", "all", "tcp/5438-5450", "icmp"),
         )
     )
-    assert _words(plan.nodes["db-1"].ingress) == [
+    assert _words(plan.nodes["db-1"].access.ingress) == [
         "web-1: tcp/5432 udp/53",
         "web-2: icmp tcp/80 tcp/5432-5450 udp/53",
     ]
@@ -69,15 +69,15 @@ def test_rules_add_up_and_ports_that_touch_are_joined() -> None:
 
 def test_all_swallows_the_rest() -> None:
     plan = plan_of(_mesh(_rule("web-1", "db", "tcp/1"), _rule("web-1", "all", "all")))
-    assert _words(plan.nodes["db-1"].ingress) == ["web-1: all"]
-    assert _words(plan.nodes["web-2"].ingress) == ["web-1: all"]
-    assert _words(plan.nodes["web-1"].ingress) == []
+    assert _words(plan.nodes["db-1"].access.ingress) == ["web-1: all"]
+    assert _words(plan.nodes["web-2"].access.ingress) == ["web-1: all"]
+    assert _words(plan.nodes["web-1"].access.ingress) == []
 
 
 def test_a_disabled_node_may_do_nothing() -> None:
     nodes = {**NODES, "web-2": {**NODES["web-2"], "enabled": False}}
     plan = plan_of({**_mesh(_rule("web", "db", "tcp/5432")), "nodes": nodes})
-    assert _words(plan.nodes["db-1"].ingress) == ["web-1: tcp/5432"]
+    assert _words(plan.nodes["db-1"].access.ingress) == ["web-1: tcp/5432"]
 
 
 def _test(source: str, target: str, port: str, expect: str) -> dict[str, str]:
@@ -118,7 +118,7 @@ def test_every_test_that_fails_is_told_with_what_decided() -> None:
             ],
         )
     ) == [
-        "3 tests of the policy failed, nothing was changed:",
+        "3 tests of the policy failed; nothing was changed:",
         (
             "  mesh.policyTests[0]: expected deny, but web-1 may reach db-1 on tcp/5432: "
             "mesh.policy[1] allows it (from web to db: tcp/5432, icmp)"
@@ -141,7 +141,7 @@ def test_without_a_policy_every_deny_fails_and_says_why() -> None:
         "policyTests": [_test("web-1", "db", "tcp/1", "deny"), _test("web-1", "db", "tcp/1", "allow")],
     }
     assert _failures(mesh) == [
-        "1 test of the policy failed, nothing was changed:",
+        "1 test of the policy failed; nothing was changed:",
         (
             "  mesh.policyTests[0]: expected deny, but web-1 may reach db-1 on tcp/1: "
             "there is no policy, so every node reaches every other one"
@@ -183,14 +183,15 @@ def test_a_new_member_of_a_group_changes_nothing_but_set_elements() -> None:
     ]
 
 
+_ALONE = [(["db"], ["db"]), (["db"], ["db-1"]), (["db-1"], ["db"])] + [([name], [name]) for name in NODES]
 _NAMES = st.sampled_from(["web", "db", "web-1", "web-2", "db-1", "all"])
 _PORTS = st.sampled_from(["tcp/1-3", "tcp/2", "tcp/4", "udp/1-65535", "udp/7", "icmp", "all"])
+_ALONE = [(["db"], ["db"]), (["db"], ["db-1"]), (["db-1"], ["db"])] + [([name], [name]) for name in NODES]
 _RULES = st.lists(
     st.builds(_rule, _NAMES, _NAMES, _PORTS),
     max_size=5,
     unique_by=str,
 ).map(lambda rules: [rule for rule in rules if (rule["from"], rule["to"]) not in _ALONE])
-_ALONE = [(["db"], ["db"]), (["db"], ["db-1"]), (["db-1"], ["db"])] + [([name], [name]) for name in NODES]
 
 
 @given(_RULES, st.sampled_from(["tcp/1", "tcp/3", "tcp/4", "tcp/5", "udp/7"]))
@@ -199,7 +200,7 @@ def test_what_nodes_enforce_is_what_tests_evaluate(rules: list[dict[str, Any]], 
     for target, node in plan_of(_mesh(*rules)).nodes.items():
         enforced = {
             each.source
-            for each in node.ingress or ()
+            for each in node.access.ingress or ()
             if each.everything
             or any(p.protocol == protocol and p.first <= int(number) <= p.last for p in each.ports)
         }
@@ -214,7 +215,7 @@ def test_what_nodes_enforce_is_what_tests_evaluate(rules: list[dict[str, Any]], 
 @given(_RULES)
 def test_ports_of_one_source_never_overlap(rules: list[dict[str, Any]]) -> None:
     for node in plan_of(_mesh(*rules)).nodes.values():
-        for each in node.ingress or ():
+        for each in node.access.ingress or ():
             for one, other in zip(each.ports, each.ports[1:], strict=False):
                 assert not one.overlaps(other)
                 assert (one.protocol, one.last + 1) < (other.protocol, other.first)

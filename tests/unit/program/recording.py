@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import pulumi
 from google.protobuf import json_format, struct_pb2
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_pulumi_func
 
@@ -118,7 +120,8 @@ class _Monitor(mocks.MockMonitor):
         self._recording.resources[request.name] = Registration(urn, request)
         answer = self._answer(urn, request)
         self._recording.state[urn] = answer
-        exists = not self._preview or urn in self._existing
+        kept = urn in self._existing and request.name not in self._replaced
+        exists = not self._preview or kept
         number = str(len(request.name) * 1000 + sum(request.name.encode()) % 1000)
         return resource_pb2.RegisterResourceResponse(
             urn=urn, id=number if request.custom and exists else "", object=answer
@@ -148,23 +151,46 @@ def run(
     existing: Recording | None = None,
     preview: bool = False,
     replaced: Collection[str] = (),
+    beside: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Recording:
-    """Run the program for one mesh; `existing` is the run before, `replaced` what is made anew by name."""
+    """Run the program for one mesh; `existing` is the run before, `replaced` what is made anew by name.
+
+    `beside` are further meshes by name.
+    """
     recording = Recording()
     monitor = _Monitor(recording, existing.state if existing else {}, preview=preview, replaced=replaced)
+
+    def program() -> None:
+        recording.mesh = Mesh("mesh", plan_of(mesh), previous=previous_of(existing))
+        for name, other in beside.items():
+            Mesh(name, plan_of(other), previous=previous_of(existing))
+
+    with own_loop() as loop:
+        mocks.set_mocks(_Nothing(), PROJECT, STACK, preview, monitor=monitor)
+        loop.run_until_complete(run_pulumi_func(program))
+    return recording
+
+
+@contextmanager
+def own_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop with a root resource of its own: nothing of one run is waited for in another.
+
+    What is under way at the end comes to its end, or is cancelled.
+    """
+    settings.ROOT.set(None)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        mocks.set_mocks(_Nothing(), PROJECT, STACK, preview, monitor=monitor)
-
-        def program() -> None:
-            recording.mesh = Mesh("mesh", plan_of(mesh), previous=previous_of(existing))
-
-        loop.run_until_complete(run_pulumi_func(program))
+        yield loop
     finally:
+        if left := asyncio.all_tasks(loop):
+            loop.run_until_complete(asyncio.wait(left, timeout=10))
+            for task in left:
+                task.cancel()
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        settings.SETTINGS.outputs.clear()  # where the SDK keeps outputs that failed
         asyncio.set_event_loop(None)
         loop.close()
-    return recording
 
 
 def previous_of(existing: Recording | None) -> Previous:
@@ -175,7 +201,7 @@ def previous_of(existing: Recording | None) -> Previous:
         (each.type, each.name): _bare(json_format.MessageToDict(existing.state[each.urn]))
         for each in existing.resources.values()
     }
-    return Previous(resources=frozenset(records), records=records)
+    return Previous(records=records)
 
 
 def _bare(value: Any) -> Any:

@@ -5,7 +5,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-from mesh.program.agent import build_agent
+import pulumi
+import pytest
+
+from mesh.program import agent
+from mesh.program.agent import agent_file, build_agent
+from mesh.zipapp import pack_agent
 
 
 def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -39,3 +44,40 @@ def test_it_runs_with_nothing_but_python(tmp_path: Path) -> None:
     )
     assert result.returncode == 64
     assert "USAGE" in result.stdout
+
+
+def test_a_run_in_the_checkout_itself_says_nothing_of_the_machine(tmp_path: Path) -> None:
+    assert agent_file().path == "build/wgmesh.pyz"
+    assert (tmp_path / "build" / "wgmesh.pyz").read_bytes() == pack_agent()
+
+
+def test_a_run_elsewhere_leaves_the_current_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert agent_file().path == f"{tmp_path}/build/wgmesh.pyz"
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_an_installed_package_uses_the_agent_that_was_built_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = tmp_path / "installed.pyz"
+    built.write_bytes(pack_agent())
+    monkeypatch.setattr(agent, "_BUILT", built)
+    found = agent_file()
+    assert found.path == str(built)
+    assert found.sha256 == hashlib.sha256(pack_agent()).hexdigest()
+    assert not (tmp_path / "build").exists()
+
+
+def test_a_checkout_that_cannot_be_written_to_is_named_with_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "build").write_text("a file is in the way")
+    with pytest.raises(pulumi.RunError, match=r"build/wgmesh.pyz: cannot pack the agent .* \(pip install"):
+        agent_file()
+
+
+def test_a_checkout_has_no_built_agent_that_could_grow_old() -> None:
+    assert not agent._BUILT.exists()

@@ -44,7 +44,7 @@ def test_the_files_that_were_sent_are_what_counts(said: str) -> None:
     ],
 )
 def test_nothing_else_does_and_what_is_shown_of_it_is_harmless(said: str | None) -> None:
-    with pytest.raises(RuntimeError, match=r"^web-1 does not say that it committed") as caught:
+    with pytest.raises(RuntimeError, match=r"^web-1 did not confirm the new files") as caught:
         require_confirmed(_args(said))
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 1_000

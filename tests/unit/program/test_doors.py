@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ SERVER = "hcloud:index/server:Server"
 
 
 @pytest.fixture(autouse=True)
-def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[int]]:
+def answering(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """The ports on which any node answers while the program knocks."""
     ports = {22, 2222}
     monkeypatch.setattr(access, "answers", lambda _address, port: port in ports)

@@ -1,25 +1,28 @@
 """Runs that fail, are killed or are taken back at any point, for hours: no node is ever without a door."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.plan import MeshPlan
 from mesh.program import access as access_module
 from mesh.program.access import Access, plan_access
-from mesh.program.gates import Gate, plan_gates
+from mesh.program.gates import plan_gates
 from mesh.program.keys import ssh_key
+from mesh.program.machines.hetzner.firewalls import Firewall, firewall_of, plan_firewalls
 from mesh.program.previous import Previous
-from mesh.render import read_doors, render_document
-from tests.unit.meshes import MANAGEMENT, directory_of, key_names_of, plan_of
+from mesh.render import Endpoint, read_doors, render_document
+from tests.examples import examples
+from tests.unit.meshes import MANAGEMENT, facts_of, key_names_of, plan_of
 
 NAMES = ("a", "b", "c")
 COMMAND, FIREWALL = "command:remote:Command", "hcloud:index/firewall:Firewall"
 KEY = ssh_key()
-PUBLIC = ([], ["tcp/80"], ["tcp/443"])
+PUBLIC: tuple[list[str], ...] = ([], ["tcp/80"], ["tcp/443"])
 
 
 @dataclass
@@ -28,7 +31,7 @@ class World:
 
     has: dict[str, str] = field(default_factory=dict)
     recorded: dict[str, str] = field(default_factory=dict)
-    firewalls: dict[str, Gate] = field(default_factory=dict)
+    firewalls: dict[str, Firewall] = field(default_factory=dict)
     behind: dict[str, str] = field(default_factory=dict)
     dialled: dict[str, int] = field(default_factory=dict)
 
@@ -47,7 +50,7 @@ class World:
             for name, text in self.recorded.items()
         }
         records |= {(FIREWALL, f"firewall-{name}"): {} for name in self.firewalls}
-        return Previous(resources=frozenset(records), records=records)
+        return Previous(records=records)
 
     def doors(self, name: str) -> set[int]:
         """The ports on which somebody outside reaches the node's sshd."""
@@ -74,12 +77,15 @@ def _name(address: str) -> str:
 
 
 def _document(plan: MeshPlan, access: dict[str, Access], name: str) -> str:
-    directory = directory_of(plan)
-    for peer, facts in directory.items():
-        facts["endpoint"] = f"{_address(peer)}:{access[peer].endpoint_port}"
+    facts = {
+        peer: replace(
+            each, endpoint=Endpoint(address=ip_address(_address(peer)), port=access[peer].endpoint_port)
+        )
+        for peer, each in facts_of(plan).items()
+    }
     node = plan.nodes[name]
     return render_document(
-        node, directory, key_names_of(node), management_key=MANAGEMENT, moving=access[name].moving
+        node, facts, key_names_of(node), management_key=MANAGEMENT, moving=access[name].moving
     )
 
 
@@ -87,7 +93,7 @@ def _run(world: World, plan: MeshPlan, fates: list[str]) -> None:
     """One `up`; `fates` are those of its steps: `killed` ends it, with the step done and not recorded."""
     previous = world.previous()
     access = plan_access(plan, previous)
-    gates = plan_gates(plan, access, previous)
+    gates = plan_firewalls(plan_gates(plan, access), previous)
     if fates[0] == "fails":
         return
     world.firewalls |= gates
@@ -95,7 +101,7 @@ def _run(world: World, plan: MeshPlan, fates: list[str]) -> None:
         known = name in world.has
         if not node.enabled and known:
             continue
-        world.behind[name] = node.firewall
+        world.behind[name] = firewall_of(node)
         if known:
             # whatever comes of it, the node could be reached
             assert access[name].port in world.doors(name), "the program dials a door that is shut"
@@ -120,7 +126,7 @@ RUN = st.tuples(
 )
 
 
-@settings(max_examples=60)
+@examples(0.2)
 @given(runs=st.lists(RUN, min_size=2, max_size=8))
 def test_whatever_becomes_of_runs_every_node_can_be_entered(runs: list[Any]) -> None:
     world = World()

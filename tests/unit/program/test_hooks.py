@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -6,14 +7,12 @@ import pytest
 
 from mesh.program.hooks import (
     canary_answer,
-    cloud_answer,
-    cloud_failed,
     command_answer,
     command_failed,
     command_ran,
     wants_reconnect,
 )
-from mesh.program.previous import Previous, PreviousNode
+from mesh.program.machines.hetzner.errors import REMEDIES
 from mesh.program.remedies import remedy
 
 RECONNECT = (
@@ -115,100 +114,15 @@ def test_a_canary_that_fails_says_that_the_others_are_spared_and_how_to_go_on(
         assert words in said[1]
 
 
-def test_a_taken_name_is_explained_and_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args(
-        "server name is already used (uniqueness_error)",
-        type_="hcloud:index/server:Server",
-        inputs={"name": "prod-web-1"},
-    )
-    assert not cloud_failed(args)
-    assert "`hcloud server delete prod-web-1`" in said[0]
-
-
-def test_several_taken_names_are_never_answered_by_advice_to_delete(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    known = cloud_answer(Previous(resources=frozenset({("pulumi:index:Stash", "management-key")})))
-    for answer in (cloud_answer(Previous()), known):
-        said.clear()
-        for name in ("prod-web-1", "prod-web-2", "prod-db-1"):
-            args = _args(
-                "name is already used (uniqueness_error)",
-                type_="hcloud:index/server:Server",
-                inputs={"name": name},
-            )
-            args.name = name
-            assert not answer(args)
-        assert all("delete prod" not in words for words in said[1:])
-        assert "Delete nothing." in said[1]
-    # one alone is what a stopped run leaves behind, where the state knows of runs before
-    said.clear()
-    assert not cloud_answer(Previous(resources=frozenset({("a", "b")})))(args)
-    assert "`hcloud server delete prod-db-1`" in said[0]
-    said.clear()
-    assert not cloud_answer(Previous())(args)
-    assert "Delete nothing." in said[0]
-
-
-@pytest.mark.parametrize("code", ["placement_error", "placement_group_member_limit_reached"])
-def test_a_full_placement_group_is_explained(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args(f"group is full ({code})", type_="hcloud:index/server:Server", inputs={"name": "prod-web-1"})
-    assert not cloud_failed(args)
-    assert said[0].startswith("prod-web-1: its placement group has all the servers it may have")
-    assert "an address of another ten" in said[0]
-
-
-def test_a_cloud_without_room_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    error = "error during placement (resource_unavailable)"
-    assert not cloud_failed(_args(error, type_="hcloud:index/server:Server", inputs={"name": "prod-web-1"}))
-    assert said[0].startswith("prod-web-1: the cloud has no room for a server of this type there")
-
-
-def test_a_placement_group_that_is_still_in_use_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    type_ = "hcloud:index/placementGroup:PlacementGroup"
-    args = _args("placement group is still in use (resource_in_use, 3f2a)", type_=type_)
-    args.name = "spread-1"
-    assert not cloud_failed(args)
-    assert said[0].startswith("spread-1: a server is in this placement group")
-
-
-@pytest.mark.parametrize(
-    ("there", "said"),
-    [
-        (("s-web-1", "s-web-9"), "spread-1: the server s-web-9 is in this placement group, and this stack's"),
-        (("s-web-1",), "spread-1: a server is in this placement group, in which it was made"),
-    ],
-)
-def test_a_server_that_the_state_does_not_know_is_named_as_what_keeps_a_placement_group(
-    monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], said: str
-) -> None:
-    heard: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", heard.append)
-    monkeypatch.setattr("mesh.program.hooks.servers_of_stack", lambda _access, _stack: there)
-    known = Previous(nodes={"web-1": PreviousNode(server={"name": "s-web-1"})})
-    args = _args("in use (resource_in_use)", type_="hcloud:index/placementGroup:PlacementGroup")
-    args.name = "spread-1"
-    assert not cloud_answer(known)(args)
-    assert heard[0].startswith(said)
-
-
-def test_any_other_error_of_the_cloud_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    assert not cloud_failed(_args("resource_limit_exceeded", type_="hcloud:index/server:Server"))
-    assert said == []
-
-
 _PARENT = "urn:pulumi:prod::wireguard-mesh::wireguard-mesh:index:Mesh$wireguard-mesh:index:Node"
 _URN = f"{_PARENT}$command:remote:Command"
+_SERVER: Any = SimpleNamespace(
+    resource=SimpleNamespace(
+        pulumi_resource_type="hcloud:index/server:Server", pulumi_resource_name="db-1-server"
+    ),
+    remedies=REMEDIES,
+)
+_ALONE: Any = SimpleNamespace(resource=None, remedies={"host key mismatch": "look at {server} yourself"})
 
 
 @pytest.mark.parametrize(
@@ -220,7 +134,7 @@ _URN = f"{_PARENT}$command:remote:Command"
             "ssh: handshake failed: ssh: no common algorithm for host key; client offered: [x]",
             "HostKeyAlgorithms",
         ),
-        ("Process exited with status 97: running x", "puts another shell in its place"),
+        ("Process exited with status 97: running x", "replaces the shell"),
         (
             "Process exited with status 1: running x:\nbootstrap: AllowUsers is in the way",
             "db-1: AllowUsers is",
@@ -241,10 +155,10 @@ _URN = f"{_PARENT}$command:remote:Command"
             "python3: can't open file '/usr/local/lib/wgmesh/wgmesh.pyz': [Errno 2] No such file",
             f"`pulumi up --replace '{_PARENT}$hcloud:index/server:Server::db-1-server'`",
         ),
-        ("Process exited with status 137 from signal KILL: running", "was killed there"),
-        ('Process exited with status 70: running "x":\nROLLED-BACK wg failed', "is as it was before"),
-        ("failed to copy to x: Max packet size exceeded", "prints something, which spoils"),
-        ("error receiving version packet from server: packet too long", "prints something, which spoils"),
+        ("Process exited with status 137 from signal KILL: running", "was killed on the node"),
+        ('Process exited with status 70: running "x":\nROLLED-BACK wg failed', "the node is as before"),
+        ("failed to copy to x: Max packet size exceeded", "prints something, and this breaks"),
+        ("error receiving version packet from server: packet too long", "prints something, and this breaks"),
         ("dial unix /tmp/ssh-x/agent.1: connect: no such file or directory", "`unset SSH_AUTH_SOCK`"),
     ],
 )
@@ -255,10 +169,31 @@ def test_a_command_that_fails_for_good_names_its_node_and_the_remedy(
     monkeypatch.setattr(pulumi.log, "error", said.append)
     args = _args(error)
     args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
-    assert not command_failed(args)
+    assert not command_failed(args, machines={"db-1": _SERVER})
     assert len(said) == 1
     assert said[0].startswith("db-1: ")
     assert words in said[0]
+
+
+def test_a_provider_says_better_what_its_errors_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    args = _args("dial tcp 192.0.2.1:22: i/o timeout")
+    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+    command_failed(args)
+    command_failed(args, machines={"db-1": _SERVER})
+    assert ["the next `up` starts it" in words for words in said] == [False, True]
+
+
+def test_a_machine_that_outlives_its_node_is_done_anew_by_first_contact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    args = _args("ssh: handshake failed: ssh: host key mismatch")
+    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+    command_failed(args, machines={"db-1": _ALONE})
+    assert said == [f"db-1: look at {_URN}::db-1-bootstrap yourself"]
 
 
 def test_a_refusal_that_says_all_gets_no_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +209,7 @@ def test_silence_from_a_node_that_limits_who_may_come_in_names_them(monkeypatch:
     args = _args("after 10 failed attempts: dial tcp 192.0.2.1:22: i/o timeout")
     args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
     command_answer({"db-1": "198.51.100.7/32"})(args)
-    assert "lets SSH in from 198.51.100.7/32 alone (mesh.ssh.from)" in said[0]
+    assert "allow SSH only from 198.51.100.7/32 (mesh.ssh.from)" in said[0]
     command_answer({"web-1": "198.51.100.7/32"})(args)
     assert "ssh.from" not in said[1]
 
@@ -289,7 +224,7 @@ def test_a_login_that_fails_is_explained_by_every_harmless_cause_before_the_disk
     command_failed(args)
     (said,) = texts
     causes = ["console", "PermitRootLogin", "AllowUsers", "AuthorizedKeysFile", "/root/.ssh/authorized_keys"]
-    places = [said.index(word) for word in [*causes, "what is on this one is lost", "--replace"]]
+    places = [said.index(word) for word in [*causes, "replacing the server erases its disk", "--replace"]]
     assert places == sorted(places), said
 
 
@@ -338,5 +273,5 @@ def test_a_command_that_was_run_has_said_so(step: str, stdout: str) -> None:
 
 @pytest.mark.parametrize(("step", "stdout"), [("bootstrap", ""), ("agent", "Welcome"), ("keys", "ready")])
 def test_a_command_that_a_start_file_swallowed_is_no_success(step: str, stdout: str) -> None:
-    with pytest.raises(pulumi.RunError, match=f"its {step} command was not run.*/root/.bashrc.*--replace"):
+    with pytest.raises(pulumi.RunError, match=f"the {step} command did not run.*/root/.bashrc.*--replace"):
         _ran(step, stdout)

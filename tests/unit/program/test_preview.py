@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pulumi
@@ -80,6 +81,32 @@ def test_a_preview_of_one_more_node_shows_exactly_its_lines() -> None:
         f"{UNKNOWN_TEXT},",
         "10.10.0.3 c",
     ]
+
+
+_MADE_ANEW = ["a-identity", "b-identity", "a-ip", "b-ip", "a-server", "preshared-root", "management-key"]
+
+
+@pytest.fixture(scope="module")
+def before() -> Recording:
+    return run(_mesh())
+
+
+@pytest.mark.parametrize("anew", [*([name] for name in _MADE_ANEW), _MADE_ANEW], ids=" ".join)
+def test_whatever_is_made_anew_the_files_are_shown_with_what_is_known(
+    before: Recording, anew: list[str]
+) -> None:
+    preview = run(_mesh(), existing=before, preview=True, replaced=anew)
+    files = _files(preview, "a")
+    assert files.startswith("wgmesh-files 1\n")
+    private, public, shared, endpoint, management = (
+        UNKNOWN_TEXT in next(line for line in files.splitlines() if re.search(sign, line))
+        for sign in ("^# PrivateKey", "^PublicKey", "^# PresharedKey", "^Endpoint", " wireguard-mesh$")
+    )
+    assert private == ("a-identity" in anew)
+    assert public == ("b-identity" in anew)
+    assert shared == ("preshared-root" in anew)
+    assert endpoint == ("b-ip" in anew)
+    assert management == ("management-key" in anew)
 
 
 def test_the_directory_is_unknown_leaf_by_leaf() -> None:

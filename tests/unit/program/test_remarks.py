@@ -1,13 +1,13 @@
+import pulumi
 import pytest
 
-from mesh.program import remarks
 from mesh.program.remarks import tell_remarks
 
 
 @pytest.fixture
 def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
-    monkeypatch.setattr(remarks.pulumi.log, "warn", said.append)
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
     return said
 
 

@@ -16,7 +16,7 @@ def _mesh(**more: Any) -> dict[str, Any]:
     return {"cidr": "10.10.0.0/24", "nodes": NODES, **more}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def canary() -> Recording:
     return run(_mesh(rollout={"canary": "web-2"}))
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mesh.host.document import FIREWALL, HOSTS, SYSCTL, parse_document
-from mesh.host.firewall import top_level_statements
-from mesh.host.sysctl import parse_sysctls
-from tests.unit.meshes import directory_of, documents_of, key_names_of, plan_of
+from mesh.host.files.document import FIREWALL, HOSTS, SYSCTL, parse_document
+from mesh.host.files.settings import parse_sysctls
+from mesh.host.live.firewall import top_level_statements
+from tests.unit.meshes import documents_of, facts_of, key_names_of, plan_of
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.parent.name for path in GOLDEN.glob("*/mesh.yaml"))
@@ -34,24 +34,24 @@ def test_documents_are_as_written_down(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
     plan = plan_of(yaml.safe_load((GOLDEN / case / "mesh.yaml").read_text()))
-    directory = directory_of(plan)
+    facts = facts_of(plan)
     for name, node in plan.nodes.items():
         text = (GOLDEN / case / f"{name}.txt").read_text()
         document = parse_document(text.encode())
         names = key_names_of(node)
         assert document.wg.private == names.private
-        assert document.wg.addresses == (f"{node.address}/{node.network.prefixlen}",)
-        assert (document.wg.port, document.wg.mtu) == (node.port, node.mtu)
+        assert document.wg.addresses == (str(node.overlay.first),)
+        assert (document.wg.port, document.wg.mtu) == (node.overlay.port, node.overlay.mtu)
         assert [
             (peer.public_key, peer.preshared, peer.allowed_ips, peer.endpoint, peer.keepalive)
             for peer in document.wg.peers
         ] == [
             (
-                directory[peer]["public_key"],
-                names.preshared[peer],
-                (f"{directory[peer]['address']}/32",),
-                directory[peer]["endpoint"],
-                node.keepalive,
+                facts[peer.name].public_key,
+                names.preshared[peer.name],
+                (f"{plan.nodes[peer.name].overlay.first.ip}/32",),
+                str(facts[peer.name].endpoint),
+                peer.keepalive,
             )
             for peer in node.peers
         ]
@@ -61,6 +61,6 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
             "table inet wgmesh {}",
         ]
         forwarding = parse_sysctls(document.files[SYSCTL], where=name).get("net.ipv4.ip_forward")
-        assert forwarding == ("1" if node.forward else None)
-        everyone = {facts["address"]: other for other, facts in directory.items()}
+        assert forwarding == ("1" if node.access.forward else None)
+        everyone = {str(other.overlay.first.ip): other.name for other in plan.nodes.values()}
         assert dict(line.split() for line in document.files[HOSTS].splitlines()) == everyone

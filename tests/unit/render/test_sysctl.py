@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mesh.host.document import SYSCTL, parse_document
-from mesh.host.sysctl import check_sysctls, parse_sysctls
+from mesh.host.files.document import SYSCTL, parse_document
+from mesh.host.files.settings import parse_sysctls
+from mesh.host.live.sysctl import check_sysctls
 from tests.unit.meshes import documents_of, plan_of
 
 REPOSITORY = Path(__file__).parents[3]
@@ -65,7 +66,8 @@ def test_this_kernel_knows_every_key() -> None:
 _APPLY = """
 import sys
 from pathlib import Path
-from mesh.host.sysctl import parse_sysctls, set_sysctls
+from mesh.host.files.settings import parse_sysctls
+from mesh.host.live.sysctl import set_sysctls
 root = Path("/proc/sys")
 for text in sys.stdin.read().split("\\0"):
     wanted = parse_sysctls(text, where="a")

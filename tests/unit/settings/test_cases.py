@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mesh.program import KINDS
 from mesh.settings import SettingsError, parse_settings
 
 HERE = Path(__file__).parent
@@ -30,7 +31,7 @@ def test_stack_file(path: Path) -> None:
     settings: dict[str, Any] | None = None
     problems: list[str] | None = None
     try:
-        settings = parse_settings(case["given"]).model_dump(mode="json", by_alias=True)
+        settings = parse_settings(case["given"], kinds=KINDS).model_dump(mode="json", by_alias=True)
     except SettingsError as error:
         problems = [str(problem) for problem in error.problems]
     assert problems == case.get("problems")

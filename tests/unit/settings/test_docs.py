@@ -2,67 +2,111 @@
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pydantic.fields import FieldInfo
 
 from mesh.plan import plan_mesh
-from mesh.settings import Defaults, Node, PolicyRule, PolicyTest, Rollout, Settings, Ssh, parse_settings
+from mesh.program import KINDS
+from mesh.settings import PolicyRule, PolicyTest, Rollout, Settings, Ssh, parse_settings
+from mesh.settings.machines import MachineModels
+from tools.stack_file import with_keys
 
 REPOSITORY = Path(__file__).parents[3]
 GUIDE = (REPOSITORY / "docs" / "stack-file.md").read_text()
 STACKS = sorted((REPOSITORY / "stacks").glob("Pulumi.*.yaml"))
+MODELS = MachineModels(KINDS)
 SECTIONS: dict[str, Any] = {
     "ssh": Ssh,
-    "defaults": Defaults,
-    "nodes.<name>": Node,
+    "defaults": MODELS.defaults,
+    "nodes.<name>": MODELS.node({}),
     "policy[]": PolicyRule,
     "policyTests[]": PolicyTest,
     "rollout": Rollout,
 }
+WITHOUT_PREFIX = {name.split(".")[0].removesuffix("[]") for name in SECTIONS}
 
 
-def _keys() -> Iterator[str]:
-    sections = {name.split(".")[0].removesuffix("[]") for name in SECTIONS}
+def _fields() -> Iterator[tuple[str, FieldInfo]]:
     for prefix, model in [("", Settings), *((f"{name}.", model) for name, model in SECTIONS.items())]:
         for name, field in model.model_fields.items():
             key = field.alias or name
-            if prefix or key not in sections:
-                yield prefix + key
+            if prefix or key not in WITHOUT_PREFIX:
+                yield prefix + key, field
 
 
-def _rows() -> dict[str, list[str]]:
-    """The rows of the tables by the keys in their first cell."""
-    rows = {}
-    for line in GUIDE.splitlines():
-        if line.startswith("| `"):
-            cells = [cell.strip() for cell in line.strip("|").split("|")]
-            for key in re.findall(r"`([^`]+)`", cells[0]):
-                rows[key] = cells
-    return rows
+FIELDS = list(_fields())
+
+
+def _sections() -> dict[str, str]:
+    """The text below each heading, by the keys in the heading."""
+    parts = re.split(r"^#+ (.*)\n", GUIDE, flags=re.MULTILINE)
+    return {
+        key: told
+        for heading, told in pairwise(parts[1:])
+        if heading.startswith("`")
+        for key in re.findall(r"`([^`]+)`", heading)
+    }
+
+
+def test_the_page_says_what_the_models_say() -> None:
+    assert with_keys(GUIDE) == GUIDE, "run `make stack-file`"
+
+
+def test_a_description_that_changes_changes_the_page() -> None:
+    changed = GUIDE.replace("WireGuard's UDP port on every node.", "A port.")
+    assert changed != GUIDE
+    assert with_keys(changed) == GUIDE
 
 
 def test_every_key_is_described_and_no_other() -> None:
-    assert set(_keys()) == set(_rows())
+    assert sorted(key for key, _ in FIELDS) == sorted(_sections())
 
 
-@pytest.mark.parametrize(
-    ("section", "model"), [("", Settings), *((f"{name}.", model) for name, model in SECTIONS.items())]
-)
-def test_the_defaults_are_those_of_the_guide(section: str, model: Any) -> None:
-    rows = _rows()
-    for name, field in model.model_fields.items():
-        cells = rows.get(section + (field.alias or name))
-        if cells is None or field.is_required():
-            assert cells is None or cells[2] in ("required", "`defaults`")
+@pytest.mark.parametrize(("key", "field"), FIELDS, ids=[key for key, _ in FIELDS])
+def test_a_key_has_type_default_and_example_and_says_what_a_change_does(key: str, field: FieldInfo) -> None:
+    told = _sections()[key]
+    if "As under [`defaults`]" in told:
+        assert key.removeprefix("nodes.<name>.") in {name.removeprefix("defaults.") for name in _sections()}
+        return
+    assert re.match(r"\nType: [^.]+\. (Required|Default: .+)\.", told)
+    assert ("Required." in told) == field.is_required()
+    assert "Default: `" in told or "Example: " in told
+    assert "\n**Changed later:** " in told
+
+
+@pytest.mark.parametrize(("key", "field"), FIELDS, ids=[key for key, _ in FIELDS])
+def test_the_defaults_are_those_of_the_guide(key: str, field: FieldInfo) -> None:
+    said = re.search(r"Default: (.+?)\.(?: |\n)", _sections()[key])
+    if said is None:
+        return
+    known = {True: "true", False: "false", (): "[]", Ssh().from_: "everywhere", None: "none"}
+    assert said[1].strip("`") == known.get(field.default, str(field.default))
+
+
+@pytest.mark.parametrize(("key", "field"), FIELDS, ids=[key for key, _ in FIELDS])
+def test_every_example_is_accepted(key: str, field: FieldInfo) -> None:
+    for example in field.examples or ():
+        if "AAAA..." in example:  # cut, as keys in guides are
             continue
-        said = {"everywhere": Ssh().from_, "none": None}.get(cells[2], cells[2].strip("`"))
-        known = field.default
-        if isinstance(said, str):
-            known = {True: "true", False: "false", (): "[]"}.get(known, str(known))
-        assert said == known, name
+        mesh: dict[str, Any] = {
+            "cidr": "10.10.0.0/24",
+            "nodes": {
+                "web-1": {"address": "10.10.0.1", "groups": ["web"]},
+                "db-1": {"address": "10.10.0.2", "groups": ["db"]},
+            },
+            "policy": [{"from": ["web"], "to": ["db"], "allow": ["all"]}],
+            "policyTests": [{"from": "web", "to": "db", "port": "tcp/1", "expect": "allow"}],
+        }
+        owner: Any = mesh
+        for part in key.replace("<name>", "web-1").replace("[]", ".0").split(".")[:-1]:
+            owner = owner[int(part)] if part.isdigit() else owner.setdefault(part, {})
+        owner[key.rpartition(".")[2]] = yaml.safe_load(example)
+        parse_settings(mesh, kinds=KINDS)
 
 
 def _mesh(path: Path) -> Any:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.program import KINDS
 from mesh.settings import PortRange, SettingsError, merged, parse_settings, warnings_of
 
 
@@ -16,7 +17,7 @@ def _mesh(**more: Any) -> dict[str, Any]:
 
 def _problems(raw: dict[str, Any], stack: str | None = None) -> list[str]:
     try:
-        parse_settings(raw, stack=stack)
+        parse_settings(raw, stack=stack, kinds=KINDS)
     except SettingsError as error:
         return [str(problem) for problem in error.problems]
     return []
@@ -33,7 +34,7 @@ def test_a_stack_whose_name_begins_host_names_is_accepted(stack: str) -> None:
 )
 def test_a_stack_whose_name_does_not_is_refused_with_a_better_one(stack: str, near: str) -> None:
     (problem,) = _problems(_mesh(), stack)
-    assert problem.startswith(f"the stack's name: {stack!r} begins the names of all servers")
+    assert problem.startswith(f"the stack's name: {stack!r} begins the name of every server")
     assert f"`pulumi stack rename {near}`" in problem
 
 
@@ -42,7 +43,7 @@ def test_the_name_of_a_server_has_at_most_63_characters() -> None:
     assert _problems(_mesh(nodes={node: {"address": "10.10.0.1"}}), stack) == []
     (problem,) = _problems(_mesh(nodes={f"{node}bc": {"address": "10.10.0.1"}}), stack)
     assert problem.startswith(
-        f"mesh.nodes.{node}bc: its server would be called {stack}-{node}bc: 65 characters"
+        f"mesh.nodes.{node}bc: the server would be called {stack}-{node}bc: 65 characters"
     )
     assert problem.endswith("shorter by 2")
 
@@ -158,7 +159,7 @@ def test_a_node_that_forwards_may_trust_the_card_of_a_network_behind_it(name: st
 def test_not_even_such_a_node_may_trust_the_first_card_or_any(name: str) -> None:
     node = {"address": "10.10.0.1", "forward": True, "trustedInterfaces": [name]}
     (problem,) = _problems(_mesh(nodes={"web-1": node}))
-    assert "behind that is the internet" in problem
+    assert "the internet is behind this card" in problem
 
 
 def test_a_card_among_the_defaults_is_told_once() -> None:
@@ -201,23 +202,23 @@ def test_bridges_of_containers_are(name: str) -> None:
 @pytest.mark.parametrize(
     ("source", "remedy"),
     [
-        ("fe80::1%eth0", "give the public address that you come from"),
-        ("2001:db8::1%eth0", "give the public address that you come from"),
-        ("fe80::1%\neth0", "give the public address that you come from"),
+        ("fe80::1%eth0", "give your public address"),
+        ("2001:db8::1%eth0", "give your public address"),
+        ("fe80::1%\neth0", "give your public address"),
         ("::ffff:203.0.113.5", "write 203.0.113.5"),
         ("::ffff:203.0.113.0/120", "write 203.0.113.0/24"),
         ("::ffff:cb00:7105", "write 203.0.113.5"),
         ("::203.0.113.5", "write 203.0.113.5"),
-        ("fe80::/64", "give the public address you come from"),
-        ("127.0.0.1", "give the public address you come from"),
-        ("127.0.0.0/8", "give the public address you come from"),
-        ("::1", "give the public address you come from"),
-        ("::", "give the public address you come from"),
-        ("0.0.0.0", "give the public address you come from"),
-        ("169.254.10.0/24", "give the public address you come from"),
-        ("224.0.0.1", "give the public address you come from"),
-        ("255.255.255.255", "give the public address you come from"),
-        ("ff02::1", "give the public address you come from"),
+        ("fe80::/64", "give your public address"),
+        ("127.0.0.1", "give your public address"),
+        ("127.0.0.0/8", "give your public address"),
+        ("::1", "give your public address"),
+        ("::", "give your public address"),
+        ("0.0.0.0", "give your public address"),
+        ("169.254.10.0/24", "give your public address"),
+        ("224.0.0.1", "give your public address"),
+        ("255.255.255.255", "give your public address"),
+        ("ff02::1", "give your public address"),
         ("203.0.113.7/24", "write 203.0.113.7 for this one address, or 203.0.113.0/24 for all 256"),
         ("203.0.113.7/31", "write 203.0.113.7 for this one address, or 203.0.113.6/31 for all 2"),
         (
@@ -279,7 +280,7 @@ def test_a_network_that_a_trusted_bridge_has_is_refused(cidr: str, trusted: str)
 @pytest.mark.parametrize("cidr", ["172.31.1.0/24", "172.31.0.0/16"])
 def test_the_gateway_of_every_server_is_in_no_mesh(cidr: str) -> None:
     (problem,) = _problems(_nodes(cidr, []))
-    assert "172.31.1.1, which is the gateway of every server" in problem
+    assert "172.31.1.1, the gateway of every server" in problem
 
 
 @pytest.mark.parametrize("cidr", ["169.254.0.0/16", "127.0.0.0/8", "224.0.0.0/24", "203.0.113.0/24"])
@@ -324,7 +325,7 @@ def test_more_firewalls_than_a_project_has_room_for_are_refused() -> None:
 def test_more_placement_groups_than_a_project_has_room_for_are_refused() -> None:
     nodes = {f"n-{number}": {"address": f"10.10.{number}.1"} for number in range(51)}
     (problem,) = _problems({"cidr": "10.10.0.0/16", "nodes": nodes})
-    assert problem.startswith("mesh.nodes: have addresses in 51 different tens")
+    assert problem.startswith("mesh.nodes: have addresses in 51 blocks of ten")
 
 
 _RANGES = st.builds(
@@ -353,9 +354,9 @@ def test_merging_keeps_every_port_and_adds_none(ports: list[PortRange]) -> None:
         ("mesh", "clients", "only servers that this stack creates can be members"),
         ("mesh", "peers", "only servers that this stack creates can be members"),
         ("mesh", "dns", "there is no DNS server"),
-        ("mesh", "topology", "every node is a peer of every other one"),
+        ("mesh", "topology", "every node is a peer of every other node"),
         ("mesh", "network", "did you mean cidr?"),
-        ("node", "publicKey", "keys are made by `up`"),
+        ("node", "publicKey", "`up` makes the keys"),
         ("node", "host", "only servers that this stack creates can be members"),
         ("node", "userData", "a server gets no user data of yours"),
         ("node", "endpoint", "only servers that this stack creates can be members"),

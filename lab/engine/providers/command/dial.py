@@ -86,12 +86,19 @@ async def _retry(
     limit: int,
     reason: Callable[[Exception], str],
 ) -> asyncssh.SSHClientConnection:
-    """Dial until it works; `limit` errors are allowed, -1 is any number. Raises `ProviderError`."""
+    """Dial until it works; `limit` errors are allowed, -1 is any number. Raises `ProviderError`.
+
+    A task that is cancelled in the moment of a refusal may see the refusal alone: asyncio's `wait_for` up to
+    Python 3.11 hands it on instead of the cancellation.
+    """
+    task = asyncio.current_task()
     wait, failures = _FIRST_WAIT, 0
     while True:
         try:
             return await dial()
         except (OSError, asyncssh.Error) as error:
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError from error
             failures += 1
             if 0 <= limit < failures:
                 raise ProviderError(f"after {limit} failed attempts: {reason(error)}") from error

@@ -11,6 +11,7 @@ import pytest
 
 from lab.engine.provider import UNKNOWN, Archive, Asset, Provider, ProviderError, Resource
 from lab.engine.providers import PROVIDERS
+from lab.engine.providers.command.dial import _retry
 from lab.engine.values import Secret
 from tests.lab.engine.providers.sshd import PASSWORD, Sshd, sshd
 
@@ -198,10 +199,28 @@ def test_cancelling_ends_the_dialling(tmp_path: Path) -> None:
         while server.logins < 3:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await asyncio.wait({task}, timeout=20)
+        assert task.cancelled()
 
     play(tmp_path, scenario, refusals=1000)
+
+
+def test_cancelling_in_the_moment_of_a_refusal_ends_the_dialling() -> None:
+    async def refused() -> asyncssh.SSHClientConnection:
+        try:
+            await asyncio.sleep(20)
+        except asyncio.CancelledError:
+            raise ConnectionRefusedError from None
+        raise AssertionError
+
+    async def scenario() -> bool:
+        task = asyncio.create_task(_retry(refused, -1, str))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task}, timeout=20)
+        return task.cancelled()
+
+    assert asyncio.run(scenario())
 
 
 def test_through_a_proxy(tmp_path: Path) -> None:

@@ -279,7 +279,7 @@ def test_firewall_attachment(play: Play) -> None:
         turned = [one.id for one in servers[::-1]]
         assert not (await stack.diff(made, firewallId=firewall.id, serverIds=turned)).changes
         await stack.provider.delete(made)
-        assert (await stack.refresh(firewall)).outputs["applyTos"] == []  # type: ignore[union-attr]
+        assert (await stack.refresh(firewall)).outputs["applyTos"] == []
         for resource in (firewall, *servers):
             assert await is_gone(stack, resource)
         refused = await stack.check(made.type, "att", firewallId=1)

@@ -1,5 +1,6 @@
 # Everything that a display has to show, one after the other so that the order is always the same.
 import os
+from typing import Any
 
 import pulumi
 from pulumi import ComponentResource, Output, ResourceOptions, Stash
@@ -8,13 +9,14 @@ first = os.environ["STEP"] == "1"
 previous: list[pulumi.Resource] = []
 
 
-def after(**options: object) -> ResourceOptions:
+def after(**options: Any) -> ResourceOptions:
     return ResourceOptions(depends_on=previous[-1:], **options)
 
 
-def stash(name: str, value: object, **options: object) -> Stash:
-    previous.append(Stash(name, input=value, opts=after(**options)))
-    return previous[-1]
+def stash(name: str, value: object, **options: Any) -> Stash:
+    made = Stash(name, input=value, opts=after(**options))
+    previous.append(made)
+    return made
 
 
 class Files(ComponentResource):
@@ -41,10 +43,8 @@ stash("secret", Output.secret("hush" if first else "hush hush"))
 files = Files("files", lines={"/etc/wireguard/wg0.conf": ["# web-4", "[Interface]"]}, number=12, more=1.5)
 stash("inside", {"a": 1}, parent=files, protect=first)
 stash("replaced", 1, parent=files, replacement_trigger=first)
-stash("dropped", {"one": 1, "two": 2} if first else {"one": "1"})
-last = stash(
-    "unknown", Output.all(previous[-1].id, previous[-1].output).apply(lambda found: [len(found[0]), found[1]])
-)
+dropped = stash("dropped", {"one": 1, "two": 2} if first else {"one": "1"})
+last = stash("unknown", Output.all(dropped.id, dropped.output).apply(lambda found: [len(found[0]), found[1]]))
 if first:
     stash("gone", {"a": 1})
 if pulumi.runtime.is_dry_run():

@@ -1,0 +1,36 @@
+"""A shop: web and database servers in a mesh, and beside the mesh a mail server that is no member.
+
+The mail server takes mail for sending from the mesh's nodes alone: from their public addresses.
+"""
+
+import pulumi
+import pulumi_hcloud as hcloud
+
+from mesh.program import Mesh, stack_settings
+
+mesh = Mesh.from_settings("mesh", stack_settings())
+pulumi.export("mesh", mesh.outputs)
+
+firewall = hcloud.Firewall(
+    "mail",
+    rules=[
+        hcloud.FirewallRuleArgs(
+            direction="in",
+            protocol="tcp",
+            port="587",
+            source_ips=[
+                pulumi.Output.concat(node["public_ip"], "/32") for _, node in sorted(mesh.nodes.items())
+            ],
+        )
+    ],
+)
+group = hcloud.PlacementGroup("spread-mail", type="spread")
+mail = hcloud.Server(
+    "mail-server",
+    server_type="cx23",
+    image="debian-12",
+    location="fsn1",
+    firewall_ids=[firewall.id.apply(int)],
+    placement_group_id=group.id.apply(int),
+)
+pulumi.export("mail", mail.ipv4_address)

@@ -1,0 +1,1 @@
+"""What SSH and systemd call: one module for each command, or for commands that are alike."""

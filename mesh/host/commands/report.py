@@ -1,0 +1,47 @@
+"""What a node tells of itself: the fields of a report, which docs/protocol.md lists."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Optional
+
+from ..difference import Difference
+from ..live.interface import Traffic
+from ..trial.rollback import Rollback
+
+__all__ = ["IDLE", "PendingTrial", "Report"]
+
+IDLE = "idle"
+"""The state of a node without a trial."""
+
+
+@dataclass(frozen=True)
+class PendingTrial:
+    """A trial under way; `seconds_left` until its deadline, 0 when that is over."""
+
+    txn: str
+    digest: str
+    phase: str
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a node stands; `agent` and `current` are SHA-256 in hex, `peers` by public key. No secrets."""
+
+    version: str
+    agent: str
+    current: Optional[str]
+    state: str
+    trial: Optional[PendingTrial]
+    last_rollback: Optional[Rollback]
+    peers: Mapping[str, Traffic]
+    differences: Sequence[Difference]
+
+    def as_json(self) -> str:
+        """Return the report as it is printed."""
+        value: dict[str, Any] = {
+            **asdict(self),
+            "differences": [difference._asdict() for difference in self.differences],
+        }
+        return json.dumps(value, indent=1, sort_keys=True)

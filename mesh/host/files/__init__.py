@@ -1,0 +1,1 @@
+"""What is stored: the document, its generations and keys, and what follows them in /etc."""

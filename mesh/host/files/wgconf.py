@@ -1,0 +1,231 @@
+"""The interface's file: strictly parsed, with key names in place of keys, and completed with keys."""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Optional, Union
+
+from ..answers import AgentError, Answer
+
+__all__ = ["KEY_LINE", "WgFile", "WgPeer", "clamped", "complete", "key_bytes", "parse_wg_file"]
+
+KEY_LINE = re.compile(r"# (PrivateKey|PresharedKey) = key:([0-9a-f]{16})")
+"""A line that stands for a key: which kind, and the key's fingerprint."""
+
+_SETTING = re.compile(r"([A-Za-z]+) = (\S(?:.*\S)?)")
+_ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[0-9.]+):([0-9]+)")
+_Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+
+@dataclass(frozen=True)
+class WgPeer:
+    """A peer as the file has it; `preshared` is a key's fingerprint, `keepalive` seconds (0: off)."""
+
+    public_key: str
+    preshared: Optional[str]
+    allowed_ips: tuple[str, ...]
+    endpoint: Optional[str]
+    keepalive: int
+
+
+@dataclass(frozen=True)
+class WgFile:
+    """The whole file; `private` is the fingerprint of the node's own key, `mtu` in bytes."""
+
+    private: str
+    addresses: tuple[str, ...]
+    port: int
+    mtu: int
+    peers: tuple[WgPeer, ...]
+
+    def key_names(self) -> list[str]:
+        """Return the fingerprints of all keys the file names, without repetition."""
+        preshared = [peer.preshared for peer in self.peers if peer.preshared]
+        return list(dict.fromkeys([self.private, *preshared]))
+
+
+@dataclass
+class _Section:
+    kind: str
+    line: int
+    values: dict[str, str] = field(default_factory=dict)
+
+
+_KNOWN = {
+    "Interface": {"PrivateKey", "Address", "ListenPort", "MTU"},
+    "Peer": {"PublicKey", "PresharedKey", "AllowedIPs", "Endpoint", "PersistentKeepalive"},
+}
+_REQUIRED = {"Interface": _KNOWN["Interface"], "Peer": {"PublicKey", "AllowedIPs"}}
+
+
+def parse_wg_file(text: str, *, where: str) -> WgFile:
+    """Parse the file's text; raises `AgentError` (REFUSED) with the line and what would be right.
+
+    Stricter than wg-quick: no commands, no host names as endpoints, no setting twice, no address
+    routed to two peers (the last one would silently win).
+    """
+    sections = _sections(text, where)
+    if not sections or sections[0].kind != "Interface":
+        raise _refuse(where, 1, "the first section must be [Interface]")
+    for section in sections:
+        missing = sorted(_REQUIRED[section.kind] - set(section.values))
+        if missing:
+            raise _refuse(where, section.line, f"[{section.kind}] lacks {', '.join(missing)}")
+        if section is not sections[0] and section.kind == "Interface":
+            raise _refuse(where, section.line, "a second [Interface]")
+    interface, *peers = sections
+    parsed = WgFile(
+        private=interface.values["PrivateKey"],
+        addresses=tuple(_addresses(interface, where)),
+        port=_number(interface, "ListenPort", (1, 65535), where),
+        mtu=_number(interface, "MTU", (1280, 65535), where),
+        peers=tuple(_peer(section, where) for section in peers),
+    )
+    _check_distinct(parsed, where)
+    return parsed
+
+
+def complete(text: str, keys: Mapping[str, str]) -> str:
+    """Return the file's text with the keys (base64, by fingerprint) in their places."""
+
+    def setting(line: str) -> str:
+        found = KEY_LINE.fullmatch(line)
+        return f"{found[1]} = {keys[found[2]]}" if found else line
+
+    return "".join(f"{setting(line)}\n" for line in text.splitlines())
+
+
+def key_bytes(text: str) -> bytes:
+    """Decode a key, base64 of 32 bytes as WireGuard's tools write it; raises `ValueError` without it."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != 32 or base64.b64encode(raw).decode() != text:
+        raise ValueError("not a WireGuard key (base64 of 32 bytes)")
+    return raw
+
+
+def clamped(key: str) -> str:
+    """Return a private key as WireGuard keeps it: with the bits set that Curve25519 ignores (RFC 7748, 5)."""
+    raw = bytearray(key_bytes(key))
+    raw[0] &= 248
+    raw[31] = (raw[31] & 127) | 64
+    return base64.b64encode(bytes(raw)).decode()
+
+
+def _refuse(where: str, line: int, reason: str) -> AgentError:
+    return AgentError(Answer.REFUSED, f"{where} line {line}: {reason}")
+
+
+def _sections(text: str, where: str) -> list[_Section]:
+    sections: list[_Section] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        key_line = KEY_LINE.fullmatch(line)
+        if line in ("[Interface]", "[Peer]"):
+            sections.append(_Section(line[1:-1], number))
+        elif key_line:
+            _put(sections, (key_line[1], key_line[2]), where, number)
+        elif line and not line.startswith("#"):
+            setting = _SETTING.fullmatch(line)
+            if not setting or setting[1] in ("PrivateKey", "PresharedKey"):
+                raise _refuse(where, number, "neither a section, a comment, nor `Name = value` without a key")
+            _put(sections, (setting[1], setting[2]), where, number)
+    return sections
+
+
+def _put(sections: list[_Section], pair: tuple[str, str], where: str, number: int) -> None:
+    name, value = pair
+    if not sections:
+        raise _refuse(where, number, f"{name} before the first section")
+    section = sections[-1]
+    if name not in _KNOWN[section.kind]:
+        raise _refuse(where, number, f"{name} is not allowed in [{section.kind}]")
+    if name in section.values:
+        raise _refuse(where, number, f"{name} is given twice")
+    section.values[name] = value
+
+
+def _number(section: _Section, name: str, bounds: tuple[int, int], where: str) -> int:
+    value = section.values[name]
+    if not re.fullmatch(r"[0-9]{1,5}", value) or not bounds[0] <= int(value) <= bounds[1]:
+        raise _refuse(where, section.line, f"{name} = {value}: a number from {bounds[0]} to {bounds[1]}")
+    return int(value)
+
+
+def _addresses(section: _Section, where: str) -> list[str]:
+    parts = section.values["Address"].split(", ")
+    try:
+        return [ipaddress.ip_interface(part).with_prefixlen for part in parts]
+    except ValueError as error:
+        raise _refuse(where, section.line, f"Address: {error}") from None
+
+
+def _peer(section: _Section, where: str) -> WgPeer:
+    values = section.values
+    try:
+        key_bytes(values["PublicKey"])
+    except ValueError as error:
+        raise _refuse(where, section.line, f"PublicKey is {error}") from None
+    try:
+        networks = [ipaddress.ip_network(part).with_prefixlen for part in values["AllowedIPs"].split(", ")]
+    except ValueError as error:
+        raise _refuse(where, section.line, f"AllowedIPs: {error}") from None
+    endpoint = values.get("Endpoint")
+    if endpoint is not None:
+        _check_endpoint(endpoint, section, where)
+    keepalive = 0
+    if "PersistentKeepalive" in values:
+        keepalive = _number(section, "PersistentKeepalive", (0, 65535), where)
+    return WgPeer(values["PublicKey"], values.get("PresharedKey"), tuple(networks), endpoint, keepalive)
+
+
+def _check_endpoint(endpoint: str, section: _Section, where: str) -> None:
+    found = _ENDPOINT.fullmatch(endpoint)
+    if not found or not 1 <= int(found[2]) <= 65535 or not _is_address(found[1].strip("[]")):
+        message = f"Endpoint {endpoint}: an IP address and a port (names are looked up once, and may block)"
+        raise _refuse(where, section.line, message)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_distinct(parsed: WgFile, where: str) -> None:
+    own = [ipaddress.ip_interface(address).ip for address in parsed.addresses]
+    seen: set[str] = set()
+    claimed: dict[_Network, str] = {}
+    for peer in parsed.peers:
+        if peer.public_key in seen:
+            raise AgentError(Answer.REFUSED, f"{where}: two peers have the public key {peer.public_key}")
+        seen.add(peer.public_key)
+        for part in peer.allowed_ips:
+            network = ipaddress.ip_network(part)
+            if network.prefixlen and any(address in network for address in own):
+                raise AgentError(Answer.REFUSED, f"{where}: AllowedIPs {part} holds this node's own address")
+            _claim(network, peer.public_key, claimed, where)
+
+
+def _claim(network: _Network, owner: str, claimed: dict[_Network, str], where: str) -> None:
+    """Refuse a network that overlaps one of `claimed`, else add it; quick for the many /32 of a mesh."""
+    wider: _Network = network
+    while True:
+        if wider in claimed:
+            message = f"AllowedIPs {network} of {owner} overlaps {wider} of {claimed[wider]}"
+            raise AgentError(Answer.REFUSED, f"{where}: {message}")
+        if not wider.prefixlen:
+            break
+        wider = wider.supernet()
+    if network.prefixlen != network.max_prefixlen:
+        for other, holder in claimed.items():
+            if other.version == network.version and other.subnet_of(network):  # type: ignore[arg-type]
+                message = f"AllowedIPs {network} of {owner} overlaps {other} of {holder}"
+                raise AgentError(Answer.REFUSED, f"{where}: {message}")
+    claimed[network] = owner

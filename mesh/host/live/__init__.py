@@ -1,0 +1,1 @@
+"""The running system, part by part: read, compared, changed."""

@@ -1,0 +1,355 @@
+"""Pure: a WireGuard interface as it is, as it should be, and the smallest commands in between."""
+
+import ipaddress
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional, Union
+
+from ..difference import Difference
+from ..files.wgconf import WgFile, clamped
+from ..tunnel import Tunnel
+
+__all__ = [
+    "ROUTE_PROTOCOL",
+    "Device",
+    "Link",
+    "Peer",
+    "Secret",
+    "device_differences",
+    "key_fields",
+    "link_commands",
+    "link_differences",
+    "parse_addresses",
+    "parse_dump",
+    "parse_networks",
+    "parse_routes",
+    "wanted_device",
+    "wanted_link",
+    "wg_commands",
+    "with_keys",
+    "with_names",
+]
+
+
+ROUTE_PROTOCOL = "87"
+"""The mark of our routes, their maker as the kernel keeps it: nobody's in linux/rtnetlink.h (RTPROT_*)."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """An argument that must not be seen: a key, handed to the tool through a descriptor, or by its name."""
+
+    value: str = field(repr=False)
+
+
+Argument = Union[str, Secret]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A peer of the interface; `keepalive` in seconds, 0 for off."""
+
+    preshared_key: Optional[str] = field(repr=False)
+    endpoint: Optional[str]
+    allowed_ips: frozenset[str]
+    keepalive: int
+
+
+@dataclass(frozen=True)
+class Device:
+    """What `wg` knows of the interface; peers by public key.
+
+    Its keys are in base64 where it is what runs, and names where it is kept: their fingerprints.
+    """
+
+    private_key: Optional[str] = field(repr=False)
+    port: int
+    fwmark: int
+    peers: Mapping[str, Peer]
+
+
+@dataclass(frozen=True)
+class Link:
+    """What `ip` knows of the interface: addresses with prefix length, MTU in bytes, routes.
+
+    `routes` are those that we made; `networks` those that come with the addresses.
+    """
+
+    addresses: frozenset[str]
+    mtu: int
+    up: bool
+    routes: frozenset[str]
+    networks: frozenset[str] = frozenset()
+
+
+def parse_dump(text: str) -> Device:
+    """Parse `wg show wg0 dump`."""
+    first, *rest = [line.split("\t") for line in text.splitlines()]
+    peers = {}
+    for public, preshared, endpoint, allowed, _handshake, _received, _sent, keepalive in rest:
+        peers[public] = Peer(
+            preshared_key=_optional(preshared),
+            endpoint=_optional(endpoint),
+            allowed_ips=frozenset(allowed.split(",")) if allowed != "(none)" else frozenset(),
+            keepalive=0 if keepalive == "off" else int(keepalive),
+        )
+    private, _public, port, fwmark = first
+    mark = 0 if fwmark == "off" else int(fwmark, 16)
+    return Device(private_key=_optional(private), port=int(port), fwmark=mark, peers=peers)
+
+
+def _optional(text: str) -> Optional[str]:
+    return None if text == "(none)" else text
+
+
+def wanted_device(file: WgFile) -> Device:
+    """Return the device a file describes, with names of keys in their place."""
+    peers = {
+        peer.public_key: Peer(
+            preshared_key=peer.preshared,
+            endpoint=peer.endpoint,
+            allowed_ips=frozenset(peer.allowed_ips),
+            keepalive=peer.keepalive,
+        )
+        for peer in file.peers
+    }
+    return Device(private_key=file.private, port=file.port, fwmark=0, peers=peers)
+
+
+def key_fields(device: Device) -> frozenset[str]:
+    """Return what a device has for keys: keys, or their names."""
+    preshared = (peer.preshared_key for peer in device.peers.values())
+    return frozenset(key for key in (device.private_key, *preshared) if key)
+
+
+def with_keys(device: Device, keys: Mapping[str, str]) -> Device:
+    """Return a device with keys (base64, by fingerprint) in the place of their names."""
+    named = with_names(device, keys)
+    return replace(named, private_key=clamped(named.private_key) if named.private_key else None)
+
+
+def with_names(device: Device, names: Mapping[str, str]) -> Device:
+    """Return a device with names in the place of keys, which `names` has by key. Raises `KeyError`."""
+    peers = {
+        public: replace(peer, preshared_key=names[peer.preshared_key] if peer.preshared_key else None)
+        for public, peer in device.peers.items()
+    }
+    return replace(device, private_key=names[device.private_key] if device.private_key else None, peers=peers)
+
+
+def wanted_link(file: WgFile) -> Link:
+    """Return the link a file describes; like wg-quick, a route only where no address covers it."""
+    networks = [ipaddress.ip_interface(address).network for address in file.addresses]
+    routes = set()
+    for peer in file.peers:
+        for part in peer.allowed_ips:
+            allowed = ipaddress.ip_network(part)
+            covered = (net.version == allowed.version and _within(allowed, net) for net in networks)
+            if not any(covered):
+                routes.add(part)
+    connected = frozenset(str(net) for net in networks if net.prefixlen != net.max_prefixlen)
+    return Link(frozenset(file.addresses), file.mtu, up=True, routes=frozenset(routes), networks=connected)
+
+
+def _within(inner: Any, outer: Any) -> bool:
+    return bool(inner.subnet_of(outer))
+
+
+def wg_commands(tunnel: Tunnel, live: Device, wanted: Device, *, at_most: int = 100) -> list[list[Argument]]:
+    """Return the smallest `wg set` commands from `live` to `wanted`: none when nothing differs.
+
+    What goes is named explicitly (older tools do not clear it otherwise), peers that leave come first
+    so that their addresses are free, and nothing that is equal is sent: a userspace WireGuard opens
+    its socket anew for the port it already has. At most `at_most` peers per command.
+    """
+    head: list[Argument] = []
+    if live.private_key != wanted.private_key:
+        head += ["private-key", Secret(wanted.private_key) if wanted.private_key else "/dev/null"]
+    if live.port != wanted.port:
+        head += ["listen-port", str(wanted.port)]
+    if live.fwmark != wanted.fwmark:
+        head += ["fwmark", hex(wanted.fwmark)]
+    changes = list(_peer_changes(live, wanted))
+    commands: list[list[Argument]] = []
+    for start in range(0, max(len(changes), 1), at_most):
+        arguments = [argument for change in changes[start : start + at_most] for argument in change]
+        if head or arguments:
+            commands.append(["wg", "set", tunnel.interface, *head, *arguments])
+        head = []
+    return commands
+
+
+def _peer_changes(live: Device, wanted: Device) -> Iterator[list[Argument]]:
+    for public in sorted(set(live.peers) - set(wanted.peers)):
+        yield ["peer", public, "remove"]
+    fresh = Peer(preshared_key=None, endpoint=None, allowed_ips=frozenset(), keepalive=0)
+    for public, peer in wanted.peers.items():
+        arguments = _peer_arguments(live.peers.get(public, fresh), peer)
+        if arguments or public not in live.peers:
+            yield ["peer", public, *arguments]
+
+
+def _peer_arguments(live: Peer, wanted: Peer) -> list[Argument]:
+    arguments: list[Argument] = []
+    if live.preshared_key != wanted.preshared_key:
+        value: Argument = Secret(wanted.preshared_key) if wanted.preshared_key else "/dev/null"
+        arguments += ["preshared-key", value]
+    if wanted.endpoint and live.endpoint != wanted.endpoint:
+        arguments += ["endpoint", wanted.endpoint]
+    if live.keepalive != wanted.keepalive:
+        arguments += ["persistent-keepalive", str(wanted.keepalive) if wanted.keepalive else "off"]
+    if live.allowed_ips != wanted.allowed_ips:
+        arguments += ["allowed-ips", ",".join(sorted(wanted.allowed_ips))]
+    return arguments
+
+
+def device_differences(live: Device, wanted: Device) -> list[Difference]:
+    """Say how `live` differs; an endpoint may roam, so only a missing one counts."""
+    found = []
+    if live.private_key != wanted.private_key:
+        found.append(Difference("private key", "another one" if live.private_key else "none", "this node's"))
+    if live.port != wanted.port:
+        found.append(Difference("listen port", str(live.port), str(wanted.port)))
+    if live.fwmark != wanted.fwmark:
+        found.append(Difference("fwmark", hex(live.fwmark), hex(wanted.fwmark)))
+    found += [
+        Difference(f"peer {public}", "present", "absent")
+        for public in sorted(live.peers.keys() - wanted.peers)
+    ]
+    for public, peer in wanted.peers.items():
+        if public in live.peers:
+            found += _peer_differences(f"peer {public}", live.peers[public], peer)
+        else:
+            found.append(Difference(f"peer {public}", "absent", "present"))
+    return found
+
+
+def _peer_differences(name: str, live: Peer, wanted: Peer) -> list[Difference]:
+    found = []
+    if live.preshared_key != wanted.preshared_key:
+        shown = "another one" if live.preshared_key else "none"
+        found.append(
+            Difference(f"{name}: pre-shared key", shown, "this pair's" if wanted.preshared_key else "none")
+        )
+    if wanted.endpoint and not live.endpoint:
+        found.append(Difference(f"{name}: endpoint", "none", wanted.endpoint))
+    if live.keepalive != wanted.keepalive:
+        found.append(
+            Difference(f"{name}: keepalive", str(live.keepalive or "off"), str(wanted.keepalive or "off"))
+        )
+    if live.allowed_ips != wanted.allowed_ips:
+        shown, right = (", ".join(sorted(peer.allowed_ips)) or "none" for peer in (live, wanted))
+        found.append(Difference(f"{name}: allowed IPs", shown, right))
+    return found
+
+
+def link_differences(live: Link, wanted: Link) -> list[Difference]:
+    """Say how the link differs: addresses, MTU, whether it is up, routes."""
+    found = [
+        Difference(f"network {name}", "no route to it", "present") for name in _lost_networks(live, wanted)
+    ]
+    for kind, has, should in (
+        ("address", live.addresses, wanted.addresses),
+        ("route", live.routes, wanted.routes),
+    ):
+        found += [Difference(f"{kind} {name}", "absent", "present") for name in sorted(should - has)]
+        found += [Difference(f"{kind} {name}", "present", "absent") for name in sorted(has - should)]
+    if live.mtu != wanted.mtu:
+        found.append(Difference("MTU", str(live.mtu), str(wanted.mtu)))
+    if live.up != wanted.up:
+        found.append(Difference("link", "up" if live.up else "down", "up" if wanted.up else "down"))
+    return found
+
+
+def parse_addresses(tunnel: Tunnel, text: str) -> Optional[Link]:
+    """Parse `ip -j address show dev wg0` (routes are left empty); None when there is no such link."""
+    entries = [entry for entry in json.loads(text or "[]") if entry.get("ifname") == tunnel.interface]
+    if not entries:
+        return None
+    entry = entries[0]
+    addresses = frozenset(
+        f"{info['local']}/{info['prefixlen']}"
+        for info in entry.get("addr_info", [])
+        if not (info["family"] == "inet6" and info.get("scope") == "link")
+    )
+    return Link(addresses, int(entry["mtu"]), up="UP" in entry.get("flags", []), routes=frozenset())
+
+
+def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Parse `ip -j -4 route show dev wg0`, or -6: the routes that we made, by their mark.
+
+    Those in `ours` are, too, if they look as agents made them before there was a mark. All others belong to
+    whoever put them there.
+    """
+    routes = set()
+    for entry in _entries(text):
+        destination, maker = _destination(entry, version), entry.get("protocol", "boot")
+        unmarked = maker in ("boot", "static") and "gateway" not in entry
+        if maker == ROUTE_PROTOCOL or (unmarked and destination in ours):
+            routes.add(destination)
+    return frozenset(routes)
+
+
+def parse_networks(text: str, version: int) -> frozenset[str]:
+    """Parse the same: the networks that the kernel routes there because of an address."""
+    return frozenset(
+        _destination(entry, version) for entry in _entries(text) if entry.get("protocol") == "kernel"
+    )
+
+
+def _entries(text: str) -> list[Any]:
+    return list(json.loads(text or "[]"))
+
+
+def _destination(entry: Any, version: int) -> str:
+    if entry["dst"] == "default":
+        return "0.0.0.0/0" if version == 4 else "::/0"
+    return ipaddress.ip_network(entry["dst"]).with_prefixlen
+
+
+def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
+    """Return the smallest `ip` commands from `live` to `wanted`: none when nothing differs.
+
+    Removing a primary address takes its secondaries along, so the caller looks again afterwards.
+    """
+    device = ["dev", tunnel.interface]
+    commands = [
+        ["ip", "address", "add", address, *device] for address in sorted(wanted.addresses - live.addresses)
+    ]
+    commands += [
+        ["ip", "address", "del", address, *device] for address in sorted(live.addresses - wanted.addresses)
+    ]
+    if live.mtu != wanted.mtu:
+        commands.append(["ip", "link", "set", *device, "mtu", str(wanted.mtu)])
+    if live.up != wanted.up:
+        commands.append(["ip", "link", "set", *device, "up" if wanted.up else "down"])
+    commands += [["ip", "route", "del", route, *device] for route in sorted(live.routes - wanted.routes)]
+    commands += [
+        ["ip", "route", "replace", route, *device, "proto", ROUTE_PROTOCOL]
+        for route in sorted(wanted.routes - live.routes)
+    ]
+    return commands + [_network_command(tunnel, live, network) for network in _lost_networks(live, wanted)]
+
+
+def _lost_networks(live: Link, wanted: Link) -> list[str]:
+    """Return the networks to which the route is gone, though their address is there and up."""
+    lost = wanted.networks - live.networks if live.up else frozenset()
+    if not lost:
+        return []
+    there = {str(ipaddress.ip_interface(address).network) for address in live.addresses & wanted.addresses}
+    return sorted(lost & there)
+
+
+def _network_command(tunnel: Tunnel, live: Link, network: str) -> list[str]:
+    """Return the command that brings back the route to a network, as the kernel makes it."""
+    own = next(
+        address
+        for address in map(ipaddress.ip_interface, sorted(live.addresses))
+        if str(address.network) == network
+    )
+    scope = ["scope", "link"] if own.version == 4 else []
+    return [
+        *("ip", "route", "replace", network, "dev", tunnel.interface),
+        *("proto", "kernel", *scope, "src", str(own.ip)),
+    ]

@@ -1,0 +1,58 @@
+"""What follows a commit: sshd's ports, files outside the agent's own folders, units."""
+
+from ..difference import Difference
+from ..files.etc import file_differences, put_files, require_writable
+from ..files.generation import Generation
+from ..places import Places
+from ..system.run import attempt, run
+from ..system.systemd import active_state, disabled, enable
+from ..system.unitfiles import put_units, unit_differences
+from ..system.units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT
+from ..tunnel import Tunnel
+from .sshd import port_differences, settle_ports, wanted_ports
+from .sshd_service import ssh_ports
+
+__all__ = ["enabled_units", "following_differences", "reconcile", "require_changeable"]
+
+_RUNNING_UNITS = (FIREWALL_UNIT, GUARD_UNIT)
+
+
+def enabled_units(tunnel: Tunnel) -> tuple[str, ...]:
+    """Return the units of a node that start at boot."""
+    return (FIREWALL_UNIT, BOOT_UNIT, GUARD_UNIT, tunnel.unit)
+
+
+def reconcile(places: Places, tunnel: Tunnel, generation: Generation) -> None:
+    """Bring ports, links, blocks, modes and units in line with a committed generation.
+
+    Writes only what differs. Raises `AgentError` or `OSError`; may be run again at any time.
+    """
+    settle_ports(places, wanted_ports(generation.firewall))
+    ssh_ports.cache_clear()
+    put_files(places, generation, _ways_in(generation))
+    put_units(places, tunnel)
+    enable(enabled_units(tunnel))
+    for unit in _RUNNING_UNITS:
+        if active_state(unit) != "active":
+            attempt(["systemctl", "reset-failed", unit])
+            run(["systemctl", "start", "--no-block", unit])
+
+
+def following_differences(places: Places, tunnel: Tunnel, generation: Generation) -> list[Difference]:
+    """Say what `reconcile` would change."""
+    found = file_differences(places, generation, _ways_in(generation))
+    found += port_differences(places, wanted_ports(generation.firewall))
+    found += unit_differences(places, tunnel)
+    found += [Difference(unit, "disabled", "enabled") for unit in disabled(enabled_units(tunnel))]
+    guard = active_state(GUARD_UNIT)
+    return found + ([] if guard in ("active", "activating") else [Difference(GUARD_UNIT, guard, "active")])
+
+
+def require_changeable(places: Places, generation: Generation) -> None:
+    """Refuse what `reconcile` could not bring about, because somebody locked a file. Raises `AgentError`."""
+    require_writable(places, generation, _ways_in(generation))
+
+
+def _ways_in(generation: Generation) -> list[int]:
+    """Return the ports on which SSH comes in now, and on which the generation lets it in."""
+    return sorted({*ssh_ports(), *wanted_ports(generation.firewall)})

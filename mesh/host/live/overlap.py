@@ -1,0 +1,243 @@
+"""Whether the mesh's network is somebody else's on this host, or packets to a peer would take another way."""
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..answers import AgentError, Answer
+from ..difference import Difference
+from ..files.document import WG_CONF
+from ..files.wgconf import WgFile
+from ..places import Places
+from ..system.iproute import ask
+from ..system.run import attempt, run
+from ..tunnel import Tunnel
+from .lookup import Network, Packet, Route, Rule, decide, parse_rules, parse_table
+
+__all__ = ["Conflict", "Host", "conflicts", "overlap_differences", "read_host", "refuse_overlap", "routed"]
+
+_RESOLVERS = ("etc/resolv.conf", "run/systemd/resolve/resolv.conf")
+_NAMESERVER = re.compile(r"(?m)^nameserver\s+([0-9a-fA-F.:]+)\s*$")
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """What of ours is in conflict, with what of this host, and how to end that but by another `cidr`."""
+
+    ours: str
+    theirs: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.ours} {self.theirs}"
+
+
+@dataclass(frozen=True)
+class Host:
+    """The networks of this host without our interface: addresses by interface, rules by IP version..."""
+
+    addresses: Sequence[tuple[str, str]]
+    rules: Mapping[int, Sequence[Rule]]
+    routes: Sequence[Route]
+    resolvers: Sequence[str]
+
+
+def routed(file: WgFile) -> list[Network]:
+    """Return the networks that go through the tunnel: the addresses' own, and what peers hold outside. Pure.
+
+    A peer that takes everything makes no network of the mesh.
+    """
+    networks: list[Network] = [ipaddress.ip_interface(address).network for address in file.addresses]
+    for peer in file.peers:
+        for part in peer.allowed_ips:
+            allowed = ipaddress.ip_network(part)
+            if allowed.prefixlen and not any(_within(allowed, network) for network in networks):
+                networks.append(allowed)
+    return networks
+
+
+def _within(inner: Any, outer: Any) -> bool:
+    return bool(inner.version == outer.version and inner.subnet_of(outer))
+
+
+def read_host(places: Places, tunnel: Tunnel, networks: Iterable[Network]) -> Host:
+    """Read what could meet these networks, by few processes however many peers. Raises `AgentError`."""
+    rules: dict[int, list[Rule]] = {}
+    routes: list[Route] = []
+    wanted = list(networks)
+    for version in sorted({network.version for network in wanted}):
+        rules[version] = parse_rules(attempt(["ip", "-j", f"-{version}", "rule", "show"]) or "")
+        # The routes within, around, and by way of each network: a host may have a million others.
+        questions = [
+            f"route show table all {which} {network}"
+            for network in wanted
+            for which in ("root", "match", "via")
+            if network.version == version
+        ]
+        for answer in ask(version, questions):
+            routes += parse_table(answer, version)
+    return Host(
+        addresses=_addresses(tunnel, run(["ip", "-j", "address", "show"])),
+        rules=rules,
+        routes=[route for route in dict.fromkeys(routes) if route.device != tunnel.interface],
+        resolvers=_resolvers(places),
+    )
+
+
+def _addresses(tunnel: Tunnel, text: str) -> list[tuple[str, str]]:
+    """Return interface and address, with the length of its network; of a pair of ends both."""
+    found = []
+    for entry in json.loads(text or "[]"):
+        for info in entry.get("addr_info", []) if entry.get("ifname") != tunnel.interface else []:
+            length = info.get("prefixlen")
+            ends = [info["local"]] if "address" not in info else [info["local"], info["address"]]
+            found += [(entry["ifname"], f"{end}/{length}") for end in ends]
+    return found
+
+
+def _resolvers(places: Places) -> list[str]:
+    files = [places.root / name for name in _RESOLVERS]
+    texts = [file.read_text(errors="replace") for file in files if file.is_file()]
+    named = (address for text in texts for address in _NAMESERVER.findall(text))
+    return [address for address in dict.fromkeys(named) if _is_address(address)]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def conflicts(tunnel: Tunnel, file: WgFile, host: Host) -> Iterator[Conflict]:
+    """Yield what of the host meets the mesh's networks, or keeps packets to a peer from them. Pure."""
+    networks = routed(file)
+    yield from _endpoints(tunnel, file, networks)
+    for network in networks:
+        yield from _overlaps(network, host)
+    yield from _lost_resolvers(file, networks, host)
+    yield from _other_ways(tunnel, file, networks, host)
+
+
+def _endpoints(tunnel: Tunnel, file: WgFile, networks: Sequence[Network]) -> Iterator[Conflict]:
+    for peer in file.peers:
+        if peer.endpoint is None:
+            continue
+        address = ipaddress.ip_address(peer.endpoint.rpartition(":")[0].strip("[]"))
+        inside = next((net for net in networks if net.version == address.version and address in net), None)
+        if inside is not None:
+            yield Conflict(
+                f"the endpoint {peer.endpoint} of peer {', '.join(peer.allowed_ips)}",
+                f"lies in {inside}, which {tunnel.interface} itself takes into the tunnel",
+                "give that peer an endpoint outside of it",
+            )
+
+
+def _overlaps(network: Network, host: Host) -> Iterator[Conflict]:
+    taken = set()
+    for interface, address in host.addresses:
+        theirs = ipaddress.ip_interface(address).network
+        if _overlap(network, theirs):
+            taken.add(interface)
+            yield Conflict(
+                str(network),
+                f"overlaps the network {theirs} of {interface} (its address {address})",
+                f"remove that network from {interface}, or move it to other addresses",
+            )
+    for route in host.routes:
+        # What is wider than ours is no conflict: the longest prefix wins.
+        if route.table in ("main", "local") and route.kind != "throw" and route.device not in taken:
+            if _within(route.destination, network):
+                yield Conflict(
+                    str(network), f"holds the route {route}", "remove that route, or move it elsewhere"
+                )
+            elif route.gateway and _holds(network, route.gateway):
+                yield Conflict(
+                    str(network),
+                    f"holds the gateway of the route {route}",
+                    "give that gateway another address",
+                )
+    for rule in host.rules.get(network.version, ()):
+        target = rule.target
+        if target and _within(target, network) and _leads_elsewhere(rule, host):
+            yield Conflict(
+                str(network),
+                f"holds what the rule {rule} is about",
+                f"remove that rule (`ip rule del pref {rule.priority}`)",
+            )
+
+
+def _leads_elsewhere(rule: Rule, host: Host) -> bool:
+    tables = {route.table for route in host.routes} - {"main", "local"}
+    return bool(rule.action) or rule.table in tables
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    return bool(one.version == other.version and one.overlaps(other))
+
+
+def _holds(network: Network, address: str) -> bool:
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return parsed.version == network.version and parsed in network
+
+
+def _lost_resolvers(file: WgFile, networks: Sequence[Network], host: Host) -> Iterator[Conflict]:
+    members = {address.partition("/")[0] for address in file.addresses}
+    members |= {part.partition("/")[0] for peer in file.peers for part in peer.allowed_ips}
+    for resolver in host.resolvers:
+        for network in networks:
+            if resolver not in members and _holds(network, resolver):
+                yield Conflict(
+                    str(network),
+                    f"holds this host's DNS server {resolver}",
+                    "let this host use another DNS server",
+                )
+
+
+def _other_ways(tunnel: Tunnel, file: WgFile, networks: Sequence[Network], host: Host) -> Iterator[Conflict]:
+    """Yield the rules that would keep packets to peers from our routes; each with the first such peer."""
+    ours = [Route("main", "unicast", network, tunnel.interface, "", "kernel") for network in networks]
+    routes = [*ours, *host.routes]
+    told: set[str] = set()
+    for packet in packets(file):
+        rule, route = decide(packet, host.rules.get(packet.destination.version, ()), routes)
+        if rule is None or (route is not None and route.device == tunnel.interface):
+            continue
+        theirs = f"is taken by the rule {rule}" + (f" with the route {route}" if route else "")
+        if theirs not in told:
+            told.add(theirs)
+            cure = f"remove that route or that rule (`ip rule del pref {rule.priority}`)"
+            yield Conflict(f"the way to {packet.destination}", theirs, cure)
+
+
+def packets(file: WgFile) -> list[Packet]:
+    """Return one packet to each network of each peer, without a source and from our own address. Pure."""
+    own = [ipaddress.ip_interface(address).ip for address in file.addresses]
+    found = []
+    for peer in file.peers:
+        for part in peer.allowed_ips:
+            network = ipaddress.ip_network(part)
+            if network.prefixlen:
+                target = network[0] if network.prefixlen == network.max_prefixlen else network[1]
+                sources = [None, *(address for address in own if address.version == target.version)]
+                found += [Packet(target, source) for source in sources]
+    return found
+
+
+def refuse_overlap(places: Places, tunnel: Tunnel, file: WgFile) -> None:
+    """Refuse a mesh whose network is in use on this host by somebody else. Raises `AgentError`."""
+    for found in conflicts(tunnel, file, read_host(places, tunnel, routed(file))):
+        raise AgentError(
+            Answer.REFUSED,
+            f"{WG_CONF}: {found}: give the mesh another `cidr` in the stack file, or {found.cure}",
+        )
+
+
+def overlap_differences(places: Places, tunnel: Tunnel, file: WgFile) -> list[Difference]:
+    """Say what on this host meets the mesh's networks now. Raises `AgentError`."""
+    found = conflicts(tunnel, file, read_host(places, tunnel, routed(file)))
+    return [Difference(each.ours, each.theirs, f"{tunnel.interface}'s alone") for each in found]

@@ -1,0 +1,24 @@
+"""Whether a staged generation could work on this host, before anything changes."""
+
+from ..answers import AgentError, Answer
+from ..files.document import FIREWALL, SYSCTL, WG_CONF
+from ..files.generation import Generation
+from ..files.keystore import require_keys
+from ..files.wgconf import clamped
+from ..places import Places
+from ..system.run import run
+from .firewall import check_firewall
+from .sysctl import check_sysctls
+
+__all__ = ["validate"]
+
+
+def validate(places: Places, generation: Generation) -> None:
+    """Refuse a generation that cannot work, without touching anything live. Raises `AgentError`."""
+    name = generation.file.private
+    private = clamped(require_keys(places, [name])[name])
+    public = run(["wg", "pubkey"], stdin=f"{private}\n").strip()
+    if any(peer.public_key == public for peer in generation.file.peers):
+        raise AgentError(Answer.REFUSED, f"{WG_CONF}: {public} is this node's own key, not a peer's")
+    check_sysctls(places.sysctls, generation.sysctls, where=SYSCTL)
+    check_firewall(generation.firewall, where=FIREWALL)

@@ -1,0 +1,1 @@
+"""Ways to reach the system: tools, systemd, namespaces, netlink, and the steps for tests."""

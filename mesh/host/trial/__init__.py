@@ -1,0 +1,1 @@
+"""A change on trial: the lock, the proof beforehand, the states, and every way back."""

@@ -1,0 +1,117 @@
+"""Where this host meets the network outside: interfaces and addresses."""
+
+import ipaddress
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Optional
+
+from ..answers import AgentError, Answer
+from ..files.document import FIREWALL
+from ..files.generation import Generation
+from ..live.firewall import expected_table
+from ..system.run import attempt
+from ..system.session import Session
+from ..tunnel import Tunnel
+from .knocks import Behind, Door
+
+__all__ = ["find_doors", "is_own", "networks_behind", "refuse_trust_in_the_outside"]
+
+# For a host without an address of a family: what rules say to one can be tried all the same (RFC 5737, 3849).
+_NOBODYS = {4: "192.0.2.1", 6: "2001:db8:ffff::1"}
+_IPV6 = Path("/proc/sys/net/ipv6")
+_VERSIONS = (4, 6)
+_MOST_NETWORKS = 4
+
+
+def find_doors(tunnel: Tunnel, session: Optional[Session]) -> list[Door]:
+    """Return this host's door to the outside in each family: by this session, else by the default route."""
+    found = []
+    routes = _default_interfaces()
+    for version in _VERSIONS:
+        if version == 6 and not _IPV6.is_dir():
+            continue
+        if (
+            session
+            and session.interface != tunnel.interface
+            and ipaddress.ip_address(session.server).version == version
+        ):
+            found.append(Door(session.interface, session.server))
+            continue
+        interfaces = [*routes[version], *([session.interface] if session else []), *routes[4], *routes[6]]
+        outside = [name for name in interfaces if name != tunnel.interface]
+        if outside:
+            found.append(Door(outside[0], _address(outside[0], version) or _NOBODYS[version]))
+    return found
+
+
+def is_own(door: Door) -> bool:
+    """Tell whether the address is one that this host has. Pure."""
+    return door.address not in _NOBODYS.values()
+
+
+def networks_behind(tunnel: Tunnel) -> list[Behind]:
+    """Return the networks that this host has beside the internet and the mesh; containers' bridges are none.
+
+    Who reaches a container is the business of who made the bridge.
+    """
+    outside = {tunnel.interface, "lo", *(name for names in _default_interfaces().values() for name in names)}
+    found = []
+    for entry in _listed(4, "address", "show", "scope", "global"):
+        name = entry.get("ifname", "")
+        if name in outside or Path("/sys/class/net", name, "bridge").exists():
+            continue
+        for info in entry["addr_info"]:
+            own = ipaddress.ip_interface(f"{info['local']}/{info['prefixlen']}")
+            somebody = next((str(host) for host in own.network.hosts() if host != own.ip), None)
+            if somebody:
+                found.append(Behind(name, str(own), somebody))
+    return found[:_MOST_NETWORKS]
+
+
+def _default_interfaces() -> dict[int, list[str]]:
+    return {
+        version: [route["dev"] for route in _listed(version, "route", "show", "default")]
+        for version in _VERSIONS
+    }
+
+
+def _address(interface: str, version: int) -> Optional[str]:
+    for entry in _listed(version, "address", "show", "dev", interface, "scope", "global"):
+        for info in entry.get("addr_info", []):
+            return str(info["local"])
+    return None
+
+
+def _listed(version: int, *words: str) -> list[dict[str, Any]]:
+    entries = json.loads(attempt(["ip", "-j", f"-{version}", *words]) or "[]")
+    return [entry for entry in entries if entry.get("dev") or entry.get("addr_info")]
+
+
+def refuse_trust_in_the_outside(generation: Generation, session: Optional[Session]) -> None:
+    """Refuse a trusted interface by which strangers come. Raises `AgentError` (REFUSED)."""
+    routes = _default_interfaces()
+    outside = {name: "the default route leaves by" for version in _VERSIONS for name in routes[version]}
+    if session is not None:
+        outside.setdefault(session.interface, "this SSH session came by")
+    for trusted in _trusted(expected_table(generation.firewall)):
+        for interface, why in outside.items():
+            if _matches(trusted, interface):
+                raise AgentError(
+                    Answer.REFUSED,
+                    f"{FIREWALL}: trustedInterfaces holds {trusted}, and {why} {interface}: "
+                    "this would let in everybody from outside. Name only bridges of containers, such as "
+                    "docker0",
+                )
+
+
+def _trusted(table: str) -> Iterable[str]:
+    for entry in json.loads(table):
+        value = entry.get("set", {})
+        if value.get("name") == "trusted":
+            yield from (str(element) for element in value.get("elem", []))
+
+
+def _matches(trusted: str, interface: str) -> bool:
+    """Tell whether a name of nftables, which may end with `*`, is this interface's. Pure."""
+    return interface.startswith(trusted[:-1]) if trusted.endswith("*") else interface == trusted

@@ -1,0 +1,29 @@
+"""A tunnel of this host: what it is called everywhere."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["WG0", "Tunnel", "tunnel_named"]
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """A WireGuard interface, the unit that brings it up, and the file that people and wg-quick read."""
+
+    interface: str
+    unit: str
+    conf: str
+
+    @property
+    def socket(self) -> Path:
+        """Where a userspace WireGuard answers (WireGuard's cross-platform interface)."""
+        return Path("/var/run/wireguard", f"{self.interface}.sock")
+
+
+def tunnel_named(interface: str) -> Tunnel:
+    """Return the tunnel of an interface, with the unit and the file that wg-quick(8) gives it."""
+    return Tunnel(interface, f"wg-quick@{interface}.service", f"/etc/wireguard/{interface}.conf")
+
+
+WG0 = tunnel_named("wg0")
+"""The tunnel of the mesh."""

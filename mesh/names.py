@@ -1,0 +1,135 @@
+"""What two rooms share: the names of a mesh's resources and outputs, where the agent lies, what it answers.
+
+Imports no other room. The node's side has its own copies (`mesh/host` is shipped alone); tests compare them.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = [
+    "AGENT",
+    "AGENT_FILE",
+    "AGENT_FOLDER",
+    "APPLY",
+    "BOOTSTRAP",
+    "COMMAND",
+    "COPY",
+    "FIRST_MESH",
+    "HOST_KEY",
+    "IDENTITY",
+    "INCOMING",
+    "INSTALL",
+    "INTERFACE",
+    "KEYS",
+    "MANAGEMENT_KEY",
+    "MESH_TYPE",
+    "NODE_TYPE",
+    "RECONNECT_STATUS",
+    "RECONNECT_TRIES",
+    "STASH",
+    "STEPS",
+    "VERSION",
+    "MeshNames",
+    "name_in_urn",
+    "node_and_step",
+]
+
+VERSION: Final = "0.1.0"
+"""Of wireguard-mesh, as in pyproject.toml."""
+
+AGENT_FOLDER: Final = "/usr/local/lib/wgmesh"
+"""Where the agent lies on a node."""
+AGENT: Final = f"{AGENT_FOLDER}/wgmesh.pyz"
+INCOMING: Final = f"{AGENT_FOLDER}/incoming.pyz"
+"""Where a new one is put, until it has installed itself."""
+
+INTERFACE: Final = "wg0"
+"""The tunnel's interface on a node."""
+
+RECONNECT_STATUS: Final = 75
+"""By this exit code `apply` asks to be called again over a new connection (docs/protocol.md)."""
+RECONNECT_TRIES: Final = 12
+"""Connections for one `apply` beyond the first. One is the rule.
+
+Each stands for up to 20 s of waiting on the node, so this outlasts any trial.
+"""
+
+COMMAND: Final = "command:remote:Command"
+COPY: Final = "command:remote:CopyToRemote"
+STASH: Final = "pulumi:index:Stash"
+MESH_TYPE: Final = "wireguard-mesh:index:Mesh"
+NODE_TYPE: Final = "wireguard-mesh:index:Node"
+
+BOOTSTRAP: Final = "bootstrap"
+AGENT_FILE: Final = "agent-file"
+INSTALL: Final = "agent"
+KEYS: Final = "keys"
+APPLY: Final = "apply"
+STEPS: Final = (BOOTSTRAP, AGENT_FILE, INSTALL, KEYS, APPLY)
+"""What is done on a node, in this order; each is a resource `NODE-STEP`."""
+
+IDENTITY: Final = "identity"
+"""`NODE-identity` keeps a node's WireGuard key."""
+HOST_KEY: Final = "host-key"
+MANAGEMENT_KEY: Final = "management-key"
+"""The stash of the SSH key that opens all nodes."""
+
+FIRST_MESH: Final = "mesh"
+"""The mesh whose resources have plain names."""
+
+_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class MeshNames:
+    """The names of one mesh's resources.
+
+    Those of the mesh called `mesh` are plain, `web-1-apply`. Those of any other mesh start with its name and
+    a dot, `office.web-1-apply`. No node has a dot in its name: so no two meshes of a stack share a name.
+    """
+
+    mesh: str
+
+    def __post_init__(self) -> None:
+        """Refuse a name that cannot begin a host name. Raises `ValueError`."""
+        if not _NAME.fullmatch(self.mesh):
+            raise ValueError(
+                f"{self.mesh!r} cannot be the name of a mesh: lower-case letters, digits and inner hyphens, "
+                f"at most 32, such as office"
+            )
+
+    @property
+    def prefix(self) -> str:
+        """What every name of this mesh starts with; nothing for the mesh called `mesh`."""
+        return "" if self.mesh == FIRST_MESH else f"{self.mesh}."
+
+    def of(self, name: str) -> str:
+        """Return the name of a resource of this mesh: of a node, or of what all its nodes share."""
+        return f"{self.prefix}{name}"
+
+    def part(self, node: str, part: str) -> str:
+        """Return the name of a resource that is a part of a node: one of `STEPS`, a key, a server."""
+        return self.of(f"{node}-{part}")
+
+    def plain(self, name: str) -> str | None:
+        """Return a resource's name without the mesh's; None for one of another mesh."""
+        if self.prefix:
+            return name.removeprefix(self.prefix) if name.startswith(self.prefix) else None
+        return None if "." in name else name
+
+
+def name_in_urn(urn: str) -> str:
+    """Return the name of a resource, the last part of its URN."""
+    return urn.rpartition("::")[2]
+
+
+def node_and_step(name: str) -> tuple[str, str]:
+    """Return the node, with its mesh's name before it, and the step of a resource `NODE-STEP`.
+
+    The step is empty for the name of anything else.
+    """
+    for step in sorted(STEPS, key=len, reverse=True):
+        if name.endswith(f"-{step}"):
+            return name.removesuffix(f"-{step}"), step
+    return name, ""

@@ -1,0 +1,207 @@
+"""The outputs of a mesh as one record: the program writes it, the commands of day two read it.
+
+A stack may have been written by another version. What is not known is left out, and what is missing has a
+default; where there can be none, the error names the version that wrote the stack, and says what to do.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Any, Final, TypeVar
+
+from mesh.names import FIRST_MESH, VERSION
+
+__all__ = [
+    "MeshOutputs",
+    "NodeOutputs",
+    "OutputsError",
+    "mesh_record",
+    "node_record",
+    "parse_outputs",
+    "program_record",
+]
+
+T = TypeVar("T")
+
+FORMAT: Final = 1
+"""Of the record; a new one where a reader of the former would take something for what it is not."""
+
+# What the engine keeps for an output whose resource failed (plugin.UnknownStringValue in Pulumi's SDK).
+_UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_MOST_PORTS: Final = 65535
+
+
+class OutputsError(Exception):
+    """The outputs cannot be read; the message says why and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeOutputs:
+    """One node: overlay address, public IP address, WireGuard public key, SSH host key, SSH port.
+
+    A node that is not `enabled` is there, but nobody's peer.
+    """
+
+    name: str
+    address: str
+    public_ip: str
+    public_key: str
+    host_key: str
+    enabled: bool
+    ssh_port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshOutputs:
+    """The nodes there are, by overlay address, and the SSH private key (OpenSSH format) that opens them.
+
+    `unmade` are those whose address or keys could not be made, and whether each is enabled. `mesh` is the
+    mesh's name.
+    """
+
+    nodes: Mapping[str, NodeOutputs]
+    unmade: Mapping[str, bool]
+    ssh_private_key: str
+    mesh: str = FIRST_MESH
+
+    @property
+    def missing(self) -> list[str]:
+        """The nodes that take part and are not made."""
+        return [name for name, enabled in self.unmade.items() if enabled]
+
+
+def node_record(
+    *, address: T, enabled: T, ssh_port: T, public_ip: T, public_key: T, host_key: T
+) -> dict[str, T]:
+    """Return a node's entry as it is written; each value may be an output of Pulumi's."""
+    return {
+        "address": address,
+        "enabled": enabled,
+        "ssh_port": ssh_port,
+        "public_ip": public_ip,
+        "public_key": public_key,
+        "host_key": host_key,
+    }
+
+
+def program_record() -> dict[str, str | int]:
+    """Return what is written of the program itself: the record's format and the version that writes it."""
+    return {"format": FORMAT, "version": VERSION}
+
+
+def mesh_record(*, mesh: str, nodes: T, ssh_private_key: T) -> dict[str, Any]:
+    """Return the outputs of one mesh as they are written."""
+    return {
+        "mesh": mesh,
+        "nodes": nodes,
+        "ssh_private_key": ssh_private_key,
+        "wireguard_mesh": program_record(),
+    }
+
+
+def parse_outputs(outputs: Mapping[str, Any]) -> dict[str, MeshOutputs]:
+    """Read the outputs of a stack: its meshes by name.
+
+    The record of a mesh is the stack's outputs themselves, or one of them. Raises `OutputsError`.
+    """
+    found: dict[str, MeshOutputs] = {}
+    for record in _records(outputs):
+        mesh = _parse(record)
+        if mesh.mesh in found:
+            raise OutputsError(f"two outputs of the stack hold the mesh {mesh.mesh}: export each mesh once")
+        found[mesh.mesh] = mesh
+    if not found:
+        raise OutputsError("the stack has no mesh yet: bring it up first (`up`)")
+    return found
+
+
+def _records(outputs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for record in (outputs, *outputs.values()):
+        if (
+            isinstance(record, Mapping)
+            and isinstance(record.get("nodes"), Mapping)
+            and isinstance(record.get("ssh_private_key"), str)
+        ):
+            yield record
+
+
+def _parse(record: Mapping[str, Any]) -> MeshOutputs:
+    mesh = record.get("mesh", FIRST_MESH)
+    entries = {str(name): _Entry(record, str(name), facts) for name, facts in record["nodes"].items()}
+    by_address = dict(sorted(entries.items(), key=lambda item: item[1].address))
+    return MeshOutputs(
+        mesh=str(mesh),
+        nodes={name: entry.read() for name, entry in by_address.items() if entry.is_made},
+        unmade={name: entry.enabled for name, entry in by_address.items() if not entry.is_made},
+        ssh_private_key=record["ssh_private_key"],
+    )
+
+
+class _Entry:
+    """The entry of one node in a record."""
+
+    def __init__(self, record: Mapping[str, Any], name: str, facts: Any) -> None:
+        self._record = record
+        self._name = name
+        if not isinstance(facts, Mapping):
+            raise self._refused("is no mapping")
+        self._facts = facts
+
+    @property
+    def address(self) -> IPv4Address:
+        """The overlay address. Raises `OutputsError`."""
+        given = self._facts.get("address")
+        try:
+            return IPv4Address(given if isinstance(given, str) else "")
+        except ValueError:
+            raise self._refused("has no IPv4 address in the mesh") from None
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it takes part: all nodes did before there was a choice."""
+        return self._facts.get("enabled") is not False
+
+    @property
+    def is_made(self) -> bool:
+        """Whether its address and keys are there."""
+        known = (self._facts.get(name) for name in ("public_ip", "public_key", "host_key"))
+        return all(value not in (None, "", _UNKNOWN) for value in known)
+
+    def read(self) -> NodeOutputs:
+        """Return the whole entry. Raises `OutputsError`."""
+        return NodeOutputs(
+            name=self._name,
+            address=str(self.address),
+            public_ip=self._text("public_ip"),
+            public_key=self._text("public_key"),
+            host_key=self._text("host_key"),
+            enabled=self.enabled,
+            ssh_port=self._port(),
+        )
+
+    def _text(self, key: str) -> str:
+        value = self._facts.get(key)
+        if not isinstance(value, str):
+            raise self._refused(f"has a {key} that is no text")
+        return value
+
+    def _port(self) -> int:
+        value = self._facts.get("ssh_port", 22)
+        # the engine's numbers may be floats
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_PORTS:
+            raise self._refused("has an ssh_port that is no port")
+        return int(value)
+
+    def _refused(self, what: str) -> OutputsError:
+        return OutputsError(
+            f"the stack's outputs were written by {_writer(self._record)} and cannot be read by version "
+            f"{VERSION}: the entry of {self._name} {what}; run `up` with this version, or use the commands "
+            f"of that one"
+        )
+
+
+def _writer(record: Mapping[str, Any]) -> str:
+    """Name the version that wrote a record; before there were version numbers, none."""
+    program = record.get("wireguard_mesh")
+    version = program.get("version") if isinstance(program, Mapping) else None
+    return f"version {version}" if isinstance(version, str) else "an older version"

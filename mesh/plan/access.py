@@ -1,0 +1,83 @@
+"""Who may come in to a node, and what may pass through it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+from typing import Literal
+
+from mesh.plan.policy import Ingress, Policy, plan_ingress
+from mesh.settings import PortRange, Settings
+
+__all__ = ["AccessPlan", "plan_access"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccessPlan:
+    """What one node lets in.
+
+    `ssh_port` is TCP, `ssh_from` are networks outside the mesh and `ssh_mesh` those inside it that may open
+    SSH, `public` the ports that everybody may use, `ingress` is what peers may do to it (None: everything).
+    Packets pass through a node that does `forward`.
+    """
+
+    ssh_port: int
+    ssh_from: tuple[IPv4Network | IPv6Network, ...]
+    ssh_mesh: tuple[IPv4Network | IPv6Network, ...]
+    authorized_keys: tuple[str, ...]
+    public: tuple[PortRange, ...]
+    ingress: tuple[Ingress, ...] | None
+    trusted_interfaces: tuple[str, ...]
+    metadata: Literal["root", "containers"]
+    forward: bool
+
+    def lets_in(self, source: str, addresses: Iterable[IPv4Address | IPv6Address], port: PortRange) -> bool:
+        """Whether a peer reaches a port through the tunnel; `addresses` are its own inside the mesh."""
+        if self.ingress is None:
+            return True
+        granted = self._by_source.get(source)
+        if granted is not None and granted.allows(port):
+            return True
+        return self.ssh_network(addresses, port) is not None
+
+    def ssh_network(
+        self, addresses: Iterable[IPv4Address | IPv6Address], port: PortRange
+    ) -> IPv4Network | IPv6Network | None:
+        """Return the network inside the mesh that opens SSH to one of these addresses, if `port` is SSH's."""
+        ssh = PortRange(protocol="tcp", first=self.ssh_port, last=self.ssh_port)
+        if not ssh.overlaps(port):
+            return None
+        own = tuple(addresses)
+        return next((network for network in self.ssh_mesh if any(each in network for each in own)), None)
+
+    @cached_property
+    def _by_source(self) -> Mapping[str, Ingress]:
+        return {each.source: each for each in self.ingress or ()}
+
+
+def plan_access(settings: Settings, policy: Policy | None, name: str) -> AccessPlan:
+    """Decide who may come in to a node."""
+    node = settings.nodes[name]
+    ssh_from, ssh_mesh = _ssh_sources(settings)
+    return AccessPlan(
+        ssh_port=settings.ssh.port,
+        ssh_from=ssh_from,
+        ssh_mesh=ssh_mesh,
+        authorized_keys=settings.ssh.authorized_keys,
+        public=tuple(sorted(node.public)),
+        ingress=plan_ingress(settings, policy, name),
+        trusted_interfaces=tuple(sorted(set(node.trusted_interfaces))),
+        metadata=node.metadata,
+        forward=node.forward,
+    )
+
+
+def _ssh_sources(
+    settings: Settings,
+) -> tuple[tuple[IPv4Network | IPv6Network, ...], tuple[IPv4Network, ...]]:
+    """Split who may open SSH into networks outside and inside the mesh, each without overlap and sorted."""
+    v4 = [source for source in settings.ssh.from_ if isinstance(source, IPv4Network)]
+    inside = [source for source in v4 if source.subnet_of(settings.cidr)]
+    outside = [source for source in v4 if source not in inside]
+    v6 = [source for source in settings.ssh.from_ if isinstance(source, IPv6Network)]
+    return (*collapse_addresses(outside), *collapse_addresses(v6)), tuple(collapse_addresses(inside))

@@ -1,0 +1,43 @@
+"""A node inside the tunnel: its addresses in every family, the networks behind it, port and MTU."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+
+from mesh.names import INTERFACE
+from mesh.plan.peers import INTERNET_MTU, PeerPlan, addresses_of
+from mesh.settings import Settings
+
+__all__ = ["OverlayPlan", "plan_overlay"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverlayPlan:
+    """The tunnel of one node.
+
+    `addresses` has one address for each family, with the network that is reached through the tunnel; the
+    first one stands for the node where there is room for one. `port` is UDP, `mtu` in bytes.
+    """
+
+    interface: str
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
+    port: int
+    mtu: int
+
+    @property
+    def first(self) -> IPv4Interface | IPv6Interface:
+        """The address that stands for the node."""
+        return self.addresses[0]
+
+
+def plan_overlay(settings: Settings, name: str, peers: Sequence[PeerPlan]) -> OverlayPlan:
+    """Decide a node's side of the tunnel; of its pairs the one with the smallest MTU decides."""
+    auto = min((peer.mtu for peer in peers), default=INTERNET_MTU)
+    return OverlayPlan(
+        interface=INTERFACE,
+        addresses=tuple(
+            ip_interface((address, settings.cidr.prefixlen)) for address in addresses_of(settings, name)
+        ),
+        port=settings.port,
+        mtu=auto if settings.mtu == "auto" else settings.mtu,
+    )

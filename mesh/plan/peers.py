@@ -1,0 +1,67 @@
+"""The pairs that a mesh is made of: what one node must know of another one, as far as it can be planned."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Final
+
+from mesh.settings import Settings
+
+__all__ = ["INTERNET_MTU", "PeerPlan", "addresses_of", "plan_peers"]
+
+# 1500 on the internet less WireGuard's 80 with IPv6 outside (40 IPv6, 8 UDP, 32 WireGuard): safe on
+# either family, and what wg-quick computes itself (wireguard-tools, src/wg-quick/linux.bash).
+INTERNET_MTU: Final = 1500 - 80
+"""Bytes that fit into the tunnel between two nodes on the internet."""
+
+# Opens NAT and stateful firewalls in time, and makes a restarted node shake hands at once
+# (wireguard.com/quickstart, "NAT and Firewall Traversal Persistence").
+_KEEPALIVE: Final = 25
+_PRESHARED_EPOCH: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeerPlan:
+    """One node as another one sees it.
+
+    `addresses` are its own inside the mesh, one for each family; `allowed_ips` the networks that it may
+    send from and is sent to; `keepalive` is in seconds, `mtu` the bytes that fit into the tunnel on the way
+    to it, `preshared_epoch` the version of the pair's pre-shared key.
+    """
+
+    name: str
+    addresses: tuple[IPv4Address | IPv6Address, ...]
+    allowed_ips: tuple[IPv4Network | IPv6Network, ...]
+    keepalive: int
+    mtu: int
+    preshared_epoch: int
+
+
+def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:
+    """Return a node's addresses inside the mesh, one for each family that the mesh has."""
+    return (settings.nodes[name].address,)
+
+
+def plan_peers(settings: Settings) -> dict[str, tuple[PeerPlan, ...]]:
+    """Return the peers of every node, both in the order of their addresses: all others that take part.
+
+    A node that is not enabled has none.
+    """
+    order = sorted(settings.nodes, key=lambda name: addresses_of(settings, name))
+    members = [_seen(settings, name) for name in order if settings.nodes[name].enabled]
+    return {
+        name: tuple(peer for peer in members if peer.name != name) if settings.nodes[name].enabled else ()
+        for name in order
+    }
+
+
+def _seen(settings: Settings, name: str) -> PeerPlan:
+    """Return a node as every other one sees it."""
+    addresses = addresses_of(settings, name)
+    return PeerPlan(
+        name=name,
+        addresses=addresses,
+        allowed_ips=tuple(ip_network(address) for address in addresses),
+        keepalive=_KEEPALIVE,
+        mtu=INTERNET_MTU,
+        preshared_epoch=_PRESHARED_EPOCH,
+    )

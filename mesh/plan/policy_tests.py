@@ -1,0 +1,89 @@
+"""Pure: whether the tests of the policy hold, asked of what the nodes enforce."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mesh.plan.access import AccessPlan, plan_access
+from mesh.plan.peers import addresses_of
+from mesh.plan.policy import Policy, plan_policy
+from mesh.settings import PolicyRule, PolicyTest, PortRange, Settings, members_by_name, overlap
+
+__all__ = ["PlanError", "check_policy_tests"]
+
+
+class PlanError(Exception):
+    """The settings are right, but what they come to is not what they say it must; the message names where."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mesh:
+    """All nodes as they would be if every one of them were enabled, and the policy that made them so."""
+
+    settings: Settings
+    policy: Policy | None
+    access: Mapping[str, AccessPlan]
+
+
+def check_policy_tests(settings: Settings) -> None:
+    """Evaluate the policy's tests, as if every node were enabled.
+
+    Raises `PlanError` that names, for each test that fails, the first pair of nodes and what decided.
+    """
+    if not settings.policy_tests:
+        return
+    names = members_by_name({name: node.groups for name, node in settings.nodes.items()})
+    mesh = _enabled(settings)
+    failures = []
+    for index, test in enumerate(settings.policy_tests):
+        failure = _failure(mesh, sorted(names[test.from_]), sorted(names[test.to]), test)
+        if failure is not None:
+            failures.append(f"mesh.policyTests[{index}]: {failure}")
+    if failures:
+        count = "1 test" if len(failures) == 1 else f"{len(failures)} tests"
+        raise PlanError(
+            f"{count} of the policy failed; nothing was changed:\n"
+            + "\n".join(f"  {failure}" for failure in failures)
+        )
+
+
+def _enabled(settings: Settings) -> _Mesh:
+    nodes = {name: node.model_copy(update={"enabled": True}) for name, node in settings.nodes.items()}
+    everyone = settings.model_copy(update={"nodes": nodes})
+    policy = plan_policy(everyone)
+    return _Mesh(
+        settings=everyone,
+        policy=policy,
+        access={name: plan_access(everyone, policy, name) for name in nodes},
+    )
+
+
+def _failure(mesh: _Mesh, sources: Sequence[str], targets: Sequence[str], test: PolicyTest) -> str | None:
+    for source in sources:
+        addresses = addresses_of(mesh.settings, source)
+        for target in targets:
+            if source == target:
+                continue
+            granted = mesh.access[target].lets_in(source, addresses, test.port)
+            if granted != (test.expect == "allow"):
+                word = "may" if granted else "may not"
+                reason = _reason(mesh, source, target, test.port)
+                return f"expected {test.expect}, but {source} {word} reach {target} on {test.port}: {reason}"
+    return None
+
+
+def _reason(mesh: _Mesh, source: str, target: str, port: PortRange) -> str:
+    """Say what decided, in the words of the stack file."""
+    if mesh.policy is None:
+        return "there is no policy, so every node reaches every other one"
+    for index, rule in mesh.policy.between(source, target):
+        if any(overlap(each, port) for each in rule.allow):
+            return f"mesh.policy[{index}] allows it ({_words(rule)})"
+    network = mesh.access[target].ssh_network(addresses_of(mesh.settings, source), port)
+    if network is not None:
+        return f"mesh.ssh.from allows it ({network})"
+    return "no rule of mesh.policy allows it"
+
+
+def _words(rule: PolicyRule) -> str:
+    granted = ", ".join(str(each) for each in rule.allow)
+    return f"from {', '.join(rule.from_)} to {', '.join(rule.to)}: {granted}"

@@ -1,0 +1,202 @@
+"""The settings as typed arguments of a component, for programs in other languages.
+
+The SDK makes a schema of these classes: names in camelCase, a docstring for each. All values are plain, since
+a mesh is planned before anything is made. A stack file may say a little more: `mtu: auto` is no `mtu` here.
+"""
+
+import types
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, NotRequired, TypedDict, get_args, get_origin, get_type_hints, is_typeddict
+
+import pulumi
+from pulumi.errors import InputPropertyError
+
+__all__ = [
+    "DefaultsArgs",
+    "Expectation",
+    "MeshArgs",
+    "Metadata",
+    "NodeArgs",
+    "PolicyRuleArgs",
+    "PolicyTestArgs",
+    "RolloutArgs",
+    "SshArgs",
+    "as_settings",
+    "camel_case",
+]
+
+
+class Metadata(Enum):
+    """Who may ask the cloud's metadata service."""
+
+    ROOT = "root"
+    """Root on the node."""
+    CONTAINERS = "containers"
+    """Containers on the node too."""
+
+
+class Expectation(Enum):
+    """What a policy must come to."""
+
+    ALLOW = "allow"
+    """Let the port through."""
+    DENY = "deny"
+    """Keep the port closed."""
+
+
+class SshArgs(TypedDict):
+    """Who may open SSH to the nodes."""
+
+    port: NotRequired[int]
+    """The port that sshd listens on. Default: 22."""
+    from_: NotRequired[list[str]]
+    """Networks that may open SSH, such as 203.0.113.0/24. Default: everywhere."""
+    authorized_keys: NotRequired[list[str]]
+    """Public keys that may log in as root, beside the mesh's own."""
+
+
+class DefaultsArgs(TypedDict):
+    """What a node is made of when the node does not say otherwise."""
+
+    provider: NotRequired[str]
+    """Who makes the servers. Default: hetzner."""
+    location: NotRequired[str]
+    """Where servers and addresses are made, such as fsn1."""
+    type: NotRequired[str]
+    """Type of the servers, such as cx23."""
+    image: NotRequired[str]
+    """What servers boot from, such as debian-12."""
+    trusted_interfaces: NotRequired[list[str]]
+    """Interfaces of the node whose traffic the firewall lets in, such as docker0."""
+    metadata: NotRequired[Metadata]
+    """Who may ask the cloud's metadata service. Default: root."""
+
+
+class NodeArgs(TypedDict):
+    """One node. What is left out comes from `defaults`."""
+
+    address: str
+    """The node's address in the mesh, inside `cidr`."""
+    provider: NotRequired[str]
+    """Who makes the server."""
+    location: NotRequired[str]
+    """Where server and address are made."""
+    type: NotRequired[str]
+    """Type of the server."""
+    image: NotRequired[str]
+    """What the server boots from."""
+    enabled: NotRequired[bool]
+    """false: the node is nobody's peer, and is left as it is. Default: true."""
+    groups: NotRequired[list[str]]
+    """Names that the policy may use for this node."""
+    public: NotRequired[list[str]]
+    """Ports that are open to everybody, such as tcp/443 or udp/6000-6010."""
+    forward: NotRequired[bool]
+    """Whether the node forwards packets. Default: false."""
+    trusted_interfaces: NotRequired[list[str]]
+    """Interfaces of the node whose traffic the firewall lets in."""
+    metadata: NotRequired[Metadata]
+    """Who may ask the cloud's metadata service."""
+
+
+class PolicyRuleArgs(TypedDict):
+    """Who may reach whom: names are groups, nodes, or `all`."""
+
+    from_: list[str]
+    """Who opens connections."""
+    to: list[str]
+    """Who is reached."""
+    allow: list[str]
+    """On what: ports such as tcp/5432, icmp, or all."""
+
+
+class PolicyTestArgs(TypedDict):
+    """What the policy must come to for one port; checked before anything is changed."""
+
+    from_: str
+    """A group or a node."""
+    to: str
+    """A group or a node."""
+    port: str
+    """One port, such as tcp/5432."""
+    expect: Expectation
+    """allow or deny."""
+
+
+class RolloutArgs(TypedDict):
+    """In which order changes reach the nodes."""
+
+    canary: NotRequired[str]
+    """The node that gets changes first; the others follow once this node has committed."""
+
+
+class MeshArgs(TypedDict):
+    """A whole mesh."""
+
+    cidr: str
+    """The mesh's network, such as 10.10.0.0/24."""
+    port: NotRequired[int]
+    """WireGuard's UDP port. Default: 51820."""
+    mtu: NotRequired[int]
+    """MTU of the tunnel, 1280 to 8920. Default: what fits the internet, 1420."""
+    ssh: NotRequired[SshArgs]
+    """Who may open SSH to the nodes."""
+    defaults: NotRequired[DefaultsArgs]
+    """What nodes are made of."""
+    nodes: dict[str, NodeArgs]
+    """The nodes by name."""
+    policy: NotRequired[list[PolicyRuleArgs]]
+    """Who may reach whom. Left out: every node reaches every other one on everything."""
+    policy_tests: NotRequired[list[PolicyTestArgs]]
+    """What the policy must come to."""
+    rollout: NotRequired[RolloutArgs]
+    """In which order changes reach the nodes."""
+
+
+def as_settings(args: MeshArgs) -> dict[str, Any]:
+    """Return the arguments as the stack file spells the same settings.
+
+    Raises `InputPropertyError` for a value that only a run can know, such as another resource's output.
+    """
+    spelled: dict[str, Any] = _spelled(args, MeshArgs, "")
+    return spelled
+
+
+def _spelled(value: Any, kind: Any, path: str) -> Any:
+    if isinstance(value, pulumi.Output):
+        raise InputPropertyError(
+            path, "is an output, which only a run knows; give a plain value: a mesh is planned before a run"
+        )
+    if get_origin(kind) in (NotRequired, types.UnionType):
+        kind = get_args(kind)[0]
+    if is_typeddict(kind) and isinstance(value, Mapping):
+        kinds = get_type_hints(kind)
+        return {
+            camel_case(name): _spelled(inner, kinds.get(name), _below(path, camel_case(name)))
+            for name, inner in value.items()
+        }
+    if isinstance(value, Mapping):
+        of = (get_args(kind) or (str, None))[-1]
+        return {name: _spelled(inner, of, _below(path, name)) for name, inner in value.items()}
+    if isinstance(value, list):
+        of = (get_args(kind) or (None,))[0]
+        return [_spelled(inner, of, f"{path}[{index}]") for index, inner in enumerate(value)]
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as YAML would have it: on the wire every number is a float."""
+    if isinstance(value, Enum):
+        return value.value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def camel_case(name: str) -> str:
+    """Return a name as the schema spells it."""
+    first, *others = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in others)
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,31 @@
+"""Where nodes run: a protocol that hides who makes a machine, and one room for each provider."""
+
+from mesh.program.machines.base import (
+    NO_ANSWER,
+    NO_ROOT,
+    Ahead,
+    Family,
+    FirstKey,
+    Machine,
+    Machines,
+    Provider,
+    Site,
+    public_address,
+)
+from mesh.program.machines.registry import KINDS, PROVIDERS, kinds_of
+
+__all__ = [
+    "KINDS",
+    "NO_ANSWER",
+    "NO_ROOT",
+    "PROVIDERS",
+    "Ahead",
+    "Family",
+    "FirstKey",
+    "Machine",
+    "Machines",
+    "Provider",
+    "Site",
+    "kinds_of",
+    "public_address",
+]

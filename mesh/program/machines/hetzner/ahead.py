@@ -1,0 +1,147 @@
+"""What the cloud and the state say before the first step: wishes that cannot be done are refused."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pulumi
+
+from mesh.plan import NodePlan
+from mesh.program.machines.base import Ahead
+from mesh.program.machines.hetzner.api import CloudAccess
+from mesh.program.machines.hetzner.catalog import CatalogError, read_offers, servers_of_mesh
+from mesh.program.machines.hetzner.groups import full_groups
+from mesh.program.machines.hetzner.model import wanted
+from mesh.program.machines.hetzner.records import PLACEMENT_GROUP, address_record, present, server_record
+from mesh.program.machines.hetzner.wishes import Wish, doubts, refusals
+from mesh.program.previous import Previous
+from mesh.settings import SettingsError
+
+__all__ = ["look_up"]
+
+_KEYS: Final = ("location", "type", "image")
+_SPREAD: Final = "spread-"
+_NAMED: Final = 5  # servers that a message names
+_TOKEN_LENGTH: Final = 64  # the provider refuses any other, in words of its own
+_THERE: Final = "the cloud has {count} of this stack's {all} servers already ({names}), and this state "
+_BRING_BACK: Final = (
+    "Delete nothing. Check where the state is kept (`pulumi whoami --verbose`, `pulumi stack ls`), or "
+    "bring back a backup of the state with `pulumi stack import --file FILE`."
+)
+_LOST_STATE: Final = (
+    f"{_THERE}knows nothing of these servers, not even their addresses: the state is lost, is too old, or "
+    f"belongs to something else. Nothing was changed. {_BRING_BACK}"
+)
+_FIRST_RUN: Final = (
+    f"{_THERE}knows of no finished run. If the first run was stopped, go on. Otherwise the state is lost "
+    f"or belongs to something else. {_BRING_BACK}"
+)
+
+
+def look_up(ahead: Ahead) -> None:
+    """Check what can only be known of the cloud and of the state.
+
+    Raises:
+        SettingsError: something that the stack file wishes cannot be done.
+        pulumi.RunError: the state is not the one that this cloud's servers are in, or nobody can tell.
+
+    """
+    wishes = [_wish(ahead, node) for node in ahead.nodes.values()]
+    full = tuple(full_groups(ahead.nodes, _groups(wishes, ahead.previous)))
+    if full:
+        raise SettingsError(full)
+    new = [wish for wish in wishes if _counts(wish, ahead)]
+    access = CloudAccess.configured()
+    # without a token of the right length the provider says what is wrong, and asks nobody
+    if new and access.token is not None and len(access.token) == _TOKEN_LENGTH:
+        _look_up(access, new, ahead)
+
+
+def _groups(wishes: Sequence[Wish], previous: Previous) -> Mapping[str, int]:
+    """Return the number of the placement group that each server is in that is there and stays."""
+    numbers = {}
+    for kind, name in previous.records:
+        if kind == PLACEMENT_GROUP and name.startswith(_SPREAD):
+            identifier = previous.record(kind, name).get("id")
+            if identifier is not None:
+                numbers[int(identifier)] = int(name.removeprefix(_SPREAD))
+    staying = {wish.node: server_record(previous, wish.node) for wish in wishes if not wish.is_made}
+    return {
+        node: numbers[int(server["placementGroupId"])]
+        for node, server in staying.items()
+        if server.get("placementGroupId") and int(server["placementGroupId"]) in numbers
+    }
+
+
+def _counts(wish: Wish, ahead: Ahead) -> bool:
+    """Whether a wish is one of this run: the server of a node that is not enabled stays as it is."""
+    return wish.is_new and (ahead.nodes[wish.node].enabled or wish.present is None)
+
+
+def _wish(ahead: Ahead, node: NodePlan) -> Wish:
+    machine = wanted(node)
+    return Wish(
+        node=node.name,
+        location=machine.location,
+        type=machine.type,
+        image=machine.image,
+        paths={key: _path(ahead.raw, node.name, key) for key in _KEYS},
+        present=present(ahead.previous, node.name),
+    )
+
+
+def _path(raw: Any, node: str, key: str) -> str:
+    """Return where a node's value is given: with the node, or among the defaults."""
+    nodes = raw.get("nodes") if isinstance(raw, Mapping) else None
+    own = nodes.get(node) if isinstance(nodes, Mapping) else None
+    return f"mesh.nodes.{node}.{key}" if isinstance(own, Mapping) and key in own else f"mesh.defaults.{key}"
+
+
+def _look_up(access: CloudAccess, wishes: Sequence[Wish], ahead: Ahead) -> None:
+    try:
+        offers = read_offers(access, (wish.image for wish in wishes))
+        _refuse_a_lost_state(access, ahead)
+    except CatalogError as error:
+        _not_looked_up(error, wishes)
+        return
+    problems = refusals(wishes, offers)
+    if problems:
+        raise SettingsError(problems)
+    for doubt in doubts(wishes, offers):
+        pulumi.log.warn(str(doubt))
+
+
+def _not_looked_up(error: CatalogError, wishes: Sequence[Wish]) -> None:
+    """A preview goes on without; a run that would make or change servers does not begin."""
+    nodes = ", ".join(wish.node for wish in wishes)
+    words = f"could not ask the cloud for the location, type and image of {nodes}: {error}"
+    if error.denied:
+        raise pulumi.RunError(f"{words}: check hcloud:token (`pulumi config set --secret hcloud:token`)")
+    if not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError(f"{words}. Nothing was changed; is the cloud's API running and reachable?")
+    pulumi.log.warn(f"{words}. `up` asks again, and does not begin without an answer")
+
+
+def _refuse_a_lost_state(access: CloudAccess, ahead: Ahead) -> None:
+    """Servers that are there although the state has not even what is made before them.
+
+    A run that was stopped while a server was made leaves its address in the state: that is another case. Of a
+    first run that was stopped the engine does not say what it left, so that is told and not refused.
+    """
+    previous = ahead.previous
+    unknown = [
+        name
+        for name in ahead.nodes
+        if not server_record(previous, name) and not address_record(previous, name)
+    ]
+    if previous.unread is not None or not unknown:
+        return
+    there = set(servers_of_mesh(access, ahead.stack, ahead.names))
+    called = [f"{ahead.stack}-{ahead.names.of(name)}" for name in unknown]
+    found = [name for name in called if name in there]
+    if not found:
+        return
+    names = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
+    facts = {"count": len(found), "all": len(ahead.nodes), "names": names}
+    if previous.records:
+        raise pulumi.RunError(_LOST_STATE.format(**facts))
+    pulumi.log.warn(_FIRST_RUN.format(**facts))

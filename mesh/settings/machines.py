@@ -1,0 +1,165 @@
+"""What a node's machine is made of: for each provider a model of its keys in the stack file."""
+
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, ValidationError, create_model
+
+from mesh.settings import fields
+from mesh.settings.base import Model
+from mesh.settings.models import DEFAULT_PROVIDER, Defaults, Node
+from mesh.settings.problems import Problem, nearest, refuse, show
+from mesh.settings.raw import Finding
+from mesh.settings.values import text
+
+__all__ = ["KNOWN", "HetznerMachine", "MachineKind", "MachineModels"]
+
+
+class HetznerMachine(Model):
+    """A server at Hetzner, in the cloud's own words."""
+
+    location: Annotated[str, BeforeValidator(fields.word("fsn1")), Field(title="name")] = "fsn1"
+    """Where the server is made.
+
+    Changed later: the server and its public address are deleted, and both are made anew in the new
+    location. The keys stay the same, the disk is empty.
+
+    Refused by the preview: a location that the cloud does not have.
+    """
+
+    type: Annotated[str, BeforeValidator(fields.word("cx23")), Field(title="name")] = "cx23"
+    """The server type.
+
+    Changed later: the server is powered off, gets the new type and the disk of this type, and is started
+    again.
+
+    Refused by the preview: a type that the cloud does not have or does not sell in the location. For an
+    existing server also a type that is sold out, that has a smaller disk, or that has another
+    architecture (x86, arm).
+    """
+
+    image: Annotated[str, BeforeValidator(fields.word("debian-12")), Field(title="name")] = "debian-12"
+    """The image that a new server boots from: a name, or the number of a snapshot in quotes.
+
+    Changed later: no server is rebuilt. Every preview says so, and names the command that rebuilds the
+    server.
+
+    Refused by the preview: an image that the cloud does not have, that is not made for the type's
+    architecture, or that is larger than the type's disk.
+    """
+
+
+Check = Callable[[Mapping[Any, Any], str | None, str], Iterator[Finding | Problem]]
+"""Looks at the raw value of a mesh and at the names of stack and mesh; yields what cannot be done.
+
+It sees the nodes at this provider alone. A finding has its path below the mesh; a problem has all of it.
+"""
+
+
+def _anything_goes(_raw: Mapping[Any, Any], _stack: str | None, _mesh: str) -> Iterator[Finding | Problem]:
+    yield from ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineKind:
+    """One provider, as far as the stack file goes: `model` has its keys of a node, each with a default.
+
+    `check` says what does not fit into its limits.
+    """
+
+    model: type[Model]
+    check: Check = _anything_goes
+
+
+KNOWN: Final[Mapping[str, MachineKind]] = MappingProxyType(
+    {DEFAULT_PROVIDER: MachineKind(model=HetznerMachine)}
+)
+"""The providers by name, without their limits; `mesh.program.KINDS` has those, too."""
+
+
+class MachineModels:
+    """The models of nodes and of their defaults, where nodes may be of several kinds."""
+
+    def __init__(self, kinds: Mapping[str, MachineKind]) -> None:
+        told = Defaults.model_fields["provider"]
+        field: Any = Annotated[
+            str, BeforeValidator(_one_of(kinds)), Field(title=told.title, description=told.description)
+        ]
+        self._provider: Any = (field, DEFAULT_PROVIDER)
+        self._kinds = kinds
+        self._nodes = {name: self._node(name, kind) for name, kind in kinds.items()}
+        bases: Any = (Defaults, *dict.fromkeys(kind.model for kind in kinds.values()))
+        made: Any = create_model("defaults", __base__=bases, provider=self._provider)
+        self.defaults: type[Defaults] = made
+        """What `defaults` may have: the keys of every kind."""
+
+    def _node(self, name: str, kind: MachineKind) -> type[Node]:
+        bases: Any = (Node, kind.model)
+        made: type[Node] = create_model(f"{name}-node", __base__=bases, provider=self._provider)
+        made.machine_model = kind.model
+        return made
+
+    def node(self, node: Mapping[Any, Any]) -> type[Node]:
+        """Return the model for a node; of one whose provider is not known, that of the default."""
+        return self._nodes[provider_of(node, self._kinds)]
+
+    def used(self, filled: Mapping[Any, Any]) -> Iterator[tuple[MachineKind, Container[str]]]:
+        """Yield the kinds that there are nodes of, with the names of the nodes."""
+        nodes = filled.get("nodes")
+        found: dict[str, set[str]] = {}
+        for name, node in nodes.items() if isinstance(nodes, Mapping) else ():
+            provider = provider_of(node if isinstance(node, Mapping) else {}, self._kinds)
+            found.setdefault(provider, set()).add(str(name))
+        for provider, names in found.items():
+            yield self._kinds[provider], names
+
+    def filled(self, raw: Mapping[Any, Any]) -> dict[Any, Any]:
+        """Give every node those defaults that its kind has, wherever both have the right shape.
+
+        A default that is wrong is reported once, where it stands, and not again for every node.
+        """
+        filled = dict(raw)
+        nodes = raw.get("nodes")
+        if isinstance(nodes, Mapping):
+            defaults = self._readable_defaults(raw.get("defaults", {}))
+            filled["nodes"] = {
+                name: self._node_filled(defaults, node) if isinstance(node, Mapping) else node
+                for name, node in nodes.items()
+            }
+        return filled
+
+    def _node_filled(self, defaults: Mapping[str, Any], node: Mapping[Any, Any]) -> dict[Any, Any]:
+        whole = {**defaults, **node}
+        keys = {field.alias or name for name, field in self.node(whole).model_fields.items()}
+        return {**{key: value for key, value in defaults.items() if key in keys}, **node}
+
+    def _readable_defaults(self, given: object) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        model = self.defaults
+        for name, field in model.model_fields.items():
+            key = field.alias or name
+            value = given.get(key) if isinstance(given, Mapping) else None
+            try:
+                model.model_validate({key: value})
+            except ValidationError:
+                value = field.get_default()
+            values[key] = value
+        return values
+
+
+def provider_of(node: Mapping[Any, Any], kinds: Mapping[str, MachineKind]) -> str:
+    """Return the provider that a raw node or the raw defaults name, where it is one of these kinds."""
+    given = node.get("provider")
+    return given if isinstance(given, str) and given in kinds else DEFAULT_PROVIDER
+
+
+def _one_of(kinds: Mapping[str, MachineKind]) -> Callable[[object], str]:
+    def check(value: object) -> str:
+        given = text(value, f"a provider such as {DEFAULT_PROVIDER}")
+        if given not in kinds:
+            raise refuse(f"{show(given)} is no provider that is known here; {nearest(given, kinds)}")
+        return given
+
+    return check

@@ -1,0 +1,37 @@
+"""Packs `mesh/host` into the one file that runs on every node: same source, same bytes.
+
+Imports nothing but the standard library: the wheel is built with this module, before anything is installed.
+"""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Final
+
+__all__ = ["AGENT_NAME", "pack_agent"]
+
+AGENT_NAME: Final = "wgmesh.pyz"
+"""The name of the file, in a wheel and in a checkout."""
+
+_SOURCE: Final = Path(__file__).parent / "host"
+_MAIN: Final = "from wgmesh.cli import main\n\nraise SystemExit(main())\n"
+_SHEBANG: Final = b"#!/usr/bin/env python3\n"
+# A fixed time stamp, the earliest that the zip format can hold: same source, same bytes.
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def pack_agent() -> bytes:
+    """Return the agent as a zipapp: the same bytes on every machine and Python version."""
+    files = {"__main__.py": _MAIN.encode()}
+    for path in _SOURCE.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            files[f"wgmesh/{path.relative_to(_SOURCE).as_posix()}"] = path.read_bytes()
+    buffer = io.BytesIO()
+    buffer.write(_SHEBANG)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.create_system = 3  # Unix, whatever machine builds it
+            info.external_attr = 0o100644 << 16
+            archive.writestr(info, files[name])
+    return buffer.getvalue()

@@ -1,0 +1,120 @@
+"""Two meshes in one program through a life: one cloud, one state, and neither touches the other."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh.outputs import parse_outputs
+from tests.system.simulated import REPOSITORY, TOKEN, Simulated, simulated
+
+pytestmark = pytest.mark.hosts
+
+PROGRAM = """\
+import json, pathlib
+import pulumi
+from mesh.program import Mesh
+
+for name, settings in json.loads(pathlib.Path("meshes.json").read_text()).items():
+    pulumi.export(name, Mesh.from_settings(name, settings).outputs)
+"""
+MESHES: dict[str, Any] = {
+    "mesh": {
+        "cidr": "10.10.0.0/24",
+        "nodes": {"web-1": {"address": "10.10.0.1"}, "db-1": {"address": "10.10.0.2"}},
+    },
+    "office": {"cidr": "10.20.0.0/24", "nodes": {"web-1": {"address": "10.20.0.1"}}},
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program with meshes in a folder of its own."""
+
+    cloud: Simulated
+    folder: Path
+
+    def engine(self, *words: str) -> str:
+        ran = self.cloud.run(
+            sys.executable, "-m", "lab.engine", *words,
+            folder=self.folder,
+            environment={
+                "PYTHONPATH": str(REPOSITORY),
+                "PULUMI_BACKEND_URL": f"file://{self.folder}/state",
+                "PULUMI_CONFIG_PASSPHRASE": "test",
+                "PULUMI_STACK": "dev",
+            },
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stdout
+        return ran.stdout
+
+    def up(self, meshes: dict[str, Any]) -> str:
+        (self.folder / "meshes.json").write_text(json.dumps(meshes))
+        return self.engine("up", "--yes", "--skip-preview")
+
+    def steps(self, meshes: dict[str, Any]) -> dict[str, str]:
+        """What a preview would do, by the names of the resources."""
+        (self.folder / "meshes.json").write_text(json.dumps(meshes))
+        shown = self.engine("preview", "--json")
+        steps = json.loads(shown[shown.index("{") :])["steps"]
+        return {step["urn"].rsplit("::", 1)[1]: step["op"] for step in steps if step["op"] != "same"}
+
+    def servers(self) -> set[str]:
+        kept = json.loads(self.engine("stack", "export"))["deployment"].get("resources") or []
+        return {each["inputs"]["name"] for each in kept if each["type"] == "hcloud:index/server:Server"}
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    if os.geteuid() != 0:
+        pytest.fail("a network of its own needs root: run `make test`, which uses sudo")
+    folder = tmp_path / "program"
+    (folder / "state").mkdir(parents=True)
+    (folder / "__main__.py").write_text(PROGRAM)
+    runtime = f"runtime:\n  name: python\n  options:\n    virtualenv: {sys.prefix}\n"
+    (folder / "Pulumi.yaml").write_text(f"name: two\n{runtime}")
+    with simulated(tmp_path / "cloud") as cloud:
+        (folder / "Pulumi.dev.yaml").write_text(
+            f"config:\n  hcloud:endpoint: {cloud.endpoint}\n  hcloud:token: {TOKEN}\n"
+        )
+        program = Program(cloud=cloud, folder=folder)
+        program.engine("stack", "init", "dev")
+        yield program
+
+
+@pytest.mark.long
+def test_a_life_of_two_meshes(program: Program) -> None:
+    program.up(MESHES)
+    assert program.servers() == {"dev-web-1", "dev-db-1", "dev-office.web-1"}
+    outputs = json.loads(program.engine("stack", "output", "--json", "--show-secrets"))
+    meshes = parse_outputs(outputs)
+    assert {name: set(mesh.nodes) for name, mesh in meshes.items()} == {
+        "mesh": {"web-1", "db-1"},
+        "office": {"web-1"},
+    }
+    assert meshes["mesh"].ssh_private_key != meshes["office"].ssh_private_key
+    again = program.up(MESHES)
+    assert re.search(r"Resources:\n +\d+ unchanged\n", again), again
+    assert "warning" not in again
+
+    office = MESHES["office"]
+    wider = {**MESHES, "office": {**office, "nodes": {**office["nodes"], "db-1": {"address": "10.20.0.2"}}}}
+    steps = program.steps(wider)
+    assert {step for name, step in steps.items() if name in {"office.directory", "office.web-1-apply"}} == {
+        "update"
+    }
+    assert [name for name in steps if not name.startswith("office.") and name != "two-dev"] == []
+    program.up(wider)
+    assert program.servers() == {"dev-web-1", "dev-db-1", "dev-office.web-1", "dev-office.db-1"}
+
+    gone = program.up({"mesh": MESHES["mesh"]})
+    assert "updated" not in gone
+    assert program.servers() == {"dev-web-1", "dev-db-1"}
+    program.engine("destroy", "--yes", "--skip-preview")
+    assert program.servers() == set()

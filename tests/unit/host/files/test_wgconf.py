@@ -1,0 +1,76 @@
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.host.answers import AgentError
+from mesh.host.files.wgconf import clamped, complete, key_bytes, parse_wg_file
+from tests.unit.host.documents import KEYS, WG, fingerprint
+
+SECOND = f"\n[Peer]\nPublicKey = {KEYS[3]}\nAllowedIPs = {{}}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("[Interface]\n", "", "before the first section"),
+        ("[Peer]", "[Interface]", "is not allowed in [Interface]"),
+        ("ListenPort = 51820\n", "", "lacks ListenPort"),
+        ("ListenPort = 51820", "ListenPort = 0", "a number from 1 to 65535"),
+        ("ListenPort = 51820", "ListenPort = 51820\nListenPort = 51820", "given twice"),
+        ("ListenPort = 51820", "ListenPort=51820", "`Name = value`"),
+        ("MTU = 1420", "MTU = 576", "a number from 1280"),
+        ("MTU = 1420", "PostUp = rm -rf /", "PostUp is not allowed"),
+        ("MTU = 1420", "SaveConfig = true", "SaveConfig is not allowed"),
+        ("# PrivateKey = key:", "# PrivateKey = clé:", "lacks PrivateKey"),
+        ("Address = 10.10.0.1/24", "Address = 10.10.0.1/240", "Address"),
+        ("PublicKey = ", "PublicKey = x", "PublicKey is not a WireGuard key"),
+        ("PublicKey = ", "PublicKey = <known after up> ", "PublicKey is not a WireGuard key"),
+        ("10.10.0.2/32", "10.10.0.2/24", "AllowedIPs"),
+        ("10.10.0.2/32", "10.10.0.1/32", "this node's own address"),
+        ("198.18.3.11:51820", "vpn.example.com:51820", "names are looked up once"),
+        ("198.18.3.11:51820", "198.18.3.11:0", "Endpoint"),
+        ("198.18.3.11:51820", "198.18.3:51820", "Endpoint"),
+        ("PersistentKeepalive = 25", "PersistentKeepalive = soon", "PersistentKeepalive"),
+        ("PersistentKeepalive = 25\n", SECOND.format("10.10.0.2/32"), "overlaps 10.10.0.2/32"),
+        ("PersistentKeepalive = 25\n", SECOND.format("10.10.0.2/31"), "overlaps 10.10.0.2/32"),
+        ("10.10.0.2/32", "10.10.0.8/29, 10.10.0.9/32", "overlaps 10.10.0.8/29"),
+    ],
+)
+def test_what_is_wrong_is_said(old: str, new: str, says: str) -> None:
+    text = WG.replace(old, new, 1)
+    assert text != WG
+    with pytest.raises(AgentError) as caught:
+        parse_wg_file(text, where="wg0.conf")
+    assert says in caught.value.reason
+
+
+def test_a_key_in_the_open_is_refused_and_not_repeated() -> None:
+    text = WG.replace(f"# PrivateKey = key:{fingerprint(KEYS[0])}", f"PrivateKey = {KEYS[0]}")
+    with pytest.raises(AgentError) as caught:
+        parse_wg_file(text, where="wg0.conf")
+    assert KEYS[0] not in caught.value.reason
+
+
+def test_keys_are_put_in_their_places() -> None:
+    text = complete(WG, {fingerprint(key): key for key in KEYS})
+    assert f"\nPrivateKey = {KEYS[0]}\n" in text
+    assert f"\nPresharedKey = {KEYS[1]}\n" in text
+    assert "key:" not in text
+    assert len(text.splitlines()) == len(WG.splitlines())
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", KEYS[0][:-1], KEYS[0] + "\n", KEYS[0][:-2] + "B=", "é" * 44])
+def test_what_is_not_a_key_is_no_key(text: str) -> None:
+    with pytest.raises(ValueError, match="not a WireGuard key"):
+        key_bytes(text)
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_clamping_is_what_curve25519_does(raw: bytes) -> None:
+    once = clamped(base64.b64encode(raw).decode())
+    assert clamped(once) == once
+    kept = key_bytes(once)
+    assert kept[1:31] == raw[1:31]
+    assert (kept[0] & 7, kept[31] >> 6) == (0, 1)

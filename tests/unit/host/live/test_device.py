@@ -1,0 +1,224 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.host.files.wgconf import parse_wg_file
+from mesh.host.live.device import (
+    Argument,
+    Device,
+    Link,
+    Peer,
+    Secret,
+    device_differences,
+    link_commands,
+    link_differences,
+    parse_addresses,
+    parse_dump,
+    parse_networks,
+    parse_routes,
+    wanted_link,
+    wg_commands,
+)
+from mesh.host.tunnel import WG0
+from tests.examples import examples
+from tests.unit.host.documents import KEYS, WG
+
+CASES = sorted((Path(__file__).parent / "device").glob("*.json"))
+
+
+def device(value: dict[str, Any]) -> Device:
+    peers = {
+        name: Peer(**{**peer, "allowed_ips": frozenset(peer["allowed_ips"])})
+        for name, peer in value["peers"].items()
+    }
+    return Device(value["private_key"], value["port"], value["fwmark"], peers)
+
+
+def plain(command: list[Argument]) -> list[str]:
+    return [f"<{word.value}>" if isinstance(word, Secret) else word for word in command]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_smallest_commands(case: Path) -> None:
+    value = json.loads(case.read_text())
+    live, wanted = device(value["live"]), device(value["wanted"])
+    assert [plain(command) for command in wg_commands(WG0, live, wanted)] == value["commands"]
+    if "differences" in value:
+        assert [str(found) for found in device_differences(live, wanted)] == value["differences"]
+
+
+def test_secrets_do_not_show_in_what_python_prints() -> None:
+    peer = Peer(KEYS[0], None, frozenset(), 0)
+    printed = repr([Secret(KEYS[0]), peer, Device(KEYS[0], 1, 0, {"p": peer})])
+    assert KEYS[0] not in printed
+
+
+def test_many_peers_come_in_several_commands() -> None:
+    peers = {
+        f"p{n:04}": Peer("k", None, frozenset([f"10.1.{n // 250}.{n % 250}/32"]), 25) for n in range(300)
+    }
+    commands = wg_commands(WG0, Device("a", 1, 0, {}), Device("b", 1, 0, peers), at_most=100)
+    assert len(commands) == 3
+    assert [command.count("peer") for command in commands] == [100, 100, 100]
+    assert sum("private-key" in command for command in commands) == 1
+
+
+_PEERS = st.dictionaries(
+    st.sampled_from("ABCDE"),
+    st.builds(
+        Peer,
+        preshared_key=st.sampled_from([None, "k1", "k2"]),
+        endpoint=st.sampled_from([None, "192.0.2.1:1", "192.0.2.2:1"]),
+        allowed_ips=st.frozensets(st.sampled_from(["10.0.0.1/32", "10.0.0.2/32"])),
+        keepalive=st.sampled_from([0, 25]),
+    ),
+)
+_DEVICES = st.builds(
+    Device,
+    private_key=st.sampled_from(["p1", "p2"]),
+    port=st.sampled_from([1, 2]),
+    fwmark=st.just(0),
+    peers=_PEERS,
+)
+
+
+def _execute(live: Device, command: list[Argument]) -> Device:
+    """What `wg set` does to an interface, in short."""
+    words = iter(plain(command)[3:])
+    private, port, peers = live.private_key, live.port, dict(live.peers)
+    current = ""
+    for word in words:
+        if word == "peer":
+            current = next(words)
+            peers.setdefault(current, Peer(None, None, frozenset(), 0))
+        elif word == "remove":
+            del peers[current]
+        elif word == "private-key":
+            private = next(words).strip("<>")
+        elif word == "listen-port":
+            port = int(next(words))
+        else:
+            old, value = peers[current], next(words)
+            secret = None if value == "/dev/null" else value.strip("<>")
+            ips = frozenset(value.split(",")) if value else frozenset()
+            peers[current] = Peer(
+                secret if word == "preshared-key" else old.preshared_key,
+                value if word == "endpoint" else old.endpoint,
+                ips if word == "allowed-ips" else old.allowed_ips,
+                (0 if value == "off" else int(value)) if word == "persistent-keepalive" else old.keepalive,
+            )
+    return Device(private, port, live.fwmark, peers)
+
+
+@examples(2)
+@given(_DEVICES, _DEVICES)
+def test_the_commands_lead_where_they_should(live: Device, wanted: Device) -> None:
+    result = live
+    for command in wg_commands(WG0, live, wanted, at_most=2):
+        result = _execute(result, command)
+    assert device_differences(result, wanted) == []
+    assert [c for c in wg_commands(WG0, result, wanted) if "endpoint" not in c] == []
+    assert wg_commands(WG0, wanted, wanted) == []
+
+
+def test_a_dump_is_parsed() -> None:
+    text = (
+        "PRIV\tPUB\t51820\toff\n"
+        "A\tPSK\t198.18.3.11:51820\t10.10.0.2/32,10.10.1.0/24\t1700000000\t1\t2\t25\n"
+        "B\t(none)\t(none)\t(none)\t0\t0\t0\toff\n"
+    )
+    assert parse_dump(text) == Device(
+        "PRIV",
+        51820,
+        0,
+        {
+            "A": Peer("PSK", "198.18.3.11:51820", frozenset(["10.10.0.2/32", "10.10.1.0/24"]), 25),
+            "B": Peer(None, None, frozenset(), 0),
+        },
+    )
+    assert parse_dump("(none)\t(none)\t0\t0xff\n") == Device(None, 0, 255, {})
+
+
+def test_addresses_and_routes_are_parsed() -> None:
+    addresses = [
+        {"family": "inet", "local": "10.10.0.1", "prefixlen": 24, "scope": "global"},
+        {"family": "inet6", "local": "fe80::1", "prefixlen": 64, "scope": "link"},
+    ]
+    text = json.dumps([{}, {"ifname": "wg0", "mtu": 1420, "flags": ["UP", "NOARP"], "addr_info": addresses}])
+    assert parse_addresses(WG0, text) == Link(frozenset(["10.10.0.1/24"]), 1420, up=True, routes=frozenset())
+    assert parse_addresses(WG0, "") is None
+    routes = [
+        {"dst": "10.10.0.0/24", "protocol": "kernel"},
+        {"dst": "10.20.0.0/16"},
+        {"dst": "10.30.0.1", "protocol": "static"},
+        {"dst": "10.40.0.0/16", "protocol": "bird"},
+        {"dst": "default", "gateway": "10.10.0.9"},
+    ]
+    assert parse_networks(json.dumps(routes), 4) == frozenset(["10.10.0.0/24"])
+    assert parse_routes("", 4) == parse_networks("", 6) == frozenset()
+
+
+def test_only_routes_that_we_made_are_ours() -> None:
+    """Those with our mark, and those of our files as agents made them before there was one."""
+    routes = [
+        {"dst": "10.10.0.0/24", "protocol": "kernel"},
+        {"dst": "10.20.0.0/16"},
+        {"dst": "10.30.0.1", "protocol": "static"},
+        {"dst": "10.40.0.0/16", "protocol": "87"},
+        {"dst": "10.50.0.0/16", "protocol": "bird"},
+        {"dst": "default", "protocol": "87"},
+        {"dst": "10.60.0.0/16", "gateway": "10.10.0.9"},
+    ]
+    text = json.dumps(routes)
+    assert parse_routes(text, 4) == frozenset(["10.40.0.0/16", "0.0.0.0/0"])
+    files = frozenset(["10.20.0.0/16", "10.30.0.1/32", "10.50.0.0/16", "10.60.0.0/16"])
+    assert parse_routes(text, 4, files) == frozenset(
+        ["10.20.0.0/16", "10.30.0.1/32", "10.40.0.0/16", "0.0.0.0/0"]
+    )
+    assert parse_routes('[{"dst": "default", "protocol": "87"}]', 6) == frozenset(["::/0"])
+
+
+def test_the_route_to_a_network_that_is_gone_comes_back_as_the_kernel_makes_it() -> None:
+    address, network = frozenset(["10.10.0.1/24"]), frozenset(["10.10.0.0/24"])
+    wanted = Link(address, 1420, up=True, routes=frozenset(), networks=network)
+    live = Link(address, 1420, up=True, routes=frozenset())
+    assert [" ".join(command) for command in link_commands(WG0, live, wanted)] == [
+        "ip route replace 10.10.0.0/24 dev wg0 proto kernel scope link src 10.10.0.1"
+    ]
+    assert [str(found) for found in link_differences(live, wanted)] == [
+        "network 10.10.0.0/24: no route to it instead of present"
+    ]
+    for fresh in (replace(live, up=False), replace(live, addresses=frozenset())):
+        assert not any("proto kernel" in " ".join(command) for command in link_commands(WG0, fresh, wanted))
+
+
+def test_only_networks_outside_the_address_get_a_route() -> None:
+    text = WG.replace("10.10.0.2/32", "10.10.0.2/32, 10.20.0.0/16")
+    assert wanted_link(parse_wg_file(text, where="x")).routes == frozenset(["10.20.0.0/16"])
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted", "commands"),
+    [
+        (Link(frozenset("a"), 1, True, frozenset("r")), Link(frozenset("a"), 1, True, frozenset("r")), []),
+        (
+            Link(frozenset(["a"]), 1500, up=False, routes=frozenset(["r"])),
+            Link(frozenset(["b"]), 1420, up=True, routes=frozenset(["s"])),
+            [
+                "ip address add b dev wg0",
+                "ip address del a dev wg0",
+                "ip link set dev wg0 mtu 1420",
+                "ip link set dev wg0 up",
+                "ip route del r dev wg0",
+                "ip route replace s dev wg0 proto 87",
+            ],
+        ),
+    ],
+)
+def test_smallest_link_commands(live: Link, wanted: Link, commands: list[str]) -> None:
+    assert [" ".join(command) for command in link_commands(WG0, live, wanted)] == commands

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from mesh.host.files.document import parse_document
+from mesh.host.files.generation import Generation, as_generation
+from mesh.host.places import Places
+from mesh.host.system.session import Session
+from mesh.host.trial.knocks import Door, mesh_knocks, ssh_knocks, wireguard_knocks
+from mesh.host.tunnel import WG0
+from tests.unit.meshes import documents_of, plan_of
+
+PUBLIC, PUBLIC6 = Door("eth0", "198.51.100.1"), Door("eth0", "2001:db8:1::1")
+SESSION = Session("203.0.113.9", "198.51.100.1", 22, "eth0")
+NODES = {
+    "web-1": {"address": "10.10.0.1", "groups": ["web"]},
+    "web-2": {"address": "10.10.0.2", "groups": ["web"]},
+    "db-1": {"address": "10.10.0.11"},
+}
+
+
+def generation(**mesh: object) -> Generation:
+    text = documents_of(plan_of({"cidr": "10.10.0.0/24", "nodes": NODES, **mesh}))["db-1"]
+    document = parse_document(text.encode())
+    return as_generation(Places(Path("/nowhere")), document)
+
+
+needs_root = pytest.mark.skipif("os.geteuid() != 0", reason="network namespaces need root")
+
+
+@needs_root
+def test_ssh_is_tried_from_every_declared_source_of_both_families_and_a_strangers() -> None:
+    asked = generation(ssh={"from": ["203.0.113.0/24", "2001:db8:40::7"]})
+    knocks = ssh_knocks(asked, [PUBLIC, PUBLIC6], 22, SESSION)
+    assert [(knock.source, knock.welcome) for knock in knocks] == [
+        ("203.0.113.9", True),
+        ("203.0.113.0", True),
+        ("203.0.113.255", True),
+        ("192.0.2.77", False),
+        ("2001:db8:40::7", True),
+        ("2001:db8::77", False),
+    ]
+    assert {knock.door for knock in knocks} == {PUBLIC, PUBLIC6}
+
+
+@needs_root
+def test_wireguard_is_tried_from_every_peers_endpoint() -> None:
+    knocks = wireguard_knocks(generation(), [PUBLIC, PUBLIC6])
+    assert len(knocks) == 2
+    assert all((knock.protocol, knock.port, knock.source_port) == ("udp", 51820, 51820) for knock in knocks)
+
+
+@needs_root
+def test_through_the_tunnel_what_the_policy_allows_is_tried() -> None:
+    policy = [
+        {"from": ["web-1"], "to": ["db-1"], "allow": ["tcp/5432", "udp/100-110"]},
+        {"from": ["web-2"], "to": ["db-1"], "allow": ["all"]},
+    ]
+    tried = {
+        (knock.source, knock.protocol, knock.port) for knock in mesh_knocks(WG0, generation(policy=policy))
+    }
+    assert {("10.10.0.1", "tcp", 5432), ("10.10.0.1", "udp", 100)} <= tried
+    assert {source for source, protocol, port in tried if port == 49137} == {"10.10.0.2"}
+    assert not [port for source, protocol, port in tried if source == "10.10.0.1" and port not in (5432, 100)]
+    without = {knock.source for knock in mesh_knocks(WG0, generation())}
+    assert without == {"10.10.0.1", "10.10.0.2"}

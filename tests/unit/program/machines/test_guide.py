@@ -1,0 +1,74 @@
+"""The guide to adding a provider shows the very file that tests/system/test_basement.py runs."""
+
+import importlib
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh.program import PROVIDERS
+from mesh.program.machines import kinds_of
+from mesh.settings import SettingsError, parse_settings
+
+ROOT = Path(__file__).parents[4]
+EXAMPLE = ROOT / "examples" / "basement"
+GUIDE = (ROOT / "docs" / "add-a-provider.md").read_text()
+
+
+def test_the_guide_shows_the_example_whole() -> None:
+    shown = [part.rstrip("\n") for part in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)]
+    whole = (EXAMPLE / "basement.py").read_text()
+    assert "\n\n\n".join(shown[:-1]) + "\n" == whole
+    assert shown[-1] + "\n" == (EXAMPLE / "__main__.py").read_text()
+    assert len(whole.splitlines()) < 120
+
+
+@pytest.fixture
+def providers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    monkeypatch.delitem(sys.modules, "basement", raising=False)
+    return {**PROVIDERS, "basement": importlib.import_module("basement").BasementProvider()}
+
+
+def _problems(raw: dict[str, Any], providers: dict[str, Any]) -> list[str]:
+    try:
+        parse_settings(raw, stack="dev", kinds=kinds_of(providers))
+    except SettingsError as error:
+        return [str(problem) for problem in error.problems]
+    return []
+
+
+def _mesh(**nodes: dict[str, Any]) -> dict[str, Any]:
+    return {"cidr": "10.40.0.0/22", "nodes": nodes}
+
+
+def test_the_providers_keys_and_limits_are_checked_with_all_others(providers: dict[str, Any]) -> None:
+    nodes = {f"n{index}": {"address": f"10.40.0.{index}", "provider": "basement"} for index in range(1, 22)}
+    nodes["n1"] = {"address": "10.40.9.1", "provider": "basement", "location": "fsn1"}
+    known = "address, image, enabled, groups, public, forward, trustedInterfaces, metadata, provider"
+    assert _problems(_mesh(**nodes), providers) == [
+        "mesh.nodes: are 21, and the basement has room for 20; take some out",
+        "mesh.nodes.n1.address: 10.40.9.1 is outside 10.40.0.0/22",
+        f"mesh.nodes.n1.location: is not a known key; known are {known}",
+    ]
+
+
+def test_nodes_of_both_kinds_share_a_mesh_and_its_defaults(providers: dict[str, Any]) -> None:
+    raw = _mesh(a={"address": "10.40.0.1"}, b={"address": "10.40.0.2", "provider": "basement"})
+    settings = parse_settings({**raw, "defaults": {"type": "cx33"}}, kinds=kinds_of(providers))
+    assert {name: node.machine.model_dump() for name, node in settings.nodes.items()} == {
+        "a": {"location": "fsn1", "type": "cx33", "image": "debian-12"},
+        "b": {"image": "debian-12"},
+    }
+
+
+def test_a_provider_that_is_not_known_is_named(providers: dict[str, Any]) -> None:
+    raw = _mesh(a={"address": "10.40.0.1", "provider": "cellar"})
+    assert _problems(raw, providers) == [
+        "mesh.nodes.a.provider: 'cellar' is no provider that is known here; known are hetzner, basement"
+    ]
+    assert _problems(raw, dict(PROVIDERS)) == [
+        "mesh.nodes.a.provider: 'cellar' is no provider that is known here; the only one is hetzner"
+    ]
