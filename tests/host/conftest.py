@@ -6,6 +6,7 @@ import pytest
 
 from lab.hosts.image import build_image
 from tests.host.nodes import Hosts, Node
+from tests.host.trials import PAIR, SHORT, files_never_seen, set_deadline
 
 IMAGE = Path(__file__).parents[2] / ".lab" / "image"
 
@@ -41,3 +42,29 @@ def web_1(hosts: Hosts) -> Node:
 @pytest.fixture(scope="session")
 def web_2(hosts: Hosts) -> Node:
     return _ready(hosts, "web-2")
+
+
+@pytest.fixture
+def impatient(hosts: Hosts, web_1: Node) -> Iterator[Node]:
+    """web-1 with the files of a mesh of two in force, and little time for a trial."""
+    web_1.inside("rm -f /etc/wgmesh/failpoint")
+    web_1.wait_idle()
+    web_1.inside("rm -f /run/wgmesh/outcome.json")
+    run = web_1.apply(hosts.document("web-1", PAIR))
+    assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+    kept = web_1.inside("cat /etc/wgmesh/agent.json")
+    set_deadline(web_1, SHORT)
+    yield web_1
+    web_1.inside(f"rm -f /etc/wgmesh/failpoint; echo '{kept}' >/etc/wgmesh/agent.json")
+
+
+@pytest.fixture(scope="module")
+def fresh(hosts: Hosts) -> Node:
+    """web-3 with the agent and the keys, and no files yet."""
+    return _ready(hosts, "web-3")
+
+
+@pytest.fixture
+def new(hosts: Hosts) -> str:
+    """Files that web-1 has never had."""
+    return files_never_seen(hosts)

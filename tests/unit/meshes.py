@@ -13,6 +13,15 @@ from mesh.render import Endpoint, KeyNames, PeerFacts, render_document
 from mesh.settings import parse_settings
 
 ROOT = b"r" * 32
+THREE: dict[str, Any] = {
+    "cidr": "10.10.0.0/24",
+    "nodes": {
+        "web-2": {"address": "10.10.0.2", "public": ["tcp/443", "tcp/80"]},
+        "db-1": {"address": "10.10.0.11"},
+        "web-1": {"address": "10.10.0.1", "public": ["tcp/80", "tcp/443"]},
+    },
+}
+"""Nodes not in the order of their addresses, ports not in order."""
 MANAGEMENT = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMzUfO2eM8tJGiBGGlVUNBsd0JBTcPlvDeIRLGMqLY4o"
 
 

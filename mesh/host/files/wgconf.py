@@ -10,7 +10,7 @@ from typing import Optional, Union
 
 from ..answers import AgentError, Answer
 
-__all__ = ["KEY_LINE", "WgFile", "WgPeer", "clamped", "complete", "key_bytes", "parse_wg_file"]
+__all__ = ["KEY_LINE", "WgFile", "WgPeer", "clamped", "complete", "is_address", "key_bytes", "parse_wg_file"]
 
 KEY_LINE = re.compile(r"# (PrivateKey|PresharedKey) = key:([0-9a-f]{16})")
 """A line that stands for a key: which kind, and the key's fingerprint."""
@@ -185,12 +185,13 @@ def _peer(section: _Section, where: str) -> WgPeer:
 
 def _check_endpoint(endpoint: str, section: _Section, where: str) -> None:
     found = _ENDPOINT.fullmatch(endpoint)
-    if not found or not 1 <= int(found[2]) <= 65535 or not _is_address(found[1].strip("[]")):
+    if not found or not 1 <= int(found[2]) <= 65535 or not is_address(found[1].strip("[]")):
         message = f"Endpoint {endpoint}: an IP address and a port (names are looked up once, and may block)"
         raise _refuse(where, section.line, message)
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Tell whether a text is an IP address of either family. Pure."""
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -10,7 +10,7 @@ from typing import Any
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.document import WG_CONF
-from ..files.wgconf import WgFile
+from ..files.wgconf import WgFile, is_address
 from ..places import Places
 from ..system.iproute import ask
 from ..system.run import attempt, run
@@ -102,15 +102,7 @@ def _resolvers(places: Places) -> list[str]:
     files = [places.root / name for name in _RESOLVERS]
     texts = [file.read_text(errors="replace") for file in files if file.is_file()]
     named = (address for text in texts for address in _NAMESERVER.findall(text))
-    return [address for address in dict.fromkeys(named) if _is_address(address)]
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return [address for address in dict.fromkeys(named) if is_address(address)]
 
 
 def conflicts(tunnel: Tunnel, file: WgFile, host: Host) -> Iterator[Conflict]:

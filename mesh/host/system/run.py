@@ -163,8 +163,7 @@ def write_file(path: Path, content: bytes, mode: int, *, like: Optional[Path] = 
 
     Owner, ACL and attributes are those of the file `like`, else root's.
     """
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
-    try:
+    with _taking_the_place_of(path) as fresh:
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -176,11 +175,6 @@ def write_file(path: Path, content: bytes, mode: int, *, like: Optional[Path] = 
                 os.utime(handle)
             os.fchmod(handle, mode)
             os.fsync(handle)
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def make_folder(path: Path, mode: int) -> None:
@@ -197,9 +191,16 @@ def make_folder(path: Path, mode: int) -> None:
 
 def replace_link(path: Path, target: str) -> None:
     """Make `path` a symlink to `target` in one step that a power loss cannot halve. Raises `OSError`."""
+    with _taking_the_place_of(path) as fresh:
+        fresh.symlink_to(target)
+
+
+@contextlib.contextmanager
+def _taking_the_place_of(path: Path) -> Iterator[Path]:
+    """Give a name in the same folder; what is made there takes the place of `path`, or is gone."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
     try:
-        fresh.symlink_to(target)
+        yield fresh
         fresh.replace(path)
     except BaseException:
         fresh.unlink(missing_ok=True)

@@ -1,17 +1,17 @@
 """What the plan says of a packet is what the ruleset does with it, in every family. Needs root."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Interface, ip_address, ip_network
 from typing import Any
 
 import pytest
 
-from mesh.host.files.document import FIREWALL, parse_document
+from mesh.host.files.document import parse_document
 from mesh.plan import MeshPlan, NodePlan
 from mesh.render import UNKNOWN, Endpoint, Moving, render_document
 from mesh.settings import PortRange
+from tests.unit.firewall.played import NODES, firewall_of
 from tests.unit.firewall.world import (
     NODE_MESH,
     NODE_MESH6,
@@ -21,18 +21,11 @@ from tests.unit.firewall.world import (
     PEERS,
     Knock,
     World,
-    world,
 )
 from tests.unit.meshes import MANAGEMENT, documents_of, facts_of, key_names_of, plan_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
-NODES: dict[str, Any] = {
-    "web-1": {"address": PEERS[0], "groups": ["web"]},
-    "web-2": {"address": PEERS[1], "groups": ["web"]},
-    "mon-1": {"address": PEERS[2]},
-    "db-1": {"address": NODE_MESH, "groups": ["db"]},
-}
 POLICY = [
     {"from": ["web"], "to": ["db"], "allow": ["tcp/5432-5433", "udp/53"]},
     {"from": ["web-2"], "to": ["all"], "allow": ["tcp/5433-5440", "tcp/80"]},
@@ -44,16 +37,6 @@ PORTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def place() -> Iterator[World]:
-    with world() as built:
-        yield built
-
-
-def _ruleset(document: str) -> str:
-    return parse_document(document.encode()).files[FIREWALL]
-
-
 @pytest.mark.parametrize(
     "policy", [None, [], POLICY, [{"from": ["mon-1"], "to": ["db"], "allow": ["all"]}]], ids=str
 )
@@ -63,7 +46,7 @@ def test_what_policy_tests_are_asked_of_is_what_packets_meet(place: World, polic
         {"cidr": "10.10.0.0/24", "nodes": NODES, "ssh": {"from": [PEERS[2], "203.0.113.0/24"]}, **more}
     )
     target = plan.nodes["db-1"]
-    place.load(_ruleset(documents_of(plan)["db-1"]))
+    place.load(firewall_of(documents_of(plan)["db-1"]))
     asked = [(peer, port) for peer in target.peers for port in PORTS]
     knocks = [Knock(port.protocol, str(peer.addresses[0]), NODE_MESH, port.first) for peer, port in asked]
     with place.listening([port.first for port in PORTS if port.protocol == "udp"]):
@@ -106,7 +89,7 @@ def test_a_policy_holds_in_a_second_family_too(place: World) -> None:
     assert f"AllowedIPs = {PEERS[0]}/32, {PEER6}/128\n" in document
     assert f"{PEER6} web-1\n" in document
     assert parse_document(document.encode()).wg.addresses == (f"{NODE_MESH}/24", f"{NODE_MESH6}/64")
-    place.load(_ruleset(document))
+    place.load(firewall_of(document))
     knocks = [
         Knock("tcp", PEER6, NODE_MESH6, 5432),
         Knock("tcp", PEER6, NODE_MESH6, 80),
@@ -114,7 +97,7 @@ def test_a_policy_holds_in_a_second_family_too(place: World) -> None:
         Knock("tcp", PEERS[0], NODE_MESH, 80),
     ]
     assert place.mesh.knock(knocks) == [True, False, True, False]
-    place.load(_ruleset(documents_of(plan)["db-1"]))
+    place.load(firewall_of(documents_of(plan)["db-1"]))
     assert place.mesh.knock(knocks[:1]) == [False], "without addresses in it, a mesh has no second family"
 
 
@@ -133,7 +116,7 @@ def test_peers_at_ipv6_endpoints_have_a_set_of_their_own(place: World) -> None:
     document = render_document(
         node, facts, key_names_of(node), management_key=MANAGEMENT, moving=Moving(ports=(51821,))
     )
-    place.load(_ruleset(document))
+    place.load(firewall_of(document))
     with place.listening([51820]) as heard:
         knocks = [Knock("udp", source, NODE_PUBLIC6, 51820) for source in OUTSIDE6]
         assert place.outside.knock(knocks) == [True, False]

@@ -6,20 +6,11 @@ from hypothesis import strategies as st
 
 from mesh.program.machines.hetzner.firewalls import firewall_of
 from mesh.program.machines.hetzner.groups import group_of
-from tests.unit.meshes import meshes, plan_of
-
-MESH: dict[str, Any] = {
-    "cidr": "10.10.0.0/24",
-    "nodes": {
-        "web-2": {"address": "10.10.0.2", "public": ["tcp/443", "tcp/80"]},
-        "db-1": {"address": "10.10.0.11"},
-        "web-1": {"address": "10.10.0.1", "public": ["tcp/80", "tcp/443"]},
-    },
-}
+from tests.unit.meshes import THREE, meshes, plan_of
 
 
 def test_nodes_and_peers_are_in_the_order_of_their_addresses() -> None:
-    plan = plan_of(MESH)
+    plan = plan_of(THREE)
     assert list(plan.nodes) == ["web-1", "web-2", "db-1"]
     assert [peer.name for peer in plan.nodes["web-2"].peers] == ["web-1", "db-1"]
 
@@ -30,12 +21,12 @@ def test_one_node_alone_has_no_peers() -> None:
 
 
 def test_mtu_is_the_internets_less_wireguards_unless_given() -> None:
-    assert plan_of(MESH).nodes["web-1"].overlay.mtu == 1420
-    assert plan_of({**MESH, "mtu": 1370}).nodes["web-1"].overlay.mtu == 1370
+    assert plan_of(THREE).nodes["web-1"].overlay.mtu == 1420
+    assert plan_of({**THREE, "mtu": 1370}).nodes["web-1"].overlay.mtu == 1370
 
 
 def test_keepalive_holds_doors_open() -> None:
-    assert {peer.keepalive for node in plan_of(MESH).nodes.values() for peer in node.peers} == {25}
+    assert {peer.keepalive for node in plan_of(THREE).nodes.values() for peer in node.peers} == {25}
 
 
 @given(meshes())

@@ -14,6 +14,7 @@ from mesh.program.hooks import (
 )
 from mesh.program.machines.hetzner.errors import REMEDIES
 from mesh.program.remedies import remedy
+from tests.unit.program.failures import failed
 
 RECONNECT = (
     'error: Process exited with status 75: running " exec python3 x apply":\nstaged\nRECONNECT 3f2a9c\n'
@@ -21,22 +22,8 @@ RECONNECT = (
 LOST = "wait: remote command exited without exit status or exit signal"
 
 
-def _args(*errors: str, type_: str = "command:remote:Command", inputs: Any = None) -> pulumi.ErrorHookArgs:
-    return pulumi.ErrorHookArgs(
-        urn="urn:pulumi:s::p::t::web-1-apply",
-        id="",
-        name="web-1-apply",
-        type=type_,
-        new_inputs=inputs,
-        old_inputs=None,
-        old_outputs=None,
-        failed_operation="create",
-        errors=list(errors),
-    )
-
-
 def test_the_agents_word_makes_the_engine_dial_again() -> None:
-    assert wants_reconnect(_args(RECONNECT))
+    assert wants_reconnect(failed(RECONNECT))
 
 
 @pytest.mark.parametrize(
@@ -51,43 +38,41 @@ def test_the_agents_word_makes_the_engine_dial_again() -> None:
     ],
 )
 def test_nothing_else_does(error: str) -> None:
-    assert not wants_reconnect(_args(error))
+    assert not wants_reconnect(failed(error))
 
 
 def test_a_node_that_never_settles_is_given_up() -> None:
-    assert wants_reconnect(_args(*[RECONNECT] * 12))
-    assert not wants_reconnect(_args(*[RECONNECT] * 13))
+    assert wants_reconnect(failed(*[RECONNECT] * 12))
+    assert not wants_reconnect(failed(*[RECONNECT] * 13))
 
 
 @pytest.mark.parametrize("error", [LOST, "read tcp: connection reset by peer", "EOF", "Connection lost"])
 def test_a_lost_connection_is_tried_three_times(error: str) -> None:
-    assert wants_reconnect(_args(error, error, error))
-    assert not wants_reconnect(_args(error, error, error, error))
+    assert wants_reconnect(failed(error, error, error))
+    assert not wants_reconnect(failed(error, error, error, error))
 
 
 def test_a_flood_is_looked_at_in_no_time() -> None:
     flood = "exited with status 75\nRECONNECT a\n" * 15_000
     began = time.process_time()
-    assert wants_reconnect(_args(f"Process exited with status 75: running x:\n{flood}"))
-    assert not wants_reconnect(_args(f"Process exited with status 75: running x:\n{flood}x"))
-    remedy(_args("EO" * 250_000 + flood))
+    assert wants_reconnect(failed(f"Process exited with status 75: running x:\n{flood}"))
+    assert not wants_reconnect(failed(f"Process exited with status 75: running x:\n{flood}x"))
+    remedy(failed("EO" * 250_000 + flood))
     assert time.process_time() - began < 10  # of CPU; a quadratic search took 20 for each
 
 
 def test_what_a_node_prints_is_no_lost_connection() -> None:
     text = f'Process exited with status 65: running "x":\n{"-" * 3_000}\nEOF, connection lost\nREFUSED x'
-    assert not wants_reconnect(_args(text))
+    assert not wants_reconnect(failed(text))
 
 
 def test_only_the_newest_error_decides() -> None:
-    assert not wants_reconnect(_args("Process exited with status 70: ROLLED-BACK late", RECONNECT))
-    assert wants_reconnect(_args(RECONNECT, LOST))
+    assert not wants_reconnect(failed("Process exited with status 70: ROLLED-BACK late", RECONNECT))
+    assert wants_reconnect(failed(RECONNECT, LOST))
 
 
-def test_a_canary_is_dialled_again_like_any_node(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    assert canary_answer("web-1")(_args(RECONNECT))
+def test_a_canary_is_dialled_again_like_any_node(said: list[str]) -> None:
+    assert canary_answer("web-1")(failed(RECONNECT))
     assert said == []
 
 
@@ -99,11 +84,9 @@ def test_a_canary_is_dialled_again_like_any_node(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_a_canary_that_fails_says_that_the_others_are_spared_and_how_to_go_on(
-    monkeypatch: pytest.MonkeyPatch, error: str
+    said: list[str], error: str
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    assert not canary_answer("web-1")(_args(error))
+    assert not canary_answer("web-1")(failed(error))
     assert said[0].startswith("web-1: ")
     for words in (
         "web-1 is the canary (mesh.rollout.canary) and web-1-apply failed",
@@ -163,51 +146,39 @@ _ALONE: Any = SimpleNamespace(resource=None, remedies={"host key mismatch": "loo
     ],
 )
 def test_a_command_that_fails_for_good_names_its_node_and_the_remedy(
-    monkeypatch: pytest.MonkeyPatch, error: str, words: str
+    said: list[str], error: str, words: str
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args(error)
-    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+    args = failed(error, name="db-1-apply", under=_URN)
     assert not command_failed(args, machines={"db-1": _SERVER})
     assert len(said) == 1
     assert said[0].startswith("db-1: ")
     assert words in said[0]
 
 
-def test_a_provider_says_better_what_its_errors_mean(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args("dial tcp 192.0.2.1:22: i/o timeout")
-    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+def test_a_provider_says_better_what_its_errors_mean(said: list[str]) -> None:
+    args = failed("dial tcp 192.0.2.1:22: i/o timeout", name="db-1-apply", under=_URN)
     command_failed(args)
     command_failed(args, machines={"db-1": _SERVER})
     assert ["the next `up` starts it" in words for words in said] == [False, True]
 
 
 def test_a_machine_that_outlives_its_node_is_done_anew_by_first_contact(
-    monkeypatch: pytest.MonkeyPatch,
+    said: list[str],
 ) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args("ssh: handshake failed: ssh: host key mismatch")
-    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+    args = failed("ssh: handshake failed: ssh: host key mismatch", name="db-1-apply", under=_URN)
     command_failed(args, machines={"db-1": _ALONE})
     assert said == [f"db-1: look at {_URN}::db-1-bootstrap yourself"]
 
 
-def test_a_refusal_that_says_all_gets_no_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    assert not command_failed(_args('Process exited with status 65: running "x":\nREFUSED bad line 3'))
+def test_a_refusal_that_says_all_gets_no_remedy(said: list[str]) -> None:
+    assert not command_failed(failed('Process exited with status 65: running "x":\nREFUSED bad line 3'))
     assert said == []
 
 
-def test_silence_from_a_node_that_limits_who_may_come_in_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args("after 10 failed attempts: dial tcp 192.0.2.1:22: i/o timeout")
-    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+def test_silence_from_a_node_that_limits_who_may_come_in_names_them(said: list[str]) -> None:
+    args = failed(
+        "after 10 failed attempts: dial tcp 192.0.2.1:22: i/o timeout", name="db-1-apply", under=_URN
+    )
     command_answer({"db-1": "198.51.100.7/32"})(args)
     assert "allow SSH only from 198.51.100.7/32 (mesh.ssh.from)" in said[0]
     command_answer({"web-1": "198.51.100.7/32"})(args)
@@ -215,17 +186,14 @@ def test_silence_from_a_node_that_limits_who_may_come_in_names_them(monkeypatch:
 
 
 def test_a_login_that_fails_is_explained_by_every_harmless_cause_before_the_disk_is_lost(
-    monkeypatch: pytest.MonkeyPatch,
+    said: list[str],
 ) -> None:
-    texts: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", texts.append)
-    args = _args("ssh: handshake failed: ssh: unable to authenticate")
-    args.urn, args.name = f"{_URN}::db-1-apply", "db-1-apply"
+    args = failed("ssh: handshake failed: ssh: unable to authenticate", name="db-1-apply", under=_URN)
     command_failed(args)
-    (said,) = texts
+    (text,) = said
     causes = ["console", "PermitRootLogin", "AllowUsers", "AuthorizedKeysFile", "/root/.ssh/authorized_keys"]
-    places = [said.index(word) for word in [*causes, "replacing the server erases its disk", "--replace"]]
-    assert places == sorted(places), said
+    places = [text.index(word) for word in [*causes, "replacing the server erases its disk", "--replace"]]
+    assert places == sorted(places), text
 
 
 @pytest.mark.parametrize(
@@ -237,11 +205,8 @@ def test_a_login_that_fails_is_explained_by_every_harmless_cause_before_the_disk
         "error receiving version packet from server: EOF",
     ],
 )
-def test_a_copy_that_start_files_break_says_so(monkeypatch: pytest.MonkeyPatch, error: str) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args(*[error] * 4)
-    args.urn, args.name = f"{_URN}::db-1-agent-file", "db-1-agent-file"
+def test_a_copy_that_start_files_break_says_so(said: list[str], error: str) -> None:
+    args = failed(*[error] * 4, name="db-1-agent-file", under=_URN)
     assert not command_failed(args)
     assert "/root/.bashrc" in said[0]
 

@@ -95,22 +95,19 @@ class Wish:
 
 def refusals(wishes: Iterable[Wish], offers: Offers) -> tuple[Problem, ...]:
     """Return what cannot be done, each with its place in the stack file, and nothing twice."""
-    found = (
-        Problem(path=wish.paths[key], message=message)
-        for wish in wishes
-        for key, message in _refused(wish, offers)
-    )
-    return tuple(dict.fromkeys(found))
+    return _problems((wish, _refused(wish, offers)) for wish in wishes)
 
 
 def doubts(wishes: Iterable[Wish], offers: Offers) -> tuple[Problem, ...]:
     """Return what can be done today and may fail or end soon."""
-    found = (
-        Problem(path=wish.paths[key], message=message)
-        for wish in wishes
-        for key, message in _doubted(wish, offers)
+    return _problems((wish, _doubted(wish, offers)) for wish in wishes)
+
+
+def _problems(found: Iterable[tuple[Wish, Iterable[tuple[str, str]]]]) -> tuple[Problem, ...]:
+    problems = (
+        Problem(path=wish.paths[key], message=message) for wish, said in found for key, message in said
     )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(problems))
 
 
 def _refused(wish: Wish, offers: Offers) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from typing import Any
 
 import pulumi
 import pytest
@@ -8,30 +7,15 @@ from mesh.names import MeshNames
 from mesh.program.machines.hetzner.errors import cloud_answer, cloud_failed
 from mesh.program.machines.hetzner.records import PLACEMENT_GROUP, SERVER
 from mesh.program.previous import Previous
-
-
-def _args(*errors: str, type_: str, inputs: Any = None) -> pulumi.ErrorHookArgs:
-    return pulumi.ErrorHookArgs(
-        urn="urn:pulumi:s::p::t::web-1-apply",
-        id="",
-        name="web-1-apply",
-        type=type_,
-        new_inputs=inputs,
-        old_inputs=None,
-        old_outputs=None,
-        failed_operation="create",
-        errors=list(errors),
-    )
+from tests.unit.program.failures import failed
 
 
 def _answer(previous: Previous) -> Callable[[pulumi.ErrorHookArgs], bool]:
     return cloud_answer("s", MeshNames("mesh"), previous)
 
 
-def test_a_taken_name_is_explained_and_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args(
+def test_a_taken_name_is_explained_and_not_retried(said: list[str]) -> None:
+    args = failed(
         "server name is already used (uniqueness_error)",
         type_=SERVER,
         inputs={"name": "prod-web-1"},
@@ -40,14 +24,12 @@ def test_a_taken_name_is_explained_and_not_retried(monkeypatch: pytest.MonkeyPat
     assert "`hcloud server delete prod-web-1`" in said[0]
 
 
-def test_several_taken_names_are_never_answered_by_advice_to_delete(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
+def test_several_taken_names_are_never_answered_by_advice_to_delete(said: list[str]) -> None:
     known = _answer(Previous(records={("pulumi:index:Stash", "management-key"): {}}))
     for answer in (_answer(Previous()), known):
         said.clear()
         for name in ("prod-web-1", "prod-web-2", "prod-db-1"):
-            args = _args(
+            args = failed(
                 "name is already used (uniqueness_error)",
                 type_=SERVER,
                 inputs={"name": name},
@@ -66,28 +48,23 @@ def test_several_taken_names_are_never_answered_by_advice_to_delete(monkeypatch:
 
 
 @pytest.mark.parametrize("code", ["placement_error", "placement_group_member_limit_reached"])
-def test_a_full_placement_group_is_explained(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args(f"group is full ({code})", type_=SERVER, inputs={"name": "prod-web-1"})
+def test_a_full_placement_group_is_explained(said: list[str], code: str) -> None:
+    args = failed(f"group is full ({code})", type_=SERVER, inputs={"name": "prod-web-1"})
     assert not cloud_failed(args)
     assert said[0].startswith("prod-web-1: the placement group of this server is full")
     assert "an address from a block" in said[0]
 
 
-def test_a_cloud_without_room_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
+def test_a_cloud_without_room_is_explained(said: list[str]) -> None:
     error = "error during placement (resource_unavailable)"
-    assert not cloud_failed(_args(error, type_=SERVER, inputs={"name": "prod-web-1"}))
+    assert not cloud_failed(failed(error, type_=SERVER, inputs={"name": "prod-web-1"}))
     assert said[0].startswith("prod-web-1: the cloud has no room for a server of this type in this location")
 
 
-def test_a_placement_group_that_is_still_in_use_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    args = _args("placement group is still in use (resource_in_use, 3f2a)", type_=PLACEMENT_GROUP)
-    args.name = "spread-1"
+def test_a_placement_group_that_is_still_in_use_is_explained(said: list[str]) -> None:
+    args = failed(
+        "placement group is still in use (resource_in_use, 3f2a)", type_=PLACEMENT_GROUP, name="spread-1"
+    )
     assert not cloud_failed(args)
     assert said[0].startswith("spread-1: the cloud will not delete this placement group")
 
@@ -108,14 +85,11 @@ def test_a_server_that_the_state_does_not_know_is_named_as_what_keeps_a_placemen
         "mesh.program.machines.hetzner.errors.servers_of_mesh", lambda _access, _stack, _names: there
     )
     known = Previous(nodes={"web-1": {}}, records={(SERVER, "web-1-server"): {"name": "s-web-1"}})
-    args = _args("in use (resource_in_use)", type_=PLACEMENT_GROUP)
-    args.name = "spread-1"
+    args = failed("in use (resource_in_use)", type_=PLACEMENT_GROUP, name="spread-1")
     assert not _answer(known)(args)
     assert heard[0].startswith(said)
 
 
-def test_any_other_error_of_the_cloud_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    monkeypatch.setattr(pulumi.log, "error", said.append)
-    assert not cloud_failed(_args("resource_limit_exceeded", type_=SERVER))
+def test_any_other_error_of_the_cloud_is_left_as_it_is(said: list[str]) -> None:
+    assert not cloud_failed(failed("resource_limit_exceeded", type_=SERVER))
     assert said == []

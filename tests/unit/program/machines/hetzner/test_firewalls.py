@@ -1,20 +1,9 @@
-from typing import Any
-
 from mesh.program.machines.hetzner.firewalls import firewall_of
-from tests.unit.meshes import plan_of
-
-MESH: dict[str, Any] = {
-    "cidr": "10.10.0.0/24",
-    "nodes": {
-        "web-2": {"address": "10.10.0.2", "public": ["tcp/443", "tcp/80"]},
-        "db-1": {"address": "10.10.0.11"},
-        "web-1": {"address": "10.10.0.1", "public": ["tcp/80", "tcp/443"]},
-    },
-}
+from tests.unit.meshes import THREE, plan_of
 
 
 def test_nodes_with_the_same_public_ports_share_a_cloud_firewall() -> None:
-    plan = plan_of(MESH)
+    plan = plan_of(THREE)
     assert {name: firewall_of(node) for name, node in plan.nodes.items()} == {
         "web-1": "tcp80-tcp443",
         "web-2": "tcp80-tcp443",

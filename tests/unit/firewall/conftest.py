@@ -1,0 +1,11 @@
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.firewall.world import World, world
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[World]:
+    with world() as built:
+        yield built
