@@ -31,6 +31,7 @@ __all__ = [
     "STEPS",
     "VERSION",
     "MeshNames",
+    "in_a_mesh",
     "name_in_urn",
     "node_and_step",
 ]
@@ -112,6 +113,10 @@ class MeshNames:
         """Return the name of a resource that is a part of a node: one of `STEPS`, a key, a server."""
         return self.of(f"{node}-{part}")
 
+    def said(self, words: str) -> str:
+        """Return a message of this mesh; with its name before it, but for the mesh called `mesh`."""
+        return f"mesh {self.mesh}: {words}" if self.prefix else words
+
     def plain(self, name: str) -> str | None:
         """Return a resource's name without the mesh's; None for one of another mesh."""
         if self.prefix:
@@ -122,6 +127,11 @@ class MeshNames:
 def name_in_urn(urn: str) -> str:
     """Return the name of a resource, the last part of its URN."""
     return urn.rpartition("::")[2]
+
+
+def in_a_mesh(urn: str) -> bool:
+    """Tell whether a resource is a part of a mesh: a program may have others beside, of any name."""
+    return MESH_TYPE in urn.split("::")[2].split("$")
 
 
 def node_and_step(name: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, Final, TypeVar
 
-from mesh.names import FIRST_MESH, VERSION
+from mesh.names import FIRST_MESH, VERSION, MeshNames
 
 __all__ = [
     "MeshOutputs",
@@ -107,11 +107,16 @@ def parse_outputs(outputs: Mapping[str, Any]) -> dict[str, MeshOutputs]:
     found: dict[str, MeshOutputs] = {}
     for record in _records(outputs):
         mesh = _parse(record)
-        if mesh.mesh in found:
+        if found.get(mesh.mesh, mesh) != mesh:
             raise OutputsError(f"two outputs of the stack hold the mesh {mesh.mesh}: export each mesh once")
         found[mesh.mesh] = mesh
-    if not found:
+    if not outputs:
         raise OutputsError("the stack has no mesh yet: bring it up first (`up`)")
+    if not found:
+        raise OutputsError(
+            "no output of the stack is a mesh: bring the mesh up (`up`); if it is up, "
+            "have the program export the mesh's `outputs` (docs/embedding.md)"
+        )
     return found
 
 
@@ -126,11 +131,17 @@ def _records(outputs: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _parse(record: Mapping[str, Any]) -> MeshOutputs:
-    mesh = record.get("mesh", FIRST_MESH)
+    # The stack's outputs may have an output of this name, which is a record itself and holds a key.
+    given = record.get("mesh")
+    mesh = given if isinstance(given, str) else FIRST_MESH
+    try:
+        MeshNames(mesh)
+    except ValueError as error:
+        raise OutputsError(f"the output `mesh` of the stack: {error}") from None
     entries = {str(name): _Entry(record, str(name), facts) for name, facts in record["nodes"].items()}
     by_address = dict(sorted(entries.items(), key=lambda item: item[1].address))
     return MeshOutputs(
-        mesh=str(mesh),
+        mesh=mesh,
         nodes={name: entry.read() for name, entry in by_address.items() if entry.is_made},
         unmade={name: entry.enabled for name, entry in by_address.items() if not entry.is_made},
         ssh_private_key=record["ssh_private_key"],

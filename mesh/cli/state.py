@@ -15,6 +15,7 @@ from mesh.names import (
     KEYS,
     STEPS,
     MeshNames,
+    in_a_mesh,
     name_in_urn,
 )
 from mesh.outputs import MeshOutputs
@@ -74,7 +75,7 @@ def parse_state(state: Mapping[str, Any], nodes: Iterable[str], names: MeshNames
     resources = {
         (resource["type"], name_in_urn(resource["urn"])): resource
         for resource in (state.get("deployment") or {}).get("resources") or []
-        if not resource.get("delete")
+        if not resource.get("delete") and in_a_mesh(resource["urn"])
     }
     steps = {
         (node, step): resource

@@ -16,6 +16,7 @@ from .commands.status import check, status
 from .files.document import MAX_BYTES
 from .files.generation import key_names_in_use
 from .files.keystore import collect_keys, parse_keys, store_keys
+from .files.rendered import collect_leftovers
 from .live.hostkey import parse_host_key, take_host_key
 from .places import Places
 from .system.run import io_error, log
@@ -112,6 +113,7 @@ def _keys(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
     keys, host_key = parse_keys(raw), parse_host_key(raw)
     with lock(places, wait=COMMAND_WAIT):
         store_keys(places.keys, keys)
+        collect_leftovers(places)
         if load_trial(places) is None:  # else the way back may need keys that nothing names but its record
             collect_keys(places.keys, {*keys, *key_names_in_use(places)})
         if host_key is not None:

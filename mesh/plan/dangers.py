@@ -18,10 +18,12 @@ class Loss:
 
     `everything` is what goes with a node that is taken out, `moves` is said of a machine that is made anew
     elsewhere (then the rest does not count), `changes` of one that stays; `waits` is what a node that is not
-    enabled does not get.
+    enabled does not get. `leaves` is said of a machine whose provider is another one now: a node that is not
+    enabled loses it, too.
     """
 
     everything: str = "its server is deleted with its disk"
+    leaves: str | None = None
     moves: str | None = None
     changes: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
@@ -60,6 +62,8 @@ def _taken_out(name: str, was: Before, plan: MeshPlan) -> str:
 
 
 def _changed(node: NodePlan, was: Before) -> str | None:
+    if was.loss.leaves is not None:
+        return f"{node.name} {was.loss.leaves}"
     if not node.enabled:
         return _out(node, was)
     if was.loss.moves is not None:

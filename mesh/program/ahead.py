@@ -38,7 +38,7 @@ def look_ahead(
         providers[name].look_ahead(ahead)
     told = dangers(plan, {name: _before(name, plan, before, providers) for name in before.nodes})
     for words in told.values():
-        pulumi.log.warn(words)
+        pulumi.log.warn(names.said(words))
     if previous.unread is not None:
         pulumi.log.warn(
             f"could not read the stack's former state ({previous.unread}), so no warning says what this "
@@ -72,7 +72,7 @@ def _loss(name: str, node: NodePlan | None, previous: Previous, providers: Mappi
         if loss is None:
             continue
         if node is not None and there is None:
-            return Loss(moves=f"moves from {provider} to {node.provider}: {loss.everything}")
+            return Loss(leaves=f"moves from {provider} to {node.provider}: {loss.everything}")
         return loss
     is_made = previous.has(COMMAND, f"{name}-{BOOTSTRAP}")
     return Loss() if is_made else Loss(everything="it has no server yet")

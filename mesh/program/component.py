@@ -11,7 +11,7 @@ from pulumi.provider import ConstructResult, main
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
-from mesh.names import VERSION, MeshNames
+from mesh.names import VERSION
 from mesh.plan import PlanError
 from mesh.program.arguments import MeshArgs, as_settings, camel_case
 from mesh.program.door import try_settings
@@ -53,10 +53,6 @@ class Mesh(ProgramMesh):
 
     def __init__(self, name: str, args: MeshArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Check the arguments and declare the mesh. Raises `SettingsError`, `PlanError` or `RunError`."""
-        try:
-            MeshNames(name)
-        except ValueError as error:
-            raise pulumi.RunError(str(error)) from None
         checked = try_settings(as_settings(args), mesh=name)
         super().__init__(name, checked.plan, previous=checked.previous, told=checked.told, opts=opts)
         spelled: Any = {

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pulumi
 
-from mesh.names import FIRST_MESH
+from mesh.names import FIRST_MESH, MeshNames
 from mesh.outputs import program_record
 from mesh.plan import MeshPlan, PlanError, plan_mesh
 from mesh.program.ahead import look_ahead
@@ -39,19 +39,23 @@ def check_settings(
     try:
         return try_settings(raw, mesh=mesh, providers=providers)
     except (SettingsError, PlanError) as error:
-        raise pulumi.RunError(str(error)) from None
+        raise pulumi.RunError(MeshNames(mesh).said(str(error))) from None
 
 
 def try_settings(
     raw: Any, *, mesh: str = FIRST_MESH, providers: Mapping[str, Provider] = PROVIDERS
 ) -> Checked:
     """Do the same. Raises `SettingsError` and `PlanError`, too, with the place of each mistake."""
+    try:
+        names = MeshNames(mesh)
+    except ValueError as error:
+        raise pulumi.RunError(str(error)) from None
     settings = parse_settings(raw, stack=pulumi.get_stack(), mesh=mesh, kinds=kinds_of(providers))
     plan = plan_mesh(settings)
     previous = read_previous()
     told = look_ahead(plan, raw, previous, mesh=mesh, providers=providers)
     for warning in warnings_of(settings):
-        pulumi.log.warn(str(warning))
+        pulumi.log.warn(names.said(str(warning)))
     return Checked(plan=plan, previous=previous, told=told)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pulumi
 
-from mesh.names import FIRST_MESH, IDENTITY, MESH_TYPE, NODE_TYPE, STASH, MeshNames, name_in_urn
+from mesh.names import FIRST_MESH, IDENTITY, MESH_TYPE, NODE_TYPE, STASH, MeshNames, in_a_mesh, name_in_urn
 
 __all__ = ["NOTHING_KNOWN", "Previous", "read_previous"]
 
@@ -97,8 +97,7 @@ def _parse(found: Mapping[str, Any]) -> Previous:
 
 def _is_ours(urn: str) -> bool:
     """Whether a resource is of a mesh, or the stack: a program may have other servers beside the mesh."""
-    kinds = urn.split("::")[2]
-    return MESH_TYPE in kinds.split("$") or kinds == _STACK
+    return in_a_mesh(urn) or urn.split("::")[2] == _STACK
 
 
 def _names(records: Mapping[tuple[str, str], Any]) -> Iterator[str]:

@@ -83,11 +83,14 @@ class MachineModels:
     """The models of nodes and of their defaults, where nodes may be of several kinds."""
 
     def __init__(self, kinds: Mapping[str, MachineKind]) -> None:
+        self._default = DEFAULT_PROVIDER if DEFAULT_PROVIDER in kinds else next(iter(kinds))
         told = Defaults.model_fields["provider"]
         field: Any = Annotated[
-            str, BeforeValidator(_one_of(kinds)), Field(title=told.title, description=told.description)
+            str,
+            BeforeValidator(_one_of(kinds, self._default)),
+            Field(title=told.title, description=told.description),
         ]
-        self._provider: Any = (field, DEFAULT_PROVIDER)
+        self._provider: Any = (field, self._default)
         self._kinds = kinds
         self._nodes = {name: self._node(name, kind) for name, kind in kinds.items()}
         bases: Any = (Defaults, *dict.fromkeys(kind.model for kind in kinds.values()))
@@ -103,14 +106,14 @@ class MachineModels:
 
     def node(self, node: Mapping[Any, Any]) -> type[Node]:
         """Return the model for a node; of one whose provider is not known, that of the default."""
-        return self._nodes[provider_of(node, self._kinds)]
+        return self._nodes[self._provider_of(node)]
 
     def used(self, filled: Mapping[Any, Any]) -> Iterator[tuple[MachineKind, Container[str]]]:
         """Yield the kinds that there are nodes of, with the names of the nodes."""
         nodes = filled.get("nodes")
         found: dict[str, set[str]] = {}
         for name, node in nodes.items() if isinstance(nodes, Mapping) else ():
-            provider = provider_of(node if isinstance(node, Mapping) else {}, self._kinds)
+            provider = self._provider_of(node if isinstance(node, Mapping) else {})
             found.setdefault(provider, set()).add(str(name))
         for provider, names in found.items():
             yield self._kinds[provider], names
@@ -136,28 +139,28 @@ class MachineModels:
         return {**{key: value for key, value in defaults.items() if key in keys}, **node}
 
     def _readable_defaults(self, given: object) -> dict[str, Any]:
+        """Return those that are given and right; what nobody gives is the matter of each kind."""
         values: dict[str, Any] = {}
-        model = self.defaults
-        for name, field in model.model_fields.items():
+        for name, field in self.defaults.model_fields.items():
             key = field.alias or name
-            value = given.get(key) if isinstance(given, Mapping) else None
+            if not isinstance(given, Mapping) or key not in given:
+                continue
             try:
-                model.model_validate({key: value})
+                self.defaults.model_validate({key: given[key]})
             except ValidationError:
-                value = field.get_default()
-            values[key] = value
+                continue
+            values[key] = given[key]
         return values
 
+    def _provider_of(self, node: Mapping[Any, Any]) -> str:
+        """Return the provider that a raw node names, where it is known; otherwise that of the default."""
+        given = node.get("provider")
+        return given if isinstance(given, str) and given in self._kinds else self._default
 
-def provider_of(node: Mapping[Any, Any], kinds: Mapping[str, MachineKind]) -> str:
-    """Return the provider that a raw node or the raw defaults name, where it is one of these kinds."""
-    given = node.get("provider")
-    return given if isinstance(given, str) and given in kinds else DEFAULT_PROVIDER
 
-
-def _one_of(kinds: Mapping[str, MachineKind]) -> Callable[[object], str]:
+def _one_of(kinds: Mapping[str, MachineKind], default: str) -> Callable[[object], str]:
     def check(value: object) -> str:
-        given = text(value, f"a provider such as {DEFAULT_PROVIDER}")
+        given = text(value, f"a provider such as {default}")
         if given not in kinds:
             raise refuse(f"{show(given)} is no provider that is known here; {nearest(given, kinds)}")
         return given

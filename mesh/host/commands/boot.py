@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from ..answers import AgentError, Answer
 from ..files.generation import Generation, committed_originals, current_digest, load_generation
+from ..files.rendered import collect_leftovers
 from ..files.wentback import committed_generation, originals_of_damaged, went_back_difference
 from ..live.firewall import expected_table, live_table, load_table
 from ..live.following import reconcile
@@ -88,6 +89,7 @@ def boot(places: Places, tunnel: Tunnel) -> None:
             return
         for leftover in places.generations.glob(".*"):
             shutil.rmtree(leftover, ignore_errors=True)
+        collect_leftovers(places)
         troubles = _follow(places, tunnel)
     if active_state(tunnel.unit) == "inactive":
         attempt(["systemctl", "start", "--no-block", tunnel.unit])

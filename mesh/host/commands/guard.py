@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from ..answers import AgentError
-from ..files.generation import current_digest, read_generation
+from ..files.generation import current_digest, read_document
 from ..files.managed import FIREWALL, managed
 from ..live.firewall import (
     check_firewall,
@@ -51,7 +51,8 @@ _LIKELY = {
 def table_up(places: Places) -> None:
     """Load our table as it is in force, if it is missing or emptied; nothing happens where none should be.
 
-    Never overwrites a table whose chains hold rules. Raises `AgentError` (FAILED) when it does not load.
+    Never overwrites a table of which every chain that should hold rules does. Raises `AgentError` (FAILED)
+    when it does not load.
     """
     _bring_back(places)
 
@@ -91,10 +92,9 @@ def _refill(places: Places, file: str, wanted: str) -> bool:
 
 def _is_rescue(places: Places) -> bool:
     try:
-        rescue = places.rescue.read_text()
-    except OSError:
+        return live_table() == expected_table(places.rescue.read_text())
+    except (AgentError, OSError, ValueError):  # absent or damaged
         return False
-    return live_table() == expected_table(rescue)
 
 
 def _settle(places: Places, wanted: Optional[str]) -> None:
@@ -116,7 +116,7 @@ def _firewall(places: Places, digest: str) -> str:
     """Return the table of a generation; of a damaged one its file, where that is whole, else the rescue."""
     folder = places.generations / digest
     try:
-        return read_generation(places, digest).firewall
+        return read_document(places, digest).files[FIREWALL]
     except AgentError:
         path = folder / managed(FIREWALL).name
     try:
@@ -147,7 +147,7 @@ def _look(places: Places, culprit: str) -> bool:
     try:
         gone = _bring_back(places)
     except (AgentError, OSError) as error:
-        log(f"the table inet {TABLE} is gone and does not load: {error}")
+        log(f"the table inet {TABLE} is gone or emptied, and cannot be brought back: {error}")
         return False
     if gone and culprit:
         log(f"the table inet {TABLE} was taken away by {culprit}")

@@ -14,9 +14,9 @@ from ..answers import AgentError, Answer
 from ..files.generation import current_digest, load_generation
 from ..files.rescue import rescue_ruleset
 from ..files.stopper import install_stopper
+from ..files.wentback import was_committed
 from ..live.first_key import drop_first_contact_key
 from ..live.sshd_service import ssh_ports
-from ..live.takeover import is_node
 from ..places import Places
 from ..system.archive import ARCHIVE
 from ..system.run import find_tool, log, make_folder, run, write_file
@@ -105,6 +105,7 @@ def install(places: Places, tunnel: Tunnel, raw: bytes) -> tuple[Answer, str]:
         _make_folders(places)
         _install_archive(places, expected)
         _install_units(places, tunnel)
+        _mend_generations(places)
         install_stopper(places)
         _renew_guard(places)
         drop_first_contact_key(places)
@@ -152,9 +153,8 @@ def _install_units(places: Places, tunnel: Tunnel) -> None:
     """On a node bring the units up to date; before the first commit leave the host's as they are."""
     if not places.rescue.exists():
         write_file(places.rescue, rescue_ruleset(ssh_ports(), _RESCUE_PORT).encode(), 0o644)
-    if is_node(places, tunnel):
+    if was_committed(places):
         put_units(places, tunnel)
-        _mend_generations(places)
     else:
         remove_units(places, tunnel)
 
@@ -162,11 +162,11 @@ def _install_units(places: Places, tunnel: Tunnel) -> None:
 def _mend_generations(places: Places) -> None:
     """Bring what agents before this one stored into today's form: they put keys into generations.
 
-    What is damaged is left to the commands that tell of it.
+    Those that were tried and never committed too. What is damaged is left to the commands that tell of it.
     """
-    for link in (places.current, places.previous):
+    for folder in sorted(places.generations.glob("[!.]*")):
         with contextlib.suppress(AgentError, OSError):
-            load_generation(places, link.readlink().name)
+            load_generation(places, folder.name)
 
 
 def _renew_guard(places: Places) -> None:

@@ -14,7 +14,7 @@ from .generation import Generation
 from .keystore import require_keys, restore_keys, stored_keys
 from .managed import Applied, Managed, Secrets, applied_as
 from .others import keep_aside, read_bytes, rewrite, why_locked
-from .rendered import link_target, links_to_us, put_rendered, rendered_paths
+from .rendered import link_target, links_to_us, put_rendered
 from .rescue import wider_rescue
 
 __all__ = ["file_differences", "put_files", "require_writable"]
@@ -32,8 +32,9 @@ def put_files(places: Places, generation: Generation, ssh_ports: Sequence[int]) 
     names = generation.file.key_names()
     restore_keys(places, names)
     put_rendered(places, generation.files, require_keys(places, names))
+    was_ours = places.previous.is_symlink() or any(links_to_us(places, row) for row in _LINKS)
     for row in _LINKS:
-        _link(places, row)
+        _link(places, row, "by-hand" if was_ours else "before-wgmesh")
     for path, (mode, change) in _texts(places, generation, ssh_ports).items():
         _edit(path, mode, change)
     for path, mode in _modes(places, generation):
@@ -93,7 +94,7 @@ def _rescue(generation: Generation, ssh_ports: Sequence[int], text: Optional[byt
 def _modes(places: Places, generation: Generation) -> list[tuple[Path, int]]:
     """Return our folders and all files that are for root's eyes alone, with the modes they must have."""
     folders = [places.state, places.keys, places.generations, generation.folder]
-    files = [*_listed(places.keys), *_listed(generation.folder), *rendered_paths(places)]
+    files = [*_listed(places.keys), *_listed(generation.folder)]
     return [*((folder, 0o700) for folder in folders), *((file, 0o600) for file in files)]
 
 
@@ -113,15 +114,14 @@ def _target(path: Path) -> Optional[str]:
     return str(path.readlink()) if path.is_symlink() else None
 
 
-def _link(places: Places, row: Managed) -> None:
+def _link(places: Places, row: Managed, kept_as: str) -> None:
     path, target = places.at(row.path), link_target(places, row)
     make_folder(path.parent, 0o700 if row.secrets is Secrets.KEY_STORE else 0o755)
     if _target(path) == target:
         return
     if os.path.lexists(path) and not links_to_us(places, row):
-        was_ours = places.previous.is_symlink()
-        kept = keep_aside(path, "by-hand" if was_ours else "before-wgmesh")
-        if was_ours and kept.is_file() and not kept.is_symlink():
+        kept = keep_aside(path, kept_as)
+        if kept_as == "by-hand" and kept.is_file() and not kept.is_symlink():
             kept.chmod(kept.stat().st_mode & 0o700)  # a copy of ours, with keys in it, most likely
         log(f"{path} is somebody else's: kept as {kept}")
     replace_link(path, target)

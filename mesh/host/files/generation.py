@@ -34,6 +34,7 @@ __all__ = [
     "key_names_in_use",
     "load_generation",
     "load_link",
+    "read_document",
     "read_generation",
     "read_originals",
     "stage",
@@ -124,7 +125,7 @@ def read_generation(places: Places, digest: str) -> Generation:
 
     All else follows from it and the keys. Raises `AgentError` (FAILED) when it or a key is lost.
     """
-    document = _read_document(places, digest)
+    document = read_document(places, digest)
     _require_keys(places, document)
     return as_generation(places, document)
 
@@ -135,7 +136,7 @@ def load_generation(places: Places, digest: str) -> Generation:
     Where they cannot be mended now (a full disk), the generation counts all the same. Raises as
     `read_generation` does.
     """
-    document = _read_document(places, digest)
+    document = read_document(places, digest)
     keys = _require_keys(places, document)
     folder = places.generations / digest
     try:
@@ -152,8 +153,8 @@ def load_generation(places: Places, digest: str) -> Generation:
     return as_generation(places, document)
 
 
-def _read_document(places: Places, digest: str) -> Document:
-    """Return what all else is made of. Raises `AgentError` (FAILED)."""
+def read_document(places: Places, digest: str) -> Document:
+    """Return what all else of a generation is made of but its keys. Raises `AgentError` (FAILED)."""
     folder = places.generations / digest
     try:
         document = parse_document((folder / _DOCUMENT).read_bytes())

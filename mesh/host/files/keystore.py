@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..places import Places
-from ..system.run import write_file
+from ..system.run import make_folder, write_file
 from .managed import Applied, applied_as
 from .wgconf import clamped, key_bytes
 
@@ -62,6 +62,7 @@ def _named(index: int, key: object) -> tuple[str, str]:
 
 def store_keys(folder: Path, keys: dict[str, str]) -> None:
     """Put keys into the store, each in one step and readable by root alone. Raises `OSError`."""
+    make_folder(folder, 0o700)
     for name, key in keys.items():
         path = folder / name
         content = f"{key}\n".encode()

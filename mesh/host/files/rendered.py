@@ -13,7 +13,7 @@ from .managed import Applied, Managed, applied_as
 from .mending import damage, mend
 from .wgconf import complete
 
-__all__ = ["former_link", "link_target", "links_to_us", "put_rendered", "rendered_damage", "rendered_paths"]
+__all__ = ["collect_leftovers", "link_target", "links_to_us", "put_rendered", "rendered_damage"]
 
 
 def link_target(places: Places, row: Managed) -> str:
@@ -21,7 +21,7 @@ def link_target(places: Places, row: Managed) -> str:
     return f"{places.current if row.applied is Applied.LINK else places.state}/{row.name}"
 
 
-def former_link(places: Places, row: Managed) -> str:
+def _former_link(places: Places, row: Managed) -> str:
     """Return where agents before this one linked it to: they put keys into generations."""
     return f"{places.current}/{row.name}"
 
@@ -29,12 +29,7 @@ def former_link(places: Places, row: Managed) -> str:
 def links_to_us(places: Places, row: Managed) -> bool:
     """Tell whether a file's path is a link of ours."""
     path = places.at(row.path)
-    return path.is_symlink() and str(path.readlink()) in (link_target(places, row), former_link(places, row))
-
-
-def rendered_paths(places: Places) -> list[Path]:
-    """Return the files that hold keys, beside the key store."""
-    return [places.state / row.name for row in applied_as(Applied.RENDERED)]
+    return path.is_symlink() and str(path.readlink()) in (link_target(places, row), _former_link(places, row))
 
 
 def _texts(files: Mapping[str, str], keys: Mapping[str, str]) -> dict[str, bytes]:
@@ -58,3 +53,10 @@ def put_rendered(places: Places, files: Mapping[str, str], keys: Mapping[str, st
             if str(places.at(row.path).readlink()) != target:
                 replace_link(places.at(row.path), target)
     return found
+
+
+def collect_leftovers(places: Places) -> None:
+    """Remove what a killed write of a rendered file left beside it, keys and all. Raises `OSError`."""
+    for row in applied_as(Applied.RENDERED):
+        for leftover in places.state.glob(f".{row.name}.*.new"):
+            leftover.unlink(missing_ok=True)

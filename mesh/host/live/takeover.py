@@ -6,10 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..answers import AgentError, Answer
-from ..files.generation import current_digest
 from ..files.keystore import stored_keys
-from ..files.managed import managed
-from ..files.rendered import links_to_us
+from ..files.wentback import was_committed
 from ..files.wgconf import clamped
 from ..places import Places
 from ..system.run import attempt
@@ -17,7 +15,7 @@ from ..system.systemd import active_state, unit_file_state
 from ..tunnel import Tunnel
 from .interface import WIREGUARD_KINDS, link_kind, read_device
 
-__all__ = ["is_node", "is_ours", "named_in_files", "refuse_foreign_interface"]
+__all__ = ["is_ours", "named_in_files", "refuse_foreign_interface"]
 
 # Who else makes interfaces, where the files lie that say so, and the lines in them that name one.
 _FILES = (
@@ -79,7 +77,7 @@ def is_ours(places: Places, tunnel: Tunnel) -> bool:
 
     It is after a commit, and where a link that an undo could not take away has this node's own key.
     """
-    if is_node(places, tunnel):
+    if was_committed(places):
         return True
     if not _link_exists(places, tunnel) or not places.keys.is_dir():
         return False
@@ -88,13 +86,6 @@ def is_ours(places: Places, tunnel: Tunnel) -> bool:
         return read_device(tunnel).private_key in {clamped(key) for key in own}
     except AgentError:
         return False
-
-
-def is_node(places: Places, tunnel: Tunnel) -> bool:
-    """Tell whether anything was ever committed here, even if the link to it is lost."""
-    if current_digest(places) is not None or places.previous.is_symlink():
-        return True
-    return links_to_us(places, managed(tunnel.conf))
 
 
 def _link_exists(places: Places, tunnel: Tunnel) -> bool:

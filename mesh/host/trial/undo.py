@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from ..answers import AgentError, Answer
 from ..files.effective import base_key, on_interfaces, with_later_interfaces
-from ..files.generation import Generation, current_digest, load_link
+from ..files.generation import Generation, as_generation, current_digest, read_document
 from ..files.keystore import names_of, require_keys
 from ..live.device import Device, Link, Peer, key_fields, with_keys, with_names
 from ..live.firewall import delete_table, live_table, load_table, restore_text
@@ -208,10 +208,8 @@ def _worked(action: _Way, troubles: list[str]) -> bool:
 
 
 def _committed(places: Places) -> Generation:
-    committed = load_link(places, places.current)
-    if committed is None:
-        raise AgentError(Answer.FAILED, "no generation is committed, or it is damaged")
-    return committed
+    """Return what is committed; its keys may be lost, which only the interface needs."""
+    return as_generation(places, read_document(places, current_digest(places) or "absent"))
 
 
 def _rescue(places: Places) -> None:

@@ -28,10 +28,29 @@ def test_a_port_of_its_own_and_being_out_are_read(tmp_path: Path) -> None:
     assert str(node_of(mesh, "db-1").ssh_port) == "2222"
 
 
-@pytest.mark.parametrize("outputs", [{}, {"nodes": NODES}, {"nodes": [], "ssh_private_key": "k"}])
-def test_a_stack_that_was_never_up_says_so(tmp_path: Path, outputs: Any) -> None:
+def test_a_stack_that_was_never_up_says_so(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="no mesh yet: bring it up first"):
+        read_outputs(engine(tmp_path, {}), None)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [{"wireguard_mesh": {"format": 1}}, {"nodes": NODES}, {"nodes": [], "ssh_private_key": "k"}],
+)
+def test_a_stack_whose_outputs_are_no_mesh_says_what_to_export(tmp_path: Path, outputs: Any) -> None:
+    with pytest.raises(CliError, match="have the program export the mesh's `outputs`"):
         read_outputs(engine(tmp_path, outputs), None)
+
+
+def test_an_output_with_the_name_of_a_key_of_ours_is_not_said(tmp_path: Path) -> None:
+    """The stack's outputs are a record themselves, and may have the same mesh once more, as `mesh`."""
+    assert list(read_outputs(engine(tmp_path, {**OUTPUTS, "mesh": OUTPUTS}), None).nodes) == ["web-1", "db-1"]
+    other = {**OUTPUTS, "nodes": {"web-1": NODES["web-1"]}}
+    with pytest.raises(CliError) as refused:
+        read_outputs(engine(tmp_path, {**OUTPUTS, "mesh": other}), None)
+    assert str(refused.value) == "two outputs of the stack hold the mesh mesh: export each mesh once"
+    with pytest.raises(CliError, match="'My Mesh' cannot be the name of a mesh"):
+        read_outputs(engine(tmp_path, {**OUTPUTS, "mesh": "My Mesh"}), None)
 
 
 @pytest.mark.parametrize("fact", ["public_ip", "public_key", "host_key"])
@@ -157,7 +176,7 @@ def test_of_several_meshes_one_is_named(tmp_path: Path) -> None:
 
 def test_a_mesh_that_is_exported_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CliError, match="two outputs of the stack hold the mesh office"):
-        read_outputs(engine(tmp_path, {**TWO, "again": TWO["office"]}), None)
+        read_outputs(engine(tmp_path, {**TWO, "again": {**TWO["office"], "nodes": NODES}}), None)
 
 
 def test_a_command_takes_the_name_of_a_mesh(tmp_path: Path) -> None:

@@ -23,6 +23,12 @@ def test_each_node_has_the_document_its_last_apply_sent() -> None:
     assert found["web-2"].agent is None
 
 
+def test_what_lies_beside_the_mesh_is_no_part_of_it_whatever_its_name() -> None:
+    own = {**command("web-1-apply", "apt install nginx\n"), "urn": f"urn:pulumi:s::p::{COMMAND}::web-1-apply"}
+    found = parse_state(exported(*node_resources("web-1"), own), ["web-1"])
+    assert found.files["web-1"].document == "document of web-1\n"
+
+
 def test_what_can_be_replaced_is_named_as_the_engine_does() -> None:
     node = resource("wireguard-mesh:index:Node", "web-1-server")
     found = parse_state(exported(*node_resources("web-1"), node), ["web-1"])

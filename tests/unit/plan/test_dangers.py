@@ -1,6 +1,6 @@
 from typing import Any
 
-from mesh.plan.dangers import Before, dangers
+from mesh.plan.dangers import Before, Loss, dangers
 from mesh.program.machines.hetzner.losses import loss_of
 from mesh.program.machines.hetzner.model import wanted
 from mesh.program.machines.hetzner.wishes import Present
@@ -58,6 +58,14 @@ def test_a_node_that_is_not_enabled_keeps_what_it_has_and_that_is_told() -> None
     assert _told({"a": {**out, "type": "cx33"}, "b": {"address": "10.10.0.2"}}, a=was_out)["a"] == (
         "a is not enabled, and gets cx33 (now cx23) only when it is enabled again"
     )
+
+
+def test_a_node_that_is_out_and_gets_another_provider_loses_its_server_and_that_is_told() -> None:
+    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": {"a": {**NODE, "enabled": False}}})
+    before = Before(loss=Loss(leaves="moves from basement to hetzner: its server is deleted with its disk"))
+    assert dangers(plan, {"a": before}) == {
+        "a": "a moves from basement to hetzner: its server is deleted with its disk"
+    }
 
 
 def test_an_address_without_a_server_is_told_too() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from mesh.host.answers import AgentError, Answer
-from mesh.host.files.document import Document, parse_document
 from mesh.host.files.generation import (
     collect_generations,
     commit,
@@ -18,31 +17,13 @@ from mesh.host.files.generation import (
     stage,
     write_originals,
 )
-from mesh.host.files.keystore import fingerprint, store_keys, stored_keys
+from mesh.host.files.keystore import fingerprint, stored_keys
 from mesh.host.files.managed import WG_CONF
 from mesh.host.files.mending import damage
 from mesh.host.files.wentback import committed_generation, went_back
-from mesh.host.files.wgconf import complete
 from mesh.host.places import Places
 from tests.unit.host import documents as example
-
-
-def document(port: int = 51820) -> Document:
-    wg = example.WG.replace("ListenPort = 51820", f"ListenPort = {port}")
-    return parse_document(example.document(wg=wg).encode())
-
-
-def holds_keys(path: Path) -> bool:
-    return any(key.encode() in path.read_bytes() for key in example.KEYS[:2])
-
-
-@pytest.fixture
-def places(tmp_path: Path) -> Places:
-    places = Places(tmp_path)
-    for folder in (places.keys, places.generations):
-        folder.mkdir(parents=True, mode=0o700)
-    store_keys(places.keys, {fingerprint(key): key for key in example.KEYS})
-    return places
+from tests.unit.host.generations import committed, document, holds_keys, older, rendered
 
 
 def test_a_staged_generation_is_complete_and_holds_no_key(places: Places) -> None:
@@ -109,25 +90,6 @@ def test_a_damaged_document_is_damage_and_staging_again_heals_it(places: Places,
         load_generation(places, folder.name)
     assert stage(places, document()).digest == document().digest
     assert load_generation(places, folder.name).digest == document().digest
-
-
-def rendered(places: Places) -> Path:
-    return places.state / "wg0.conf"
-
-
-def older(places: Places, port: int = 51820) -> Path:
-    """Make a generation and a link as agents left them that put keys into generations."""
-    folder = places.generations / document(port).digest
-    if not folder.exists():
-        stage(places, document(port))
-    text = (folder / "wg0.conf").read_text()
-    keys = {fingerprint(key): key for key in example.KEYS}
-    (folder / "wg0.conf").write_text(complete(text, keys))
-    path = places.at(WG_CONF)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.is_symlink():
-        path.symlink_to(f"{places.current}/wg0.conf")
-    return folder
 
 
 def test_the_committed_interface_is_rendered_at_one_place(places: Places) -> None:
@@ -235,12 +197,6 @@ def test_what_cannot_be_written_now_counts_all_the_same(
     monkeypatch.setattr("os.fsync", full)
     assert load_generation(places, folder.name) == read_generation(places, folder.name)
     assert sorted(path.name for path in folder.iterdir()) == sorted([*DERIVED, "document"])
-
-
-def committed(places: Places, *ports: int) -> list[str]:
-    for port in ports:
-        commit(places, stage(places, document(port)).digest)
-    return [document(port).digest for port in ports]
 
 
 def test_a_damaged_generation_gives_way_to_the_one_before_and_is_remembered(places: Places) -> None:

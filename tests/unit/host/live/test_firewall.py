@@ -1,8 +1,10 @@
 import json
+from typing import Any
 
 import pytest
 
 from mesh.host.files.rescue import rescue_ruleset
+from mesh.host.live import firewall
 from mesh.host.live.firewall import line_differences, normalised, top_level_statements
 from tests.unit.host.documents import FIREWALL
 
@@ -71,3 +73,37 @@ def test_a_changed_table_is_told_rule_by_rule() -> None:
         "firewall: tcp dport 99 accept instead of absent",
         "firewall: absent instead of udp dport 1 accept",
     ]
+
+
+def _chains(**rules: int) -> dict[str, Any]:
+    """Base chains, each with so many rules; `helper` is none."""
+    found: list[dict[str, Any]] = []
+    for name, count in rules.items():
+        hook = {} if name == "helper" else {"hook": name, "prio": 0}
+        found.append({"chain": {"table": "wgmesh", "name": name, **hook}})
+        found.extend({"rule": {"chain": name, "expr": [{"accept": None}]}} for _ in range(count))
+    return {"nftables": [{"table": {"name": "wgmesh"}}, *found]}
+
+
+@pytest.mark.parametrize(
+    ("live", "emptied"),
+    [
+        (_chains(input=2, forward=1, helper=1), []),
+        (_chains(input=9, forward=1, helper=0), []),
+        (_chains(input=0, forward=1, helper=1), ["input"]),
+        (_chains(forward=1, helper=1), ["input"]),
+        (_chains(input=0, forward=0, helper=0), ["forward", "input"]),
+        (
+            {"nftables": [{"table": {"flags": "t"}}, *_chains(input=2, forward=1)["nftables"]]},
+            ["forward", "input"],
+        ),
+    ],
+    ids=["whole", "other rules", "a chain empty", "a chain gone", "all empty", "dormant"],
+)
+def test_a_table_that_decides_nothing_is_known_by_its_base_chains(
+    monkeypatch: pytest.MonkeyPatch, live: dict[str, Any], emptied: list[str]
+) -> None:
+    wanted = normalised(json.dumps(_chains(input=2, forward=1, helper=1)))
+    monkeypatch.setattr(firewall, "expected_table", lambda _text: wanted)
+    monkeypatch.setattr(firewall, "live_table", lambda: normalised(json.dumps(live)))
+    assert firewall.emptied_chains("the file") == emptied

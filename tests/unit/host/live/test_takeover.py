@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from mesh.host.files.managed import WG_CONF
-from mesh.host.live.takeover import is_node, named_in_files
+from mesh.host.files.wentback import was_committed
+from mesh.host.live.takeover import named_in_files
 from mesh.host.places import Places
 from mesh.host.tunnel import WG0
 
@@ -20,9 +21,9 @@ def test_a_node_is_known_by_any_trace_of_a_commit(tmp_path: Path) -> None:
     traces_of_older_agents = {places.at(WG_CONF): f"{places.current}/wg0.conf"}
     for link, target in (*traces.items(), *traces_of_older_agents.items()):
         link.parent.mkdir(parents=True, exist_ok=True)
-        assert not is_node(places, WG0)
+        assert not was_committed(places)
         link.symlink_to(target)
-        assert is_node(places, WG0), link
+        assert was_committed(places), link
         link.unlink()
 
 
@@ -30,10 +31,10 @@ def test_a_file_by_hand_is_no_trace_of_a_commit(tmp_path: Path) -> None:
     places = Places(tmp_path)
     places.at(WG_CONF).parent.mkdir(parents=True)
     places.at(WG_CONF).symlink_to("/etc/wireguard/office.conf")
-    assert not is_node(places, WG0)
+    assert not was_committed(places)
     places.at(WG_CONF).unlink()
     places.at(WG_CONF).write_text("# mine\n")
-    assert not is_node(places, WG0)
+    assert not was_committed(places)
 
 
 @pytest.mark.parametrize(

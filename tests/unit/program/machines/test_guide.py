@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from mesh.program import PROVIDERS
 from mesh.program.machines import kinds_of
-from mesh.settings import SettingsError, parse_settings
+from mesh.settings import Model, SettingsError, parse_settings
 
 ROOT = Path(__file__).parents[4]
 EXAMPLE = ROOT / "examples" / "basement"
@@ -62,6 +63,32 @@ def test_nodes_of_both_kinds_share_a_mesh_and_its_defaults(providers: dict[str, 
         "a": {"location": "fsn1", "type": "cx33", "image": "debian-12"},
         "b": {"image": "debian-12"},
     }
+
+
+class _Cellar(Model):
+    """Keys of a kind whose defaults are others than Hetzner's."""
+
+    image: str = "alpine-3"
+    location: str = "shelf"
+
+
+def test_each_kind_has_its_own_defaults(providers: dict[str, Any]) -> None:
+    kinds = {**kinds_of(providers), "cellar": replace(kinds_of(providers)["basement"], model=_Cellar)}
+    raw = _mesh(a={"address": "10.40.0.1", "provider": "cellar"})
+    (node,) = parse_settings(raw, kinds=kinds).nodes.values()
+    assert node.machine.model_dump() == {"image": "alpine-3", "location": "shelf"}
+    (node,) = parse_settings({**raw, "defaults": {"image": "debian-13"}}, kinds=kinds).nodes.values()
+    assert node.machine.model_dump() == {"image": "debian-13", "location": "shelf"}
+
+
+def test_the_first_kind_is_the_default_where_hetzner_is_none(providers: dict[str, Any]) -> None:
+    alone = {"basement": providers["basement"]}
+    (node,) = parse_settings(_mesh(a={"address": "10.40.0.1"}), kinds=kinds_of(alone)).nodes.values()
+    assert node.provider == "basement"
+    raw = _mesh(a={"address": "10.40.0.1", "provider": "basment"})
+    assert _problems(raw, alone) == [
+        "mesh.nodes.a.provider: 'basment' is no provider that is known here; did you mean basement?"
+    ]
 
 
 def test_a_provider_that_is_not_known_is_named(providers: dict[str, Any]) -> None:
