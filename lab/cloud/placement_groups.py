@@ -37,7 +37,7 @@ def refuse_full(cloud: Cloud, number: int) -> None:
     """A spread group has at most ten servers. Raises `ApiError`."""
     cloud.store.get("placement_groups", number)
     if len(_servers(cloud, number)) >= _MOST_SERVERS:
-        # the words of hetznercloud/terraform-provider-hcloud#1170; the official document has no such code
+        # the words of the real cloud, as users report them; the official document has no such code
         raise ApiError(
             "placement_group_member_limit_reached",
             f"placement group with ID {number} contains already {_MOST_SERVERS} servers",

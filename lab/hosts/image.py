@@ -103,6 +103,8 @@ def _remove_old(folder: Path, release: str) -> None:
 
 
 def _build(folder: Path, image: str, target: Path, say: Callable[[str], None]) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise HostError("mmdebstrap is not installed; run tools/setup.sh lab")
     release = RELEASES[image]
     say(f"building the host image {image} ({release}), once; about a minute")
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as scratch:
@@ -124,12 +126,9 @@ def _bootstrap(release: str, root: Path, say: Callable[[str], None]) -> None:
         *("--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"),
         *(release, str(root)),
     ]  # fmt: skip
-    try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-        )
-    except FileNotFoundError:
-        raise HostError("mmdebstrap is not installed; run tools/setup.sh lab") from None
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     last: list[str] = []
     for line in process.stderr:

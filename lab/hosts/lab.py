@@ -55,7 +55,7 @@ class Lab:
 
     @property
     def pool(self) -> IPv4Network:
-        """The /24 of public addresses; the first two usable ones belong to this machine."""
+        """The /24 of public addresses; the first usable one belongs to this machine."""
         return self._router.pool
 
     @property

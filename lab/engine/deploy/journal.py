@@ -181,16 +181,15 @@ class Journal:
 
     def interrupted_creates(self) -> list[PendingOperation]:
         """Return the creations that an earlier run began and of which no end is known."""
-        return [item for item in self._left if item.type == "creating"]
+        return list(self._left)
 
     def settle(self, left: PendingOperation) -> None:
         """Forget one operation of an earlier run: what it left behind is known; the caller saves."""
         self._left = [item for item in self._left if item is not left]
 
-    def settle_left(self, *, creates: bool) -> None:
-        """Forget what an earlier run was creating, when told so."""
-        if creates:
-            self._left = []
+    def forget_left(self) -> None:
+        """Forget what an earlier run was creating; the caller saves."""
+        self._left = []
 
     def mend(self) -> None:
         """Take what resources that are gone were to others out of the records that are left."""

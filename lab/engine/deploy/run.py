@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, Final
 
 from lab.engine.deploy.deployment import Deployment
@@ -69,32 +69,52 @@ async def _operate(operation: Operation, interrupted: "_Interrupted") -> bool:
     request, course = operation.request, operation.course
     _check_named(operation)
     if request.refreshes_first:
-        await _refresh(operation, request.snapshot.resources)
-        if request.kind == "refresh" or course.step_failed:
+        await _refresh(operation, request.snapshot.resources, interrupted)
+        if request.kind == "refresh" or course.step_failed or interrupted.times:
             return course.step_failed
     elif not request.preview:
         _warn_of_pending(operation)
+    if not request.preview:
         await discard_interrupted(operation)
     if request.kind == "destroy" and not request.options.run_program:
         _refuse_delete_hooks(operation)
-        await delete_the_rest(operation)
+        await _unless_cut(delete_the_rest(operation), interrupted)
         return course.step_failed
     return await _run_program(operation, interrupted)
 
 
-async def _refresh(operation: Operation, records: Iterable[ResourceState]) -> None:
-    """Read every included resource again and record what it is; what is gone leaves the state."""
+async def _unless_cut(work: Coroutine[Any, Any, None], interrupted: "_Interrupted") -> None:
+    """Do it, or leave it at once when the user insists: what is under way stays pending in the state."""
+    task = asyncio.create_task(work)
+    await _first(task, interrupted.cut.wait())
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _refresh(
+    operation: Operation, records: Iterable[ResourceState], interrupted: "_Interrupted"
+) -> None:
+    """Read every included resource again and record what it is; what is gone leaves the state.
+
+    After an interrupt no further one is read, and what an earlier run was creating stays unknown.
+    """
     slots = asyncio.Semaphore(max(1, operation.request.options.parallel))
 
     async def one(record: ResourceState) -> None:
         async with slots:
-            await operation.refresher.take(record)
+            if not interrupted.times:
+                await operation.refresher.take(record)
+
+    async def everyone() -> None:
+        await asyncio.gather(*(one(record) for record in included))
 
     included = [record for record in records if operation.generator.targets.includes(record)]
-    await asyncio.gather(*(one(record) for record in included))
+    await _unless_cut(everyone(), interrupted)
     operation.journal.mend()
+    request = operation.request
+    if request.options.clear_pending_creates and not request.preview and not interrupted.times:
+        operation.journal.forget_left()
     await operation.journal.save()
-    await _settle_pending(operation)
 
 
 def _check_named(operation: Operation) -> None:
@@ -146,7 +166,7 @@ async def _run_program(operation: Operation, interrupted: "_Interrupted") -> boo
         code = ending.result() if ending.done() else None
         failed = False if code is None else _explain(operation, code)
         if not failed:
-            failed = await _finish(operation)
+            failed = await _finish(operation, interrupted)
         await deployment.finish_outputs(failed=failed or course.step_failed or operation.generator.saw_error)
         served.release()
         if code is None:
@@ -166,7 +186,7 @@ def _explain(operation: Operation, code: int) -> bool:
     return code != 0
 
 
-async def _finish(operation: Operation) -> bool:
+async def _finish(operation: Operation, interrupted: "_Interrupted") -> bool:
     """Once all has been registered: delete (or read again) what has not been. Returns whether it failed."""
     request, generator = operation.request, operation.generator
     before = [record.urn for record in request.snapshot.resources]
@@ -177,10 +197,10 @@ async def _finish(operation: Operation) -> bool:
             for record in operation.journal.base()
             if not generator.sets.operated(generator.aliases.current(record.urn))
         ]
-        await _refresh(operation, left)
+        await _refresh(operation, left, interrupted)
     else:
         with contextlib.suppress(BailError):
-            await delete_the_rest(operation)
+            await _unless_cut(delete_the_rest(operation), interrupted)
     try:
         _refuse_unknown(operation, unknown)
     except BailError:
@@ -205,13 +225,6 @@ def _warn_of_pending(operation: Operation) -> None:
     if left:
         lines = "\n".join(f"  * {item.resource.urn}, interrupted while {item.type}" for item in left)
         operation.events.diagnostic("warning", _PENDING.format(count=len(left), list=lines))
-
-
-async def _settle_pending(operation: Operation) -> None:
-    """A refresh has looked: only creates stay unknown, until the user says they are settled."""
-    if not operation.request.preview:
-        operation.journal.settle_left(creates=operation.request.options.clear_pending_creates)
-        await operation.journal.save()
 
 
 def _refuse_delete_hooks(operation: Operation) -> None:

@@ -121,10 +121,10 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def running(project: Project) -> Iterator[subprocess.Popen[str]]:
-    """`up` in a process of its own, once its slow command has begun."""
+def running(project: Project, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """The engine in a process of its own, `up` without words, once its slow command has begun."""
     with subprocess.Popen(
-        [sys.executable, "-m", "lab.engine", "up", "--yes", "--skip-preview"],
+        [sys.executable, "-m", "lab.engine", *(words or ("up", "--yes", "--skip-preview"))],
         cwd=project.folder,
         env={**os.environ, **project.environment, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
@@ -208,6 +208,21 @@ def test_a_second_interrupt_ends_at_once_and_leaves_the_step_pending(project: Pr
     project.write('a = command("a")')
     ran = project.run("up --yes --skip-preview")
     assert (ran.code, "interrupted while creating" in ran.out) == (0, True)
+
+
+@pytest.mark.parametrize("options", ["", "--run-program"])
+def test_a_second_interrupt_leaves_a_delete_at_once_too(project: Project, options: str) -> None:
+    project.write('command("a", delete="touch begun; sleep 300")')
+    assert project.run("up --yes --skip-preview").code == 0
+    with running(project, *f"destroy --yes --skip-preview {options}".split()) as process:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert [(one["type"], one["resource"]["urn"][-3:]) for one in project.export()["pending_operations"]] == [
+        ("deleting", "::a")
+    ]
 
 
 def test_a_command_under_way_is_ended_with_a_killed_program(project: Project) -> None:

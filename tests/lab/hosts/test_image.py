@@ -68,6 +68,14 @@ def test_a_failed_build_says_why_and_leaves_no_image(tmp_path: Path, builder: Ca
     assert build_image(images, "debian-12", _said).exists()
 
 
+def test_a_missing_mmdebstrap_is_named_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HostError, match=r"mmdebstrap is not installed; run tools/setup\.sh lab"):
+        build_image(tmp_path, "debian-12", print)
+
+
 def test_old_images_go_but_for_those_in_use(tmp_path: Path, builder: Callable[[str], Path]) -> None:
     images = tmp_path / "images"
     for name in ("bookworm-old", "bookworm-used", "trixie-other", ".building-killed"):
