@@ -113,6 +113,10 @@ class MeshNames:
         """Return the name of a resource that is a part of a node: one of `STEPS`, a key, a server."""
         return self.of(f"{node}-{part}")
 
+    def in_cloud(self, stack: str, name: str) -> str:
+        """Return what a node's server, or anything else of this mesh, is called in the cloud."""
+        return f"{stack}-{self.of(name)}"
+
     def said(self, words: str) -> str:
         """Return a message of this mesh; with its name before it, but for the mesh called `mesh`."""
         return f"mesh {self.mesh}: {words}" if self.prefix else words

@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import pulumi
 import pytest
 
+from mesh.names import MeshNames
+from mesh.program.door import check_settings
 from tests.unit.program.recording import Recording, run
 
 MESH: dict[str, Any] = {
@@ -99,3 +102,13 @@ def test_a_change_of_one_mesh_leaves_the_other_alone(both: Recording) -> None:
 def test_a_mesh_whose_name_no_server_can_have_is_refused() -> None:
     with pytest.raises(ValueError, match="'My_Mesh' cannot be the name of a mesh"):
         run(MESH, beside={"My_Mesh": OFFICE})
+
+
+def test_a_message_names_its_mesh_where_there_may_be_several() -> None:
+    assert MeshNames("mesh").said("web-1 loses its disk") == "web-1 loses its disk"
+    assert MeshNames("office").said("web-1 loses its disk") == "mesh office: web-1 loses its disk"
+
+
+def test_the_door_refuses_such_a_name_before_it_reads_anything() -> None:
+    with pytest.raises(pulumi.RunError, match="'My_Mesh' cannot be the name of a mesh"):
+        check_settings(MESH, mesh="My_Mesh")

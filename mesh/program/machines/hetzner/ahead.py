@@ -107,7 +107,7 @@ def _look_up(access: CloudAccess, wishes: Sequence[Wish], ahead: Ahead) -> None:
     if problems:
         raise SettingsError(problems)
     for doubt in doubts(wishes, offers):
-        pulumi.log.warn(str(doubt))
+        pulumi.log.warn(ahead.names.said(str(doubt)))
 
 
 def _not_looked_up(error: CatalogError, wishes: Sequence[Wish]) -> None:
@@ -136,7 +136,7 @@ def _refuse_a_lost_state(access: CloudAccess, ahead: Ahead) -> None:
     if previous.unread is not None or not unknown:
         return
     there = set(servers_of_mesh(access, ahead.stack, ahead.names))
-    called = [f"{ahead.stack}-{ahead.names.of(name)}" for name in unknown]
+    called = [ahead.names.in_cloud(ahead.stack, name) for name in unknown]
     found = [name for name in called if name in there]
     if not found:
         return

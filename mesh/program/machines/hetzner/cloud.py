@@ -44,11 +44,6 @@ def labels(site: Site, node: str | None = None) -> dict[str, str]:
     return own if node is None else {**own, NODE_LABEL: node}
 
 
-def _called(site: Site, name: str) -> str:
-    """Return what something of this mesh is called in the cloud."""
-    return f"{site.stack}-{site.names.of(name)}"
-
-
 def _numeric(resource: pulumi.CustomResource) -> pulumi.Output[int]:
     """The cloud's ids are numbers, Pulumi's are text."""
     return resource.id.apply(int)
@@ -152,7 +147,7 @@ class Cloud:
         """
         return hcloud.PrimaryIp(
             self.site.names.part(node.name, "ip"),
-            name=_called(self.site, node.name),
+            name=self.site.names.in_cloud(self.site.stack, node.name),
             type="ipv4",
             auto_delete=False,
             location=wanted(node).location,
@@ -178,7 +173,7 @@ class Cloud:
         machine = wanted(node)
         return hcloud.Server(
             self.site.names.part(node.name, "server"),
-            name=_called(self.site, node.name),
+            name=self.site.names.in_cloud(self.site.stack, node.name),
             server_type=machine.type,
             image=machine.image,
             location=machine.location,
@@ -207,7 +202,7 @@ def _ssh_key_name(site: Site) -> pulumi.Output[str]:
     One that is there keeps its name.
     """
     kept = site.previous.record(SSH_KEY, "management")
-    first = _called(site, "management")
+    first = site.names.in_cloud(site.stack, "management")
 
     def name(key: str) -> str:
         if not kept or kept.get("publicKey") == key:
@@ -220,7 +215,7 @@ def _ssh_key_name(site: Site) -> pulumi.Output[str]:
 def _firewall(site: Site, name: str, firewall: Firewall, opts: pulumi.ResourceOptions) -> hcloud.Firewall:
     return hcloud.Firewall(
         site.names.of(f"firewall-{name}"),
-        name=_called(site, name),
+        name=site.names.in_cloud(site.stack, name),
         rules=_firewall_rules(firewall),
         labels=labels(site),
         opts=opts,
@@ -230,7 +225,11 @@ def _firewall(site: Site, name: str, firewall: Firewall, opts: pulumi.ResourceOp
 def _placement_group(site: Site, index: int, opts: pulumi.ResourceOptions) -> hcloud.PlacementGroup:
     name = f"spread-{index}"
     return hcloud.PlacementGroup(
-        site.names.of(name), name=_called(site, name), type="spread", labels=labels(site), opts=opts
+        site.names.of(name),
+        name=site.names.in_cloud(site.stack, name),
+        type="spread",
+        labels=labels(site),
+        opts=opts,
     )
 
 

@@ -120,7 +120,7 @@ def _refused_stack(stack: str) -> str | None:
 def _names(raw: Mapping[Any, Any], stack: str, names: MeshNames) -> Iterator[Finding]:
     """`<stack>-<node>` is the host name of a server, and as long as one may be."""
     for name in nodes(raw):
-        server = f"{stack}-{names.of(name)}"
+        server = names.in_cloud(stack, name)
         if is_host_name(name) and len(server) > _LONGEST:
             beyond = len(server) - _LONGEST
             message = (

@@ -66,7 +66,7 @@ def find_power(access: CloudAccess, stack: str, names: MeshNames, previous: Prev
     found = {}
     for node in previous.nodes:
         before = previous.record(STASH, f"{node}{_SUFFIX}").get("input")
-        if f"{stack}-{names.of(node)}" in off:
+        if names.in_cloud(stack, node) in off:
             found[node] = _OFF_AGAIN if before == _OFF else _OFF
         else:
             # that it was off once and was started is no change that is worth a preview
