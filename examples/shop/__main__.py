@@ -3,10 +3,15 @@
 The mail server takes mail for sending from the mesh's nodes alone: from their public addresses.
 """
 
+import signal
+
 import pulumi
 import pulumi_hcloud as hcloud
 
 from mesh.program import Mesh, stack_settings
+
+# Ctrl-C reaches the program too. The engine ends the program, after every step under way has come to its end.
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 mesh = Mesh.from_settings("mesh", stack_settings())
 pulumi.export("mesh", mesh.outputs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from lab.testing import REPOSITORY
 
 
 @pytest.fixture

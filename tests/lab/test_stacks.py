@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lab.stacks import StackNameError, named_stack, plain_name
+from lab.testing import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 PROGRAM = "import pulumi\npulumi.Stash('kept', input='word')\n"
 SALT = "encryptionsalt: v1:EakVyhqSEn0=:v1:CetVXYHoba+DWven:/4AGP2t6B9VG+EbKv9CXpjit5IFIow==\n"
 

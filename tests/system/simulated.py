@@ -16,8 +16,8 @@ from pathlib import Path
 from bench.standin import Standin
 from lab.cloud.driver import SimulatedHosts
 from lab.cloud.process import Process
+from lab.testing import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[2]
 TOKEN = "t" * 64
 PORT = 8470
 _UNSHARE = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")

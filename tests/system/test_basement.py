@@ -15,7 +15,8 @@ import yaml
 
 from lab.hosts import Lab
 from lab.hosts.image import build_image
-from lab.testing.world import REPOSITORY
+from lab.testing import REPOSITORY
+from tests.system.projects import copied, engine_environment
 
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
 
@@ -32,11 +33,8 @@ class Basement:
     def run(self, *words: str) -> str:
         """Run a module of Python; it must succeed. Returns what it printed."""
         environment = {
+            **engine_environment(self.folder, f"{self.folder}:{REPOSITORY}"),
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
-            "PYTHONPATH": f"{self.folder}:{REPOSITORY}",
-            "PULUMI_BACKEND_URL": f"file://{self.folder}/state",
-            "PULUMI_CONFIG_PASSPHRASE": "test",
-            "PULUMI_STACK": "dev",
         }
         run = subprocess.run(
             [sys.executable, "-m", *words],
@@ -70,13 +68,10 @@ def basement(tmp_path: Path) -> Iterator[Basement]:
     if os.geteuid() != 0:
         pytest.fail("hosts need root: run `make test`, which uses sudo")
     build_image(IMAGES, "debian-12", print)
-    folder = tmp_path / "basement"
-    shutil.copytree(REPOSITORY / "examples" / "basement", folder)
+    folder = copied(REPOSITORY / "examples" / "basement", tmp_path / "basement")
     shutil.copy(folder / "Pulumi.dev.example.yaml", folder / "Pulumi.dev.yaml")
-    project = (folder / "Pulumi.yaml").read_text().replace(".venv", sys.prefix)
-    (folder / "Pulumi.yaml").write_text(project)
     hosts = tmp_path / "hosts"
-    for new in (folder / "state", folder / "bin", hosts):
+    for new in (folder / "bin", hosts):
         new.mkdir()
     command = folder / "bin" / "basement"
     cloud = f"{sys.executable} -m tests.system.basement_cloud {hosts} {IMAGES}"

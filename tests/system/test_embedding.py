@@ -3,12 +3,11 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,9 @@ import pytest
 import yaml
 from hatchling.builders.wheel import WheelBuilder
 
-from tests.system.simulated import REPOSITORY, TOKEN, Simulated, simulated
+from lab.testing import REPOSITORY
+from tests.system.projects import Project, copied
+from tests.system.simulated import Simulated, simulated
 
 pytestmark = pytest.mark.hosts
 
@@ -26,42 +27,6 @@ MESH = {
     "nodes": {"web-1": {"address": "10.30.0.1", "public": ["tcp/80"]}, "db-1": {"address": "10.30.0.11"}},
 }
 UNCHANGED = re.compile(r"Resources:\n +\d+ unchanged\n")
-
-
-@dataclass(frozen=True)
-class Project:
-    """A project in a folder of its own; its Python finds the packages of the folder `packages`."""
-
-    cloud: Simulated
-    folder: Path
-    packages: Path
-    python: str = sys.executable
-
-    def engine(self, *words: str, code: int = 0) -> str:
-        """Run the lab's engine, which is part of the package too."""
-        ran = self.cloud.run(
-            self.python, "-m", "lab.engine", *words,
-            folder=self.folder,
-            environment={
-                "PYTHONPATH": str(self.packages),
-                "PULUMI_BACKEND_URL": f"file://{self.folder}/state",
-                "PULUMI_CONFIG_PASSPHRASE": "test",
-                "PULUMI_STACK": "dev",
-            },
-        )  # fmt: skip
-        assert ran.returncode == code, ran.stdout
-        return ran.stdout
-
-    def configure(self, config: Mapping[str, Any]) -> None:
-        """Write the stack file, and make the stack where there is none."""
-        known = {"hcloud:endpoint": self.cloud.endpoint, "hcloud:token": TOKEN}
-        (self.folder / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": {**known, **config}}))
-
-    def outputs(self) -> Any:
-        return json.loads(self.engine("stack", "output", "--json", "--show-secrets"))
-
-    def up(self) -> str:
-        return self.engine("up", "--yes", "--skip-preview")
 
 
 @pytest.fixture(scope="module")
@@ -85,21 +50,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulated]:
         yield cloud
 
 
-def project(source: Path, folder: Path, cloud: Simulated, packages: Path) -> Project:
-    """Copy a project; the tests' own environment runs the program."""
-    shutil.copytree(source, folder)
-    (folder / "state").mkdir()
-    described = yaml.safe_load((folder / "Pulumi.yaml").read_text())
-    described["runtime"] = {"name": "python", "options": {"virtualenv": sys.prefix}}
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(described))
-    return Project(cloud=cloud, folder=folder, packages=packages)
-
-
 def test_the_example_lives_with_the_installed_package(cloud: Simulated, wheel: Path, tmp_path: Path) -> None:
     source = REPOSITORY / "examples" / "shop"
-    shop = project(source, tmp_path / "shop", cloud, install(wheel, tmp_path / "installed"))
-    shop.configure(yaml.safe_load((source / "Pulumi.dev.example.yaml").read_text())["config"])
-    shop.engine("stack", "init", "dev")
+    shop = Project(cloud, copied(source, tmp_path / "shop"), install(wheel, tmp_path / "installed"))
+    shop.create(yaml.safe_load((source / "Pulumi.dev.example.yaml").read_text())["config"])
     shop.up()
     outputs = shop.outputs()
     assert set(outputs["mesh"]["nodes"]) == {"web-1", "db-1"}
@@ -118,9 +72,8 @@ def test_the_example_lives_with_the_installed_package(cloud: Simulated, wheel: P
 
 
 def foreign_project(folder: Path, cloud: Simulated) -> Project:
-    made = project(Path(__file__).parent / "foreign", folder, cloud, REPOSITORY)
-    made.configure(_component(MESH))
-    made.engine("stack", "init", "dev")
+    made = Project(cloud, copied(Path(__file__).parent / "foreign", folder))
+    made.create(_component(MESH))
     return made
 
 
@@ -181,12 +134,9 @@ def test_the_package_is_installed_into_an_empty_environment(cloud: Simulated, tm
     assert "reach" in helped.stdout
 
     source = REPOSITORY / "examples" / "shop"
-    shop = replace(project(source, tmp_path / "shop", cloud, tmp_path), python=str(python))
-    described = yaml.safe_load((shop.folder / "Pulumi.yaml").read_text())
-    described["runtime"]["options"]["virtualenv"] = str(environment)
-    (shop.folder / "Pulumi.yaml").write_text(yaml.safe_dump(described))
-    shop.configure(yaml.safe_load((source / "Pulumi.dev.example.yaml").read_text())["config"])
-    shop.engine("stack", "init", "dev")
+    folder = copied(source, tmp_path / "shop", environment=environment)
+    shop = Project(cloud, folder, packages=tmp_path, python=str(python))
+    shop.create(yaml.safe_load((source / "Pulumi.dev.example.yaml").read_text())["config"])
     shop.up()
     assert set(shop.outputs()["mesh"]["nodes"]) == {"web-1", "db-1"}
     assert UNCHANGED.search(shop.up())

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from mesh.outputs import parse_outputs
-from tests.system.simulated import REPOSITORY, TOKEN, Simulated, simulated
+from tests.system.projects import Project
+from tests.system.simulated import simulated
 
 pytestmark = pytest.mark.hosts
 
@@ -34,33 +35,19 @@ MESHES: dict[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Program:
+class Program(Project):
     """A program with meshes in a folder of its own."""
 
-    cloud: Simulated
-    folder: Path
-
-    def engine(self, *words: str) -> str:
-        ran = self.cloud.run(
-            sys.executable, "-m", "lab.engine", *words,
-            folder=self.folder,
-            environment={
-                "PYTHONPATH": str(REPOSITORY),
-                "PULUMI_BACKEND_URL": f"file://{self.folder}/state",
-                "PULUMI_CONFIG_PASSPHRASE": "test",
-                "PULUMI_STACK": "dev",
-            },
-        )  # fmt: skip
-        assert ran.returncode == 0, ran.stdout
-        return ran.stdout
-
-    def up(self, meshes: dict[str, Any]) -> str:
+    def declare(self, meshes: dict[str, Any]) -> None:
         (self.folder / "meshes.json").write_text(json.dumps(meshes))
-        return self.engine("up", "--yes", "--skip-preview")
+
+    def up_with(self, meshes: dict[str, Any]) -> str:
+        self.declare(meshes)
+        return self.up()
 
     def steps(self, meshes: dict[str, Any]) -> dict[str, str]:
         """What a preview would do, by the names of the resources."""
-        (self.folder / "meshes.json").write_text(json.dumps(meshes))
+        self.declare(meshes)
         shown = self.engine("preview", "--json")
         steps = json.loads(shown[shown.index("{") :])["steps"]
         return {step["urn"].rsplit("::", 1)[1]: step["op"] for step in steps if step["op"] != "same"}
@@ -80,26 +67,22 @@ def program(tmp_path: Path) -> Iterator[Program]:
     runtime = f"runtime:\n  name: python\n  options:\n    virtualenv: {sys.prefix}\n"
     (folder / "Pulumi.yaml").write_text(f"name: two\n{runtime}")
     with simulated(tmp_path / "cloud") as cloud:
-        (folder / "Pulumi.dev.yaml").write_text(
-            f"config:\n  hcloud:endpoint: {cloud.endpoint}\n  hcloud:token: {TOKEN}\n"
-        )
         program = Program(cloud=cloud, folder=folder)
-        program.engine("stack", "init", "dev")
+        program.create({})
         yield program
 
 
 @pytest.mark.long
 def test_a_life_of_two_meshes(program: Program) -> None:
-    program.up(MESHES)
+    program.up_with(MESHES)
     assert program.servers() == {"dev-web-1", "dev-db-1", "dev-office.web-1"}
-    outputs = json.loads(program.engine("stack", "output", "--json", "--show-secrets"))
-    meshes = parse_outputs(outputs)
+    meshes = parse_outputs(program.outputs())
     assert {name: set(mesh.nodes) for name, mesh in meshes.items()} == {
         "mesh": {"web-1", "db-1"},
         "office": {"web-1"},
     }
     assert meshes["mesh"].ssh_private_key != meshes["office"].ssh_private_key
-    again = program.up(MESHES)
+    again = program.up_with(MESHES)
     assert re.search(r"Resources:\n +\d+ unchanged\n", again), again
     assert "warning" not in again
 
@@ -108,10 +91,10 @@ def test_a_life_of_two_meshes(program: Program) -> None:
     steps = program.steps(wider)
     assert [steps.get(name) for name in ("office.directory", "office.web-1-apply")] == ["update"] * 2
     assert [name for name in steps if not name.startswith("office.") and name != "two-dev"] == []
-    program.up(wider)
+    program.up_with(wider)
     assert program.servers() == {"dev-web-1", "dev-db-1", "dev-office.web-1", "dev-office.db-1"}
 
-    gone = program.up({"mesh": MESHES["mesh"]})
+    gone = program.up_with({"mesh": MESHES["mesh"]})
     assert "updated" not in gone
     assert program.servers() == {"dev-web-1", "dev-db-1"}
     program.engine("destroy", "--yes", "--skip-preview")
