@@ -49,8 +49,8 @@ down: setup ## destroy the stack, stop cloud and hosts; leaves no trace outside 
 clean: ## remove lab, virtual environment and caches from this folder
 	@tools/clean.sh
 
-check: setup-dev lint ## lint, format, imports, types, unit tests
-	@$(PYTHON) -m pytest -q -p no:cacheprovider -n 2 -m "not hosts and not long" tests/unit
+check: setup-dev lint ## lint, format, imports, types, unit tests with few examples each
+	@$(PYTHON) -m pytest -p no:cacheprovider --hypothesis-profile=few -n 2 -m "not hosts and not long" tests/unit
 
 test: setup-dev lint image ## run every test but the long enumerations
 	@$(PYTEST) -n 2 --dist loadfile -m "not hosts and not long"
