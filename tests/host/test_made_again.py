@@ -95,8 +95,10 @@ def test_so_it_is_with_one_commit(node: Node) -> None:
 def test_a_damaged_document_gives_way_to_the_generation_before_and_is_heard_of(
     node: Node, hosts: Hosts, how: str
 ) -> None:
-    forwarding = hosts.document("web-1", PAIR, forward=True)
-    assert node.apply(forwarding).word in ("CONFIRMED", "UNCHANGED")
+    port = f"tcp/{next(_ports)}"
+    assert node.apply(hosts.document("web-1", PAIR, public=[port])).word == "CONFIRMED"
+    forwarding = hosts.document("web-1", PAIR, public=[port], forward=True)
+    assert node.apply(forwarding).word == "CONFIRMED"
     before, now = (
         node.inside(f"basename $(readlink /var/lib/wgmesh/{link})") for link in ("previous", "current")
     )
