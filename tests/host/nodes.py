@@ -183,6 +183,18 @@ class Node:
         """Whether a trial is; the agent is not asked, since it would end one that is overdue."""
         return self.inside("test ! -e /run/wgmesh/trial.json || echo yes") == "yes"
 
+    def settle(self) -> None:
+        """End what another test left: a failpoint, a trial, an outcome that the next apply would tell."""
+        self.inside("rm -f /etc/wgmesh/failpoint")
+        self.wait_idle()
+        self.inside("rm -f /run/wgmesh/outcome.json")
+
+    def bring(self, document: str) -> None:
+        """Have these files in force, whatever another test left."""
+        self.settle()
+        run = self.apply(document)
+        assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+
     def wait_idle(self, seconds: float = DEADLINE + 30) -> None:
         wait(lambda: not self.pending(), seconds)
 

@@ -96,10 +96,8 @@ def fleet(hosts: Hosts, web_1: Node, web_2: Node) -> Fleet:
     nodes = {node.name: node for node in (web_1, web_2)}
     documents = {name: hosts.document(name, THREE) for name in nodes}
     for node in nodes.values():
-        node.inside("rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint")
-        node.wait_idle()
         for document in (hosts.document(node.name, PAIR), documents[node.name]):
-            assert node.apply(document).word in ("CONFIRMED", "UNCHANGED")
+            node.bring(document)
     return Fleet(
         node=web_1,
         other=web_2,
@@ -198,6 +196,7 @@ def test_a_node_that_is_down_does_not_keep_the_others_from_being_repaired(fleet:
         assert [each.item for each in found["web-2"].repaired] == ["sysctl net.ipv4.tcp_syncookies"]
     finally:
         hosts.lab.start(fleet.node.key)
+        fleet.node.wait_for_ssh()
         fleet.node.wait_for_ssh()
     wait(lambda: fleet.check().good, 30)
 

@@ -77,8 +77,7 @@ TABLES = ("ip nat", "ip filter", "ip kube-proxy", "inet f2b-table")
 @pytest.fixture(scope="module")
 def node(hosts: Hosts, web_1: Node, web_2: Node) -> Node:
     for node in (web_1, web_2):
-        node.inside("rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint")
-        node.wait_idle()
+        node.settle()
     assert web_2.apply(hosts.document("web-2", PAIR)).word in ("CONFIRMED", "UNCHANGED")
     return web_1
 

@@ -39,7 +39,7 @@ raw.sendto(head + icmp, ("{node}", 0))
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def guest(hosts: Hosts) -> Node:
     """A fresh host; its next hop's neighbour, to whom a liar would send it, is known to it."""
     return hosts.boot("web-3")

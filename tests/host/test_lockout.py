@@ -39,10 +39,7 @@ EMPTY_SET = "    chain antispoof {"
 
 @pytest.fixture
 def node(hosts: Hosts, web_1: Node) -> Node:
-    web_1.wait_idle()
-    web_1.inside("rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint")
-    run = web_1.apply(hosts.document("web-1", ("web-1", "web-2")))
-    assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+    web_1.bring(hosts.document("web-1", ("web-1", "web-2")))
     return web_1
 
 

@@ -39,7 +39,7 @@ DAMAGES = [
 @pytest.fixture
 def node(hosts: Hosts, web_1: Node) -> Iterator[Node]:
     """A host with two commits of its own behind it: the second opens a port."""
-    web_1.wait_idle()
+    web_1.settle()
     assert web_1.agent("keys", hosts.keys.bundle("web-1")).word == "STORED"
     kept = web_1.inside("readlink -e /var/lib/wgmesh/previous /var/lib/wgmesh/current | wc -l", check=False)
     while kept != "2" or web_1.status()["differences"]:

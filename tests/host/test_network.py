@@ -24,11 +24,7 @@ _ports = count(20_000)
 
 @pytest.fixture
 def node(hosts: Hosts, web_1: Node) -> Node:
-    web_1.inside("rm -f /etc/wgmesh/failpoint")
-    web_1.wait_idle()
-    web_1.inside("rm -f /run/wgmesh/outcome.json")
-    run = web_1.apply(hosts.document("web-1", PAIR))
-    assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+    web_1.bring(hosts.document("web-1", PAIR))
     return web_1
 
 

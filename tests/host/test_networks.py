@@ -143,9 +143,7 @@ def guest(hosts: Hosts) -> Iterator[Node]:
 @pytest.fixture(scope="module")
 def mesh(hosts: Hosts, web_1: Node, web_2: Node) -> Node:
     for node in (web_1, web_2):
-        node.inside("rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint")
-        node.wait_idle()
-        assert node.apply(hosts.document(node.name, PAIR)).word in ("CONFIRMED", "UNCHANGED")
+        node.bring(hosts.document(node.name, PAIR))
     return web_1
 
 

@@ -25,8 +25,7 @@ os.symlink("/var/lib/wgmesh/current/wg0.conf", "/etc/wireguard/wg0.conf")
 
 @pytest.fixture
 def node(hosts: Hosts, web_1: Node) -> Node:
-    web_1.inside("rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint")
-    web_1.wait_idle()
+    web_1.settle()
     assert web_1.agent("keys", hosts.keys.bundle("web-1")).word == "STORED"
     for members in (THREE, PAIR):
         assert web_1.apply(hosts.document("web-1", members)).word in ("CONFIRMED", "UNCHANGED")

@@ -30,10 +30,7 @@ NAMED = "table ip filter, chain INPUT (policy drop)"
 @pytest.fixture
 def node(hosts: Hosts, web_1: Node, web_2: Node) -> Iterator[Node]:
     for each in (web_1, web_2):
-        each.inside("rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint")
-        each.wait_idle()
-        run = each.apply(hosts.document(each.name, PAIR))
-        assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+        each.bring(hosts.document(each.name, PAIR))
     yield web_1
     web_1.inside(
         "for t in 'ip filter' 'inet f2b-table' 'inet other'; do nft delete table $t 2>/dev/null; done; true"

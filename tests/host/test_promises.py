@@ -17,9 +17,7 @@ THREE = ("web-1", "web-2", "web-3")
 @pytest.fixture(scope="module")
 def mesh(hosts: Hosts, web_1: Node, web_2: Node) -> Node:
     for node in (web_1, web_2):
-        node.inside("rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint")
-        run = node.apply(hosts.document(node.name, PAIR))
-        assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+        node.bring(hosts.document(node.name, PAIR))
     return web_1
 
 

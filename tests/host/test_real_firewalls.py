@@ -26,10 +26,7 @@ PODMAN = "podman --storage-driver=vfs"
 @pytest.fixture
 def node(hosts: Hosts, web_1: Node, web_2: Node) -> Iterator[Node]:
     for each in (web_1, web_2):
-        each.inside("rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint")
-        each.wait_idle()
-        run = each.apply(hosts.document(each.name, PAIR))
-        assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+        each.bring(hosts.document(each.name, PAIR))
     web_1.inside("systemd-run -q --unit=open python3 -m http.server 8080")
     yield web_1
     web_1.inside("systemctl stop open", check=False)

@@ -83,11 +83,9 @@ os.write(1, b"|".join(seen))
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mesh(hosts: Hosts, web_1: Node) -> Node:
-    web_1.inside("rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint")
-    web_1.wait_idle()
-    assert web_1.apply(hosts.document("web-1", PAIR)).word in ("CONFIRMED", "UNCHANGED")
+    web_1.bring(hosts.document("web-1", PAIR))
     return web_1
 
 

@@ -32,10 +32,9 @@ def _apply(node: Node, port: int, document: str) -> Run:
 
 @pytest.fixture
 def node(hosts: Hosts, web_1: Node) -> Node:
-    web_1.wait_idle()
-    web_1.inside(f"rm -f /run/wgmesh/outcome.json /etc/wgmesh/failpoint {DROPIN}; systemctl reload ssh")
-    run = web_1.apply(hosts.document("web-1", MEMBERS))
-    assert run.word in ("CONFIRMED", "UNCHANGED"), run.out
+    web_1.settle()
+    web_1.inside(f"rm -f {DROPIN}; systemctl reload ssh")
+    web_1.bring(hosts.document("web-1", MEMBERS))
     return web_1
 
 
