@@ -4,13 +4,14 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from hcloud import Client
 
-from lab.hosts import Lab
-from lab.testing import Run
+from lab.testing import Run, wait
 from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
@@ -18,10 +19,22 @@ pytestmark = pytest.mark.hosts
 NODES = ("web-1", "web-2", "db-1")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mesh(world: World) -> World:
-    world.up()
+    world.bring()
     return world
+
+
+@contextmanager
+def _down(mesh: World, node: str) -> Iterator[None]:
+    """The node's host fails for a while."""
+    key = mesh.hosts.find(f"lab-{node}")
+    mesh.hosts.stop(key, graceful=False)
+    try:
+        yield
+    finally:
+        mesh.hosts.start(key)
+        wait(lambda: _mesh(mesh, "ssh", node, "true").code == 0, 60)
 
 
 def _mesh(world: World, *words: str) -> Run:
@@ -97,33 +110,33 @@ def test_another_host_key_is_named_with_the_command_that_makes_the_server_anew(m
 
 
 def test_a_node_that_is_down_is_named_and_the_others_are_checked(mesh: World) -> None:
-    hosts = Lab(mesh.folder / ".lab" / "cloud", mesh.folder / ".lab" / "image")
-    hosts.stop(hosts.find("lab-db-1"), graceful=False)
     mesh.on("web-1", "sysctl -q net.ipv4.tcp_syncookies=0")
-    code, found = _json(mesh, "check", "--repair")
-    assert code == 1
-    assert found["nodes"]["db-1"]["problem"]
-    assert [each["item"] for each in found["nodes"]["web-1"]["repaired"]] == [
-        "sysctl net.ipv4.tcp_syncookies"
-    ]
-    assert found["nodes"]["web-2"]["good"]
-    assert _mesh(mesh, "status").code == 1
+    with _down(mesh, "db-1"):
+        code, found = _json(mesh, "check", "--repair")
+        assert code == 1
+        assert found["nodes"]["db-1"]["problem"]
+        assert [each["item"] for each in found["nodes"]["web-1"]["repaired"]] == [
+            "sysctl net.ipv4.tcp_syncookies"
+        ]
+        assert found["nodes"]["web-2"]["good"]
+        assert _mesh(mesh, "status").code == 1
 
 
 @pytest.mark.long
 def test_a_node_that_is_taken_out_for_being_down_is_no_longer_bad(mesh: World) -> None:
     mesh.edit_mesh(lambda settings: settings["nodes"]["db-1"].update(enabled=False))
-    mesh.up()
-    for words in (["check"], ["status"], ["reach"]):
-        run = _mesh(mesh, *words)
-        assert run.code == 0, run.out
-    assert "db-1: not enabled\nall 2 nodes are what the stack says" in _mesh(mesh, "check").out
+    with _down(mesh, "db-1"):
+        mesh.up()
+        for words in (["check"], ["status"], ["reach"]):
+            run = _mesh(mesh, *words)
+            assert run.code == 0, run.out
+        assert "db-1: not enabled\nall 2 nodes are what the stack says" in _mesh(mesh, "check").out
 
 
 def test_a_node_whose_creation_failed_is_named_and_the_others_are_asked(mesh: World) -> None:
     endpoint, token = re.findall(r"hcloud:(?:endpoint|token): (\S+)", mesh.stack_file.read_text())
     cloud = Client(token=token, api_endpoint=endpoint)
-    cloud.primary_ips.create("ipv4", "lab-web-3", location=cloud.locations.get_by_name("fsn1"))
+    taken = cloud.primary_ips.create("ipv4", "lab-web-3", location=cloud.locations.get_by_name("fsn1"))
     mesh.edit_mesh(lambda settings: settings["nodes"].update({"web-3": {"address": "10.10.0.3"}}))
     up = mesh.lab("run", "up", "--yes", "--skip-preview", "--continue-on-error")
     assert "primary_ip name is already used" in up.out
@@ -134,6 +147,7 @@ def test_a_node_whose_creation_failed_is_named_and_the_others_are_asked(mesh: Wo
     assert _mesh(mesh, "ssh", "web-1", "true").code == 0
     found = _json(mesh, "check")[1]
     assert [node for node, check in found["nodes"].items() if not check["good"]] == ["web-3"]
+    taken.primary_ip.delete()
 
 
 @pytest.mark.long

@@ -64,6 +64,7 @@ def _nothing_left(mesh: World) -> bool:
 def test_another_ssh_port_takes_two_runs_and_no_moment_without_a_door(
     mesh: World, addresses: dict[str, str]
 ) -> None:
+    _from_port(mesh, 22)
     before = _server_ids(mesh)
     with _knocking(addresses) as knocks:
         _ssh(mesh, 2222)

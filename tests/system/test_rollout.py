@@ -19,20 +19,27 @@ POLICY = [{"from": ["web"], "to": ["db"], "allow": ["tcp/5432"]}]
 UP = ("up", "--yes", "--skip-preview")
 
 
+def _describe(settings: dict[str, Any]) -> None:
+    settings |= {
+        "nodes": NODES,
+        "policy": POLICY,
+        "rollout": {"canary": "web-1"},
+        "ssh": {"port": 2222},
+    }
+
+
 @pytest.fixture(scope="module")
-def mesh(world: World) -> World:
-    """Three nodes under a policy, with a canary, sshd on port 2222; up for the first time."""
+def first_commits(world: World) -> dict[str, float]:
+    """Bring the mesh up for the first time; returns when each node committed its files."""
+    world.bring(_describe)
+    return {node: float(world.on(node, "stat -c %.9Y /var/lib/wgmesh/current")) for node in NODES}
 
-    def describe(settings: dict[str, Any]) -> None:
-        settings |= {
-            "nodes": NODES,
-            "policy": POLICY,
-            "rollout": {"canary": "web-1"},
-            "ssh": {"port": 2222},
-        }
 
-    world.edit_mesh(describe)
-    world.up()
+@pytest.fixture
+def mesh(world: World, first_commits: dict[str, float]) -> World:
+    """Three nodes under a policy, with a canary, sshd on port 2222."""
+    assert set(first_commits) == set(NODES)
+    world.bring()
     return world
 
 
@@ -44,11 +51,12 @@ def _open(mesh: World, source: str, address: str, port: int) -> bool:
     return mesh.on(source, f"nc -z -w 2 {address} {port} && echo open", check=False).strip() == "open"
 
 
-def test_a_new_mesh_comes_up_canary_first_and_all_reach_all(mesh: World) -> None:
+def test_a_new_mesh_comes_up_canary_first_and_all_reach_all(
+    mesh: World, first_commits: dict[str, float]
+) -> None:
     run = mesh.reach()
     assert run.code == 0, run.out
-    times = {node: float(mesh.on(node, "stat -c %.9Y /var/lib/wgmesh/current")) for node in NODES}
-    assert times["web-1"] == min(times.values())
+    assert first_commits["web-1"] == min(first_commits.values())
 
 
 def test_sshd_listens_where_it_was_told_and_the_tools_find_it(mesh: World) -> None:

@@ -5,10 +5,12 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from lab.testing import Run
 from lab.testing import World as Rehearsal
+
+_SECONDS: Final = 500
 
 
 class World(Rehearsal):
@@ -16,6 +18,30 @@ class World(Rehearsal):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, ["mesh"])
+        self._wanted: str | None = None
+        self._deployed: str | None = None
+        """The stack file of the last `up`, where this one came to its end and no other command undid it."""
+
+    def lab(self, *words: str, timeout: int = _SECONDS) -> Run:
+        """Run `python -m lab ...`."""
+        run = super().lab(*words, timeout=timeout)
+        if words[:2] == ("run", "up"):
+            self._deployed = None if run.code else self.stack_file.read_text()
+        elif words == ("down",):
+            self._deployed = None
+        return run
+
+    def bring(self, change: Callable[[dict[str, Any]], object] | None = None) -> None:
+        """Have the mesh up as the project's stack file with this change says, whatever another test left."""
+        if self._wanted is None:
+            if change:
+                self.edit_mesh(change)
+            self._wanted = self.stack_file.read_text()
+        self.stack_file.write_text(self._wanted)
+        if self._deployed != self._wanted:
+            started = self.lab("start")
+            assert started.code == 0, started.out
+            self.up()
 
     def edit_mesh(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Change the `wireguard-mesh:mesh` part of the stack file."""
