@@ -1,10 +1,10 @@
-# `make help` lists the targets. ENGINE=pulumi runs them on Pulumi's own engine, where it is installed.
+# `make help` lists the targets. ENGINE=pulumi runs them on Pulumi's own engine, if Pulumi is installed.
 SHELL := /bin/sh
 ENGINE ?= lab
 STACK ?= lab
 export ENGINE
 export WGMESH_PULUMI = $(LAB) run
-# The command provider wants to see the SSH agent that is named, and fails where that is gone; no key of it is needed.
+# The command provider fails if this variable names a missing SSH agent. No key of an agent is needed here.
 unexport SSH_AUTH_SOCK
 
 PYTHON := .venv/bin/python
@@ -18,18 +18,18 @@ PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
-setup: ## install what `make up` needs (Debian packages, .venv); quick when all is there
+setup: ## install Debian packages and .venv for `make up`; quick if nothing is missing
 	@tools/setup.sh lab
 
-setup-dev: ## install what tests and measurements need, too
+setup-dev: ## also install the packages for tests and measurements
 	@tools/setup.sh dev
 
-up: setup ## rehearse: cloud, hosts and mesh on this machine; ends with a table of who reaches whom
+up: setup ## start cloud, hosts and mesh on this machine; ends with a table of all pings
 	@$(LAB) start
 	@$(LAB) run up --yes --skip-preview
 	@$(MAKE) --no-print-directory reach
 
-preview: setup ## show what `make up` would change, line by line
+preview: setup ## show the changes that `make up` would make, line by line
 	@$(LAB) start
 	@$(LAB) run preview --diff
 
@@ -39,20 +39,20 @@ reach: setup ## ping every node from every node through the tunnel
 output: setup ## print the stack's outputs
 	@$(LAB) run stack output
 
-ssh: setup ## a shell on a node: make ssh NODE=web-1
-	@test -n "$(NODE)" || { echo "which node? make ssh NODE=web-1" >&2; exit 2; }
+ssh: setup ## open a shell on a node: make ssh NODE=web-1
+	@test -n "$(NODE)" || { echo "name a node: make ssh NODE=web-1" >&2; exit 2; }
 	@$(PYTHON) -m mesh ssh $(NODE)
 
-down: setup ## destroy the stack, stop cloud and hosts; leaves no trace outside .lab
+down: setup ## destroy the stack, stop cloud and hosts; nothing stays outside .lab
 	@$(LAB) down
 
 clean: ## remove lab, virtual environment and caches from this folder
 	@tools/clean.sh
 
-check: setup-dev lint ## lint, format, imports, types, unit tests with few examples each
+check: setup-dev lint ## check style, format, imports and types; run the unit tests with few examples
 	@$(PYTHON) -m pytest -p no:cacheprovider --hypothesis-profile=few -n 2 -m "not hosts and not long" tests/unit
 
-test: setup-dev lint image ## run every test but the long enumerations
+test: setup-dev lint image ## run all tests except the long ones
 	@$(PYTEST) -n 2 --dist loadfile -m "not hosts and not long"
 	@$(PYTEST) -n 3 --dist loadfile -m "hosts and not long"
 
@@ -62,22 +62,22 @@ lint: setup-dev
 	@.venv/bin/lint-imports --no-cache --no-logo
 	@$(PYTHON) -m mypy
 
-test-long: setup-dev image ## run the long enumerations too, with many examples
+test-long: setup-dev image ## run all tests, also the long ones, with many examples
 	@$(PYTEST) --hypothesis-profile=long
 
-image: setup ## build the host image, as `make up` does when it is missing
+image: setup ## build the host image, unless it exists
 	@$(SUDO) $(PYTHON) -m lab.hosts image --directory .lab/image
 
-api-document: setup ## fetch Hetzner's API document, which more tests of the lab's cloud run with
+api-document: setup ## download Hetzner's API document for more tests of the lab's cloud
 	@$(PYTHON) tools/api_document.py .lab/hcloud-openapi.json
 
 stack-file: setup ## write the descriptions of the keys into docs/stack-file.md, from mesh/settings
 	@$(PYTHON) -m tools.stack_file
 
-bench: setup-dev ## measure beside a plain playbook, write docs/benchmarks.md; about 20 minutes
+bench: setup-dev ## compare with a plain playbook and write docs/benchmarks.md; about 20 minutes
 	@$(SUDO) $(PYTHON) -m bench
 
-lock: setup-dev ## pin requirements/*.in again, with hashes
+lock: setup-dev ## pin the packages of requirements/*.in again, with hashes
 	@for name in mesh lab dev bench; do \
 		$(PYTHON) -m piptools compile -q --generate-hashes --strip-extras --allow-unsafe \
 			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \

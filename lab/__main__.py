@@ -1,4 +1,4 @@
-"""`python -m lab`: start and stop the rehearsal, and run an engine on it with Pulumi's own words."""
+"""`python -m lab`: start and stop the rehearsal, and run an engine with Pulumi's own commands."""
 
 import sys
 from pathlib import Path
@@ -23,27 +23,28 @@ def options(
     stack: Annotated[
         str | None,
         typer.Option(
-            envvar="PULUMI_STACK", help=f"The stack: stacks/Pulumi.<stack>.yaml; {_DEFAULT!r} without."
+            envvar="PULUMI_STACK",
+            help=f"The stack, with the file stacks/Pulumi.<stack>.yaml. Default: {_DEFAULT!r}.",
         ),
     ] = None,
     engine: Annotated[str, typer.Option(envvar="ENGINE", help=f"One of {', '.join(ENGINES)}.")] = "lab",
     project: Annotated[Path, typer.Option(help="The folder with Pulumi.yaml.")] = Path(),
 ) -> None:
-    """Take what holds for every command."""
+    """Read the options of every command."""
     if engine not in ENGINES:
-        raise RehearsalError(f"ENGINE is {engine!r}; it may be {' or '.join(ENGINES)}")
+        raise RehearsalError(f"ENGINE is {engine!r}, but must be {' or '.join(ENGINES)}")
     context.obj = Rehearsal(project=project.resolve(), stack=stack or _DEFAULT, engine=engine)
 
 
 @app.command()
 def start(context: typer.Context) -> None:
-    """Build the host image if need be, and start the cloud."""
+    """Build the host image if it is missing, and start the cloud."""
     context.obj.start()
 
 
 @app.command()
 def down(context: typer.Context) -> None:
-    """Destroy the stack, stop the cloud and every host; leave nothing outside the state folder."""
+    """Destroy the stack, stop the cloud and every host. Nothing stays outside the folder .lab."""
     raise typer.Exit(context.obj.down())
 
 
@@ -51,7 +52,7 @@ def down(context: typer.Context) -> None:
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
 )
 def run(context: typer.Context) -> None:
-    """Run the engine: `python -m lab run up --yes`, `python -m lab run preview --diff`..."""
+    """Run a command of the engine: `python -m lab run up --yes`, `python -m lab run preview --diff`..."""
     rehearsal: Rehearsal = context.obj
     named, words = named_stack(context.args)
     if named is not None:

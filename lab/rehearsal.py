@@ -55,12 +55,14 @@ class Rehearsal:
             raise RehearsalError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
         config = document.get("config") if isinstance(document, dict) else None
         if not isinstance(config, dict):
-            raise RehearsalError(f"{path} has no `config:` with the stack's settings; see docs/stack-file.md")
+            raise RehearsalError(
+                f"{path} has no `config:` section with the stack's settings; see docs/stack-file.md"
+            )
         url, token = config.get("hcloud:endpoint"), config.get("hcloud:token")
         if not isinstance(url, str) or urlsplit(url).hostname not in {"127.0.0.1", "localhost"}:
             raise RehearsalError(
-                f"{path}: hcloud:endpoint is {url!r}; a rehearsal needs a port on this machine, "
-                "such as http://127.0.0.1:8470/v1. For a real cloud use pulumi itself (README.md)."
+                f"{path}: hcloud:endpoint is {url!r}, but a rehearsal needs a port on this machine, "
+                "such as http://127.0.0.1:8470/v1. For a real cloud, run pulumi itself (README.md)."
             )
         if not isinstance(token, str):
             raise RehearsalError(f"{path}: hcloud:token must be 64 characters of plain text for a rehearsal")
@@ -128,7 +130,7 @@ class Rehearsal:
         words = ["destroy", "--yes", "--skip-preview"]
         code = self.run([*words, "--run-program"])
         if code != 0:
-            print("trying again without the program, from the state alone", file=sys.stderr)
+            print("trying again without the program, only from the state", file=sys.stderr)
             code = self.run(words)
         return code
 
@@ -166,8 +168,8 @@ class Rehearsal:
         stack = plain_name(named, self._project_name())
         if given and stack != self.stack:
             raise RehearsalError(
-                f"two stacks are named, {self.stack} and {stack}: name one. A command line such as `make "
-                f"STACK={self.stack}`, or one given by --pulumi, has a --stack of its own"
+                f"two stacks are named, {self.stack} and {stack}: name one. `make STACK={self.stack}` and a "
+                f"command line given by --pulumi may already have their own --stack"
             )
         return replace(self, stack=stack)
 
@@ -179,9 +181,11 @@ class Rehearsal:
         try:
             document = yaml.safe_load(path.read_text())
         except FileNotFoundError:
-            raise RehearsalError(f"{path}: there is no such file; --project names its folder") from None
+            raise RehearsalError(
+                f"{path}: this file does not exist; --project must name the folder of Pulumi.yaml"
+            ) from None
         if not isinstance(document, dict):
-            raise RehearsalError(f"{path}: not a mapping")
+            raise RehearsalError(f"{path}: must be a mapping")
         return document
 
     def _stack_file(self) -> Path:
@@ -192,7 +196,7 @@ class Rehearsal:
         path = folder / f"Pulumi.{self.stack}.yaml"
         if not path.exists():
             known = ", ".join(stack_files(folder)) or "none"
-            raise RehearsalError(f"{path}: there is no such stack file; there are {known}")
+            raise RehearsalError(f"{path}: this stack file does not exist; existing stacks: {known}")
         return path
 
     def _state_file(self, stack: str) -> Path:
@@ -248,7 +252,7 @@ class Rehearsal:
         folder = self.state / self.engine / ".pulumi" / "locks" / "organization"
         locks = [json.loads(path.read_text()) for path in folder.glob(f"*/{self.stack}/*.json")]
         if locks and not any(_is_an_engine(lock.get("pid", 0)) for lock in locks):
-            print("a former run was killed: releasing its lock", file=sys.stderr)
+            print("an earlier run was killed: releasing its lock", file=sys.stderr)
             subprocess.run(
                 [*command, "cancel", "--yes", "--stack", self.stack],
                 cwd=self.project, env=environment, check=False, stdout=subprocess.DEVNULL,
@@ -267,7 +271,7 @@ class Rehearsal:
         if owner not in {None, self.engine}:
             raise RehearsalError(
                 f"this lab's state belongs to the engine {owner!r}, not to {self.engine!r}: run "
-                f"`make down ENGINE={owner}` first, or carry the state over: "
+                f"`make down ENGINE={owner}` first, or move the state: "
                 f"`ENGINE={owner} .venv/bin/python -m lab run stack export --file state.json`, then "
                 f"`ENGINE={self.engine} .venv/bin/python -m lab run stack import --file state.json`"
             )
@@ -298,9 +302,9 @@ class Rehearsal:
 def _say_who_stays(stack: str, others: Sequence[str], *, destroyed: bool) -> None:
     also = " and ".join(f"`make down STACK={name}`" for name in others)
     names = " and ".join(others)
-    stays = f"cloud and hosts keep running, because this lab also has the stack {names}: {also} ends that"
+    stays = f"cloud and hosts keep running, because this lab also has the stack {names}; {also} stops them"
     if destroyed:
-        print(f"the stack {stack} is gone; {stays}")
+        print(f"the stack {stack} is destroyed; {stays}")
     else:
         print(f"error: could not destroy the stack {stack} cleanly (see above); {stays}", file=sys.stderr)
 

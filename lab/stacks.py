@@ -35,8 +35,8 @@ def plain_name(given: str, project: str) -> str:
     known = len(parts) == 1 or (len(parts) == _FULL and parts[:2] == [_ORGANIZATION, project])
     if not known or not _NAME.fullmatch(name) or set(name) == {"."}:
         raise StackNameError(
-            f"--stack {given!r} is no name of a stack: letters, digits, hyphens, dots and underscores, at "
-            f"most 100, such as lab or prod (or {_ORGANIZATION}/{project}/lab in full)"
+            f"--stack {given!r} is not a valid stack name: use at most 100 letters, digits, hyphens, dots "
+            f"and underscores, such as lab or prod (in full: {_ORGANIZATION}/{project}/lab)"
         )
     return name
 
@@ -94,7 +94,7 @@ def _option(word: str, following: list[str]) -> tuple[str | None, str | None]:
 
 def _next(word: str, following: list[str]) -> str:
     if not following:
-        raise StackNameError(f"{word} needs the name of a stack after it")
+        raise StackNameError(f"{word} needs a stack name after it")
     return following.pop(0)
 
 

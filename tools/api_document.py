@@ -1,6 +1,6 @@
-"""Fetch Hetzner's official description of its cloud's API, which tests hold the lab's cloud against.
+"""Download the official document of Hetzner's API; tests compare the lab's cloud with this document.
 
-The lab's cloud is a part of Hetzner's, so only that part of the document is kept.
+The lab's cloud serves a part of this API, so only this part of the document is kept.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _SECONDS: Final = 60
 
 
 class DocumentError(Exception):
-    """There is no document at the address, or another one."""
+    """The address has no document, or a different one."""
 
 
 def fetch(address: str, target: Path) -> None:
@@ -33,11 +33,12 @@ def fetch(address: str, target: Path) -> None:
         with urllib.request.urlopen(address, timeout=_SECONDS) as answer:  # noqa: S310 - the operator's address
             text = answer.read()
     except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-        raise DocumentError(f"no answer from {address}: {error}. The tests also run without it.") from error
+        message = f"no answer from {address}: {error}. The tests also run without this document."
+        raise DocumentError(message) from error
     try:
         document = _served(json.loads(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DocumentError(f"{address} is no OpenAPI document with the paths of a cloud") from error
+        raise DocumentError(f"{address} is not an OpenAPI document with the paths of a cloud") from error
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(".part")
     part.write_text(json.dumps(document))
@@ -62,7 +63,7 @@ def main() -> int:
     except DocumentError as error:
         print(f"api-document: {error}", file=sys.stderr)
         return 1
-    print(f"{options.target} is the document of {options.address}")
+    print(f"saved {options.address} as {options.target}")
     return 0
 
 

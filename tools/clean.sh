@@ -1,11 +1,11 @@
 #!/bin/sh
-# Remove all that `make` has made in this folder: lab, virtual environment, caches. Not while the lab is up.
+# Remove everything that `make` has made in this folder: lab, virtual environment, caches. Refuse while the lab is up.
 set -eu
 cd "$(dirname "$0")/.."
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 
-# Print sudo where root has made something in a folder.
+# Print sudo if root has made files in this folder.
 owner() {
     if [ -n "$sudo" ] && [ -n "$(find "$1" ! -user "$(id -u)" -print -quit 2>&1)" ]; then echo "$sudo"; fi
 }

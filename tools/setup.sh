@@ -1,8 +1,8 @@
 #!/bin/sh
-# Set up what is missing on a Debian or Ubuntu machine: Debian packages and the virtual environment.
-#   tools/setup.sh lab    what `make up` needs
-#   tools/setup.sh dev    what `make test` and `make check` need
-# Does nothing, quickly, when all is there.
+# Install on a Debian or Ubuntu machine what is missing: Debian packages and the virtual environment.
+#   tools/setup.sh lab    for `make up`
+#   tools/setup.sh dev    for `make test` and `make check`
+# If nothing is missing, this script ends quickly and changes nothing.
 set -eu
 cd "$(dirname "$0")/.."
 want=${1:?usage: tools/setup.sh lab|dev}
@@ -13,12 +13,12 @@ packages="python3 python3-venv ca-certificates iproute2 procps openssh-client
 # openssh-server: a real sshd for tests; wireguard-tools: tests of what `wg` itself accepts.
 if [ "$want" = dev ]; then packages="$packages git openssh-server wireguard-tools"; fi
 
-# The links by which units of this machine start at boot, or by another name.
+# List the links that start units of this machine at boot, or give units another name.
 enabled() {
     find /etc/systemd/system -type l 2>/dev/null | sort
 }
 
-# leave_disabled BEFORE PACKAGE...: take back the links that came meanwhile, of units that these packages brought.
+# leave_disabled BEFORE PACKAGE...: remove the links that are new since BEFORE and belong to units of these packages.
 leave_disabled() {
     was=$1
     shift
@@ -40,12 +40,12 @@ for package in $packages; do
     [ "$status" = installed ] || missing="$missing $package"
 done
 if [ -n "$missing" ]; then
-    command -v apt-get >/dev/null || { echo "setup: missing$missing, and there is no apt-get here" >&2; exit 1; }
+    command -v apt-get >/dev/null || { echo "setup: missing$missing; this machine has no apt-get, so install them yourself" >&2; exit 1; }
     [ -z "$sudo" ] || command -v sudo >/dev/null || { echo "setup: run as root, or install sudo" >&2; exit 1; }
     echo "setup: installing$missing"
-    # A third-party source of this machine that does not answer must not stop us.
-    $sudo apt-get -qq update || echo "setup: apt-get update was not complete; trying with what it has"
-    # policy-rc.d: what is installed must not start a daemon on this machine, and is not to start one at boot
+    # A third-party source of packages that does not answer must not stop the installation.
+    $sudo apt-get -qq update || echo "setup: apt-get update was not complete; trying with the package lists of this machine"
+    # policy-rc.d: the installed packages must not start a daemon on this machine, now or at boot
     policy=/usr/sbin/policy-rc.d
     said=$(mktemp)
     made=
@@ -75,16 +75,16 @@ for candidate in python3.11 python3.12 python3.13 python3.14 python3; do
         break
     fi
 done
-[ -n "$python" ] || { echo "setup: needs Python 3.11 or newer (Debian 12, Ubuntu 24.04 or later)" >&2; exit 1; }
+[ -n "$python" ] || { echo "setup: this needs Python 3.11 or newer (Debian 12, Ubuntu 24.04 or later)" >&2; exit 1; }
 
 stamp=.venv/.installed-$want
 sum=$(cat requirements/mesh.txt "requirements/$want.txt" | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$sum" ]; then
-    echo "setup: virtual environment .venv ($("$python" --version)), pinned packages of requirements/$want.txt"
+    echo "setup: making the virtual environment .venv ($("$python" --version)) with the packages of requirements/$want.txt"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "requirements/$want.txt"
     rm -f .venv/.installed-*
     echo "$sum" >"$stamp"
-    # what the tests need includes what the lab needs
+    # the packages for tests include the packages for the lab
     [ "$want" = lab ] || cat requirements/mesh.txt requirements/lab.txt | sha256sum | cut -d' ' -f1 >.venv/.installed-lab
 fi

@@ -91,7 +91,7 @@ def main() -> int:
     page = PAGE.read_text()
     written = with_keys(page)
     PAGE.write_text(written)
-    print(f"{PAGE} {'was up to date' if written == page else 'is written anew'}")
+    print(f"{PAGE} {'was up to date' if written == page else 'is updated'}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`python -m lab.cloud`: serve, start, stop, status."""
+"""`python -m lab.cloud`: start and stop the lab's cloud, and show its status."""
 
 import sys
 from pathlib import Path
@@ -14,14 +14,12 @@ from lab.interrupts import end_in_order
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
-State = Annotated[Path, typer.Option(help="The folder that keeps everything.")]
+State = Annotated[Path, typer.Option(help="The folder that keeps the cloud's state.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="The port on 127.0.0.1.")]
-Token = Annotated[
-    str, typer.Option(envvar="LAB_CLOUD_TOKEN", help="The one token that is accepted: 64 characters.")
-]
+Token = Annotated[str, typer.Option(envvar="LAB_CLOUD_TOKEN", help="The only accepted token: 64 characters.")]
 Images = Annotated[Path | None, typer.Option(help="The folder that keeps the host images.")]
-NoHosts = Annotated[bool, typer.Option("--no-hosts", help="Simulate the hosts: the API alone.")]
-Requests = Annotated[int, typer.Option(min=1, help="How many are taken at once; one more each second.")]
+NoHosts = Annotated[bool, typer.Option("--no-hosts", help="Serve only the API and simulate the hosts.")]
+Requests = Annotated[int, typer.Option(min=1, help="The limit of requests at once; one more each second.")]
 
 
 def _process(
@@ -59,30 +57,30 @@ def start(
     requests: Requests = REQUESTS,
     no_hosts: NoHosts = False,
 ) -> None:
-    """Serve in the background; returns when it answers."""
+    """Serve in the background; return when the cloud answers."""
     if _process(state, port, token, images, requests, no_hosts=no_hosts).start():
         print(f"the cloud answers on http://127.0.0.1:{port}/v1")
     else:
-        print(f"the cloud runs already on http://127.0.0.1:{port}/v1")
+        print(f"the cloud already runs on http://127.0.0.1:{port}/v1")
 
 
 @app.command()
 def stop(*, state: State) -> None:
-    """Stop serving; hosts go on running."""
+    """Stop serving; the hosts keep running."""
     process = Process(state=state.resolve(), port=0, token="", images=None)
     print("the cloud is stopped" if process.stop() else "the cloud does not run")
 
 
 @app.command("forget")
 def forget_command(*, state: State) -> None:
-    """Remove all that a stopped cloud keeps, and say what was still in it."""
+    """Remove everything that a stopped cloud keeps, and print the resources that were left."""
     for left in forget(state.resolve()):
-        print(f"removed with the cloud, as no state knew it: {left}")
+        print(f"removed with the cloud, because no stack's state had this resource: {left}")
 
 
 @app.command()
 def status(*, state: State) -> None:
-    """Say whether it serves; exit code 0 or 1."""
+    """Say whether the cloud runs; exit code 0 if it runs, otherwise 1."""
     port = Process(state=state.resolve(), port=0, token="", images=None).running()
     print("the cloud does not run" if port is None else f"the cloud runs on http://127.0.0.1:{port}/v1")
     raise typer.Exit(0 if port is not None else 1)

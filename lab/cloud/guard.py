@@ -56,7 +56,8 @@ class Guard:
         if not self._is_allowed(request):
             users = " and ".join(name_of(user) for user in sorted(self._users))
             return ApiError(
-                "forbidden", f"this lab answers {users} only: whoever may use it is root on this machine"
+                "forbidden",
+                f"this lab answers only {users}, because every user of the lab is root on this machine",
             )
         if not any(route.matches(request.scope)[0] is not Match.NONE for route in self._routes):
             return ApiError("not_found", "there is no such path")

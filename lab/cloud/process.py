@@ -53,7 +53,7 @@ class Process:
         """Serve until stopped. Raises `CloudError`."""
         if len(self.token) != _TOKEN_LENGTH:
             raise CloudError(
-                f"the token has {len(self.token)} characters; clients accept {_TOKEN_LENGTH} only"
+                f"the token has {len(self.token)} characters; clients accept only {_TOKEN_LENGTH}"
             )
         self.state.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o700)
@@ -101,7 +101,7 @@ class Process:
             return False
         if port is not None:
             raise CloudError(
-                f"the cloud of {self.state} runs on port {port}, not on {self.port}: stop it first"
+                f"the cloud of {self.state} runs on port {port}, not on {self.port}: stop the cloud first"
             )
         self.state.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o700)
@@ -157,7 +157,7 @@ def forget(state: Path) -> list[str]:
     Raises `CloudError` while it runs.
     """
     if Process(state=state, port=0, token="", images=None).running() is not None:
-        raise CloudError(f"the cloud of {state} runs: stop it first")
+        raise CloudError(f"the cloud of {state} runs: stop the cloud first")
     kept = state / "cloud.json"
     left = Store(kept).names() if kept.exists() else []
     shutil.rmtree(state, ignore_errors=True)
@@ -195,8 +195,8 @@ def _listener(port: int) -> socket.socket:
     except OSError:
         listener.close()
         raise CloudError(
-            f"port {port} of 127.0.0.1 is in use by something else; set another one in hcloud:endpoint "
-            "of the stack file, or stop what uses it"
+            f"another process uses port {port} of 127.0.0.1: set another port in hcloud:endpoint of the "
+            "stack file, or stop this process"
         ) from None
     return listener
 

@@ -1,4 +1,4 @@
-"""`python -m lab.hosts`: build images, look into hosts, clean up."""
+"""`python -m lab.hosts`: build host images, run commands in hosts, stop hosts."""
 
 import os
 import shlex
@@ -25,32 +25,32 @@ def image(
     directory: Annotated[Path, typer.Option(help="The folder that keeps the images.")],
     name: Annotated[str, typer.Option(help=f"One of {', '.join(RELEASES)}.")] = "debian-12",
 ) -> None:
-    """Build a host image, unless it is there."""
+    """Build a host image, unless it exists."""
     build_image(directory.resolve(), name, lambda line: print(f"image: {line}", flush=True))
 
 
 @app.command()
 def packages(
-    names: Annotated[list[str], typer.Argument(help="The packages.")],
-    directory: Annotated[Path, typer.Option(help="The folder that keeps packages.")],
+    names: Annotated[list[str], typer.Argument(help="The names of the packages.")],
+    directory: Annotated[Path, typer.Option(help="The folder that keeps the packages.")],
     images: Annotated[Path, typer.Option(help="The folder that keeps the images.")],
     name: Annotated[str, typer.Option(help=f"One of {', '.join(RELEASES)}.")] = "debian-12",
 ) -> None:
-    """Download packages for hosts, unless they are there, and print their folder."""
+    """Download packages for hosts, unless they exist, and print their folder."""
     root = build_image(images.resolve(), name, lambda line: print(f"image: {line}", file=sys.stderr))
     print(build_repository(directory.resolve(), root, name, names, lambda line: print(line, file=sys.stderr)))
 
 
 @app.command()
 def offer_packages(host: str, repository: Path, state: State) -> None:
-    """Give a running host the packages of a folder made by `packages`, as its only source."""
+    """Give a running host the folder that `packages` printed, as its only source of packages."""
     lab = Lab(state, state)
     offer(lab, lab.find(host), repository.resolve())
 
 
 @app.command("list")
 def list_hosts(state: State) -> None:
-    """List the hosts and what they do."""
+    """List the hosts and their states."""
     lab = Lab(state, state)
     states = lab.states()
     for machine in lab.machines():
@@ -61,7 +61,10 @@ def list_hosts(state: State) -> None:
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def enter(context: typer.Context, host: str, state: State) -> None:
-    """Run a command inside a host (its key or name) by root's shell, as SSH would; without one, a shell."""
+    """Run a command in a host, with root's shell, as SSH does; without a command, open a shell.
+
+    Name the host by its key or its name.
+    """
     lab = Lab(state, state)
     key, words = lab.find(host), context.args
     words = lab.login(key, shlex.join(words)) if words else lab.enter(key, ["bash", "-l"])

@@ -65,7 +65,7 @@ def _recipe(release: str) -> str:
 def image_path(folder: Path, image: str) -> Path:
     """Return where the image of this name is, or will be. Raises `HostError` for a name there is none of."""
     if image not in RELEASES:
-        raise HostError(f"image {image!r}: the lab has {', '.join(RELEASES)}")
+        raise HostError(f"image {image!r} does not exist; the lab has {', '.join(RELEASES)}")
     release = RELEASES[image]
     return folder / f"{release}-{_recipe(release)}"
 
@@ -106,7 +106,7 @@ def _build(folder: Path, image: str, target: Path, say: Callable[[str], None]) -
     if shutil.which("mmdebstrap") is None:
         raise HostError("mmdebstrap is not installed; run tools/setup.sh lab")
     release = RELEASES[image]
-    say(f"building the host image {image} ({release}), once; about a minute")
+    say(f"building the host image {image} ({release}), only once; this takes about a minute")
     with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as scratch:
         root = Path(scratch, "root")
         _bootstrap(release, root, say)

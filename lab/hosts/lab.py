@@ -101,7 +101,7 @@ class Lab:
         self._hosts.mkdir(parents=True, exist_ok=True)
         with self._locked(machine):
             if machine.exists:
-                raise HostError(f"{spec.hostname}: there is a host with the key {spec.key} already")
+                raise HostError(f"{spec.hostname}: a host with the key {spec.key} already exists")
             machine.create(spec)
 
     def start(self, key: str) -> None:
@@ -176,7 +176,7 @@ class Lab:
         machine = self._machine(key)
         with self._locked(machine):
             if self._running(machine):
-                raise HostError(f"host {key} runs; its address can change only while it is off")
+                raise HostError(f"host {key} runs; stop the host before you change its address")
             machine.set_addresses(address, network6)
 
     def set_firewall(self, key: str, rules: Sequence[Rule] | None) -> None:
@@ -259,12 +259,12 @@ class Lab:
         for machine in self.machines():
             if machine.exists and name in {machine.key, machine.spec()["hostname"]}:
                 return machine.key
-        raise HostError(f"there is no host {name!r}")
+        raise HostError(f"host {name!r} does not exist")
 
     def _machine(self, key: str) -> Machine:
         machine = Machine(self._hosts, key)
         if not machine.exists:
-            raise HostError(f"there is no host {key!r}")
+            raise HostError(f"host {key!r} does not exist")
         return machine
 
     @contextmanager
@@ -323,8 +323,8 @@ def _refuse_too_many(key: str) -> None:
     limit, hosts = int(_INOTIFY_LIMIT.read_text()), len(cgroups.living(_GROUPS_OF_HOSTS))
     if (hosts + 1) * _INOTIFY_OF_HOST > limit:
         raise HostError(
-            f"host {key}: {hosts} hosts run on this machine, as many as its {limit} inotify instances are "
-            "enough for; stop some, or allow more with `sysctl fs.inotify.max_user_instances=1024`"
+            f"host {key}: {hosts} hosts already run on this machine, and its {limit} inotify instances are "
+            "too few for one more: stop a host, or run `sysctl fs.inotify.max_user_instances=1024`"
         )
 
 

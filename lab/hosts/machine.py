@@ -42,7 +42,7 @@ class Machine:
 
     def __init__(self, folder: Path, key: str) -> None:
         if not (key.isascii() and key.isalnum()) or len(key) > _KEY_LENGTH:
-            raise HostError(f"host key {key!r}: letters and digits, at most {_KEY_LENGTH}")
+            raise HostError(f"host key {key!r}: use at most {_KEY_LENGTH} letters and digits")
         self.key = key
         self.folder = folder / key
         self.link = f"h{key}"
@@ -83,7 +83,7 @@ class Machine:
         try:
             value: dict[str, Any] = json.loads((self.folder / "spec.json").read_text())
         except FileNotFoundError:
-            raise HostError(f"there is no host {self.key!r}") from None
+            raise HostError(f"host {self.key!r} does not exist") from None
         return value
 
     def rules(self) -> list[Rule] | None:

@@ -95,7 +95,7 @@ class PrivateNetworks:
         try:
             value = json.loads((self._folder / f"{key}.json").read_text())
         except FileNotFoundError:
-            raise HostError(f"there is no private network {key}") from None
+            raise HostError(f"private network {key} does not exist") from None
         return PrivateNetwork(routes=tuple((route[0], route[1]) for route in value["routes"]))
 
     def _make(self, key: str) -> None:

@@ -52,7 +52,7 @@ def build_repository(
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not target.exists():  # else another process downloaded it while we waited
-            say(f"downloading {', '.join(wanted)} of {release}, with all they depend on")
+            say(f"downloading {', '.join(wanted)} of {release}, with all their dependencies")
             with tempfile.TemporaryDirectory(prefix=".downloading-", dir=folder) as scratch:
                 archives = _download(Path(scratch), root, wanted)
                 (archives / "Packages").write_text("\n".join(map(_entry, sorted(archives.glob("*.deb")))))
@@ -68,7 +68,7 @@ def offer(lab: Lab, key: str, repository: Path) -> None:
             stdin=packing.stdout, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode != 0:
-        raise HostError(f"host {key}: it did not take the packages: {done.stderr.strip()}")
+        raise HostError(f"host {key} did not accept the packages: {done.stderr.strip()}")
 
 
 def _download(scratch: Path, root: Path, packages: Sequence[str]) -> Path:

@@ -107,7 +107,9 @@ class Router:
         for pool in pools[start:] + pools[:start]:
             if not any(pool.overlaps(network) for network in used):
                 return pool
-        raise HostError(f"network: every part of {_POOLS} is routed on this machine already")
+        raise HostError(
+            f"network: this machine already has routes to every part of {_POOLS}, so none is free"
+        )
 
     def up(self) -> None:
         """Make the namespace and the link to this machine; does nothing when both are there."""
@@ -138,8 +140,9 @@ class Router:
         taken = [str(network) for network in _routed() if network.overlaps(pool)]
         if taken:
             raise HostError(
-                f"network: this lab's addresses come from {pool}, and by now this machine has a route to "
-                f"{taken[0]}; remove that route, or the lab with {self._state} to have others chosen"
+                f"network: this lab uses the addresses {pool}, but this machine now has a route to "
+                f"{taken[0]}: remove this route, or remove the lab's folder "
+                f"{self._state} to get other addresses"
             )
         self.run("ip", "link", "set", "lo", "up")
         ours = ("ip", "-n", self.namespace)

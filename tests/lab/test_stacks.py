@@ -58,7 +58,7 @@ def test_two_stacks_are_refused(words: str) -> None:
 
 
 def test_an_option_without_a_name_is_refused() -> None:
-    with pytest.raises(StackNameError, match="--stack needs the name of a stack"):
+    with pytest.raises(StackNameError, match="--stack needs a stack name"):
         named_stack(["up", "--stack"])
 
 
@@ -72,7 +72,7 @@ def test_a_name_is_taken(given: str) -> None:
     ["../x", "..", ".", "a/b", "x/../y", "organization/other/lab", "", "a b", "a" * 101, "a\n", "~x", "/"],
 )
 def test_what_is_no_name_is_refused(given: str) -> None:
-    with pytest.raises(StackNameError, match="is no name of a stack"):
+    with pytest.raises(StackNameError, match="is not a valid stack name"):
         plain_name(given, "mesh")
 
 
@@ -131,17 +131,17 @@ def test_only_the_stack_that_was_named_is_destroyed(project: Path) -> None:
     [
         ("--stack lab run destroy --stack staging --yes", "two stacks are named, lab and staging: name one"),
         ("run destroy -s lab -s staging --yes", "two stacks are named"),
-        ("run destroy --stack nope --yes", "there is no such stack file; there are lab, staging"),
-        ("--stack nope run stack output", "there is no such stack file; there are lab, staging"),
-        ("--stack nope run preview", "there is no such stack file; there are lab, staging"),
-        ("--stack ../x run preview", "is no name of a stack"),
-        ("run preview --stack ../x", "is no name of a stack"),
-        ("run stack rm ../staging --yes", "is no name of a stack"),
-        ("run stack init ../x", "is no name of a stack"),
+        ("run destroy --stack nope --yes", "this stack file does not exist; existing stacks: lab, staging"),
+        ("--stack nope run stack output", "this stack file does not exist; existing stacks: lab, staging"),
+        ("--stack nope run preview", "this stack file does not exist; existing stacks: lab, staging"),
+        ("--stack ../x run preview", "is not a valid stack name"),
+        ("run preview --stack ../x", "is not a valid stack name"),
+        ("run stack rm ../staging --yes", "is not a valid stack name"),
+        ("run stack init ../x", "is not a valid stack name"),
         ("run stack select nope", "no stack named 'nope' found"),
         ("--stack lab --stack staging run destroy --yes", "two stacks are named, lab and staging"),
         ("--stack lab run stack rm staging --yes", "two stacks are named, lab and staging"),
-        ("run destroy --yes --stack", "--stack needs the name of a stack"),
+        ("run destroy --yes --stack", "--stack needs a stack name"),
     ],
 )
 def test_anything_else_is_refused_and_changes_nothing(project: Path, words: str, says: str) -> None:

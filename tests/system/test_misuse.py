@@ -90,7 +90,7 @@ CASES = [
     Case(
         name="token-cut-short",
         arrange=_stack_file("lab-token-lab-token-lab-token", "short"),
-        says=("hcloud:token has 16 characters, and tokens have 64: set it with `pulumi config set --secret",),
+        says=("hcloud:token has 16 characters, but a token has 64: set the token with `pulumi config set",),
         mend=_stack_file("short", "lab-token-lab-token-lab-token"),
     ),
     Case(

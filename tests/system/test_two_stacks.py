@@ -27,10 +27,10 @@ def test_down_stops_nobody_elses_servers(world: World) -> None:
     down = world.lab("down")
     assert down.code == 0, down.out
     assert (
-        "the stack lab is gone; cloud and hosts keep running, because this lab also has the stack prod"
+        "the stack lab is destroyed; cloud and hosts keep running, because this lab also has the stack prod"
         in down.out
     )
-    assert "`make down STACK=prod` ends that" in down.out
+    assert "`make down STACK=prod` stops them" in down.out
     assert "removed with the cloud" not in down.out
     enter = f"{world.via('n-1').replace('lab-n-1', 'prod-n-1')} true"
     assert world.command(*enter.split()).code == 0

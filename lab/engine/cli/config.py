@@ -30,13 +30,13 @@ def _stack(cwd: Path | None, name: str | None) -> Stack:
 @app.callback(invoke_without_command=True)
 def overview(
     context: typer.Context, *, cwd: Cwd = None, stack_name: StackName = None,
-    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Decrypted.")] = False,
-    json: Annotated[bool, typer.Option("--json", "-j", help="As JSON.")] = False,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Show secrets decrypted.")] = False,
+    json: Annotated[bool, typer.Option("--json", "-j", help="Print JSON.")] = False,
 ) -> None:  # fmt: skip
-    """Without a command: print the configuration."""
+    """Without a command, print the configuration."""
     if context.invoked_subcommand is not None:
         if cwd or stack_name:
-            raise CommandError(f"--stack and --cwd belong behind `config {context.invoked_subcommand}`")
+            raise CommandError(f"write --stack and --cwd after `config {context.invoked_subcommand}`")
         return
     stack = _stack(cwd, stack_name)
     found = stack.config()
@@ -67,12 +67,12 @@ def _told(value: str, secret: bool, shown: bool) -> dict[str, Any]:  # noqa: FBT
 def set_value(
     key: str, value: Annotated[str | None, typer.Argument()] = None, *, cwd: Cwd = None,
     stack_name: StackName = None,
-    secret: Annotated[bool, typer.Option("--secret", help="Encrypt it.")] = False,
-    plaintext: Annotated[bool, typer.Option("--plaintext", help="Do not encrypt it.")] = False,
+    secret: Annotated[bool, typer.Option("--secret", help="Encrypt the value.")] = False,
+    plaintext: Annotated[bool, typer.Option("--plaintext", help="Do not encrypt the value.")] = False,
     path: AsPath = False,
     non_interactive: Annotated[bool, typer.Option("--non-interactive", hidden=True)] = False,
 ) -> None:  # fmt: skip
-    """Set a value; without one it is read from stdin."""
+    """Set a value; without a value, read the value from stdin."""
     del plaintext, non_interactive
     stack = _stack(cwd, stack_name)
     text = value if value is not None else sys.stdin.read().rstrip("\n")
@@ -86,7 +86,7 @@ def set_value(
     try:
         stack.file.set(where, stored if secret else _typed(text))
     except IndexError as error:
-        raise CommandError(f"{key}: the number is beyond the end of a list of {error}") from None
+        raise CommandError(f"{key}: the index is too large for a list of length {error}") from None
 
 
 def _typed(text: str) -> Any:

@@ -17,44 +17,49 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="A small deployment engine for rehearsals; takes Pulumi's own words.",
+    help="A small deployment engine for rehearsals, with Pulumi's own commands.",
 )
-app.add_typer(stack.app, name="stack", help="Manage stacks and look at their state.")
-app.add_typer(state.app, name="state", help="Edit a stack's state by hand.")
+app.add_typer(stack.app, name="stack", help="Manage stacks and show their state.")
+app.add_typer(state.app, name="state", help="Edit a stack's state.")
 app.add_typer(config.app, name="config", help="Manage a stack's configuration.")
 
 _PARALLEL_PER_CPU = 4  # pulumi/pulumi, pkg/cmd/pulumi/operations/up.go
 
-Cwd = Annotated[Path | None, typer.Option("--cwd", "-C", help="Run as if started in this folder.")]
-StackName = Annotated[str | None, typer.Option("--stack", "-s", help="The stack.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
-SkipPreview = Annotated[bool, typer.Option("--skip-preview", "-f", help="Do not preview first.")]
-PreviewOnly = Annotated[bool, typer.Option("--preview-only", help="Only show what would be done.")]
-Diff = Annotated[bool, typer.Option("--diff", help="Show every difference in full.")]
+Cwd = Annotated[Path | None, typer.Option("--cwd", "-C", help="Run in this folder.")]
+StackName = Annotated[str | None, typer.Option("--stack", "-s", help="The stack's name.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+SkipPreview = Annotated[bool, typer.Option("--skip-preview", "-f", help="Skip the preview.")]
+PreviewOnly = Annotated[bool, typer.Option("--preview-only", help="Show the changes, but do not make them.")]
+Diff = Annotated[bool, typer.Option("--diff", help="Show every difference completely.")]
 Json = Annotated[bool, typer.Option("--json", "-j", help="Print JSON.")]
-Parallel = Annotated[int, typer.Option("--parallel", "-p", envvar="PULUMI_PARALLEL", help="Steps at a time.")]
+Parallel = Annotated[
+    int, typer.Option("--parallel", "-p", envvar="PULUMI_PARALLEL", help="Steps in parallel.")
+]
 Continue = Annotated[
     bool,
-    typer.Option("--continue-on-error", envvar="PULUMI_CONTINUE_ON_ERROR", help="Go on beside what failed."),
+    typer.Option("--continue-on-error", envvar="PULUMI_CONTINUE_ON_ERROR", help="Continue after a failure."),
 ]
-NoChanges = Annotated[bool, typer.Option("--expect-no-changes", help="Fail (7) if anything would change.")]
-EventLog = Annotated[Path | None, typer.Option("--event-log", help="Append every event to this file.")]
-Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Only this URN; may be repeated.")]
-Dependents = Annotated[bool, typer.Option("--target-dependents", help="Also what needs the targets.")]
+NoChanges = Annotated[bool, typer.Option("--expect-no-changes", help="Fail (exit code 7) on any change.")]
+EventLog = Annotated[Path | None, typer.Option("--event-log", help="Append all events to this file.")]
+Target = Annotated[list[str] | None, typer.Option("--target", "-t", help="Only this URN; repeatable.")]
+Dependents = Annotated[bool, typer.Option("--target-dependents", help="Also the targets' dependents.")]
 Exclude = Annotated[
-    list[str] | None, typer.Option("--exclude", "-x", help="All but this URN; may be repeated.")
+    list[str] | None, typer.Option("--exclude", "-x", help="All except this URN; repeatable.")
 ]
-ExcludeDependents = Annotated[bool, typer.Option("--exclude-dependents", help="Also what needs those.")]
-Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN; may be repeated.")]
+ExcludeDependents = Annotated[
+    bool, typer.Option("--exclude-dependents", help="Also the dependents of excluded URNs.")
+]
+Replace = Annotated[list[str] | None, typer.Option("--replace", help="Replace this URN; repeatable.")]
 TargetReplace = Annotated[
-    list[str] | None, typer.Option("--target-replace", help="Replace this URN, and only it; may be repeated.")
+    list[str] | None,
+    typer.Option("--target-replace", help="Replace this URN and change no other; repeatable."),
 ]
-Refresh = Annotated[bool, typer.Option("--refresh", "-r", help="Look first what really is.")]
+Refresh = Annotated[bool, typer.Option("--refresh", "-r", help="Refresh the state first.")]
 RunProgram = Annotated[
     bool, typer.Option("--run-program", envvar="PULUMI_RUN_PROGRAM", help="Run the program.")
 ]
 IgnoreProtect = Annotated[
-    bool, typer.Option("--ignore-protect", help="Delete and replace what is protected, too.")
+    bool, typer.Option("--ignore-protect", help="Also delete and replace protected resources.")
 ]
 Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
 Message = Annotated[str | None, typer.Option("--message", "-m", hidden=True)]
@@ -96,7 +101,7 @@ def up(
     ignore_protect: IgnoreProtect = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
-    """Create, change and delete until all is as the program says."""
+    """Create, update and delete resources as the program says."""
     del non_interactive, message, color
     _operate(
         "update", cwd, stack_name,
@@ -120,7 +125,7 @@ def preview(
     ignore_protect: IgnoreProtect = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
-    """Show what `up` would do."""
+    """Show the changes that `up` would make."""
     del non_interactive, message, color
     _operate(
         "update", cwd, stack_name,
@@ -139,14 +144,14 @@ def destroy(
     parallel: Parallel = _DEFAULT_PARALLEL, continue_on_error: Continue = False, event_log: EventLog = None,
     target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
     exclude_protected: Annotated[
-        bool, typer.Option("--exclude-protected", help="All but protected ones and what those need.")
+        bool, typer.Option("--exclude-protected", help="Keep protected resources and their dependencies.")
     ] = False,
     ignore_protect: IgnoreProtect = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Forget the stack and its file, too.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Also remove the stack and its file.")] = False,
     refresh: Refresh = False, run_program: RunProgram = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
-    """Delete everything the stack has."""
+    """Delete all resources of the stack."""
     del non_interactive, message, color
     _operate(
         "destroy", cwd, stack_name,
@@ -166,11 +171,11 @@ def refresh(
     parallel: Parallel = _DEFAULT_PARALLEL, expect_no_changes: NoChanges = False, event_log: EventLog = None,
     target: Target = None, target_dependents: Dependents = False, exclude: Exclude = None,
     exclude_dependents: ExcludeDependents = False,
-    clear_pending_creates: Annotated[bool, typer.Option(help="Forget interrupted creates.")] = False,
+    clear_pending_creates: Annotated[bool, typer.Option(help="Forget interrupted creations.")] = False,
     run_program: RunProgram = False,
     non_interactive: Ignored = False, message: Message = None, color: Color = None,
 ) -> None:  # fmt: skip
-    """Bring the state up to date with what really is."""
+    """Update the state with the real resources."""
     del non_interactive, message, color
     _operate(
         "refresh", cwd, stack_name,
@@ -184,7 +189,7 @@ def refresh(
 
 @app.command()
 def cancel(*, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False) -> None:
-    """Release the lock that a killed run left."""
+    """Release the lock of a killed run."""
     session = Session(cwd=(cwd or Path()).resolve(), stack_option=stack_name)
     name = session.stack_name()
     if not yes and not sys.stdin.isatty():
@@ -197,7 +202,7 @@ def cancel(*, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False) -
 def version(
     *, stack_name: Annotated[str | None, typer.Option("--stack", "-s", hidden=True)] = None
 ) -> None:  # fmt: skip
-    """Print the version of Pulumi whose state format and semantics this engine has."""
+    """Print the version of Pulumi that this engine imitates: its state format and semantics."""
     del stack_name
     print("v3.260.0")
 

@@ -23,7 +23,7 @@ app = typer.Typer()
 Cwd = Annotated[Path | None, typer.Option("--cwd", "-C")]
 StackName = Annotated[str | None, typer.Option("--stack", "-s")]
 Name = Annotated[str | None, typer.Argument()]
-ShowSecrets = Annotated[bool, typer.Option("--show-secrets", help="Decrypted.")]
+ShowSecrets = Annotated[bool, typer.Option("--show-secrets", help="Show secrets decrypted.")]
 Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
 STILL_THERE = """\
 '{stack}' still has resources; removal rejected. Possible actions:
@@ -44,15 +44,15 @@ def _session(cwd: Path | None, name: str | None) -> Session:
 @app.callback(invoke_without_command=True)
 def overview(
     context: typer.Context, *, cwd: Cwd = None, stack_name: StackName = None,
-    show_urns: Annotated[bool, typer.Option("--show-urns", "-u", help="With their URNs.")] = False,
-    show_ids: Annotated[bool, typer.Option("--show-ids", "-i", help="With their ids.")] = False,
+    show_urns: Annotated[bool, typer.Option("--show-urns", "-u", help="Show the URNs.")] = False,
+    show_ids: Annotated[bool, typer.Option("--show-ids", "-i", help="Show the ids.")] = False,
     show_secrets: ShowSecrets = False,
-    show_name: Annotated[bool, typer.Option("--show-name", help="Only the stack's name.")] = False,
+    show_name: Annotated[bool, typer.Option("--show-name", help="Print only the stack's name.")] = False,
 ) -> None:  # fmt: skip
-    """Without a command: print the stack's resources as a tree, and its outputs."""
+    """Without a command, print the stack's resources as a tree, and its outputs."""
     if context.invoked_subcommand is not None:
         if cwd or stack_name:
-            raise CommandError(f"--stack and --cwd belong behind `stack {context.invoked_subcommand}`")
+            raise CommandError(f"write --stack and --cwd after `stack {context.invoked_subcommand}`")
         return
     stack = _session(cwd, stack_name).stack()
     if show_name:
@@ -67,7 +67,7 @@ def init(
     secrets_provider: Annotated[str, typer.Option()] = "passphrase",
     no_select: Annotated[bool, typer.Option("--no-select")] = False, non_interactive: Ignored = False,
 ) -> None:  # fmt: skip
-    """Make a new, empty stack."""
+    """Create a new, empty stack."""
     del non_interactive
     session = _session(cwd, name or stack_name)
     made = session.stack_name()
@@ -87,9 +87,9 @@ def init(
 def list_stacks(
     *, cwd: Cwd = None, stack_name: Annotated[str | None, typer.Option("--stack", "-s", hidden=True)] = None,
     output: Annotated[str, typer.Option(help="default or json")] = "default",
-    json: Annotated[bool, typer.Option("--json", "-j", help="As JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", "-j", help="Print JSON.")] = False,
 ) -> None:  # fmt: skip
-    """List the project's stacks; `*` marks the one that is meant when none is named."""
+    """List the project's stacks; `*` marks the default stack."""
     session = _session(cwd, stack_name)
     current = session.stack_option or os.environ.get("PULUMI_STACK") or session.selected()
     rows = [_summary(session, name, current) for name in session.backend.stacks(session.project.name)]
@@ -120,9 +120,9 @@ def _summary(session: Session, name: str, current: str | None) -> dict[str, Any]
 @app.command()
 def select(
     name: Name = None, *, cwd: Cwd = None, stack_name: StackName = None,
-    create: Annotated[bool, typer.Option("--create", "-c", help="Make it if there is none.")] = False,
+    create: Annotated[bool, typer.Option("--create", "-c", help="Create a missing stack.")] = False,
 ) -> None:  # fmt: skip
-    """Choose the stack for commands that do not name one."""
+    """Select the default stack."""
     session = _session(cwd, name or stack_name)
     chosen = session.stack_name()
     if not session.backend.exists(session.project.name, chosen):
@@ -136,12 +136,12 @@ def select(
 def rm(
     name: Name = None, *, cwd: Cwd = None, stack_name: StackName = None,
     yes: Annotated[bool, typer.Option("--yes", "-y")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Though it has resources.")] = False,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Even with resources.")] = False,
     preserve_config: Annotated[
         bool, typer.Option("--preserve-config", help="Keep Pulumi.<stack>.yaml.")
     ] = False,
 ) -> None:  # fmt: skip
-    """Forget a stack and its configuration file; its resources must have been destroyed."""
+    """Remove a stack and its configuration file; destroy its resources first."""
     if name and stack_name:
         raise CommandError("only one of --stack or argument stack name may be specified, not both")
     stack = _session(cwd, name or stack_name).stack()
@@ -175,9 +175,9 @@ def _confirm_removal(stack: str) -> None:
 def export_state(
     *, cwd: Cwd = None, stack_name: StackName = None,
     show_secrets: ShowSecrets = False,
-    file: Annotated[Path | None, typer.Option(help="Write here instead of printing.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
 ) -> None:  # fmt: skip
-    """Print the state as Pulumi's deployment."""
+    """Print the state in Pulumi's format."""
     stack = _session(cwd, stack_name).stack()
     deployment = stack.deployment()
     if show_secrets:
@@ -217,10 +217,10 @@ def _plaintext(secret: Secret) -> dict[str, Any]:
 @app.command("import")
 def import_state(
     *, cwd: Cwd = None, stack_name: StackName = None,
-    file: Annotated[Path | None, typer.Option(help="Read from here instead of stdin.")] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Although it is another stack's.")] = False,
+    file: Annotated[Path | None, typer.Option(help="Read this file instead of stdin.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Even from another stack.")] = False,
 ) -> None:  # fmt: skip
-    """Replace the state by an exported one."""
+    """Replace the state by an exported state."""
     stack = _session(cwd, stack_name).stack()
     try:
         document = json_module.loads(file.read_text() if file else sys.stdin.read())
@@ -248,9 +248,9 @@ def output(
     name: Name = None, *, cwd: Cwd = None, stack_name: StackName = None,
     json: Annotated[bool, typer.Option("--json", "-j")] = False,
     show_secrets: ShowSecrets = False,
-    shell: Annotated[bool, typer.Option("--shell", help="As assignments of a shell.")] = False,
+    shell: Annotated[bool, typer.Option("--shell", help="Print shell assignments.")] = False,
 ) -> None:  # fmt: skip
-    """Print the stack's outputs, secrets hidden unless asked for."""
+    """Print the stack's outputs; secrets are hidden without --show-secrets."""
     if json and shell:
         raise CommandError("only one of --json and --shell may be set")
     stack = _session(cwd, stack_name).stack()

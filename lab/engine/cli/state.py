@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True)
 
 Cwd = Annotated[Path | None, typer.Option("--cwd", "-C")]
 StackName = Annotated[str | None, typer.Option("--stack", "-s")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go on without asking.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Urns = Annotated[list[str] | None, typer.Argument(metavar="[URN]...")]
 Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
 
@@ -69,14 +69,14 @@ def _warn(message: str) -> None:
 @app.command("delete")
 def delete(
     urns: Urns = None, *, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False,
-    force: Annotated[bool, typer.Option("--force", help="Protected ones, too.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also protected resources.")] = False,
     target_dependents: Annotated[
-        bool, typer.Option("--target-dependents", help="Also what needs them.")
+        bool, typer.Option("--target-dependents", help="Also their dependents.")
     ] = False,
     every: Annotated[bool, typer.Option("--all", help="Every resource of the stack.")] = False,
     non_interactive: Ignored = False,
 ) -> None:  # fmt: skip
-    """Take resources out of the state; what they stand for stays as it is."""
+    """Remove resources from the state; the real resources stay."""
     del non_interactive
     if every:
         if urns:
@@ -99,7 +99,7 @@ def protect(
     every: Annotated[bool, typer.Option("--all", help="Every resource of the stack.")] = False,
     non_interactive: Ignored = False,
 ) -> None:  # fmt: skip
-    """Mark resources so that nothing deletes them, until the program says otherwise."""
+    """Protect resources from deletion, until the program says otherwise."""
     del non_interactive
     _protect(cwd, stack_name, None if every else _required(urns), protected=True, yes=yes)
 
@@ -110,7 +110,7 @@ def unprotect(
     every: Annotated[bool, typer.Option("--all", help="Every resource of the stack.")] = False,
     non_interactive: Ignored = False,
 ) -> None:  # fmt: skip
-    """Take that mark away, so that the resources may be deleted."""
+    """Remove the protection of resources."""
     del non_interactive
     _protect(cwd, stack_name, None if every else _required(urns), protected=False, yes=yes)
 
@@ -138,7 +138,7 @@ def rename(
     name: Annotated[str | None, typer.Argument()] = None, *, cwd: Cwd = None, stack_name: StackName = None,
     yes: Yes = False, non_interactive: Ignored = False,
 ) -> None:  # fmt: skip
-    """Give a resource another name in the state."""
+    """Rename a resource in the state."""
     del non_interactive
     if urn is None or name is None:
         raise CommandError("Must supply <resource URN> and <new name>")

@@ -34,5 +34,5 @@ async def _discard(operation: Operation, left: PendingOperation) -> None:
     if found is not None:
         operation.journal.settle(left)
     if found:
-        message = "removed what an interrupted run had begun to make"
+        message = "removed this resource: an interrupted run had begun to create it"
         operation.events.diagnostic("warning", message, resource.urn)

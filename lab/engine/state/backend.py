@@ -35,7 +35,7 @@ class Backend:
     def __init__(self, url: str) -> None:
         if not url.startswith(_SCHEME):
             raise StateError(
-                f"backend {url!r}: this engine keeps states in folders only, as {_SCHEME}/some/folder"
+                f"backend {url!r}: this engine keeps states only in folders, such as {_SCHEME}/some/folder"
             )
         path = url.removeprefix(_SCHEME)
         self.url = url
@@ -73,10 +73,10 @@ class Backend:
             raise StateError(f"no stack named '{stack}' found") from None
         except (ValueError, KeyError, TypeError):
             raise StateError(
-                f"{path} is not a readable state (left as it is); the one before it is {path.name}.bak"
+                f"{path} is not a readable state and stays unchanged; {path.name}.bak has the state before"
             ) from None
         if refused:
-            raise StateError(f"{path} {refused}; it is left as it is")
+            raise StateError(f"{path} {refused}; the file stays unchanged")
         deployment: dict[str, Any] = checkpoint.get("latest") or {}
         return deployment
 

@@ -117,8 +117,8 @@ class Checkpoint:
             return self._load(deployment)
         except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
             raise StateError(
-                f"the state is damaged and left as it is ({type(error).__name__}: {error}); the one before "
-                "is beside it in the backend's folder, as .json.bak"
+                f"the state is damaged and stays unchanged ({type(error).__name__}: {error}); the "
+                "backend's folder has the state before, as .json.bak"
             ) from error
 
     def _load(self, deployment: Mapping[str, Any]) -> Snapshot:

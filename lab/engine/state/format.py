@@ -42,6 +42,6 @@ def refusal(document: Mapping[str, Any]) -> str | None:
     """Return why this engine cannot read a state, None if it can."""
     version = document["version"]
     if version not in {_PLAIN, _WITH_FEATURES}:
-        return f"has version {version}, and this engine reads versions {_PLAIN} and {_WITH_FEATURES}"
+        return f"has version {version}, but this engine reads only versions {_PLAIN} and {_WITH_FEATURES}"
     strange = sorted(set(document.get("features") or ()) - _UNDERSTOOD)
-    return f"uses {', '.join(strange)}, which this engine does not know" if strange else None
+    return f"uses {', '.join(strange)}, but this engine does not support that" if strange else None

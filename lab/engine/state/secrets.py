@@ -52,7 +52,7 @@ class Crypter:
         """Use an existing salt. Raises `StateError` for a wrong passphrase."""
         parts = salt.split(":", 2)
         if len(parts) != 3 or parts[0] != "v1":
-            raise StateError(f"encryptionsalt is {salt!r}, which this engine cannot read")
+            raise StateError(f"this engine cannot read the encryptionsalt {salt!r}")
         crypter = Crypter(_derive(passphrase, base64.b64decode(parts[1])), salt)
         try:
             right = crypter.decrypt(parts[2]) == _PROOF
@@ -60,7 +60,7 @@ class Crypter:
             right = False
         if not right:
             raise StateError(
-                "incorrect passphrase: set PULUMI_CONFIG_PASSPHRASE to the one this stack was made with"
+                "incorrect passphrase: set PULUMI_CONFIG_PASSPHRASE to the passphrase of this stack"
             )
         return crypter
 

@@ -77,7 +77,7 @@ def sudo_cloud(tmp_path: Path) -> Iterator[LabCloud]:
 def test_another_user_with_the_token_is_refused(sudo_cloud: LabCloud) -> None:
     said = _as(NOBODY, _ASK, sudo_cloud.url, TOKEN, "4", public_key()).communicate(timeout=30)[0]
     assert said.startswith("403 "), said
-    assert "this lab answers root and 4711 only" in said
+    assert "this lab answers only root and 4711" in said
     assert sudo_cloud.client.ssh_keys.get_all() == []
 
 

@@ -84,7 +84,7 @@ def test_a_stack_without_resources_says_so(tmp_path: Path) -> None:
 
 def test_options_before_a_word_of_stack_are_refused_rather_than_ignored(project: Project) -> None:
     ran = project.run("stack --stack dev output")
-    assert (ran.code, ran.out) == (1, "error: --stack and --cwd belong behind `stack output`\n")
+    assert (ran.code, ran.out) == (1, "error: write --stack and --cwd after `stack output`\n")
 
 
 def test_outputs_are_json_in_the_order_of_their_names(project: Project) -> None:

@@ -124,7 +124,7 @@ def damaged(document: dict[str, Any], how: str) -> str:
     [
         ("cut", "is not a readable state"),
         ("empty", "is not a readable state"),
-        ("newer", "has version 5, and this engine reads versions 3 and 4"),
+        ("newer", "has version 5, but this engine reads only versions 3 and 4"),
         ("no urn", "the state is damaged"),
         ("other kind", "the state is damaged"),
         ("unknown key", "does not know novelty"),

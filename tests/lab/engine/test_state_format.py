@@ -28,8 +28,10 @@ def test_what_both_engines_write_is_read(document: dict[str, object]) -> None:
 
 
 def test_what_would_be_misread_is_refused() -> None:
-    assert refusal({"version": 5}) == "has version 5, and this engine reads versions 3 and 4"
-    assert refusal({"version": 4, "features": ["taint"]}) == "uses taint, which this engine does not know"
+    assert refusal({"version": 5}) == "has version 5, but this engine reads only versions 3 and 4"
+    assert (
+        refusal({"version": 4, "features": ["taint"]}) == "uses taint, but this engine does not support that"
+    )
 
 
 def test_a_secret_in_a_secret_stays_one() -> None:

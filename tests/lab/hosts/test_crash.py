@@ -187,7 +187,7 @@ def test_the_command_line_lists_enters_and_stops(world: World) -> None:
     assert cli("list", "--state", state).stdout == f"a\tlab-a\t{world.lab.pool[10]}\trunning\n"
     done = cli("enter", "--state", state, "lab-a", "--", "sh", "-c", "cat /proc/1/comm; exit 3")
     assert (done.stdout, done.returncode) == ("systemd\n", 3)
-    assert cli("enter", "--state", state, "nobody").stderr == "error: there is no host 'nobody'\n"
+    assert cli("enter", "--state", state, "nobody").stderr == "error: host 'nobody' does not exist\n"
     assert cli("down", "--state", state).returncode == 0
     assert world.traces() == []
     assert cli("down", "--state", state).returncode == 0

@@ -121,7 +121,7 @@ def test_destroy_leaves_nothing_of_a_running_host(shared: World) -> None:
 
 def test_another_address_counts_from_the_next_start(two: Host) -> None:
     lab, old = two.world.lab, two.address
-    with pytest.raises(HostError, match="only while it is off"):
+    with pytest.raises(HostError, match="stop the host before you change its address"):
         lab.readdress("two", str(lab.pool[99]))
     for address in (str(lab.pool[99]), old):
         lab.stop("two")

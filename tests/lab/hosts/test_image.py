@@ -91,7 +91,9 @@ def test_old_images_go_but_for_those_in_use(tmp_path: Path, builder: Callable[[s
 
 
 def test_an_image_there_is_no_recipe_for(tmp_path: Path) -> None:
-    with pytest.raises(HostError, match="image 'windows-11': the lab has debian-12, debian-13"):
+    with pytest.raises(
+        HostError, match="image 'windows-11' does not exist; the lab has debian-12, debian-13"
+    ):
         build_image(tmp_path, "windows-11", _said)
 
 

@@ -145,7 +145,7 @@ def test_a_pool_that_is_routed_elsewhere_by_now_is_told(world: World) -> None:
     world.lab.down()
     output("ip", "route", "add", str(pool), "dev", "lo")
     try:
-        with pytest.raises(HostError, match=f"this machine has a route to {pool}; remove"):
+        with pytest.raises(HostError, match=f"this machine now has a route to {pool}: remove"):
             world.lab.up()
     finally:
         output("ip", "route", "del", str(pool), "dev", "lo")

@@ -18,7 +18,7 @@ async def run(command: str, inputs: Values, former: Values) -> dict[str, str]:
     """Run a command; returns its stdout and stderr without the last newline. Raises `ProviderError`."""
     for name in _UNSUPPORTED:
         if inputs.get(name):
-            raise ProviderError(f"this engine's command provider does not know {name!r}")
+            raise ProviderError(f"this engine's command provider has no argument {name!r}")
     interpreter = list(inputs.get("interpreter") or ("/bin/sh", "-c"))
     environment = {**os.environ, **(inputs.get("environment") or {}), **previous_output(inputs, former)}
     stdin = inputs.get("stdin")

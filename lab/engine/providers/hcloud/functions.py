@@ -44,10 +44,10 @@ def get_image(client: Client, args: _Args) -> dict[str, Any]:
     found = _images(client, args, [args.get("withArchitecture") or "x86"])
     asked = args.get("name") or args.get("withSelector") or args.get("selector")
     if not found:
-        raise ProviderError(f"there is no image {asked!r}")
+        raise ProviderError(f"image {asked!r} does not exist")
     if len(found) > 1 and not args.get("mostRecent") and not args.get("name"):
         raise ProviderError(
-            f"{len(found)} images match {asked!r}: ask for mostRecent, or select more narrowly"
+            f"{len(found)} images match {asked!r}: set mostRecent, or use a narrower selector"
         )
     return {**args, **found[0]}
 
@@ -85,9 +85,9 @@ def _one(collection: Any, what: str, args: _Args) -> Any:
     elif args.get("name"):
         found = collection.get_by_name(args["name"])
     else:
-        raise ProviderError(f"a {what} is looked up by id or by name: give one of them")
+        raise ProviderError(f"a {what} is looked up by id or by name: give the id or the name")
     if found is None:
-        raise ProviderError(f"there is no {what} {args.get('id') or args.get('name')!r}")
+        raise ProviderError(f"{what} {args.get('id') or args.get('name')!r} does not exist")
     return found
 
 

@@ -53,10 +53,10 @@ _LOOKS: Final = 900  # about half an hour
 _CALLS: Final = 10  # at the same time: as many connections as requests keeps open
 _REMEDIES: Final = {
     "unauthorized": "check hcloud:token",
-    "resource_limit_exceeded": "raise the project's limit, or make fewer",
-    "resource_unavailable": "try another location or server type, or later",
-    "rate_limit_exceeded": "wait; the limit is refilled by one request a second",
-    "protected": "take the protection off first",
+    "resource_limit_exceeded": "raise the project's limit, or create fewer resources",
+    "resource_unavailable": "try another location or server type, or try again later",
+    "rate_limit_exceeded": "wait: the limit allows one more request each second",
+    "protected": "remove the protection first",
 }
 T = TypeVar("T")
 
@@ -75,8 +75,8 @@ class HcloudProvider(Provider):
         token = str(config.get("token") or os.environ.get("HCLOUD_TOKEN") or "")
         if len(token) != _TOKEN_LENGTH:
             raise ProviderError(
-                f"hcloud:token has {len(token)} characters, and tokens have {_TOKEN_LENGTH}: "
-                "set it with `pulumi config set --secret hcloud:token`"
+                f"hcloud:token has {len(token)} characters, but a token has {_TOKEN_LENGTH}: "
+                "set the token with `pulumi config set --secret hcloud:token`"
             )
         endpoint = (
             config.get("endpoint") or os.environ.get("HCLOUD_ENDPOINT") or "https://api.hetzner.cloud/v1"
@@ -98,7 +98,7 @@ class HcloudProvider(Provider):
     def _wait(self, retries: int) -> float:
         """Wait before the next look at an action, here, where closing can end it; nothing remains to wait."""
         if self._closing.wait(min(_LONGEST_LOOK, _FIRST_LOOK * _LOOK_GROWTH ** min(retries, 20))):
-            raise _ClosedError("the operation was ended")
+            raise _ClosedError("the operation was stopped")
         return 0
 
     async def check(self, urn: str, type_: str, olds: Values | None, news: Values) -> CheckResult:
@@ -242,7 +242,7 @@ class HcloudProvider(Provider):
         except (RequestException, HCloudException) as error:
             raise ProviderError(
                 f"could not {verb} {what}: no answer from {self._endpoint} ({type(error).__name__}); "
-                "is it running and reachable?"
+                "check that the cloud runs and can be reached"
             ) from error
 
 

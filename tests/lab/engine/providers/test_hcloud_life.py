@@ -83,7 +83,7 @@ def test_primary_ip(play: Play) -> None:
         assert made.inputs["__defaults"] == ["autoDelete", "deleteProtection"]
         protected = await stack.update(made, name="ip2", type="ipv4", location="fsn1", deleteProtection=True)
         assert (protected.outputs["name"], protected.outputs["deleteProtection"]) == ("ip2", True)
-        with pytest.raises(ProviderError, match="take the protection off first"):
+        with pytest.raises(ProviderError, match="remove the protection first"):
             await stack.provider.delete(protected)
         moved = await stack.diff(protected, name="ip2", type="ipv4", location="nbg1", deleteProtection=True)
         assert kinds(moved) == {"location": "update-replace"}

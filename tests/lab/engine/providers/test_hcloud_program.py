@@ -72,7 +72,7 @@ def test_up_twice_refresh_and_destroy(engine: Engine, cloud: Cloud) -> None:
 def test_a_refused_server_leaves_the_rest_in_place(engine: Engine, cloud: Cloud) -> None:
     cloud.fault(create="resource_unavailable")
     failed = engine("up", "--yes", "--skip-preview", code=1)
-    assert "try another location or server type, or later" in failed.stdout
+    assert "try another location or server type, or try again later" in failed.stdout
     done = engine("up", "--yes", "--skip-preview")
     assert "+ 1 created" in done.stdout
     engine("destroy", "--yes")

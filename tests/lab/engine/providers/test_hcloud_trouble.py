@@ -59,7 +59,7 @@ def test_a_wrong_token_and_a_silent_endpoint_are_explained(cloud: Cloud) -> None
     wrong = asyncio.run(look(token="w" * 64, endpoint=cloud.endpoint))
     assert "check hcloud:token" in wrong
     assert "w" * 64 not in wrong
-    assert "has 3 characters, and tokens have 64" in asyncio.run(look(token="abc"))
+    assert "has 3 characters, but a token has 64" in asyncio.run(look(token="abc"))
     silent = asyncio.run(look(token=TOKEN, endpoint="http://127.0.0.1:1/v1"))
     assert "no answer from http://127.0.0.1:1/v1" in silent
 
@@ -107,7 +107,7 @@ def test_unknown_inputs_and_resources_are_refused_by_name(play: Play) -> None:
             await stack.check("hcloud:index/volume:Volume", "v")
         with pytest.raises(ProviderError, match="getVolume"):
             await stack.provider.invoke("hcloud:index/getVolume:getVolume", {})
-        with pytest.raises(ProviderError, match="there is no location 'moon'"):
+        with pytest.raises(ProviderError, match="location 'moon' does not exist"):
             await stack.provider.invoke("hcloud:index/getLocation:getLocation", {"name": "moon"})
         with pytest.raises(ProviderError, match="by id or by name"):
             await stack.provider.invoke("hcloud:index/getLocation:getLocation", {})
@@ -132,7 +132,7 @@ def test_closing_ends_the_waiting(play: Play, cloud: Cloud) -> None:
         while cloud.client.servers.get_by_name("slow") is None:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         await stack.provider.close()
-        with pytest.raises(PartialFailureError, match="the operation was ended"):
+        with pytest.raises(PartialFailureError, match="the operation was stopped"):
             await task
 
     play(scenario)
