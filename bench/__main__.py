@@ -22,7 +22,7 @@ app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=F
 
 SECTIONS: Final = ("pure", "compare", "many", "growth")
 _PAIRED_NODES: Final = 100
-Only = Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(SECTIONS)}; may be repeated.")]
+Only = Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(SECTIONS)}; repeatable.")]
 
 
 def _say(line: str) -> None:
@@ -57,19 +57,21 @@ def _sections(runs: int, *, quick: bool) -> dict[str, Callable[[], Any]]:
 @app.command()
 def bench(
     *,
-    runs: Annotated[int, typer.Option(min=1, help="How often each thing is measured.")] = 3,
-    quick: Annotated[bool, typer.Option("--quick", help="Small and once: to see that all works.")] = False,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each measurement.")] = 3,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Measure small meshes once, as a test of the benchmark.")
+    ] = False,
     only: Only = None,
-    results: Annotated[Path, typer.Option(help="The file the results go to.")] = FOLDER / "results.json",
+    results: Annotated[Path, typer.Option(help="The file for the results.")] = FOLDER / "results.json",
     page: Annotated[Path, typer.Option(help="The page to write.")] = REPOSITORY / "docs" / "benchmarks.md",
 ) -> None:
     """Measure, keep the results, write the page.
 
-    With `--only`, results and page have those sections alone: what stands on a page is of one run.
+    With `--only`, results and page have only these sections: all figures of a page are from one run.
     """
     unknown = set(only or ()) - set(SECTIONS)
     if unknown:
-        raise BenchError(f"--only {', '.join(sorted(unknown))}: it may be {', '.join(SECTIONS)}")
+        raise BenchError(f"--only {', '.join(sorted(unknown))}: must be one of {', '.join(SECTIONS)}")
     runs = 1 if quick else runs
     measure = _sections(runs, quick=quick)
     kept: dict[str, Any] = {"date": report.today(), "machine": report.machine(), "runs": runs}

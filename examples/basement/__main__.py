@@ -1,4 +1,4 @@
-"""A mesh in a basement: nodes at a provider that this program brings along."""
+"""A mesh in a basement: this program brings the provider of its nodes."""
 
 import signal
 
@@ -7,7 +7,7 @@ from basement import BasementProvider
 
 from mesh.program import PROVIDERS, Mesh, stack_settings
 
-# Ctrl-C reaches the program too. The engine ends the program, after every step under way has come to its end.
+# The program ignores Ctrl-C: the engine ends the program after the running steps.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 providers = {**PROVIDERS, "basement": BasementProvider()}

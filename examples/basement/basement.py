@@ -1,4 +1,4 @@
-"""A provider for machines in a basement: whatever its command `basement` makes of a name and an image."""
+"""A provider for machines in a basement: the command `basement` makes a machine from a name and an image."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,16 +21,16 @@ ROOM = 20
 
 
 class BasementMachine(Model):
-    """The keys of a node in the stack file, beside those that every node has."""
+    """A node's keys in the stack file that only this provider has."""
 
     image: Annotated[str, BeforeValidator(word("debian-12"))] = "debian-12"
 
 
 def check_room(raw: Mapping[Any, Any], _stack: str | None, _mesh: str) -> Iterator[Finding | Problem]:
-    """There is room for so many machines: found out while planning, with all other mistakes."""
+    """Report too many machines during planning, together with all other mistakes."""
     count = len(nodes(raw))
     if count > ROOM:
-        yield ("nodes",), f"are {count}, and the basement has room for {ROOM}; take some out"
+        yield ("nodes",), f"are {count}, but the basement has room for {ROOM}; remove some nodes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,34 +42,34 @@ class Machine:
 
     @property
     def addresses(self) -> Mapping[Family, pulumi.Output[str]]:
-        """What the command says. It reads a secret, so all of it counts as one; an address is none."""
+        """The address that the command prints. The command reads a secret, but its output is not secret."""
         said = pulumi.Output.unsecret(self.resource.stdout)
         return {"ipv4": said.apply(lambda answer: str(json.loads(answer)["address"]))}
 
     @property
     def identity(self) -> pulumi.Output[str]:
-        """The resource's id: a machine that is made anew has another one."""
+        """The resource's id: a machine that is made again has another id."""
         return self.resource.id
 
     @property
     def ready(self) -> Sequence[pulumi.Resource]:
-        """It is ready once it is made."""
+        """A created machine is ready."""
         return ()
 
     @property
     def remedies(self) -> Mapping[str, str]:
-        """What is known better of this provider than of any other."""
-        return {NO_ANSWER: "no answer on port {port}: see whether its lamp is on, then run up again."}
+        """The texts that fit this provider better than the general ones."""
+        return {NO_ANSWER: "no answer on port {port}: check that its lamp is on, then run up again."}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Basement:
-    """The machines of one mesh; they share nothing."""
+    """The machines of one mesh, without shared resources."""
 
     site: Site
 
     def machine(self, node: NodePlan, *, key: FirstKey, parent: pulumi.Resource) -> Machine:
-        """Have a machine made, and taken away when its node is taken out."""
+        """Declare a machine; `up` deletes the machine when its node leaves the stack file."""
         assert isinstance(node.machine, BasementMachine)
         name = f"{self.site.stack}-{self.site.names.of(node.name)}"
         made = local.Command(
@@ -81,7 +81,7 @@ class Basement:
             ),
             environment={"SSH_KEY": self.site.management_key},
             add_previous_output_in_env=False,
-            # another image is another machine; of a node that is not enabled nothing changes
+            # another image replaces the machine, but a node that is not enabled does not change
             triggers=[node.machine.image],
             opts=pulumi.ResourceOptions(
                 parent=parent,
@@ -93,13 +93,13 @@ class Basement:
 
 
 class BasementProvider(Provider):
-    """What the registry has."""
+    """The provider as the registry lists it."""
 
     @property
     def kind(self) -> MachineKind:
-        """Its keys in the stack file, and its limits."""
+        """The provider's keys in the stack file, and its limits."""
         return MachineKind(model=BasementMachine, check=check_room)
 
     def declare(self, site: Site) -> Basement:
-        """Nothing is shared."""
+        """Return the machines of one mesh."""
         return Basement(site=site)

@@ -1,6 +1,6 @@
-"""A shop: web and database servers in a mesh, and beside the mesh a mail server that is no member.
+"""A shop: web and database servers in a mesh, and a mail server outside the mesh.
 
-The mail server takes mail for sending from the mesh's nodes alone: from their public addresses.
+The mail server accepts mail only from the public addresses of the mesh's nodes.
 """
 
 import signal
@@ -10,7 +10,7 @@ import pulumi_hcloud as hcloud
 
 from mesh.program import Mesh, stack_settings
 
-# Ctrl-C reaches the program too. The engine ends the program, after every step under way has come to its end.
+# The program ignores Ctrl-C: the engine ends the program after the running steps.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 mesh = Mesh.from_settings("mesh", stack_settings())
