@@ -14,7 +14,15 @@ AGENT_NAME: Final = "wgmesh.pyz"
 """The name of the file, in a wheel and in a checkout."""
 
 _SOURCE: Final = Path(__file__).parent / "host"
-_MAIN: Final = "from wgmesh.cli import main\n\nraise SystemExit(main())\n"
+_MAIN: Final = """\
+from wgmesh.bytecode import use_bytecode
+
+use_bytecode(__loader__)
+
+from wgmesh.cli import main
+
+raise SystemExit(main())
+"""
 _SHEBANG: Final = b"#!/usr/bin/env python3\n"
 # A fixed time stamp, the earliest that the zip format can hold: same source, same bytes.
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)

@@ -1,5 +1,7 @@
 """The words the agent answers with, and the one exception that carries them."""
 
+from __future__ import annotations
+
 from enum import Enum
 
 __all__ = ["AgentError", "Answer"]

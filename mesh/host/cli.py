@@ -1,42 +1,28 @@
-"""The agent's command line; docs/protocol.md describes commands, answers and exit codes."""
+"""The agent's command line; docs/protocol.md describes commands, answers and exit codes.
+
+Imports are most of what a start costs. So each command imports what it needs when it is called.
+"""
+
+from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Optional
 
 from .answers import AgentError, Answer
-from .commands.apply import apply, remarks_on
-from .commands.boot import boot, link_down, link_reload, link_up
-from .commands.guard import guard, table_up
-from .commands.install import check_archive, install
-from .commands.leave import leave
-from .commands.status import check, status
-from .files.document import MAX_BYTES
-from .files.generation import key_names_in_use
-from .files.keystore import collect_keys, parse_keys, store_keys
-from .files.rendered import collect_leftovers
-from .live.hostkey import parse_host_key, take_host_key
+from .commands.installed import check_archive
 from .places import Places
 from .system.run import io_error, log
-from .trial.expiry import expire, undo_overdue
-from .trial.lock import COMMAND_WAIT, lock
-from .trial.machine import run_trial
-from .trial.record import load_trial
+from .trial.record import is_overdue
 from .tunnel import WG0, Tunnel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Optional
 
 __all__ = ["main"]
 
-_UNIT_COMMANDS: dict[str, Callable[[Places, Tunnel], None]] = {
-    "boot": boot,
-    "link-up": link_up,
-    "link-down": link_down,
-    "link-reload": link_reload,
-    "guard": lambda places, _tunnel: guard(places),
-    "table-up": lambda places, _tunnel: table_up(places),
-}
-_TRIAL_COMMANDS: dict[str, Callable[[Places, Tunnel, str], None]] = {"expire": expire, "run-trial": run_trial}
 _USAGE = """\
 usage: wgmesh.pyz COMMAND
   install          put this file in place; standard input: its SHA-256
@@ -81,10 +67,10 @@ def _place(error: Exception) -> str:
 def _run(places: Places, tunnel: Tunnel, argv: list[str]) -> tuple[Answer, str]:
     command, rest = (argv[0], argv[1:]) if argv else ("", [])
     if command in _COMMANDS and not rest:
-        undo_overdue(places, tunnel)
+        _undo_overdue(places, tunnel)
         return _COMMANDS[command](places, tunnel)
     if command == "apply" and rest == ["--local"]:
-        undo_overdue(places, tunnel)
+        _undo_overdue(places, tunnel)
         return _apply(places, tunnel, local=True)
     if command in _UNIT_COMMANDS and not rest:
         _UNIT_COMMANDS[command](places, tunnel)
@@ -95,7 +81,34 @@ def _run(places: Places, tunnel: Tunnel, argv: list[str]) -> tuple[Answer, str]:
     raise AgentError(Answer.USAGE, _USAGE)
 
 
+def _undo_overdue(places: Places, tunnel: Tunnel) -> None:
+    if is_overdue(places):
+        from .trial.expiry import undo_overdue
+
+        undo_overdue(places, tunnel)
+
+
+def _read() -> bytes:
+    from .files.document import MAX_BYTES
+
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
+
+
+def _install(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
+    from .commands.install import install
+
+    return install(places, tunnel, _read())
+
+
+def _keys(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
+    from .commands.keys import keys
+
+    return keys(places, _read())
+
+
 def _apply(places: Places, tunnel: Tunnel, *, local: bool) -> tuple[Answer, str]:
+    from .commands.apply import apply, remarks_on
+
     check_archive(places)
     answer, detail = apply(places, tunnel, _read(), local=local)
     for remark in remarks_on(places, detail):
@@ -103,31 +116,91 @@ def _apply(places: Places, tunnel: Tunnel, *, local: bool) -> tuple[Answer, str]
     return answer, detail
 
 
-def _read() -> bytes:
-    return sys.stdin.buffer.read(MAX_BYTES + 1)
+def _status(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
+    from .commands.status import status
+
+    return Answer.DONE, status(places, tunnel)
 
 
-def _keys(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
-    check_archive(places)
-    raw = _read()
-    keys, host_key = parse_keys(raw), parse_host_key(raw)
-    with lock(places, wait=COMMAND_WAIT):
-        store_keys(places.keys, keys)
-        collect_leftovers(places)
-        if load_trial(places) is None:  # else the way back may need keys that nothing names but its record
-            collect_keys(places.keys, {*keys, *key_names_in_use(places)})
-        if host_key is not None:
-            take_host_key(places, host_key)
-    return Answer.STORED, f"{len(keys)} keys"
+def _check(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
+    from .commands.status import check
+
+    return Answer.DONE, check(places, tunnel, _read())
+
+
+def _leave(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
+    from .commands.leave import leave
+
+    return leave(places, tunnel)
+
+
+def _boot(places: Places, tunnel: Tunnel) -> None:
+    from .commands.boot import boot
+
+    boot(places, tunnel)
+
+
+def _link_up(places: Places, tunnel: Tunnel) -> None:
+    from .commands.boot import link_up
+
+    link_up(places, tunnel)
+
+
+def _link_down(places: Places, tunnel: Tunnel) -> None:
+    from .commands.boot import link_down
+
+    link_down(places, tunnel)
+
+
+def _link_reload(places: Places, tunnel: Tunnel) -> None:
+    from .commands.boot import link_reload
+
+    link_reload(places, tunnel)
+
+
+def _guard(places: Places, _tunnel: Tunnel) -> None:
+    from .commands.guard import guard
+
+    guard(places)
+
+
+def _table_up(places: Places, _tunnel: Tunnel) -> None:
+    from .commands.guard import table_up
+
+    table_up(places)
+
+
+def _run_trial(places: Places, tunnel: Tunnel, txn: str) -> None:
+    from .trial.machine import run_trial
+
+    run_trial(places, tunnel, txn)
+
+
+def _expire(places: Places, tunnel: Tunnel, txn: str) -> None:
+    from .trial.expiry import expire
+
+    expire(places, tunnel, txn)
 
 
 _COMMANDS: dict[str, Callable[[Places, Tunnel], tuple[Answer, str]]] = {
-    "install": lambda places, tunnel: install(places, tunnel, _read()),
+    "install": _install,
     "keys": _keys,
     "apply": lambda places, tunnel: _apply(places, tunnel, local=False),
-    "status": lambda places, tunnel: (Answer.DONE, status(places, tunnel)),
-    "check": lambda places, tunnel: (Answer.DONE, check(places, tunnel, _read())),
-    "leave": leave,
+    "status": _status,
+    "check": _check,
+    "leave": _leave,
+}
+_UNIT_COMMANDS: dict[str, Callable[[Places, Tunnel], None]] = {
+    "boot": _boot,
+    "link-up": _link_up,
+    "link-down": _link_down,
+    "link-reload": _link_reload,
+    "guard": _guard,
+    "table-up": _table_up,
+}
+_TRIAL_COMMANDS: dict[str, Callable[[Places, Tunnel, str], None]] = {
+    "expire": _expire,
+    "run-trial": _run_trial,
 }
 
 

@@ -1,11 +1,14 @@
 """A difference between what a node is and what it should be, as an operator reads it."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from .records import dataclass
 
 __all__ = ["Difference"]
 
 
-class Difference(NamedTuple):
+@dataclass(frozen=True)
+class Difference:
     """What differs, how it is, and how it should be. Never holds a secret."""
 
     item: str

@@ -1,7 +1,10 @@
 """Where everything lies on a node."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
 from pathlib import Path
+
+from .records import dataclass
 
 __all__ = ["TABLE", "Places"]
 

@@ -1,7 +1,10 @@
 """A tunnel of this host: what it is called everywhere."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
 from pathlib import Path
+
+from .records import dataclass
 
 __all__ = ["WG0", "Tunnel", "tunnel_named"]
 

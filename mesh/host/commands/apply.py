@@ -1,12 +1,11 @@
 """The command `apply`: from a document on standard input to one answer."""
 
+from __future__ import annotations
+
 import contextlib
 import time
-from collections.abc import Sequence
-from typing import Optional
 
 from ..answers import AgentError, Answer
-from ..difference import Difference
 from ..files.document import Document, parse_document
 from ..files.generation import Generation, current_digest, load_generation, load_link, stage
 from ..files.wentback import forget_going_back
@@ -17,7 +16,6 @@ from ..live.ports import require_free_port
 from ..live.sshd import require_ports
 from ..live.takeover import refuse_foreign_interface
 from ..live.validation import validate
-from ..places import Places
 from ..system.faults import step
 from ..system.run import log, read_json, write_json
 from ..system.session import session_start, ssh_session
@@ -28,7 +26,15 @@ from ..trial.machine import arm, confirm, start
 from ..trial.proof import obstacles, prove_not_locked_out
 from ..trial.record import Phase, Trial, clear_trial, load_trial
 from ..trial.rollback import last_outcome
-from ..tunnel import Tunnel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Optional
+
+    from ..difference import Difference
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["apply", "remarks_on"]
 

@@ -1,7 +1,6 @@
 """What the systemd units call: bring the interface up and down, and /etc in line after a boot."""
 
-import shutil
-from collections.abc import Callable
+from __future__ import annotations
 
 from ..answers import AgentError, Answer
 from ..files.generation import Generation, committed_originals, current_digest, load_generation
@@ -12,14 +11,19 @@ from ..live.following import reconcile
 from ..live.interface import bring_to, create_link, delete_link, read_link
 from ..live.routes import routes_made
 from ..live.sysctl import set_sysctls
-from ..places import Places
-from ..system.run import attempt, io_error
+from ..system.run import attempt, io_error, remove_tree
 from ..system.systemd import active_state
 from ..system.units import BOOT_UNIT
 from ..trial.lock import BOOT_WAIT, lock
 from ..trial.record import load_trial
 from ..trial.undo import target_sysctls
-from ..tunnel import Tunnel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["boot", "link_down", "link_reload", "link_up"]
 
@@ -88,7 +92,7 @@ def boot(places: Places, tunnel: Tunnel) -> None:
         if load_trial(places) is not None:
             return
         for leftover in places.generations.glob(".*"):
-            shutil.rmtree(leftover, ignore_errors=True)
+            remove_tree(leftover)
         collect_leftovers(places)
         troubles = _follow(places, tunnel)
     if active_state(tunnel.unit) == "inactive":

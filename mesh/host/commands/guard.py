@@ -1,13 +1,13 @@
 """The guard of our table: who takes the table away, by whatever means, gets it back at once."""
 
+from __future__ import annotations
+
 import errno
 import os
 import select
 import socket
 import struct
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError
 from ..files.generation import current_digest, read_document
@@ -27,6 +27,11 @@ from ..system.netlink import Message, changes, messages, text
 from ..system.run import log
 from ..trial.expiry import end_forgotten
 from ..trial.record import load_trial
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Optional
 
 __all__ = ["guard", "table_up", "who_did_it"]
 

@@ -1,23 +1,19 @@
 """The command `install`: the agent puts itself and its units in place."""
 
+from __future__ import annotations
+
 import contextlib
-import hashlib
-import importlib.util
-import io
-import marshal
 import re
-import zipfile
-from dataclasses import dataclass
-from typing import Optional
+from importlib.util import MAGIC_NUMBER
 
 from ..answers import AgentError, Answer
+from ..bytecode import ENTRY, compiled
 from ..files.generation import current_digest, load_generation
 from ..files.rescue import rescue_ruleset
 from ..files.stopper import install_stopper
 from ..files.wentback import was_committed
 from ..live.first_key import drop_first_contact_key
 from ..live.sshd_service import ssh_ports
-from ..places import Places
 from ..system.archive import ARCHIVE
 from ..system.run import find_tool, log, make_folder, run, write_file
 from ..system.systemd import enable, require_systemd
@@ -25,61 +21,25 @@ from ..system.unitfiles import put_units, remove_units
 from ..system.units import GUARD_UNIT
 from ..trial.lock import COMMAND_WAIT, lock
 from ..trial.record import load_trial
-from ..tunnel import Tunnel
+from .installed import Record, archive_digest, recorded, sha256
 
-__all__ = ["agent_digest", "archive_digest", "check_archive", "install", "with_bytecode"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..places import Places
+    from ..tunnel import Tunnel
+
+__all__ = ["install", "with_bytecode"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # Until the first commit says otherwise: WireGuard's usual port.
 _RESCUE_PORT = 51820
-# PEP 552: bytecode that is not compared with its source, which no one can change within an archive.
-_UNCHECKED = (1).to_bytes(4, "little")
+# PEP 552: bytecode that is not compared with its source, as no one can change it within an archive.
+_UNCHECKED = (1).to_bytes(4, "little") + bytes(8)
+# What Python imports in its own way: they lead to the rest.
+_FIRST = ("__main__", "wgmesh", "wgmesh.bytecode")
 _TOOLS = ("nft", "wg", "ip", "unshare", "systemctl", "systemd-run")
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def archive_digest() -> str:
-    """Return the SHA-256 of the zipapp this code runs from, hex. Raises `AgentError`."""
-    try:
-        return _sha256(ARCHIVE.read_bytes())
-    except OSError:
-        raise AgentError(Answer.FAILED, f"{ARCHIVE} is not the agent's file") from None
-
-
-@dataclass(frozen=True)
-class _Record:
-    """What was installed: SHA-256, hex, of the file as it was sent and as it was installed."""
-
-    sent: str
-    installed: str
-
-
-def _recorded(places: Places) -> Optional[_Record]:
-    """Return what was installed; None where nothing was, or the record is lost."""
-    try:
-        return _Record(*places.agent_digest.read_text().split())
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def agent_digest(places: Places) -> str:
-    """Return the SHA-256 of the agent as it was sent, hex; of this file if it is another one."""
-    record, found = _recorded(places), archive_digest()
-    return record.sent if record is not None and record.installed == found else found
-
-
-def check_archive(places: Places) -> None:
-    """Refuse to run from an installed file that is not the one that was installed. Raises `AgentError`."""
-    record, found = _recorded(places), archive_digest()
-    if record is None or record.installed != found:
-        installed = record.installed if record else "nothing"
-        raise AgentError(
-            Answer.REFUSED,
-            f"{ARCHIVE} has the digest {found}, but {installed} was installed: install the agent again",
-        )
 
 
 def install(places: Places, tunnel: Tunnel, raw: bytes) -> tuple[Answer, str]:
@@ -122,30 +82,37 @@ def _make_folders(places: Places) -> None:
 
 
 def _install_archive(places: Places, digest: str) -> None:
-    record = _recorded(places)
-    there = _sha256(places.agent.read_bytes()) if places.agent.is_file() else None
-    if record is not None and record == _Record(sent=digest, installed=there or ""):
+    record = recorded(places)
+    there = sha256(places.agent.read_bytes()) if places.agent.is_file() else None
+    if record is not None and record == Record(sent=digest, installed=there or ""):
         return
-    content = with_bytecode(ARCHIVE.read_bytes())
+    content = with_bytecode(ARCHIVE)
     write_file(places.agent, content, 0o755)
-    write_file(places.agent_digest, f"{digest}\n{_sha256(content)}\n".encode(), 0o644)
+    write_file(places.agent_digest, f"{digest}\n{sha256(content)}\n".encode(), 0o644)
 
 
-def with_bytecode(archive: bytes) -> bytes:
-    """Return the zipapp with this Python's bytecode beside each module: compiling takes most of a start.
+def with_bytecode(archive: Path) -> bytes:
+    """Return the zipapp with this Python's bytecode added: compiling takes most of a start.
 
-    Another Python, after an upgrade of the host, finds the modules themselves there.
+    The modules that find the bytecode have theirs beside them. Another Python, after an upgrade of the host,
+    finds the modules themselves there.
     """
+    import io
+    import marshal
+    import zipfile
+
+    modules = compiled(str(archive))
     buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(archive)) as source, zipfile.ZipFile(buffer, "w") as target:
-        for info in source.infolist():
-            text = source.read(info)
+    with zipfile.ZipFile(archive) as source:
+        texts = [(info, source.read(info)) for info in source.infolist()]
+    with zipfile.ZipFile(buffer, "w") as target:
+        for info, text in texts:
             target.writestr(info, text)
-            if info.filename.endswith(".py"):
-                code = compile(text, info.filename, "exec", dont_inherit=True)
-                head = importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(text)
-                compiled = zipfile.ZipInfo(f"{info.filename}c", info.date_time)
-                target.writestr(compiled, head + marshal.dumps(code))
+        for name in _FIRST:
+            is_package, code = modules[name]
+            path = name.replace(".", "/") + ("/__init__" if is_package else "")
+            target.writestr(zipfile.ZipInfo(f"{path}.pyc"), MAGIC_NUMBER + _UNCHECKED + code)
+        target.writestr(zipfile.ZipInfo(ENTRY), marshal.dumps(modules))
     return buffer.getvalue()
 
 

@@ -1,9 +1,9 @@
 """The command `leave`: the host is as it was before it became a node."""
 
+from __future__ import annotations
+
 import contextlib
 import os
-import shutil
-from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..files.blocks import lines_of, made_for_block, without_block
@@ -18,13 +18,18 @@ from ..live.following import enabled_units
 from ..live.interface import delete_link
 from ..live.sysctl import forwarding_first, set_sysctls
 from ..live.takeover import is_ours
-from ..places import Places
-from ..system.run import attempt, log
+from ..system.run import attempt, log, remove_tree
 from ..system.systemd import stop
 from ..system.unitfiles import remove_units
 from ..trial.lock import COMMAND_WAIT, lock
 from ..trial.record import load_trial
-from ..tunnel import Tunnel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["leave"]
 
@@ -52,7 +57,7 @@ def leave(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
         remove_stopper(places)
     log("this host has left the mesh")
     for folder in (places.state, places.volatile, places.library):
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
     return Answer.LEFT, kept
 
 

@@ -1,13 +1,19 @@
 """What a node tells of itself: the fields of a report, which docs/protocol.md lists."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Optional
+from __future__ import annotations
 
-from ..difference import Difference
-from ..live.interface import Traffic
-from ..trial.rollback import Rollback
+import json
+
+from ..records import asdict, dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Optional
+
+    from ..difference import Difference
+    from ..live.interface import Traffic
+    from ..trial.rollback import Rollback
 
 __all__ = ["IDLE", "PendingTrial", "Report"]
 
@@ -40,8 +46,4 @@ class Report:
 
     def as_json(self) -> str:
         """Return the report as it is printed."""
-        value: dict[str, Any] = {
-            **asdict(self),
-            "differences": [difference._asdict() for difference in self.differences],
-        }
-        return json.dumps(value, indent=1, sort_keys=True)
+        return json.dumps(asdict(self), indent=1, sort_keys=True)

@@ -1,6 +1,6 @@
 """The commands `status` and `check`: where this node stands, as JSON without secrets."""
 
-from typing import Optional
+from __future__ import annotations
 
 from .. import VERSION
 from ..answers import AgentError
@@ -11,14 +11,19 @@ from ..files.wentback import was_committed, went_back_difference
 from ..live.drift import running_differences, stored_differences
 from ..live.interface import read_traffic
 from ..live.overlap import overlap_differences
-from ..places import Places
 from ..system.session import ssh_session
 from ..trial.proof import obstacles
 from ..trial.record import Trial, load_trial
 from ..trial.rollback import last_rollback
-from ..tunnel import Tunnel
-from .install import agent_digest
+from .installed import agent_digest
 from .report import IDLE, PendingTrial, Report
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["check", "status"]
 

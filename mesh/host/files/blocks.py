@@ -4,7 +4,11 @@ Lines end with LF. Nothing else ends a line: a carriage return, a form feed, NEL
 it is in, as for the programs that read these files.
 """
 
-from typing import Optional
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
 
 __all__ = ["BEGIN", "END", "lines_of", "made_for_block", "with_block", "without_block"]
 

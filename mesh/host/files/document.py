@@ -1,11 +1,13 @@
 """Parses what `apply` reads: one text with all files of the node, every byte accounted for."""
 
+from __future__ import annotations
+
 import hashlib
 import ipaddress
 import re
-from dataclasses import dataclass
 
 from ..answers import AgentError, Answer
+from ..records import dataclass
 from .managed import AUTHORIZED_KEYS, FIREWALL, HOSTS, MANAGED, SYSCTL, WG_CONF
 from .wgconf import WgFile, parse_wg_file
 

@@ -5,10 +5,15 @@ The kernel combines the value of `all` with the interface's own, by setting in a
 told, and `default` and a pattern for systemd-sysctl tell those to come.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Optional
 
 __all__ = ["base_key", "forwarding_keys", "on_interfaces", "original_of", "patterns", "with_later_interfaces"]
 

@@ -1,25 +1,32 @@
 """What lies outside the agent's own folders: reconciled from the committed generation."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
-from ..places import Places
 from ..system.run import log, make_folder, replace_link
 from .blocks import with_block
-from .generation import Generation
 from .keystore import require_keys, restore_keys, stored_keys
 from .managed import Applied, Managed, Secrets, applied_as
 from .others import keep_aside, read_bytes, rewrite, why_locked
 from .rendered import link_target, links_to_us, put_rendered
 from .rescue import wider_rescue
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from typing import Optional
+
+    from ..places import Places
+    from .generation import Generation
+
+    _Change = Callable[[Optional[bytes]], bytes]
+
 __all__ = ["file_differences", "put_files", "require_writable"]
 
-_Change = Callable[[Optional[bytes]], bytes]
 _LINKS = applied_as(Applied.LINK, Applied.RENDERED)
 
 

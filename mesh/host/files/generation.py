@@ -1,19 +1,15 @@
 """Generations: each a folder with all files of one document, complete, checked by a manifest."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json
 import os
-import secrets
-import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
-from ..places import Places
-from ..system.run import log, read_json, replace_link, sync_folder, write_json
+from ..records import dataclass
+from ..system.run import log, random_hex, read_json, remove_tree, replace_link, sync_folder, write_json
 from .document import Document, parse_document
 from .keystore import find_keys, require_keys, restore_keys
 from .managed import FIREWALL, MANAGED, SYSCTL
@@ -21,7 +17,15 @@ from .mending import damage, mend
 from .others import keep_aside
 from .rendered import put_rendered
 from .settings import parse_sysctls
-from .wgconf import WgFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from typing import Optional
+
+    from ..places import Places
+    from .wgconf import WgFile
 
 __all__ = [
     "Generation",
@@ -85,14 +89,14 @@ def stage(places: Places, document: Document) -> Generation:
             mend(final, contents)
         return read_generation(places, document.digest)
     _check_space(places.generations)
-    fresh = places.generations / f".{document.digest}.{secrets.token_hex(4)}.new"
+    fresh = places.generations / f".{document.digest}.{random_hex(4)}.new"
     try:
         fresh.mkdir(mode=0o700)
         mend(fresh, contents)
         fresh.rename(final)
         sync_folder(places.generations)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        remove_tree(fresh)
     return read_generation(places, document.digest)
 
 
@@ -248,7 +252,7 @@ def collect_generations(places: Places) -> None:
     kept = _kept(places)
     for folder in places.generations.iterdir():
         if folder.name not in kept:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_tree(folder)
 
 
 def key_names_in_use(places: Places) -> set[str]:

@@ -1,17 +1,23 @@
 """The keys of a node, each in a file named by the key's own fingerprint."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterable
-from pathlib import Path
 
 from ..answers import AgentError, Answer
-from ..places import Places
 from ..system.run import make_folder, write_file
 from .managed import Applied, applied_as
 from .wgconf import clamped, key_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from ..places import Places
 
 __all__ = [
     "collect_keys",

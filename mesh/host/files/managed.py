@@ -9,14 +9,19 @@
 | `MADE`     | not                       | `path` is made from what runs here    | other lines                  | goes with the agent    |
 """  # noqa: E501 - a table
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import Optional
+from __future__ import annotations
 
+from enum import Enum
+
+from ..records import dataclass
 from ..tunnel import WG0
 from .effective import patterns
 from .settings import parse_sysctls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Optional
 
 __all__ = [
     "AUTHORIZED_KEYS",

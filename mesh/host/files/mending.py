@@ -1,12 +1,17 @@
 """Files that can be made again: what is wrong with them in a generation's folder, and putting it right."""
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Mapping
-from pathlib import Path
 
 from ..system.run import write_file
 from .others import keep_aside
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["damage", "mend"]
 

@@ -1,15 +1,20 @@
 """Files of others, in which some lines are ours: rewritten with all that is theirs kept."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl
 import os
 import stat
-from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..system.run import make_folder, write_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Optional
 
 __all__ = ["keep_aside", "read_bytes", "rewrite", "why_locked"]
 

@@ -4,14 +4,19 @@
 committed is the generation, which only names keys, so that a commit stays the renaming of one symlink.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
+from __future__ import annotations
 
-from ..places import Places
 from ..system.run import replace_link
 from .managed import Applied, Managed, applied_as
 from .mending import damage, mend
 from .wgconf import complete
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ..places import Places
 
 __all__ = ["collect_leftovers", "link_target", "links_to_us", "put_rendered", "rendered_damage"]
 

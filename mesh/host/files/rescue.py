@@ -1,9 +1,14 @@
 """Pure: the ruleset of last resort, loaded where no other table of ours loads."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Collection
 
 from ..places import TABLE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["rescue_ports", "rescue_ruleset", "wider_rescue"]
 

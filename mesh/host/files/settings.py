@@ -1,10 +1,15 @@
 """Pure: the file of kernel settings, parsed."""
 
+from __future__ import annotations
+
 import re
-from collections.abc import Mapping
-from typing import Optional
 
 from ..answers import AgentError, Answer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Optional
 
 __all__ = ["is_of_machine", "parse_sysctls"]
 

@@ -5,8 +5,13 @@ That one takes the document on its standard input for commands, and its headings
 empty the files they name.
 """
 
-from ..places import Places
+from __future__ import annotations
+
 from ..system.run import make_folder, write_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..places import Places
 
 __all__ = ["SCRIPT", "install_stopper", "remove_stopper"]
 

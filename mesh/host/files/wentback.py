@@ -1,14 +1,13 @@
 """Going back a generation as the committed one is damaged: loudly, and remembered until a commit."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import os
-from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
-from ..places import Places
 from ..system.run import attempt, log, read_json, replace_link, write_json
 from ..system.systemd import active_state
 from ..system.units import BOOT_UNIT
@@ -16,6 +15,13 @@ from .generation import Generation, current_digest, load_generation, read_origin
 from .managed import Applied, applied_as
 from .others import keep_aside
 from .rendered import links_to_us
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Optional
+
+    from ..places import Places
 
 __all__ = [
     "committed_generation",

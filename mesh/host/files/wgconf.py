@@ -1,14 +1,20 @@
 """The interface's file: strictly parsed, with key names in place of keys, and completed with keys."""
 
-import base64
+from __future__ import annotations
+
 import binascii
 import ipaddress
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Optional, Union
 
 from ..answers import AgentError, Answer
+from ..records import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Optional, Union
+
+    _Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 __all__ = ["KEY_LINE", "WgFile", "WgPeer", "clamped", "complete", "is_address", "key_bytes", "parse_wg_file"]
 
@@ -17,7 +23,6 @@ KEY_LINE = re.compile(r"# (PrivateKey|PresharedKey) = key:([0-9a-f]{16})")
 
 _SETTING = re.compile(r"([A-Za-z]+) = (\S(?:.*\S)?)")
 _ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[0-9.]+):([0-9]+)")
-_Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,11 @@ class WgFile:
         return list(dict.fromkeys([self.private, *preshared]))
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Section:
     kind: str
     line: int
-    values: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str]
 
 
 _KNOWN = {
@@ -101,12 +106,16 @@ def complete(text: str, keys: Mapping[str, str]) -> str:
 def key_bytes(text: str) -> bytes:
     """Decode a key, base64 of 32 bytes as WireGuard's tools write it; raises `ValueError` without it."""
     try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        raw = binascii.a2b_base64(text)
+    except ValueError:
         raw = b""
-    if len(raw) != 32 or base64.b64encode(raw).decode() != text:
+    if len(raw) != 32 or _base64(raw) != text:
         raise ValueError("not a WireGuard key (base64 of 32 bytes)")
     return raw
+
+
+def _base64(raw: bytes) -> str:
+    return binascii.b2a_base64(raw, newline=False).decode()
 
 
 def clamped(key: str) -> str:
@@ -114,7 +123,7 @@ def clamped(key: str) -> str:
     raw = bytearray(key_bytes(key))
     raw[0] &= 248
     raw[31] = (raw[31] & 127) | 64
-    return base64.b64encode(bytes(raw)).decode()
+    return _base64(bytes(raw))
 
 
 def _refuse(where: str, line: int, reason: str) -> AgentError:
@@ -126,7 +135,7 @@ def _sections(text: str, where: str) -> list[_Section]:
     for number, line in enumerate(text.split("\n"), start=1):
         key_line = KEY_LINE.fullmatch(line)
         if line in ("[Interface]", "[Peer]"):
-            sections.append(_Section(line[1:-1], number))
+            sections.append(_Section(line[1:-1], number, {}))
         elif key_line:
             _put(sections, (key_line[1], key_line[2]), where, number)
         elif line and not line.startswith("#"):

@@ -1,14 +1,20 @@
 """Pure: a WireGuard interface as it is, as it should be, and the smallest commands in between."""
 
+from __future__ import annotations
+
 import ipaddress
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Optional, Union
 
 from ..difference import Difference
 from ..files.wgconf import WgFile, clamped
-from ..tunnel import Tunnel
+from ..records import dataclass, field, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, Optional, Union
+
+    from ..tunnel import Tunnel
 
 __all__ = [
     "ROUTE_PROTOCOL",
@@ -43,7 +49,8 @@ class Secret:
     value: str = field(repr=False)
 
 
-Argument = Union[str, Secret]
+if TYPE_CHECKING:
+    Argument = Union[str, Secret]
 
 
 @dataclass(frozen=True)

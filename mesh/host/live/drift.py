@@ -1,16 +1,13 @@
 """How a node differs from its files: what runs, and what is stored."""
 
-from typing import Optional
+from __future__ import annotations
 
 from ..difference import Difference
-from ..files.document import Document
 from ..files.effective import on_interfaces
 from ..files.generation import Generation, current_digest, generation_files
 from ..files.keystore import find_keys
 from ..files.rendered import rendered_damage
-from ..places import Places
 from ..system.systemd import active_state
-from ..tunnel import Tunnel
 from .device import wanted_device, wanted_link, with_keys
 from .firewall import firewall_differences
 from .following import following_differences
@@ -18,6 +15,14 @@ from .interface import interface_differences
 from .routes import routes_made
 from .sysctl import sysctl_differences
 from .ways import way_differences
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+    from ..files.document import Document
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["running_differences", "stored_differences"]
 

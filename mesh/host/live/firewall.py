@@ -1,16 +1,20 @@
 """The one nftables table that is ours: checked, read, replaced in one transaction."""
 
-import difflib
+from __future__ import annotations
+
 import functools
 import json
 import re
-from collections.abc import Sequence
-from typing import Any, Optional
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..places import TABLE
 from ..system.run import attempt, run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Optional
 
 __all__ = [
     "check_firewall",
@@ -131,6 +135,8 @@ def firewall_differences(text: str) -> list[Difference]:
 
 def line_differences(live: str, wanted: str) -> list[Difference]:
     """Say which lines of a listing are too many or missing. Pure."""
+    import difflib
+
     found = []
     for line in difflib.ndiff(live.splitlines(), wanted.splitlines()):
         rule = " ".join(line[2:].split())

@@ -1,14 +1,19 @@
 """The throw-away host key of first contact goes, once sshd answers with the permanent one."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Optional
+from __future__ import annotations
 
 from ..answers import AgentError
-from ..places import Places
 from ..system.run import find_tool, run, write_file
 from .sshd import reload_sshd
 from .sshd_service import require_offer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from typing import Optional
+
+    from ..places import Places
 
 __all__ = ["drop_first_contact_key"]
 

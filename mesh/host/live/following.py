@@ -1,16 +1,21 @@
 """What follows a commit: sshd's ports, files outside the agent's own folders, units."""
 
+from __future__ import annotations
+
 from ..difference import Difference
 from ..files.etc import file_differences, put_files, require_writable
-from ..files.generation import Generation
-from ..places import Places
 from ..system.run import attempt, run
 from ..system.systemd import active_state, disabled, enable
 from ..system.unitfiles import put_units, unit_differences
 from ..system.units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT
-from ..tunnel import Tunnel
 from .sshd import port_differences, settle_ports, wanted_ports
 from .sshd_service import ssh_ports
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..files.generation import Generation
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["enabled_units", "following_differences", "reconcile", "require_changeable"]
 

@@ -1,16 +1,21 @@
 """The rest of the host's firewall: tables of other owners, taken along into a scratch namespace."""
 
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..answers import AgentError
 from ..places import TABLE
+from ..records import dataclass
 from ..system.run import attempt, find_tool, run
 from ..tunnel import WG0
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
 __all__ = ["Ruleset", "foreign_chains", "foreign_rulesets", "load", "may_drop", "owner"]
 

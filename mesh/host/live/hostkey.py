@@ -1,16 +1,20 @@
 """The SSH host key of a node: another is served beside it, and takes its place once it is known to work."""
 
+from __future__ import annotations
+
 import json
 import re
-import tempfile
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
-from ..places import Places
+from ..records import dataclass, field
 from ..system.run import attempt, find_tool, log, run, write_file
-from .sshd import reload_sshd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+    from ..places import Places
 
 __all__ = ["HostKey", "parse_host_key", "take_host_key"]
 
@@ -49,7 +53,7 @@ def take_host_key(places: Places, wanted: HostKey) -> None:
         _put(permanent, wanted.private, public)
         log("the new host key has replaced the former host key")
         if not _forget(places, second):
-            reload_sshd()
+            _reload()
     elif _read_public(second) != public or not (places.ssh / _DROPIN).exists():
         _put(second, wanted.private, public)
         _serve(places, second)
@@ -57,6 +61,8 @@ def take_host_key(places: Places, wanted: HostKey) -> None:
 
 
 def _public_of(places: Places, private: str) -> str:
+    import tempfile
+
     with tempfile.NamedTemporaryFile("w", dir=places.volatile) as file:
         file.write(private)
         file.flush()
@@ -90,7 +96,7 @@ def _serve(places: Places, second: Path) -> None:
     except AgentError:
         dropin.unlink()
         raise
-    reload_sshd()
+    _reload()
 
 
 def _require_served(key: Path, dropin: Path) -> None:
@@ -105,10 +111,16 @@ def _forget(places: Places, second: Path) -> bool:
     if not dropin.exists():
         return False
     dropin.unlink()
-    reload_sshd()
+    _reload()
     second.unlink(missing_ok=True)
     second.with_name(f"{second.name}.pub").unlink(missing_ok=True)
     return True
+
+
+def _reload() -> None:
+    from .sshd import reload_sshd
+
+    reload_sshd()
 
 
 def _sshd() -> str:

@@ -1,24 +1,19 @@
 """The live WireGuard interface: read it, make it, bring it to what it should be."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
-import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
-from ..files.generation import Generation
 from ..files.keystore import require_keys
-from ..places import Places
+from ..records import dataclass, replace
 from ..system.run import attempt, find_tool, run
-from ..tunnel import Tunnel
 from .device import (
-    Argument,
     Device,
     Link,
     Secret,
@@ -35,6 +30,16 @@ from .device import (
     with_keys,
 )
 from .routes import put_back, routes_of_others
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Optional
+
+    from ..files.generation import Generation
+    from ..places import Places
+    from ..tunnel import Tunnel
+    from .device import Argument
 
 __all__ = [
     "WIREGUARD_KINDS",
@@ -217,6 +222,8 @@ def create_link(tunnel: Tunnel) -> None:
     """Make the link, by the kernel or else by wireguard-go. Raises `AgentError`."""
     if attempt(["ip", "link", "add", "dev", tunnel.interface, "type", "wireguard"]) is not None:
         return
+    import subprocess
+
     program = find_tool("wireguard-go")
     if program is None:
         raise AgentError(

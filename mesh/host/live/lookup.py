@@ -4,16 +4,23 @@ Before a trial our routes are not there yet, so that the kernel cannot be asked.
 about protocols, ports, devices) is seen in the kernel's own answer, which is part of every self-check.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Optional, Union
+
+from ..records import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any, Optional, Union
+
+    Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+    Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 __all__ = ["Network", "Packet", "Route", "Rule", "decide", "parse_rules", "parse_table"]
 
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 # What a rule can ask of a packet, and what a plain one is not: bound to a device, of one protocol or port.
 _NEVER = ("oif", "ipproto", "sport", "dport", "tos", "dsfield", "tun_id", "l3mdev")

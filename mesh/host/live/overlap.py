@@ -1,21 +1,28 @@
 """Whether the mesh's network is somebody else's on this host, or packets to a peer would take another way."""
 
+from __future__ import annotations
+
 import ipaddress
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.document import WG_CONF
 from ..files.wgconf import WgFile, is_address
-from ..places import Places
+from ..records import dataclass
 from ..system.iproute import ask
 from ..system.run import attempt, run
-from ..tunnel import Tunnel
-from .lookup import Network, Packet, Route, Rule, decide, parse_rules, parse_table
+from .lookup import Packet, Route, Rule, decide, parse_rules, parse_table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from ..places import Places
+    from ..tunnel import Tunnel
+    from .lookup import Network
 
 __all__ = ["Conflict", "Host", "conflicts", "overlap_differences", "read_host", "refuse_overlap", "routed"]
 

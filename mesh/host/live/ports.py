@@ -1,11 +1,16 @@
 """Whether WireGuard can have its UDP port."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..files.document import WG_CONF
 from ..system.run import attempt
-from ..tunnel import Tunnel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..tunnel import Tunnel
 
 __all__ = ["require_free_port", "taken_ports"]
 

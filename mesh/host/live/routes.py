@@ -1,12 +1,17 @@
 """Whose the routes over our interface are; those of others stay, also when the kernel takes them along."""
 
-from collections.abc import Collection
+from __future__ import annotations
 
 from ..files.generation import load_link
-from ..places import Places
 from ..system.run import attempt, log
-from ..tunnel import Tunnel
 from .device import ROUTE_PROTOCOL, wanted_link
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["put_back", "routes_made", "routes_of_others"]
 

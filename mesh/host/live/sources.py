@@ -1,13 +1,19 @@
 """Pure: which addresses the proof must try, read from our table's sets of SSH sources."""
 
+from __future__ import annotations
+
 import ipaddress
 import json
-from collections.abc import Iterable
-from typing import Any, Optional, Union
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Optional, Union
+
+    Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 __all__ = ["SSH_SETS", "Network", "declared_sources", "edges", "foreign_address"]
 
-Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 SSH_SETS = {4: "ssh_sources4", 6: "ssh_sources6"}
 """The sets of our table that hold who may come in by SSH, by IP version."""

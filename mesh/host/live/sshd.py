@@ -1,21 +1,27 @@
 """Where sshd listens: seen, and changed by a drop-in of ours without a connection that is refused."""
 
+from __future__ import annotations
+
 import ipaddress
 import re
-import socket
 import struct
 import time
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Optional
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.document import FIREWALL
-from ..places import Places
+from ..records import dataclass
 from ..system.run import attempt, find_tool, log, run, write_file
 from ..system.systemd import active_state
 from .sshd_service import SERVICES, holding_socket, restart_behind, tell, tell_listener
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Optional
+
+    from ..places import Places
 
 __all__ = [
     "Listener",
@@ -59,7 +65,8 @@ table inet {table} {{
 """
 
 
-class Listener(NamedTuple):
+@dataclass(frozen=True)
+class Listener:
     """A TCP socket that listens: its address, port and inode."""
 
     address: str
@@ -310,6 +317,8 @@ _HERE: Mapping[str, str] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -
 
 
 def _greeting(listener: Listener) -> bool:
+    import socket
+
     address = _HERE.get(listener.address, listener.address)
     try:
         with socket.create_connection((address, listener.port), timeout=_GREETING) as connection:

@@ -1,15 +1,20 @@
 """What runs sshd on this host: a service, a socket unit that holds its ports for it, or nobody's unit."""
 
+from __future__ import annotations
+
 import functools
 import re
 import time
 from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
 from ..system.run import attempt, log, run
 from ..system.session import session_end
 from ..system.systemd import active_state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
 
 __all__ = [
     "SERVICES",

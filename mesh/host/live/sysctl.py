@@ -1,15 +1,20 @@
 """Kernel settings: parsed, read, and written one by one with a look at the result."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.effective import base_key, forwarding_keys, original_of
 from ..files.settings import is_of_machine
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
 __all__ = [
     "check_sysctls",

@@ -1,19 +1,25 @@
 """Whether the interface's name is somebody else's on this host: then it stays as it is, and theirs."""
 
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..files.keystore import stored_keys
 from ..files.wentback import was_committed
 from ..files.wgconf import clamped
-from ..places import Places
 from ..system.run import attempt
 from ..system.systemd import active_state, unit_file_state
-from ..tunnel import Tunnel
 from .interface import WIREGUARD_KINDS, link_kind, read_device
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["is_ours", "named_in_files", "refuse_foreign_interface"]
 

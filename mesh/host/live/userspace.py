@@ -1,14 +1,19 @@
 """A userspace WireGuard that does not answer: a daemon that is stopped or hangs, which `wg` waits for."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..system.run import log
-from ..tunnel import Tunnel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..tunnel import Tunnel
 
 __all__ = ["kill_hanging_daemon"]
 
@@ -30,6 +35,8 @@ def kill_hanging_daemon(tunnel: Tunnel) -> bool:
 
 def _answers(tunnel: Tunnel) -> bool:
     """Ask as `wg show` does (WireGuard's cross-platform interface, `get=1`)."""
+    import socket
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asked:
         asked.settimeout(_ANSWER)
         try:

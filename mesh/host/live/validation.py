@@ -1,14 +1,19 @@
 """Whether a staged generation could work on this host, before anything changes."""
 
+from __future__ import annotations
+
 from ..answers import AgentError, Answer
 from ..files.document import FIREWALL, SYSCTL, WG_CONF
-from ..files.generation import Generation
 from ..files.keystore import require_keys
 from ..files.wgconf import clamped
-from ..places import Places
 from ..system.run import run
 from .firewall import check_firewall
 from .sysctl import check_sysctls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..files.generation import Generation
+    from ..places import Places
 
 __all__ = ["validate"]
 

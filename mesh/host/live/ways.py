@@ -1,18 +1,24 @@
 """Which way packets take: to every peer through the tunnel, to every peer's endpoint around it."""
 
+from __future__ import annotations
+
 import ipaddress
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Optional
 
 from ..difference import Difference
-from ..files.wgconf import WgFile
 from ..system.iproute import ask
-from ..tunnel import Tunnel
 from .overlap import packets
 
-__all__ = ["by_query", "way_differences"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any, Optional
 
-_Way = dict[str, Any]
+    from ..files.wgconf import WgFile
+    from ..tunnel import Tunnel
+
+    _Way = dict[str, Any]
+
+__all__ = ["by_query", "way_differences"]
 
 
 def way_differences(tunnel: Tunnel, file: WgFile) -> list[Difference]:

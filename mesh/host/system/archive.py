@@ -1,5 +1,7 @@
 """Where the agent's own file is."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 __all__ = ["ARCHIVE"]

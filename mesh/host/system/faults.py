@@ -4,6 +4,8 @@
 to wait. Only root can write it; a node without the file is not affected.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import signal

@@ -1,10 +1,15 @@
 """Many questions to `ip` in one process."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterable
-from typing import Any
 
 from .run import run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 __all__ = ["ask", "parse_answers"]
 

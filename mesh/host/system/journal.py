@@ -3,9 +3,10 @@
 syslog(3) waits for as long as journald does not read, which may be for ever.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
-import socket
 from pathlib import Path
 
 __all__ = ["send_line"]
@@ -32,6 +33,8 @@ def send_line(text: str) -> None:
 
 def _to_journal(line: bytes) -> None:
     """Raises `OSError`, also where this would have to wait (EAGAIN)."""
+    import socket
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as log:
         log.connect(_JOURNAL)
         log.send(line)

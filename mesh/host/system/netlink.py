@@ -1,10 +1,16 @@
 """nftables as the kernel tells of it: who changed the ruleset, and which rule ended a packet's way."""
 
+from __future__ import annotations
+
 import socket
 import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Optional
+
+from ..records import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Optional
 
 __all__ = ["Message", "attributes", "changes", "messages", "text", "traces"]
 

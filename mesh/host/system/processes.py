@@ -1,7 +1,12 @@
 """What the kernel tells of a process."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
 
 __all__ = ["process_fields", "process_start"]
 

@@ -1,21 +1,24 @@
 """The few ways the agent touches the system: run a tool, write a file for good, know the time."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import json
 import os
 import re
-import secrets
-import shutil
-import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Optional
 
 from ..answers import AgentError, Answer
 from .journal import send_line
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any, Optional
 
 __all__ = [
     "attempt",
@@ -24,7 +27,9 @@ __all__ = [
     "io_error",
     "log",
     "make_folder",
+    "random_hex",
     "read_json",
+    "remove_tree",
     "replace_link",
     "run",
     "since_boot",
@@ -75,6 +80,8 @@ def run(
     nothing that looks like a key; `timeout` is in seconds, by default 30 or what `tool_limit` says.
     `fds` are inherited by the tool.
     """
+    import subprocess
+
     limit = _limit.get() if timeout is None else timeout
     process = _start(argv, fds)
     try:
@@ -88,7 +95,9 @@ def run(
     return out
 
 
-def _start(argv: Sequence[str], fds: Iterable[int]) -> "subprocess.Popen[str]":
+def _start(argv: Sequence[str], fds: Iterable[int]) -> subprocess.Popen[str]:
+    import subprocess
+
     try:
         return subprocess.Popen(
             argv,
@@ -106,8 +115,10 @@ def _start(argv: Sequence[str], fds: Iterable[int]) -> "subprocess.Popen[str]":
         raise AgentError(Answer.FAILED, f"{argv[0]} cannot be run: {error.strerror}") from None
 
 
-def _abandon(process: "subprocess.Popen[str]") -> None:
+def _abandon(process: subprocess.Popen[str]) -> None:
     """Kill a tool that hangs, and do not wait for one that even this does not end."""
+    import subprocess
+
     process.kill()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(_GONE)
@@ -127,7 +138,8 @@ def attempt(argv: Sequence[str], *, timeout: Optional[float] = None) -> Optional
 
 def find_tool(name: str) -> Optional[str]:
     """Return the path of a tool where `run` finds it; None when it is not installed."""
-    return shutil.which(name, path=_PATH)
+    paths = (Path(folder, name) for folder in _PATH.split(":"))
+    return next((str(path) for path in paths if path.is_file() and os.access(path, os.X_OK)), None)
 
 
 def _environment() -> dict[str, str]:
@@ -171,10 +183,16 @@ def write_file(path: Path, content: bytes, mode: int, *, like: Optional[Path] = 
             if like is not None:
                 owner = like.stat()
                 os.fchown(handle, owner.st_uid, owner.st_gid)
-                shutil.copystat(like, fresh)
+                _copy_attributes(like, fresh)
                 os.utime(handle)
             os.fchmod(handle, mode)
             os.fsync(handle)
+
+
+def _copy_attributes(like: Path, path: Path) -> None:
+    from shutil import copystat
+
+    copystat(like, path)
 
 
 def make_folder(path: Path, mode: int) -> None:
@@ -198,7 +216,7 @@ def replace_link(path: Path, target: str) -> None:
 @contextlib.contextmanager
 def _taking_the_place_of(path: Path) -> Iterator[Path]:
     """Give a name in the same folder; what is made there takes the place of `path`, or is gone."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    fresh = path.with_name(f".{path.name}.{os.getpid()}.{random_hex(4)}.new")
     try:
         yield fresh
         fresh.replace(path)
@@ -229,6 +247,25 @@ def read_json(path: Path) -> Optional[dict[str, Any]]:
     except (OSError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def random_hex(size: int) -> str:
+    """Return so many random bytes in hex."""
+    return os.urandom(size).hex()
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all that is in it, as far as that works; a link in its place stays."""
+    if path.is_symlink() or not path.is_dir():
+        return
+    with contextlib.suppress(OSError):
+        for each in list(path.iterdir()):
+            if each.is_dir() and not each.is_symlink():
+                remove_tree(each)
+            else:
+                with contextlib.suppress(OSError):
+                    each.unlink()
+        path.rmdir()
 
 
 def since_boot() -> float:

@@ -1,17 +1,21 @@
 """Network namespaces made for one question: run something in one, and be gone without a trace."""
 
+from __future__ import annotations
+
 import contextlib
-import ctypes
 import json
 import os
 import select
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Optional
 
 from ..answers import AgentError
 from .run import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Optional
 
 __all__ = ["isolated", "new_network"]
 
@@ -56,6 +60,8 @@ def _child(work: Callable[[], Any], writer: int, parent: int) -> None:
 
 def new_network(parent: int) -> None:
     """Enter a fresh network namespace, with IPv6, and die with the parent: a fork holds its lock, too."""
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before that took hold

@@ -1,13 +1,18 @@
 """The SSH session that this process runs in: its ends, and when it began."""
 
+from __future__ import annotations
+
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
+from ..records import dataclass
 from .processes import process_start
 from .run import attempt, log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
 
 __all__ = ["Session", "session_end", "session_start", "ssh_session"]
 

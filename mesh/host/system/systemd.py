@@ -1,12 +1,17 @@
 """What the agent asks of systemd."""
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
 from .run import attempt, run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Optional
 
 __all__ = [
     "active_state",

@@ -4,15 +4,21 @@ Before a commit nothing of this host's own units may be another one, so that who
 the host, gets what was there before.
 """
 
+from __future__ import annotations
+
 import contextlib
 import sys
-from pathlib import Path
 
 from ..difference import Difference
-from ..places import Places
-from ..tunnel import Tunnel
 from .run import attempt, find_tool, make_folder, run, write_file
 from .units import unit_files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["lend_units", "lent_paths", "put_units", "remove_units", "take_back_units", "unit_differences"]
 

@@ -1,7 +1,11 @@
 """The systemd units of the agent, and the drop-ins for wg-quick@wg0 and nftables."""
 
-from ..places import Places
-from ..tunnel import Tunnel
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "GUARD_UNIT", "unit_files"]
 

@@ -1,19 +1,25 @@
 """Where this host meets the network outside: interfaces and addresses."""
 
+from __future__ import annotations
+
 import ipaddress
 import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Optional
 
 from ..answers import AgentError, Answer
 from ..files.document import FIREWALL
-from ..files.generation import Generation
 from ..live.firewall import expected_table
 from ..system.run import attempt
-from ..system.session import Session
-from ..tunnel import Tunnel
 from .knocks import Behind, Door
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any, Optional
+
+    from ..files.generation import Generation
+    from ..system.session import Session
+    from ..tunnel import Tunnel
 
 __all__ = ["find_doors", "is_own", "networks_behind", "refuse_trust_in_the_outside"]
 

@@ -1,18 +1,23 @@
 """The end of a trial's time: undone by its timers, or by whoever comes next."""
 
+from __future__ import annotations
+
 import contextlib
 
 from ..answers import AgentError
 from ..files.generation import load_generation
-from ..places import Places
 from ..system.run import log, since_boot
 from ..system.systemd import kill, start_detached
-from ..tunnel import Tunnel
 from .lock import forced_lock, lock
 from .machine import finish, is_committed
 from .record import Phase, Trial, load_trial
 from .rollback import roll_back
 from .way_back import way_back_command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["end_forgotten", "expire", "undo_overdue"]
 

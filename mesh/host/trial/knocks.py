@@ -1,17 +1,23 @@
 """Which packets must come in: read from a generation and its table, tried by `packets`."""
 
+from __future__ import annotations
+
 import ipaddress
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional
 
-from ..files.generation import Generation
 from ..live.firewall import expected_table
 from ..live.sources import declared_sources, edges, foreign_address
-from ..system.session import Session
-from ..tunnel import Tunnel
+from ..records import dataclass, replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any, Optional
+
+    from ..files.generation import Generation
+    from ..system.session import Session
+    from ..tunnel import Tunnel
 
 __all__ = ["Behind", "Door", "Knock", "forwarded_knocks", "mesh_knocks", "ssh_knocks", "wireguard_knocks"]
 

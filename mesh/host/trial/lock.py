@@ -1,20 +1,26 @@
 """The lock that whoever changes anything holds, and the way to take it from a holder that hangs."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
 import re
 import signal
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
-from ..places import Places
+from ..records import dataclass
 from ..system.processes import process_fields, process_start
 from ..system.run import log, since_boot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Optional
+
+    from ..places import Places
 
 __all__ = ["BOOT_WAIT", "COMMAND_WAIT", "OLD", "TRIAL_WAIT", "forced_lock", "lock"]
 

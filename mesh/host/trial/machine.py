@@ -1,7 +1,6 @@
 """A trial: armed, run, live, then confirmed or rolled back. docs/protocol.md has the states."""
 
-import secrets
-from dataclasses import replace
+from __future__ import annotations
 
 from ..answers import AgentError, Answer
 from ..files.generation import (
@@ -21,18 +20,22 @@ from ..live.interface import bring_to, read_link
 from ..live.routes import routes_made
 from ..live.sshd import open_ports, wanted_ports
 from ..live.sysctl import originals_after, set_sysctls
-from ..places import Places
+from ..records import replace
 from ..system.archive import ARCHIVE
 from ..system.faults import step
-from ..system.run import attempt, boot_id, io_error, log, read_json, run, since_boot
+from ..system.run import attempt, boot_id, io_error, log, random_hex, read_json, run, since_boot
 from ..system.systemd import active_state, agent_command, arm_timers, start_detached, start_watch
 from ..system.unitfiles import lend_units
-from ..tunnel import Tunnel
 from .lock import TRIAL_WAIT, lock
 from .record import Phase, Trial, clear_trial, load_trial, save_trial
 from .rollback import mark_reported, roll_back
 from .undo import load_snapshot, take_snapshot, target_sysctls
 from .way_back import record_way_back, way_back_agent, way_back_command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = [
     "arm",
@@ -63,7 +66,7 @@ def arm(places: Places, tunnel: Tunnel, generation: Generation) -> Trial:
     """
     seconds = _deadline(places)
     trial = Trial(
-        txn=secrets.token_hex(8),
+        txn=random_hex(8),
         digest=generation.digest,
         phase=Phase.ARMED,
         boot=boot_id(),

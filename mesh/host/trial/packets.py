@@ -1,5 +1,7 @@
 """A trial of packets: the host's whole ruleset in a scratch namespace, and knocks at its doors."""
 
+from __future__ import annotations
+
 import contextlib
 import ipaddress
 import json
@@ -8,19 +10,25 @@ import re
 import select
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Optional, Union
 
 from ..answers import AgentError
 from ..live.foreign import Ruleset, load
+from ..records import dataclass, replace
 from ..system.netlink import traces
 from ..system.run import attempt, log, run
 from ..system.scratch import isolated, new_network
-from ..tunnel import Tunnel
-from .knocks import Door, Knock
 from .tracing import TRACER, Drop, Packet, Tracer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, Optional, Union
+
+    from ..tunnel import Tunnel
+    from .knocks import Door, Knock
+
+    _Socket = Union[socket.socket, int]
 
 __all__ = ["Outcome", "try_packets"]
 
@@ -32,7 +40,6 @@ _ALL = 20.0
 _CLIENT_LINK = "wgmesh-proof"
 _CHUNK = 1 << 16
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-_Socket = Union[socket.socket, int]
 
 
 @dataclass(frozen=True)

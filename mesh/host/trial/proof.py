@@ -1,24 +1,29 @@
 """What must come in is tried before a change, and looked for afterwards; what is in the way is named."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Optional
+from __future__ import annotations
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.document import FIREWALL
-from ..files.generation import Generation
 from ..live.firewall import live_text
 from ..live.foreign import Ruleset, foreign_chains, foreign_rulesets, may_drop
 from ..live.sshd import wanted_ports
 from ..live.sshd_service import ssh_ports
 from ..places import TABLE
+from ..records import replace
 from ..system.run import attempt, log
-from ..system.session import Session
-from ..tunnel import Tunnel
 from .doors import find_doors, is_own, networks_behind
 from .knocks import Door, Knock, forwarded_knocks, mesh_knocks, ssh_knocks, wireguard_knocks
 from .packets import Outcome, try_packets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Optional
+
+    from ..files.generation import Generation
+    from ..system.session import Session
+    from ..tunnel import Tunnel
 
 __all__ = ["obstacles", "prove_not_locked_out"]
 

@@ -1,16 +1,21 @@
 """The record of a pending trial, in memory-backed storage: kept, read, forgotten."""
 
-import contextlib
-import shutil
-from dataclasses import asdict, dataclass
-from enum import Enum
-from typing import Any, Optional
+from __future__ import annotations
 
-from ..places import Places
-from ..system.run import boot_id, read_json, since_boot, write_json
+import contextlib
+from enum import Enum
+
+from ..records import asdict, dataclass
+from ..system.run import boot_id, read_json, remove_tree, since_boot, write_json
 from ..system.systemd import stop
 
-__all__ = ["Phase", "Trial", "clear_trial", "load_trial", "save_trial"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Optional
+
+    from ..places import Places
+
+__all__ = ["Phase", "Trial", "clear_trial", "is_overdue", "load_trial", "save_trial"]
 
 
 class Phase(str, Enum):
@@ -81,6 +86,12 @@ def load_trial(places: Places) -> Optional[Trial]:
     return trial if trial.boot == boot_id() else None
 
 
+def is_overdue(places: Places) -> bool:
+    """Tell whether a trial is pending whose time is over."""
+    trial = load_trial(places)
+    return trial is not None and trial.seconds_left == 0
+
+
 def _read(value: dict[str, Any]) -> Trial:
     try:
         trial = Trial(**{**value, "phase": Phase(value.get("phase"))})
@@ -103,5 +114,5 @@ def clear_trial(places: Places, trial: Trial) -> None:
     for path in (places.trial, places.undo):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-    shutil.rmtree(places.way_back, ignore_errors=True)
+    remove_tree(places.way_back)
     stop(*(f"{unit}.timer" for unit in trial.timers), timeout=_STOP)

@@ -1,16 +1,22 @@
 """A trial undone: the running system brought back, and its end told once to whoever asks."""
 
+from __future__ import annotations
+
 import contextlib
-from dataclasses import dataclass, replace
-from typing import Optional
 
 from ..answers import AgentError
-from ..places import Places
+from ..records import dataclass, replace
 from ..system.faults import step
 from ..system.run import attempt, boot_id, log, read_json, since_boot, write_json
-from ..tunnel import Tunnel
 from .record import Phase, Trial, clear_trial, save_trial
 from .undo import restore
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+    from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = ["PERSISTENT", "Rollback", "last_outcome", "last_rollback", "mark_reported", "roll_back"]
 

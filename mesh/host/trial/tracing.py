@@ -1,17 +1,22 @@
 """Which rule ended a packet's way, as nftables' own tracing tells it."""
 
+from __future__ import annotations
+
 import ipaddress
 import re
-import socket
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Optional
 
 from ..live.foreign import owner
 from ..places import TABLE
+from ..records import dataclass
 from ..system.netlink import Message, attributes, messages, text
 from ..system.run import attempt
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Mapping
+    from typing import Optional
 
 __all__ = ["TRACER", "Drop", "Packet", "Tracer"]
 

@@ -1,9 +1,8 @@
 """What the running system was before a trial: taken, kept in memory-backed storage, brought back."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Optional
 
 from ..answers import AgentError, Answer
 from ..files.effective import base_key, on_interfaces, with_later_interfaces
@@ -16,12 +15,21 @@ from ..live.routes import routes_made
 from ..live.sshd import port_settings, restore_port_settings
 from ..live.sysctl import read_sysctls, set_sysctls, side_effects
 from ..live.userspace import kill_hanging_daemon
-from ..places import Places
+from ..records import dataclass
 from ..system.faults import step
 from ..system.run import attempt, log, read_json, tool_limit, write_file
 from ..system.systemd import active_state, kill, stop
 from ..system.unitfiles import take_back_units
-from ..tunnel import Tunnel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Optional
+
+    from ..places import Places
+    from ..tunnel import Tunnel
+
+    _Way = Callable[[], Any]
 
 __all__ = [
     "Restored",
@@ -144,9 +152,6 @@ class Restored:
 
     troubles: tuple[str, ...]
     whole: bool
-
-
-_Way = Callable[[], Any]
 
 
 def restore(places: Places, tunnel: Tunnel) -> Restored:

@@ -4,16 +4,13 @@ At the deadline the agent's file may be gone, cut or another one, and Python wit
 shell script in memory-backed storage, which has the copy do it, and does it itself where the copy cannot.
 """
 
+from __future__ import annotations
+
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Optional
 
 from ..answers import AgentError, Answer
-from ..files.generation import Generation
 from ..live.device import (
-    Argument,
     Device,
     Link,
     Peer,
@@ -24,13 +21,22 @@ from ..live.device import (
     wg_commands,
 )
 from ..live.sysctl import forwarding_first, sysctl_path
-from ..places import Places
 from ..system.run import boot_id, write_file
 from ..system.systemd import agent_command
 from ..system.unitfiles import lent_paths
-from ..tunnel import Tunnel
-from .record import Trial
 from .undo import Snapshot, snapshot_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import Optional
+
+    from ..files.generation import Generation
+    from ..live.device import Argument
+    from ..places import Places
+    from ..tunnel import Tunnel
+    from .record import Trial
 
 __all__ = ["plain_commands", "record_way_back", "way_back_agent", "way_back_command"]
 

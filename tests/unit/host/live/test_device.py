@@ -1,7 +1,6 @@
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 
 from mesh.host.files.wgconf import parse_wg_file
 from mesh.host.live.device import (
-    Argument,
     Device,
     Link,
     Peer,
@@ -24,9 +22,13 @@ from mesh.host.live.device import (
     wanted_link,
     wg_commands,
 )
+from mesh.host.records import replace
 from mesh.host.tunnel import WG0
 from tests.examples import examples
 from tests.unit.host.documents import KEYS, WG
+
+if TYPE_CHECKING:
+    from mesh.host.live.device import Argument
 
 CASES = sorted((Path(__file__).parent / "device").glob("*.json"))
 
@@ -39,7 +41,7 @@ def device(value: dict[str, Any]) -> Device:
     return Device(value["private_key"], value["port"], value["fwmark"], peers)
 
 
-def plain(command: list[Argument]) -> list[str]:
+def plain(command: "list[Argument]") -> list[str]:
     return [f"<{word.value}>" if isinstance(word, Secret) else word for word in command]
 
 
@@ -87,7 +89,7 @@ _DEVICES = st.builds(
 )
 
 
-def _execute(live: Device, command: list[Argument]) -> Device:
+def _execute(live: Device, command: "list[Argument]") -> Device:
     """What `wg set` does to an interface, in short."""
     words = iter(plain(command)[3:])
     private, port, peers = live.private_key, live.port, dict(live.peers)

@@ -1,12 +1,12 @@
 """The record of a trial: what the plain commands of the way back find in it as text."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mesh.host.places import Places
+from mesh.host.records import replace
 from mesh.host.system.run import boot_id, since_boot
 from mesh.host.trial.record import Phase, Trial, load_trial, save_trial
 

@@ -1,5 +1,4 @@
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ from mesh.host.files.document import parse_document
 from mesh.host.files.generation import Generation, as_generation
 from mesh.host.live.device import ROUTE_PROTOCOL, Device, Link, Peer
 from mesh.host.places import Places
+from mesh.host.records import replace
 from mesh.host.system.run import boot_id, since_boot
 from mesh.host.trial.record import Phase, Trial, load_trial, save_trial
 from mesh.host.trial.undo import Snapshot, load_snapshot, snapshot_json

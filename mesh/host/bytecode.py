@@ -1,0 +1,88 @@
+"""The agent's modules as bytecode, all in one piece: Python's own way reads and decodes each module twice.
+
+`install` adds the piece to the file. Where this Python made none, as before `install` and after an upgrade of
+the host, all modules are compiled at the start.
+"""
+
+from __future__ import annotations
+
+import functools
+import marshal
+import sys
+from importlib.machinery import ModuleSpec
+from importlib.util import MAGIC_NUMBER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.abc import Loader
+    from types import ModuleType
+    from typing import Optional
+    from zipimport import zipimporter
+
+    Modules = dict[str, tuple[bool, bytes]]
+else:
+    Loader = object
+
+__all__ = ["ENTRY", "compiled", "use_bytecode"]
+
+ENTRY = f"bytecode-{MAGIC_NUMBER.hex()}"
+"""The piece's name within the file, another one for each version of Python's bytecode."""
+
+# Without docstrings and asserts: nobody reads those of an agent that runs.
+_OPTIMIZE = 2
+
+
+class _Importer(Loader):
+    """Finds modules among those of one archive: by name, whether it is a package, and its code."""
+
+    def __init__(self, archive: str, modules: Modules) -> None:
+        self._archive = archive
+        self._modules = modules
+
+    def find_spec(
+        self, name: str, _path: Optional[Sequence[str]] = None, _target: Optional[ModuleType] = None
+    ) -> Optional[ModuleSpec]:
+        if name not in self._modules:
+            return None
+        is_package, _code = self._modules[name]
+        spec = ModuleSpec(name, self, origin=_file(self._archive, name), is_package=is_package)
+        spec.has_location = True
+        return spec
+
+    def create_module(self, _spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        _is_package, code = self._modules[module.__name__]
+        exec(marshal.loads(code), module.__dict__)  # noqa: S102, S302 - as Python does with what it imports
+
+
+def _file(archive: str, name: str) -> str:
+    return f"{archive}/{name.replace('.', '/')}.py"
+
+
+def use_bytecode(loader: zipimporter) -> None:
+    """Have all modules of the archive that this loader belongs to imported from its bytecode."""
+    try:
+        modules = marshal.loads(loader.get_data(ENTRY))  # noqa: S302 - of the very file that runs
+    except OSError:
+        modules = compiled(loader.archive)
+    sys.meta_path.insert(0, _Importer(loader.archive, modules))
+
+
+@functools.lru_cache(maxsize=1)
+def compiled(archive: str) -> Modules:
+    """Compile all modules of a zipapp; returns them by name: whether it is a package, and its code."""
+    import zipfile
+
+    modules = {}
+    with zipfile.ZipFile(archive) as file:
+        for path in file.namelist():
+            name, _, ending = path.rpartition(".")
+            if ending == "py":
+                code = compile(file.read(path), path, "exec", dont_inherit=True, optimize=_OPTIMIZE)
+                is_package = name.endswith("/__init__")
+                module = name[: -len("/__init__")] if is_package else name
+                modules[module.replace("/", ".")] = (is_package, marshal.dumps(code))
+    return modules
