@@ -135,7 +135,8 @@ def test_one_host_too_many_is_refused_before_it_hangs_half_booted(
     limit = tmp_path / "max_user_instances"
     limit.write_text("7\n")
     monkeypatch.setattr("lab.hosts.lab._INOTIFY_LIMIT", limit)
-    with pytest.raises(HostError, match=r"host b: \d+ hosts already run .* `sysctl fs\.inotify\.max_user_instances="):
+    said = r"host b: \d+ hosts already run .* `sysctl fs\.inotify\.max_user_instances="
+    with pytest.raises(HostError, match=said):
         world.lab.start("b")
     assert world.lab.states() == {"a": "running", "b": "off"}
 
