@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from lab.engine.state.model import StateError
 from lab.interrupts import end_in_order
 from lab.rehearsal import ENGINES, Rehearsal, RehearsalError
 from lab.stacks import StackNameError, named_stack
@@ -75,7 +76,7 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as a shell has it
-    except (RehearsalError, StackNameError) as error:
+    except (RehearsalError, StackNameError, StateError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
 

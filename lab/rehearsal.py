@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from lab.engine.state.backend import Backend
 from lab.stacks import asks_for_help, named_stack, needs_no_stack, plain_name, stack_files
 
 __all__ = ["ENGINES", "Rehearsal", "RehearsalError"]
@@ -208,10 +209,11 @@ class Rehearsal:
 
     def _has_resources(self, stack: str) -> bool:
         """Whether a stack's state has anything beside the stack itself and providers."""
-        path = self._state_file(stack)
-        if not path.exists():
+        backend = Backend(f"file://{self.state / self.engine}")
+        project = self._project_name()
+        if not backend.exists(project, stack):
             return False
-        latest = (json.loads(path.read_text()).get("checkpoint") or {}).get("latest") or {}
+        latest = backend.glance(project, stack)
         kept = [each["type"] for each in latest.get("resources") or ()]
         return bool(latest.get("pending_operations")) or any(
             kind != "pulumi:pulumi:Stack" and not kind.startswith("pulumi:providers:") for kind in kept
@@ -295,7 +297,8 @@ class Rehearsal:
         """Whether an engine's states, in Pulumi's folder backend, have a resource."""
         if engine is None:
             return False
-        states = (self.state / engine / ".pulumi" / "stacks").rglob("*.json")
+        folder = self.state / engine / ".pulumi" / "stacks"
+        states = (*folder.rglob("*.json"), *folder.rglob("*.journal"))
         return any('"urn":' in path.read_text() for path in states)
 
 

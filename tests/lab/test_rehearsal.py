@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.engine.state.backend import Backend
+from lab.rehearsal import Rehearsal
 from lab.testing import REPOSITORY
 
 
@@ -70,3 +72,14 @@ def test_a_lab_that_another_engine_has_made_something_in_is_refused(project: Pat
     assert done.returncode == 1
     assert "belongs to the engine 'pulumi'" in done.stderr
     assert (project / ".lab" / "owner").read_text() == "pulumi\n"
+
+
+def test_what_a_killed_run_left_in_its_journal_counts(project: Path) -> None:
+    backend = Backend(f"file://{project / '.lab' / 'lab'}")
+    backend.write("p", "lab", "{}")
+    rehearsal = Rehearsal(project=project, stack="lab", engine="lab")
+    assert not rehearsal._has_resources("lab")
+    made = {"urn": "urn:pulumi:lab::p::hcloud:index/server:Server::a", "type": "hcloud:index/server:Server"}
+    backend.journal("p", "lab", {}).append(json.dumps([["add", 0, made]]))
+    assert rehearsal._has_resources("lab"), "`make down` has something to destroy"
+    assert rehearsal._has_made_something("lab"), "another engine is refused"

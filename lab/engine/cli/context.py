@@ -12,11 +12,12 @@ from lab.engine.project import Config, Project, StackFile
 from lab.engine.provider import ProviderError
 from lab.engine.state.backend import Backend
 from lab.engine.state.checkpoint import Checkpoint
+from lab.engine.state.journal_file import JournalFile
 from lab.engine.state.model import STACK_TYPE, Snapshot, StateError
 from lab.engine.state.secrets import Crypter
 from lab.stacks import StackNameError, plain_name
 
-__all__ = ["CommandError", "Session", "Stack"]
+__all__ = ["CommandError", "Session", "Stack", "salt_of"]
 
 
 class CommandError(Exception):
@@ -142,8 +143,7 @@ class Stack:
 
     def state_checkpoint(self, deployment: Mapping[str, Any]) -> Checkpoint:
         """Return what reads this deployment: its own salt counts, with the same passphrase."""
-        provider = deployment.get("secrets_providers") or {}
-        salt = (provider.get("state") or {}).get("salt")
+        provider, salt = deployment.get("secrets_providers") or {}, salt_of(deployment)
         if provider and provider.get("type") != "passphrase":
             raise CommandError(
                 f"the state's secrets are kept by {provider.get('type')!r}; this engine has a passphrase only"
@@ -166,6 +166,15 @@ class Stack:
         deployment = self.deployment()
         return self.state_checkpoint(deployment).load(deployment)
 
+    def has_journal(self) -> bool:
+        """Whether the state is more than its file has: a run that was killed left changes beside it."""
+        return self.session.backend.has_journal(self.session.project.name, self.name)
+
+    def journal(self, head: Mapping[str, Any]) -> JournalFile:
+        """Begin a journal of the state as its file has it; the caller holds the stack."""
+        self.keep_salt()
+        return self.session.backend.journal(self.session.project.name, self.name, head)
+
     def write(self, deployment: str) -> None:
         """Replace the state by a deployment as JSON text."""
         self.keep_salt()
@@ -174,12 +183,19 @@ class Stack:
 
 def _outputs(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the outputs of the root resource of a deployment, under the salt that it names."""
-    state = (deployment.get("secrets_providers") or {}).get("state") or {}
+    salt = salt_of(deployment)
     for record in deployment.get("resources") or []:
         if record["type"] == STACK_TYPE and not record.get("parent"):
-            checkpoint = Checkpoint(_open(read_passphrase(), state["salt"]))
+            checkpoint = Checkpoint(_open(read_passphrase(), str(salt)))
             return checkpoint.load({"resources": [record]}).resources[0].outputs
     return {}
+
+
+def salt_of(deployment: Mapping[str, Any]) -> str | None:
+    """Return the salt that a deployment's secrets are under; None where it names none."""
+    provider = deployment.get("secrets_providers") or {}
+    salt: str | None = (provider.get("state") or {}).get("salt")
+    return salt
 
 
 @cache

@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from lab.engine.cli.context import CommandError, Stack
+from lab.engine.cli.context import CommandError, Stack, salt_of
+from lab.engine.cli.keeper import Keeper
 from lab.engine.cli.stack import STILL_THERE, forget
 from lab.engine.deploy import DeployError, Options, UpdateRequest, UpdateResult, run
 from lab.engine.deploy.graph import Graph
 from lab.engine.deploy.request import Kind
 from lab.engine.display import Digest, Screen
 from lab.engine.provider import ProviderError
-from lab.engine.state.model import Snapshot, StateError
+from lab.engine.state.model import StateError
 
 __all__ = ["Flags", "operate"]
 
@@ -132,17 +133,15 @@ def _once(stack: Stack, kind: Kind, options: Options, flags: Flags, *, preview: 
     config = stack.config()
     deployment = stack.deployment()
     snapshot, checkpoint = stack.load(deployment)
-
-    def save(current: Snapshot) -> None:
-        stack.write(checkpoint.encode(current))
-
+    as_written = not stack.has_journal() and salt_of(deployment) in {None, checkpoint.salt}
     events: list[dict[str, Any]] = []
     screen, digest = Screen(diff=flags.diff, shortens=kind != "refresh"), Digest()
     as_digest = flags.json and preview
     with _event_log(flags.event_log) as log:
         request = UpdateRequest(
             kind=kind, preview=preview, project=stack.session.project, stack=stack.name, config=config,
-            snapshot=snapshot, options=options, save=save,
+            snapshot=snapshot, options=options,
+            keeps=None if preview else Keeper(stack, checkpoint, snapshot, as_written=as_written),
             emit=_emitter(screen, digest, log, flags, events if preview else None),
             stack_outputs=stack.session.stack_outputs,
         )  # fmt: skip

@@ -1,46 +1,64 @@
 """The state while an operation runs: what is done, what is left of before, what is under way."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from types import MappingProxyType
+from typing import Generic, Protocol, TypeVar
 
-from lab.engine.state.model import STACK_TYPE, PendingOperation, ResourceState, Snapshot, urn_name, urn_type
+from lab.engine.state.model import (
+    STACK_TYPE,
+    Change,
+    ChangeKind,
+    PendingOperation,
+    ResourceState,
+    Snapshot,
+    urn_name,
+    urn_type,
+)
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "Keeps"]
+
+T = TypeVar("T")
 
 
-class _Records:
-    """Records in order, each found by its identity at once."""
+class Keeps(Protocol):
+    """Where a state is kept while it changes. Each call returns once that is on the disk."""
 
-    def __init__(self, records: Iterable[ResourceState] = ()) -> None:
-        self._slots = count()
-        self._records: dict[int, ResourceState] = {}
-        self._slot_of: dict[int, int] = {}
-        for record in records:
-            self.append(record)
+    def append(self, changes: Sequence[Change]) -> None:
+        """Keep what has changed since the call before, or since the operation began."""
 
-    def __iter__(self) -> Iterator[ResourceState]:
-        return iter(self._records.values())
+    def whole(self, snapshot: Snapshot) -> None:
+        """Keep all of it; nothing is appended any more."""
 
-    def append(self, record: ResourceState) -> None:
-        slot = next(self._slots)
-        self._records[slot] = record
-        self._slot_of[id(record)] = slot
 
-    def replace(self, old: ResourceState, new: ResourceState) -> bool:
-        slot = self._slot_of.pop(id(old), None)
-        if slot is None:
-            return False
-        self._records[slot] = new
-        self._slot_of[id(new)] = slot
-        return True
+class _Numbered(Generic[T]):
+    """Items in order, each with a number, and each found by its identity at once."""
 
-    def remove(self, record: ResourceState) -> None:
-        slot = self._slot_of.pop(id(record), None)
-        if slot is not None:
-            del self._records[slot]
+    def __init__(self) -> None:
+        self._items: dict[int, T] = {}
+        self._number_of: dict[int, int] = {}
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._items.values())
+
+    def append(self, item: T, number: int) -> None:
+        self._items[number] = item
+        self._number_of[id(item)] = number
+
+    def replace(self, old: T, new: T) -> int | None:
+        number = self._number_of.pop(id(old), None)
+        if number is not None:
+            self._items[number] = new
+            self._number_of[id(new)] = number
+        return number
+
+    def remove(self, item: T) -> int | None:
+        number = self._number_of.pop(id(item), None)
+        if number is not None:
+            del self._items[number]
+        return number
 
 
 class _ByURN:
@@ -64,25 +82,46 @@ class _ByURN:
 
 
 class Journal:
-    """Keeps the snapshot current and saves it before a provider is called and after it answered.
+    """Keeps the snapshot current, and keeps on the disk what changed before a provider is called and after.
 
     It alone knows what has become of the state before; whoever decides or does asks it.
     """
 
-    def __init__(self, base: Snapshot, save: Callable[[Snapshot], None] | None) -> None:
-        self._base = _Records(base.resources)
+    def __init__(self, base: Snapshot, keeps: Keeps | None) -> None:
+        """Begin with the state as it is kept; without `keeps`, in a preview, nothing is written."""
+        self._base: _Numbered[ResourceState] = _Numbered()
+        self._news: _Numbered[ResourceState] = _Numbered()
         self._by_urn = _ByURN(base.resources)
         self._found = list(base.resources)
         self._metadata = base.metadata
-        self._news = _Records()
-        # What an earlier run was creating; only a refresh may clear that. Other operations are told once and
-        # forgotten (pulumi/pulumi, pkg/backend/snapshot.go, snap).
-        self._left = [item for item in base.pending_operations if item.type == "creating"]
-        self._pending: dict[int, PendingOperation] = {}
+        self._left: _Numbered[PendingOperation] = _Numbered()
+        self._pending: _Numbered[PendingOperation] = _Numbered()
+        self._numbers, self._operations = count(), count()
         self._renamed: dict[str, str] = {}
-        self._save = save
+        self._keeps = keeps
+        self._changes: list[Change] = []
         self._wanted = self._written = 0
         self._writing: asyncio.Task[None] | None = None
+        for record in base.resources:
+            self._base.append(record, next(self._numbers))
+        for item in base.pending_operations:
+            self._take_over(item, next(self._operations))
+
+    def _take_over(self, item: PendingOperation, number: int) -> None:
+        """Keep what an earlier run was creating; only a refresh may clear that.
+
+        Other operations are told once and forgotten (pulumi/pulumi, pkg/backend/snapshot.go, snap).
+        """
+        if item.type == "creating":
+            self._left.append(item, number)
+        else:
+            self._note("end", number)
+
+    def _note(
+        self, kind: ChangeKind, number: int, record: ResourceState | None = None, operation: str = ""
+    ) -> None:
+        if self._keeps is not None:
+            self._changes.append(Change(kind=kind, number=number, record=record, operation=operation))
 
     def snapshot(self) -> Snapshot:
         """Return the state as it is now."""
@@ -91,7 +130,7 @@ class Journal:
             resources = _renamed(resources, self._renamed)
         return Snapshot(
             resources=resources,
-            pending_operations=[*self._left, *self._pending.values()],
+            pending_operations=[*self._left, *self._pending],
             metadata=self._metadata,
         )
 
@@ -115,54 +154,83 @@ class Journal:
         return list(self._news)
 
     async def save(self) -> None:
-        """Return once the state is written as it is now; a preview writes nothing.
+        """Return once the state is kept as it is now; a preview keeps nothing.
 
         Steps that wait for this at the same time share one write.
         """
-        if self._save is None:
+        if self._keeps is None:
             return
         self._wanted += 1
         mine = self._wanted
         while self._written < mine:
             if self._writing is None:
-                self._writing = asyncio.create_task(self._write(self._save))
+                self._writing = asyncio.create_task(self._write(self._keeps))
             await asyncio.shield(self._writing)
 
-    async def _write(self, save: Callable[[Snapshot], None]) -> None:
+    async def _write(self, keeps: Keeps) -> None:
         try:
             await asyncio.sleep(0)  # those that are ready to join do so
             upto = self._wanted
-            save(self.snapshot())
+            self._keep(keeps)
             self._written = upto
         finally:
             self._writing = None
 
+    def _keep(self, keeps: Keeps) -> None:
+        """Append what has changed; where a resource has another name now, all may have changed."""
+        if self._renamed:
+            keeps.whole(self.snapshot())
+        elif self._changes:
+            keeps.append(self._changes)
+        self._changes = []
+
+    def finish(self) -> None:
+        """Keep the state whole at the operation's end; one that had nothing to keep leaves it alone."""
+        if self._keeps is not None and (self._wanted or self._changes):
+            self._keeps.whole(self.snapshot())
+
     async def begin(self, resource: ResourceState, kind: str) -> PendingOperation:
         """Record that an operation is about to begin."""
         pending = PendingOperation(resource=resource, type=kind)
-        self._pending[id(pending)] = pending
+        number = next(self._operations)
+        self._pending.append(pending, number)
+        self._note("begin", number, resource, kind)
         await self.save()
         return pending
 
     def end(self, pending: PendingOperation | None) -> None:
         """Forget an operation that has ended, well or not; the caller saves."""
         if pending is not None:
-            self._pending.pop(id(pending), None)
+            self._end(self._pending, pending)
+
+    def _end(self, place: _Numbered[PendingOperation], item: PendingOperation) -> None:
+        number = place.remove(item)
+        if number is not None:
+            self._note("end", number)
 
     def add(self, new: ResourceState, old: ResourceState | None = None) -> None:
         """A resource is as `new` says; what it was before is no longer."""
+        number = None
         if old is not None:
             self._by_urn.replace(old, new)
-            self._take_out(old)
+            number = self._take_out(old)
             if old.urn != new.urn:
                 self._renamed[old.urn] = new.urn
-        self._news.append(new)
+        if number is not None and new is old:
+            self._note("same", number)
+        else:
+            number = next(self._numbers) if number is None else number
+            self._note("add", number, new)
+        self._news.append(new, number)
 
     def update(self, old: ResourceState, new: ResourceState) -> None:
         """Put another record of the same resource in the place of one that is there."""
         self._by_urn.replace(old, new)
-        if not self._news.replace(old, new):
-            self._base.replace(old, new)
+        number = self._news.replace(old, new)
+        if number is None:
+            number = self._base.replace(old, new)
+        if number is not None:
+            self._note("put", number, new)
 
     def condemn(self, old: ResourceState) -> ResourceState:
         """Mark a resource as replaced and still to be deleted."""
@@ -173,11 +241,13 @@ class Journal:
     def remove(self, old: ResourceState) -> None:
         """A resource is gone."""
         self._by_urn.remove(old)
-        self._take_out(old)
+        number = self._take_out(old)
+        if number is not None:
+            self._note("drop", number)
 
-    def _take_out(self, old: ResourceState) -> None:
-        self._base.remove(old)
-        self._news.remove(old)
+    def _take_out(self, old: ResourceState) -> int | None:
+        number = self._base.remove(old)
+        return self._news.remove(old) if number is None else number
 
     def interrupted_creates(self) -> list[PendingOperation]:
         """Return the creations that an earlier run began and of which no end is known."""
@@ -185,11 +255,12 @@ class Journal:
 
     def settle(self, left: PendingOperation) -> None:
         """Forget one operation of an earlier run: what it left behind is known; the caller saves."""
-        self._left = [item for item in self._left if item is not left]
+        self._end(self._left, left)
 
     def forget_left(self) -> None:
         """Forget what an earlier run was creating; the caller saves."""
-        self._left = []
+        for left in self.interrupted_creates():
+            self.settle(left)
 
     def mend(self) -> None:
         """Take what resources that are gone were to others out of the records that are left."""

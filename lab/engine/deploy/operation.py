@@ -35,7 +35,7 @@ class Operation:
         options, preview = request.options, request.preview
         course = Course(keeps_going=options.continue_on_error)
         events = Events(request.emit, planning=preview)
-        journal = Journal(request.snapshot, None if preview else request.save)
+        journal = Journal(request.snapshot, request.keeps)
         hooks = Hooks(preview=preview)
         providers = Providers(request.config, request.stack_outputs, request.snapshot.resources)
         generator = Generator(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from lab.engine.deploy.journal import Keeps
 from lab.engine.project import Config, Project
 from lab.engine.state.model import Snapshot
 
@@ -43,8 +44,9 @@ class Options:
 class UpdateRequest:
     """One operation.
 
-    `save` is called after every change of the state, `emit` with every event. `stack_outputs` returns the
-    outputs of a stack of the backend by its name, secrets marked; it raises `ProviderError`.
+    `keeps` keeps the state after every change; in a preview nothing does. `emit` is called with every event.
+    `stack_outputs` returns the outputs of a stack of the backend by its name, secrets marked; it raises
+    `ProviderError`.
     """
 
     kind: Kind
@@ -54,7 +56,7 @@ class UpdateRequest:
     config: Config
     snapshot: Snapshot
     options: Options
-    save: Callable[[Snapshot], None]
+    keeps: Keeps | None
     emit: Callable[[dict[str, Any]], None]
     stack_outputs: Callable[[str], Mapping[str, Any]]
 

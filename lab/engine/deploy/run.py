@@ -49,6 +49,7 @@ async def run(request: UpdateRequest) -> UpdateResult:
         failed = True
     finally:
         await operation.close()
+        operation.journal.finish()
     if (course.failed or operation.generator.saw_error) and not course.refused:
         events.diagnostic("error", f"{_word(request)} failed")
         failed = True

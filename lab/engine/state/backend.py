@@ -2,6 +2,7 @@
 
 <folder>/.pulumi/meta.yaml
 <folder>/.pulumi/stacks/<project>/<stack>.json        and .json.bak, the one before
+<folder>/.pulumi/stacks/<project>/<stack>.journal     while a run changes it (journal_file.py)
 <folder>/.pulumi/locks/organization/<project>/<stack>/<id>.json
 """
 
@@ -11,12 +12,13 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from lab.engine.state.format import refusal, stamp_of_text
+from lab.engine.state.journal_file import JournalFile, with_journal
 from lab.engine.state.model import StateError
 
 __all__ = ["Backend", "LockedError"]
@@ -50,6 +52,9 @@ class Backend:
     def _file(self, project: str, stack: str) -> Path:
         return self._root / "stacks" / project / f"{stack}.json"
 
+    def _journal(self, project: str, stack: str) -> Path:
+        return self._file(project, stack).with_suffix(".journal")
+
     def exists(self, project: str, stack: str) -> bool:
         """Whether there is such a stack."""
         return self._file(project, stack).exists()
@@ -62,26 +67,63 @@ class Backend:
         """Forget a stack."""
         self._file(project, stack).unlink()
         self._file(project, stack).with_suffix(".json.bak").unlink(missing_ok=True)
+        self._journal(project, stack).unlink(missing_ok=True)
 
     def read(self, project: str, stack: str) -> dict[str, Any]:
-        """Return a stack's deployment; empty for a new one. Raises `StateError`; never changes the file."""
+        """Return a stack's deployment; empty for a new one. Raises `StateError`; never changes a file.
+
+        What a run has added to its journal counts, also that of a run that was killed.
+        """
+        document, deployment = self._load(project, stack)
+        refused = refusal(document)
+        if refused:
+            raise StateError(f"{self._file(project, stack)} {refused}; the file stays unchanged")
+        return deployment
+
+    def glance(self, project: str, stack: str) -> dict[str, Any]:
+        """Return the same, also where this engine would not know what all of it means."""
+        return self._load(project, stack)[1]
+
+    def _load(self, project: str, stack: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what a state's file holds, and the deployment with what a journal adds to it."""
         path = self._file(project, stack)
+        journal = self._journal_bytes(project, stack)  # first: a run removes it when it writes the state
         try:
-            document = json.loads(path.read_text())
-            refused, checkpoint = refusal(document), document["checkpoint"]
+            state = path.read_bytes()
+            document = json.loads(state)
+            document["version"]
+            deployment: dict[str, Any] = document["checkpoint"].get("latest") or {}
         except FileNotFoundError:
             raise StateError(f"no stack named '{stack}' found") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise StateError(
                 f"{path} is not a readable state and stays unchanged; {path.name}.bak has the state before"
             ) from None
-        if refused:
-            raise StateError(f"{path} {refused}; the file stays unchanged")
-        deployment: dict[str, Any] = checkpoint.get("latest") or {}
-        return deployment
+        return document, with_journal(deployment, state, journal) if journal else deployment
+
+    def _journal_bytes(self, project: str, stack: str) -> bytes:
+        try:
+            return self._journal(project, stack).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def has_journal(self, project: str, stack: str) -> bool:
+        """Whether a run has left changes beside the state, or is at work on it."""
+        return self._journal(project, stack).exists()
+
+    def journal(self, project: str, stack: str, deployment: Mapping[str, Any]) -> JournalFile:
+        """Begin a journal of the state as its file has it now; `deployment` is what changes at the top.
+
+        The caller holds the stack.
+        """
+        state = self._file(project, stack).read_bytes()
+        return JournalFile(self._journal(project, stack), state, deployment)
 
     def write(self, project: str, stack: str, deployment: str) -> None:
-        """Replace a stack's state (JSON text), whole or not at all; the one before stays as a backup."""
+        """Replace a stack's state (JSON text), whole or not at all; the one before stays as a backup.
+
+        A journal is over then: the state has all that it had.
+        """
         self._prepare()
         path = self._file(project, stack)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +139,7 @@ class Backend:
             backup.unlink(missing_ok=True)
             backup.hardlink_to(path)
         fresh.rename(path)
+        self._journal(project, stack).unlink(missing_ok=True)
 
     def _locks(self, project: str, stack: str) -> Path:
         return self._root / "locks" / "organization" / project / stack

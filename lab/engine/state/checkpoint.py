@@ -1,16 +1,16 @@
 """A stack's state as JSON: Pulumi's deployment (format.py says which version).
 
-Each resource's JSON is kept until the resource changes, ciphertexts included, so that saving after every
-step costs what the step changed and unchanged secrets keep their ciphertext.
+Each resource's JSON is kept until the resource changes, ciphertexts included, so that saving costs what has
+changed and unchanged secrets keep their ciphertext.
 """
 
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from lab.engine.state.model import PendingOperation, ResourceState, Snapshot, StateError
+from lab.engine.state.model import Change, PendingOperation, ResourceState, Snapshot, StateError
 from lab.engine.state.secrets import Crypter
 from lab.engine.values import Secret, from_json, to_json
 
@@ -71,13 +71,28 @@ class Checkpoint:
         """The `encryptionsalt` its secrets are encrypted under."""
         return self._crypter.salt
 
-    def encode(self, snapshot: Snapshot) -> str:
-        """Return the deployment as JSON text."""
-        head = {
+    def head(self) -> dict[str, Any]:
+        """Return what stands in a deployment that is written now, beside what it is about."""
+        return {
             "manifest": {"time": now(), "magic": _MAGIC, "version": _ENGINE},
             "secrets_providers": {"type": "passphrase", "state": {"salt": self._crypter.salt}},
         }
-        parts = [json.dumps(head)[1:-1]]
+
+    def line(self, changes: Sequence[Change]) -> str:
+        """Return changes as one line of a journal (journal_file.py)."""
+        return f"[{','.join([self._change(change) for change in changes])}]"
+
+    def _change(self, change: Change) -> str:
+        parts = [f'"{change.kind}"', str(change.number)]
+        if change.record is not None:
+            parts.append(self._record(change.record))
+        if change.operation:
+            parts.append(f'"{change.operation}"')
+        return f"[{','.join(parts)}]"
+
+    def encode(self, snapshot: Snapshot) -> str:
+        """Return the deployment as JSON text."""
+        parts = [json.dumps(self.head())[1:-1]]
         if snapshot.resources:
             records = ",".join([self._record(resource) for resource in snapshot.resources])
             parts.append(f'"resources":[{records}]')

@@ -2,12 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-__all__ = ["PendingOperation", "ResourceState", "Snapshot", "StateError", "urn_name", "urn_type"]
+__all__ = [
+    "Change",
+    "ChangeKind",
+    "PendingOperation",
+    "ResourceState",
+    "Snapshot",
+    "StateError",
+    "urn_name",
+    "urn_type",
+]
 
 STACK_TYPE: Final = "pulumi:pulumi:Stack"
 PROVIDER_PREFIX: Final = "pulumi:providers:"
+
+
+ChangeKind = Literal["same", "add", "put", "drop", "begin", "end"]
 
 
 class StateError(Exception):
@@ -103,3 +115,18 @@ class Snapshot:
     resources: list[ResourceState] = field(default_factory=list)
     pending_operations: list[PendingOperation] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One change of a snapshot, as the journal has it; `number` says of which record or pending operation.
+
+    `same`: the record has been dealt with and stays as it is. `add`: the record is this now, and dealt with.
+    `put`: the record is this now, at the same place. `drop`: the record is gone. `begin`: an operation of a
+    type (`operation`) begins for this record. `end`: the operation has ended.
+    """
+
+    kind: ChangeKind
+    number: int
+    record: ResourceState | None = None
+    operation: str = ""

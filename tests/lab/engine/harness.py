@@ -12,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 from lab.engine.cli.main import main
+from lab.engine.deploy.journal import Journal
 from lab.engine.state.model import urn_name
 
 PASSPHRASE = "four-words-make-one"
@@ -91,7 +92,11 @@ class Project:
     @contextlib.contextmanager
     def _inside(self, environment: Mapping[str, str], arguments: Sequence[str]) -> Iterator[None]:
         before = Path.cwd()
-        with mock.patch.dict(os.environ, environment), mock.patch.object(sys, "argv", ["engine", *arguments]):
+        with (
+            mock.patch.dict(os.environ, environment),
+            mock.patch.object(sys, "argv", ["engine", *arguments]),
+            mock.patch.object(Journal, "finish", _finish_as_journalled),
+        ):
             os.chdir(self.folder)
             try:
                 yield
@@ -117,6 +122,24 @@ class Project:
         lines = path.read_text().splitlines() if path.exists() else []
         fresh, self._read = lines[self._read :], len(lines)
         return fresh
+
+
+_finish = Journal.finish
+
+
+def _finish_as_journalled(journal: Journal) -> None:
+    """End an operation; what is then written whole must be what the state's file and its journal said."""
+    keeps: Any = journal._keeps
+    if keeps is not None:
+        journal._keep(keeps)
+    journalled = keeps is not None and keeps._journal is not None
+    told = _contents(keeps._stack.deployment()) if journalled else None
+    _finish(journal)
+    assert told is None or told == _contents(keeps._stack.deployment())
+
+
+def _contents(deployment: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in deployment.items() if value and name != "manifest"}
 
 
 def _exit_code() -> int:

@@ -1,5 +1,6 @@
 """Killed or interrupted between any two steps: the next run knows what there is."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.engine.harness import Project
+from tests.lab.engine.harness import Project, plain
 
 ROOT = Path(__file__).parents[3]
 # three creates, then an update, a replacement either way and a delete: every kind of step
@@ -26,17 +27,29 @@ a = command("a", say="2")
 b = command("b", triggers=[2], opts=ResourceOptions(depends_on=[a]))
 c = command("c", triggers=[2], opts=ResourceOptions(depends_on=[b], delete_before_replace=True))
 """
-# stops the engine itself: the write of the state that is to be the last one is followed by SIGKILL
+# stops the engine itself: the write that is to be the last one, of the state or of a line of its journal, is
+# followed by SIGKILL (`whole`), or cut in its middle (`torn`); or SIGKILL comes instead of a write of the
+# state (`ended`), and lines do not count
 KILLER = """
 import os, signal, sys
-from lab.engine.state import backend
-write, left = backend.Backend.write, [int(sys.argv.pop(1))]
-def write_and_die(*arguments):
-    write(*arguments)
-    left[0] -= 1
-    if not left[0]:
-        os.kill(os.getpid(), signal.SIGKILL)
-backend.Backend.write = write_and_die
+from lab.engine.state import backend, journal_file
+left, how = [int(sys.argv.pop(1))], sys.argv.pop(1)
+def and_die(write):
+    def write_and_die(*arguments):
+        left[0] -= 1
+        if left[0] or how == "whole":
+            write(*arguments)
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return write_and_die
+def append(journal, line):
+    if how == "torn" and left[0] == 1:
+        os.write(journal._file, line[:len(line) // 2].encode())
+    append_whole(journal, line)
+backend.Backend.write = and_die(backend.Backend.write)
+if how != "ended":
+    append_whole = and_die(journal_file.JournalFile.append)
+    journal_file.JournalFile.append = append
 from lab.engine.cli.main import main
 main()
 """
@@ -47,10 +60,10 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path / "box")
 
 
-def killed_after(project: Project, writes: int) -> bool:
-    """Run `up`, killed right after the state has been written so many times; False if it got to its end."""
+def killed_after(project: Project, writes: int, how: str = "whole") -> bool:
+    """Run `up`, killed at this write (see above); False if it got to its end."""
     ran = subprocess.run(
-        [sys.executable, "-c", KILLER, str(writes), "up", "--yes", "--skip-preview"],
+        [sys.executable, "-c", KILLER, str(writes), how, "up", "--yes", "--skip-preview"],
         cwd=project.folder,
         env={**os.environ, **project.environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -69,14 +82,15 @@ def alive(log: list[str]) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-def survives(project: Project, writes: int) -> bool:
+def survives(project: Project, writes: int, how: str = "whole") -> bool:
     """Kill, mend as docs say, run again, destroy; what was made must be known, and gone at the end."""
     project.write(BEFORE)
     assert project.run("up --yes --skip-preview").code == 0
     log = project.log()
     project.write(AFTER)
-    killed = killed_after(project, writes)
+    killed = killed_after(project, writes, how)
     log += project.log()
+    assert_read_alike(project)
     known = [record["urn"].rpartition("::")[2] for record in project.records() if record.get("id")]
     pending = [
         one["resource"]["urn"].rpartition("::")[2] for one in project.export().get("pending_operations", [])
@@ -99,17 +113,126 @@ def survives(project: Project, writes: int) -> bool:
     return killed
 
 
-def test_killed_between_the_halves_of_a_replacement_loses_nothing(project: Project) -> None:
-    assert survives(project, 6)
+def assert_read_alike(project: Project) -> None:
+    """Commands that only look see what the killed run had done, and change no file."""
+    before = files(project)
+    exported = [record["urn"] for record in project.export().get("resources", [])]
+    shown = project.run("stack --show-urns").out
+    assert all(f"URN: {urn}" in shown for urn in exported)
+    assert f"Current stack resources ({len(exported)}):" in shown
+    listed = json.loads(project.run("stack ls --json").out)
+    assert [row["resourceCount"] for row in listed] == [len(exported)]
+    assert project.run("stack output").code == 0
+    assert project.run("preview").code == 0
+    assert files(project) == before
+
+
+def files(project: Project) -> dict[str, bytes]:
+    folder = project.state / ".pulumi" / "stacks" / "box"
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("how", ["whole", "torn"])
+def test_killed_between_the_halves_of_a_replacement_loses_nothing(project: Project, how: str) -> None:
+    assert survives(project, 8, how)
 
 
 @pytest.mark.long
-def test_killed_after_any_write_loses_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["whole", "torn"])
+def test_killed_at_any_write_loses_nothing(tmp_path: Path, how: str) -> None:
     for writes in range(1, 40):
-        if not survives(Project(tmp_path / str(writes)), writes):
+        if not survives(Project(tmp_path / str(writes)), writes, how):
             assert writes > 10, "six steps, each written before and after"
             return
     pytest.fail("no run came to its end")
+
+
+SECRETIVE = """
+Stash("key", input=pulumi.Output.secret("c2VjcmV0IGtleQ=="))
+a = command("a")
+command("b", opts=ResourceOptions(depends_on=[a]))
+pulumi.export("word", pulumi.Output.secret("hush"))
+"""
+
+
+@pytest.fixture
+def left(project: Project) -> Project:
+    """A project whose first run was killed when all was made, and nothing but the journal knows that."""
+    project.write(SECRETIVE)
+    assert killed_after(project, 1, "ended")
+    assert project.log() == ["create a", "create b"]
+    assert "resources" not in files(project)["dev.json"].decode()
+    return project
+
+
+def test_a_journal_keeps_secrets_and_strangers_out(left: Project) -> None:
+    journal = left.state / ".pulumi" / "stacks" / "box" / "dev.journal"
+    assert journal.stat().st_mode & 0o777 == 0o600
+    assert b"c2VjcmV0IGtleQ" not in journal.read_bytes()
+    key = next(record for record in left.records() if record["urn"].endswith("::key"))
+    assert plain(key)["outputs"]["output"] == {"secret": "c2VjcmV0IGtleQ=="}
+
+
+@pytest.mark.parametrize(
+    ("words", "log"),
+    [
+        ("up --yes --skip-preview", []),
+        ("refresh --yes --skip-preview", []),
+        ("destroy --yes --skip-preview", ["delete b", "delete a"]),
+        ("state protect --all --yes", []),
+        ("stack import --file exported.json", []),
+    ],
+)
+def test_a_command_that_changes_the_state_takes_over_what_a_killed_run_left(
+    left: Project, words: str, log: list[str]
+) -> None:
+    (left.folder / "exported.json").write_text(left.run("stack export").out)
+    assert left.run("cancel --yes").code == 0
+    assert left.run(words).code == 0
+    assert left.log() == log
+    assert sorted(files(left)) == ["dev.json", "dev.json.bak"]
+    assert left.run("up --yes --skip-preview").code == 0
+    assert left.log() == (["create a", "create b"] if log else [])
+
+
+def test_a_stack_that_is_removed_takes_its_journal_along(left: Project) -> None:
+    assert left.run("cancel --yes").code == 0
+    assert left.run("stack rm --yes").code == 1, "it has resources"
+    assert left.run("stack rm --yes --force --preserve-config").code == 0
+    assert files(left) == {}
+
+
+def test_a_second_killed_run_leaves_what_both_have_done(left: Project) -> None:
+    left.write(SECRETIVE + 'command("c")')
+    assert left.run("cancel --yes").code == 0
+    assert killed_after(left, 2, "ended")
+    assert left.log() == ["create c"]
+    assert {"a", "b", "c", "key"} <= {record["urn"].rpartition("::")[2] for record in left.records()}
+
+
+def test_a_journal_of_another_state_changes_nothing(left: Project) -> None:
+    """A run that was killed when it had written the state whole, and not yet removed the journal."""
+    folder = left.state / ".pulumi" / "stacks" / "box"
+    journal = (folder / "dev.journal").read_bytes()
+    assert left.run("cancel --yes").code == 0
+    assert left.run("destroy --yes --skip-preview").code == 0
+    (folder / "dev.journal").write_bytes(journal)
+    assert left.export().get("resources") is None
+    assert left.run("up --yes --skip-preview").code == 0
+    assert sorted(files(left)) == ["dev.json", "dev.json.bak"]
+
+
+def test_a_damaged_journal_is_refused_and_left_as_it_is(left: Project) -> None:
+    path = left.state / ".pulumi" / "stacks" / "box" / "dev.journal"
+    head, first, *others = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([head, first[: len(first) // 2], *others]))
+    before = files(left)
+    assert left.run("cancel --yes").code == 0
+    for words in ("up --yes --skip-preview", "preview", "stack export", "stack output", "stack"):
+        ran = left.run(words)
+        assert (ran.code, "the journal beside the state is damaged" in ran.out) == (1, True), ran.out
+        assert "Traceback" not in ran.out
+    assert files(left) == before
 
 
 def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:

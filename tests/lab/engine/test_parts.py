@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from lab.engine.deploy.request import Options
 from lab.engine.deploy.steps import Op
 from lab.engine.deploy.targets import Targets
 from lab.engine.project import Config, Project, ProjectError
-from lab.engine.state.model import ResourceState, Snapshot, StateError
+from lab.engine.state.model import Change, ResourceState, Snapshot, StateError
 from lab.engine.state.secrets import Crypter
 from tests.lab.engine.harness import PASSPHRASE, STACK_FILE
 
@@ -172,20 +173,71 @@ def test_dependents_and_dependencies_are_found_through_any_number_of_steps() -> 
 # ------------------------------------------------------------------ journal
 
 
+class Kept:
+    """Remembers the names in what it is told to keep."""
+
+    def __init__(self) -> None:
+        self.appended: list[list[str]] = []
+        self.wholes: list[list[str]] = []
+        self.full = False
+
+    def append(self, changes: Sequence[Change]) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.appended.append([change.record.name for change in changes if change.record is not None])
+
+    def whole(self, snapshot: Snapshot) -> None:
+        self.wholes.append([one.name for one in snapshot.resources])
+
+
 def test_steps_that_wait_together_share_a_write_and_each_sees_its_own() -> None:
-    written: list[list[str]] = []
-    journal = Journal(Snapshot(), lambda snapshot: written.append([one.name for one in snapshot.resources]))
+    kept = Kept()
+    journal = Journal(Snapshot(), kept)
 
     async def step(name: str) -> None:
         journal.add(record(name))
         await journal.save()
-        assert name in written[-1]
+        assert name in kept.appended[-1]
 
     async def all_at_once() -> None:
         await asyncio.gather(*(step(str(number)) for number in range(50)))
 
     asyncio.run(all_at_once())
-    assert len(written) < 5
+    assert len(kept.appended) < 5
+    assert sorted(name for names in kept.appended for name in names) == sorted(map(str, range(50)))
+
+
+def test_what_fails_to_be_kept_is_kept_with_what_comes_after() -> None:
+    kept = Kept()
+    journal = Journal(Snapshot(), kept)
+
+    async def twice() -> None:
+        kept.full = True
+        journal.add(record("a"))
+        with pytest.raises(OSError, match="No space"):
+            await journal.save()
+        kept.full = False
+        journal.add(record("b"))
+        await journal.save()
+
+    asyncio.run(twice())
+    assert kept.appended == [["a", "b"]]
+
+
+def test_an_operation_that_had_nothing_to_keep_leaves_the_state_alone() -> None:
+    kept = Kept()
+    Journal(Snapshot(resources=[record("a")]), kept).finish()
+    assert kept.wholes == []
+
+
+def test_a_state_with_new_names_is_kept_whole() -> None:
+    """Others name the resource by the name it had."""
+    kept = Kept()
+    old = record("old")
+    journal = Journal(Snapshot(resources=[old, record("child", "old")]), kept)
+    journal.add(record("new"), old)
+    asyncio.run(journal.save())
+    assert (kept.wholes, kept.appended) == ([["new", "child"]], [])
 
 
 def test_what_has_gone_is_forgotten_where_it_was_named_and_its_children_have_no_parent() -> None:

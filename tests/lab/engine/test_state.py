@@ -197,6 +197,27 @@ def test_a_state_is_written_whole_or_not_at_all(project: Project, monkeypatch: p
     assert state_file(project).read_bytes() == before
 
 
+def test_a_line_of_the_journal_is_added_whole_or_not_at_all(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Backend(f"file://{project.state}").journal("box", "dev", {})
+    journal.append("[]")
+    path = state_file(project).with_suffix(".journal")
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            journal.append('[["drop", 0]]')
+    assert path.read_bytes() == before
+    journal.append("[]")
+    assert path.read_bytes() == before + b"[]\n"
+    journal.close()
+
+
 def test_settings_in_the_stack_file_reach_the_program_with_their_secrets_opened(project: Project) -> None:
     project.run("config set --secret --path nodes[0].token hush")
     project.run("config set --path nodes[0].port 51820")
