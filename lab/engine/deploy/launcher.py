@@ -13,10 +13,13 @@ import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import grpc
 import pulumi
 import pulumi.runtime
 from pulumi.runtime import settings
+from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 EXIT_SAID = 32  # the program has told the user why it failed (pulumi-language-python-exec)
 _THREADS_PER_SLOT = 4
@@ -39,7 +42,7 @@ def main() -> int:
         pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env()
     )
     made = pulumi.runtime.Settings(
-        monitor=address, engine=address, project=project, stack=stack, organization=organization,
+        monitor=address, engine=_Engine(address), project=project, stack=stack, organization=organization,
         dry_run=dry_run == "true", parallel=int(parallel), root_directory=root,
     )  # fmt: skip
     pulumi.runtime.configure(made)
@@ -67,6 +70,22 @@ def main() -> int:
         sys.stdout.flush()
         sys.stderr.flush()
     return 0
+
+
+class _Engine:
+    """The engine's service, without the SDK's debug messages: the SDK waits for each, and nobody reads them.
+
+    Pulumi's engine drops them, too, but with `--debug`, which this engine does not have.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
+
+    def Log(self, request: Any) -> Any:  # noqa: N802 - the service's name
+        return None if request.severity == engine_pb2.DEBUG else self._stub.Log(request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stub, name)
 
 
 def _program(path: str) -> Callable[[], None]:

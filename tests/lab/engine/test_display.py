@@ -236,3 +236,12 @@ def test_help_lists_pulumis_own_options(tmp_path: Path) -> None:
     }.items():
         out = project.run([*words.split()], COLUMNS="200").out
         assert [option for option in options.split() if option not in out] == []
+
+
+def test_debug_messages_stay_with_the_program(tmp_path: Path) -> None:
+    """As with Pulumi without `--debug`; the SDK has several for each resource."""
+    project = Project(tmp_path / "box")
+    project.write('Stash("a", input=1)\npulumi.log.debug("low")\npulumi.log.info("high")')
+    ran = project.run("up --yes --skip-preview")
+    said = [event["diagnosticEvent"] for event in ran.events if "diagnosticEvent" in event]
+    assert [(one["severity"], one["message"]) for one in said] == [("info", "high")]
