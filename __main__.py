@@ -4,13 +4,18 @@ import signal
 
 import pulumi
 
-from mesh.program import Mesh, stack_settings
+from mesh.program import Mesh, run, stack_settings
 
 # The engine ends the program. Ctrl-C on its terminal reaches the program, too: it has to stay until what is
 # under way has come to its end, as a step that fails is answered by a hook in here.
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-mesh = Mesh.from_settings("mesh", stack_settings())
 
-pulumi.export("nodes", mesh.nodes)
-pulumi.export("ssh_private_key", mesh.ssh_private_key)
+def declare() -> None:
+    """Declare the mesh and the stack's outputs."""
+    mesh = Mesh.from_settings("mesh", stack_settings())
+    pulumi.export("nodes", mesh.nodes)
+    pulumi.export("ssh_private_key", mesh.ssh_private_key)
+
+
+run(declare)
