@@ -14,7 +14,7 @@ from typing import Any
 import asyncssh
 
 from lab.engine.provider import Archive, Asset, CheckFailure, ProviderError, Values
-from lab.engine.providers.command.dial import connect
+from lab.engine.providers.command.dial import at_once, connect
 
 __all__ = ["copy_to_remote", "differs", "refusals"]
 
@@ -42,7 +42,9 @@ async def copy_to_remote(inputs: Values) -> None:
     source, target = inputs["source"], inputs["remotePath"]
     async with connect(inputs["connection"]) as connection:
         try:
-            async with connection.start_sftp_client() as sftp:
+            async with at_once(connection):
+                client = await connection.start_sftp_client()
+            async with client as sftp:
                 await _copy(sftp, source, target)
         except (OSError, asyncssh.Error) as error:
             reason = error.reason if isinstance(error, asyncssh.Error) else str(error)
@@ -82,9 +84,14 @@ def _files(source: str) -> tuple[bool, list[tuple[str, Path | None]]]:
 
 
 async def _write(sftp: asyncssh.SFTPClient, content: bytes, target: str) -> None:
-    await sftp.makedirs(str(PurePosixPath(target).parent), exist_ok=True)
+    """Write a file, in a folder that is made if it is missing: to look for that first takes time."""
     file: Any
-    async with sftp.open(target, "wb") as file:
+    try:
+        file = await sftp.open(target, "wb")
+    except asyncssh.SFTPNoSuchFile:
+        await sftp.makedirs(str(PurePosixPath(target).parent), exist_ok=True)
+        file = await sftp.open(target, "wb")
+    async with file:
         await file.write(content)
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from socket import gaierror
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ import asyncssh
 
 from lab.engine.provider import ProviderError
 
-__all__ = ["connect", "with_defaults"]
+__all__ = ["at_once", "connect", "with_defaults"]
 
 _DEFAULTS: Final = {"port": 22, "user": "root", "dialErrorLimit": 10, "perDialTimeout": 15}
 # pulumi/pulumi, sdk/go/common/util/retry: waits between dials, in seconds.
@@ -21,6 +22,8 @@ _LONGEST_WAIT: Final = 5.0
 # Seconds of silence until a host is asked for a sign of life; three without one end the connection. The real
 # provider leaves that to TCP's keepalive, which Go sets to 15 s and 9 tries (net.KeepAliveConfig).
 _KEEPALIVE: Final = 15.0
+# Seconds after which the kernel is told again to acknowledge at once: a small part of the 40 ms it waits.
+_TOLD_AGAIN: Final = 0.002
 _KNOWN: Final = {
     *_DEFAULTS,
     *("host", "hostKey", "privateKey", "privateKeyPassword", "password", "agentSocketPath", "proxy"),
@@ -55,6 +58,29 @@ async def connect(connection: Mapping[str, Any]) -> AsyncIterator[asyncssh.SSHCl
         except ProviderError as error:
             raise ProviderError(f"proxy: {error}") from error
         yield await stack.enter_async_context(found)
+
+
+@asynccontextmanager
+async def at_once(connection: asyncssh.SSHClientConnection) -> AsyncIterator[None]:
+    """Have every packet acknowledged at once until the end of the block, in which a first channel opens.
+
+    sshd holds its answer back until what it sent before is acknowledged (Nagle), and the kernel holds that
+    back for 40 ms. The kernel forgets what it is told here (tcp(7), TCP_QUICKACK), so it is told again.
+    """
+    own: Any = connection.get_extra_info("socket")
+
+    async def tell() -> None:
+        with suppress(OSError):  # a connection that is lost is told of elsewhere
+            while True:
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+                await asyncio.sleep(_TOLD_AGAIN)
+
+    telling = asyncio.create_task(tell()) if hasattr(socket, "TCP_QUICKACK") and own is not None else None
+    try:
+        yield
+    finally:
+        if telling is not None:
+            telling.cancel()
 
 
 async def _dial(

@@ -7,7 +7,7 @@ from typing import Any
 import asyncssh
 
 from lab.engine.provider import ProviderError, Values
-from lab.engine.providers.command.dial import connect
+from lab.engine.providers.command.dial import at_once, connect
 from lab.engine.providers.command.local import previous_output
 from lab.engine.providers.command.output import Printed, collect
 
@@ -34,9 +34,9 @@ async def run(command: str, inputs: Values, former: Values) -> dict[str, str]:
 async def _run(
     connection: asyncssh.SSHClientConnection, command: str, stdin: bytes, environment: Mapping[str, str]
 ) -> dict[str, str]:
-    process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
-        command, env=environment, encoding=None
-    )
+    process: asyncssh.SSHClientProcess[bytes]
+    async with at_once(connection):
+        process = await connection.create_process(command, env=environment, encoding=None)
     async with process:
         if stdin:
             process.stdin.write(stdin)
