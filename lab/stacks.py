@@ -5,12 +5,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["StackNameError", "asks_for_help", "named_stack", "needs_no_stack", "plain_name", "stack_files"]
+__all__ = [
+    "ORGANIZATION",
+    "StackNameError",
+    "asks_for_help",
+    "named_stack",
+    "needs_no_stack",
+    "plain_name",
+    "stack_files",
+]
 
 # pulumi/pulumi, sdk/go/common/tokens/stack.go: what a stack's name may be made of, and its length
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _FULL: Final = 3  # organization/project/stack
-_ORGANIZATION: Final = "organization"  # of every stack in a backend that is a folder
+ORGANIZATION: Final = "organization"
+"""The organization of every stack in a backend that is a folder."""
 # Pulumi's short options that take no value, and may stand before `-s` in one word.
 _SWITCHES: Final = frozenset("yfrjedvh")
 # Commands whose first word that is no option is the name of a stack.
@@ -32,11 +41,11 @@ def plain_name(given: str, project: str) -> str:
     """
     parts = given.split("/")
     name = parts[-1]
-    known = len(parts) == 1 or (len(parts) == _FULL and parts[:2] == [_ORGANIZATION, project])
+    known = len(parts) == 1 or (len(parts) == _FULL and parts[:2] == [ORGANIZATION, project])
     if not known or not _NAME.fullmatch(name) or set(name) == {"."}:
         raise StackNameError(
             f"--stack {given!r} is not a valid stack name: use at most 100 letters, digits, hyphens, dots "
-            f"and underscores, such as lab or prod (in full: {_ORGANIZATION}/{project}/lab)"
+            f"and underscores, such as lab or prod (in full: {ORGANIZATION}/{project}/lab)"
         )
     return name
 

@@ -1,21 +1,22 @@
 """What every command needs: the project, the backend, the stack, its secrets."""
 
 import os
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from lab.engine.deploy.program import ORGANIZATION
-from lab.engine.project import Config, Project, StackFile
+from lab.engine.project import Config, Project, ProjectError, StackFile
 from lab.engine.provider import ProviderError
 from lab.engine.state.backend import Backend
 from lab.engine.state.checkpoint import Checkpoint
 from lab.engine.state.journal_file import JournalFile
 from lab.engine.state.model import STACK_TYPE, Snapshot, StateError
 from lab.engine.state.secrets import Crypter
-from lab.stacks import StackNameError, plain_name
+from lab.stacks import ORGANIZATION, StackNameError, plain_name
 
 __all__ = ["CommandError", "Session", "Stack", "salt_of"]
 
@@ -123,6 +124,15 @@ class Stack:
             return Crypter.create(passphrase)
         return _open(passphrase, salt)
 
+    def open_ahead(self) -> None:
+        """Begin to derive the key of the secrets beside all else that a run has to do first."""
+        threading.Thread(target=self._try_to_open, daemon=True).start()
+
+    def _try_to_open(self) -> None:
+        with suppress(StateError, ProjectError, OSError):  # told to the one who needs the key
+            if self.file.salt is not None:
+                _open(read_passphrase(), self.file.salt)
+
     def keep_salt(self) -> None:
         """Write a new salt to the stack file; called before anything is kept that needs it."""
         if self.file.salt is None:
@@ -198,9 +208,17 @@ def salt_of(deployment: Mapping[str, Any]) -> str | None:
     return salt
 
 
-@cache
+_OPENING: Final = threading.Lock()
+
+
 def _open(passphrase: str, salt: str) -> Crypter:
-    """Return what opens secrets under a salt; to derive the key takes a second, so once."""
+    """Return what opens secrets under a salt; to derive the key takes most of a second, so once."""
+    with _OPENING:
+        return _opened(passphrase, salt)
+
+
+@cache
+def _opened(passphrase: str, salt: str) -> Crypter:
     return Crypter.open(passphrase, salt)
 
 

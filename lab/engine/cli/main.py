@@ -71,10 +71,11 @@ _DEFAULT_PARALLEL = _PARALLEL_PER_CPU * (os.cpu_count() or 1)
 def _operate(
     kind: str, cwd: Path | None, name: str | None, options: dict[str, object], **flags: object
 ) -> None:
+    stack_ = Session(cwd=(cwd or Path()).resolve(), stack_option=name).stack()
+    stack_.open_ahead()
     from lab.engine.cli.operations import Flags, operate  # noqa: PLC0415 - other commands start without it
     from lab.engine.deploy import Options  # noqa: PLC0415
 
-    stack_ = Session(cwd=(cwd or Path()).resolve(), stack_option=name).stack()
     made: dict[str, Any] = {
         key: tuple(value or ()) if isinstance(value, list | None) else value for key, value in options.items()
     }

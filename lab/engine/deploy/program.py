@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.deploy.request import DeployError, UpdateRequest
+from lab.stacks import ORGANIZATION
 
-__all__ = ["ORGANIZATION", "Program"]
+__all__ = ["Program"]
 
-ORGANIZATION: Final = "organization"  # what a file backend calls it
 _LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 _LINE_BYTES: Final = 16 << 20
 

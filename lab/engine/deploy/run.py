@@ -13,9 +13,10 @@ from lab.engine.deploy.interrupted import discard_interrupted
 from lab.engine.deploy.launcher import EXIT_SAID
 from lab.engine.deploy.monitor import serve
 from lab.engine.deploy.operation import Operation
-from lab.engine.deploy.program import ORGANIZATION, Program
+from lab.engine.deploy.program import Program
 from lab.engine.deploy.request import DeployError, UpdateRequest, UpdateResult
 from lab.engine.state.model import ResourceState
+from lab.stacks import ORGANIZATION
 
 __all__ = ["run"]
 
