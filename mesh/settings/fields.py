@@ -5,6 +5,7 @@ import binascii
 import math
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Literal
 
 from mesh.settings.problems import nearest_of, refuse, show
@@ -12,7 +13,7 @@ from mesh.settings.values import text
 
 __all__ = ["authorized_key", "integer", "items", "mtu", "one_of", "port_number", "word"]
 
-_WORD: Final = r"[a-z0-9][a-z0-9._-]*"
+_WORD: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _PORT_HIGHEST: Final = 65535
 _MTU_LOWEST: Final = 1280  # IPv6's minimum link MTU, RFC 8200 section 5
 _MTU_HIGHEST: Final = 8920  # a 9000 byte jumbo frame less WireGuard's 80
@@ -111,33 +112,31 @@ def _key_type(encoded: str) -> str | None:
 
 def word(example: str) -> Callable[[object], str]:
     """A name of the cloud's; `example` is one."""
+    return partial(_word, example)
 
-    def check(value: object) -> str:
-        given = text(value, f"a name such as {example}")
-        if not re.fullmatch(_WORD, given):
-            better = given.strip().lower()
-            helps = f"; write {better}" if re.fullmatch(_WORD, better) else ""
-            raise refuse(f"{show(given)} is not a name such as {example}{helps}")
-        return given
 
-    return check
+def _word(example: str, value: object) -> str:
+    given = text(value, f"a name such as {example}")
+    if not _WORD.fullmatch(given):
+        better = given.strip().lower()
+        helps = f"; write {better}" if _WORD.fullmatch(better) else ""
+        raise refuse(f"{show(given)} is not a name such as {example}{helps}")
+    return given
 
 
 def one_of(*words: str) -> Callable[[object], str]:
     """One of a few words."""
+    return partial(_one_of, words)
 
-    def check(value: object) -> str:
-        if not isinstance(value, str) or value not in words:
-            near = nearest_of(str(value).lower(), words)
-            helps = "" if near is None else f"; did you mean {near}?"
-            if isinstance(value, bool):
-                helps = (
-                    f"; YAML reads yes and on as true, no and off as false: write {words[0 if value else 1]}"
-                )
-            raise refuse(f"{show(value)} is not one of {', '.join(words)}{helps}")
-        return value
 
-    return check
+def _one_of(words: tuple[str, ...], value: object) -> str:
+    if not isinstance(value, str) or value not in words:
+        near = nearest_of(str(value).lower(), words)
+        helps = "" if near is None else f"; did you mean {near}?"
+        if isinstance(value, bool):
+            helps = f"; YAML reads yes and on as true, no and off as false: write {words[0 if value else 1]}"
+        raise refuse(f"{show(value)} is not one of {', '.join(words)}{helps}")
+    return value
 
 
 def items(value: object) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
@@ -14,7 +15,7 @@ from mesh.settings.problems import Problem, nearest, refuse, show
 from mesh.settings.raw import Finding
 from mesh.settings.values import text
 
-__all__ = ["KNOWN", "HetznerMachine", "MachineKind", "MachineModels"]
+__all__ = ["KNOWN", "HetznerMachine", "MachineKind", "MachineModels", "models_of"]
 
 
 class HetznerMachine(Model):
@@ -87,7 +88,7 @@ class MachineModels:
         told = Defaults.model_fields["provider"]
         field: Any = Annotated[
             str,
-            BeforeValidator(_one_of(kinds, self._default)),
+            BeforeValidator(partial(_provider, kinds, self._default)),
             Field(title=told.title, description=told.description),
         ]
         self._provider: Any = (field, self._default)
@@ -158,11 +159,18 @@ class MachineModels:
         return given if isinstance(given, str) and given in self._kinds else self._default
 
 
-def _one_of(kinds: Mapping[str, MachineKind], default: str) -> Callable[[object], str]:
-    def check(value: object) -> str:
-        given = text(value, f"a provider such as {default}")
-        if given not in kinds:
-            raise refuse(f"{show(given)} is no provider that is known here; {nearest(given, kinds)}")
-        return given
+def _provider(kinds: Mapping[str, MachineKind], default: str, value: object) -> str:
+    given = text(value, f"a provider such as {default}")
+    if given not in kinds:
+        raise refuse(f"{show(given)} is no provider that is known here; {nearest(given, kinds)}")
+    return given
 
-    return check
+
+def models_of(kinds: Mapping[str, MachineKind]) -> MachineModels:
+    """Return the models for these providers; made once, since making them takes longer than a stack file."""
+    return _made(tuple(kinds.items()))
+
+
+@cache
+def _made(kinds: tuple[tuple[str, MachineKind], ...]) -> MachineModels:
+    return MachineModels(dict(kinds))

@@ -12,7 +12,7 @@ from mesh.names import FIRST_MESH
 from mesh.settings.base import Model
 from mesh.settings.checks import CHECKS
 from mesh.settings.keys import unknown_key
-from mesh.settings.machines import KNOWN, MachineKind, MachineModels
+from mesh.settings.machines import KNOWN, MachineKind, MachineModels, models_of
 from mesh.settings.models import Settings
 from mesh.settings.problems import Problem, SettingsError, path_text, show
 from mesh.settings.raw import Finding
@@ -37,7 +37,7 @@ def parse_settings(
     if not isinstance(raw, Mapping):
         problem = Problem(path=where, message=f"{show(raw)} is not a mapping with cidr and nodes")
         raise SettingsError((problem,))
-    models = MachineModels(kinds)
+    models = models_of(kinds)
     filled = models.filled(raw)
     settings, details = _validated(filled, models)
     # a key that is no text is reported by the check of names
