@@ -13,7 +13,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CO
 PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev image up preview down clean ssh reach output check lint test test-long api-document stack-file bench lock
+.PHONY: help setup setup-dev image up preview down clean ssh reach output check lint test test-long mutants api-document stack-file bench lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -62,8 +62,14 @@ lint: setup-dev
 	@.venv/bin/lint-imports --no-cache --no-logo
 	@$(PYTHON) -m mypy
 
-test-long: setup-dev image ## run all tests, also the long ones, with many examples
+test-long: setup-dev image ## run all tests, also the long ones, with many examples; then make mutants
 	@$(PYTEST) --hypothesis-profile=long
+	@$(MAKE) --no-print-directory mutants
+
+mutants: setup-dev ## change the code of settings, plan, render in small ways; list changes that no test notices
+	@rm -rf mutants
+	@.venv/bin/mutmut run
+	@$(PYTHON) -m tools.mutants
 
 image: setup ## build the host image, unless it exists
 	@$(SUDO) $(PYTHON) -m lab.hosts image --directory .lab/image

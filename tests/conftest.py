@@ -1,7 +1,17 @@
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 
 # How long an example takes depends on what else the machine does: there is no deadline.
 settings.register_profile("few", deadline=None, max_examples=10)
 settings.register_profile("short", deadline=None, max_examples=50)
 settings.register_profile("long", deadline=None, max_examples=1000)
+# For `make mutants`: every mutant meets the same few examples, and a slow machine kills none.
+settings.register_profile(
+    "mutants",
+    deadline=None,
+    max_examples=10,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("short")

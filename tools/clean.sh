@@ -16,7 +16,7 @@ if [ -d .lab/cloud ]; then
             if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -q -- '-m lab\.'; then echo "$pid"; fi
         done | grep -q . && { echo "clean: the lab is up; run \`make down\` first" >&2; exit 1; }
 fi
-for made in .lab .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache; do
+for made in .lab .venv build mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache; do
     if [ -L "$made" ]; then rm -f "$made"; fi
     if [ -e "$made" ]; then $(owner "$made") rm -rf --one-file-system "$made"; fi
 done
