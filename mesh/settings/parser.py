@@ -120,7 +120,7 @@ def _no_mapping(details: ErrorDetails) -> str:
     if len(path) == 2 and path[0] == "nodes":
         given = value if isinstance(value, str) and re.fullmatch(r"[0-9.]{7,15}", value) else "10.10.0.1"
         return f"{said}; write {{address: {given}}}"
-    return f"{said}; leave it out for the defaults" if value is None else said
+    return f"{said}; leave it out for the defaults" if value is None and len(path) == 1 else said
 
 
 def _no_nodes(details: ErrorDetails) -> str:
@@ -151,8 +151,8 @@ _MESSAGES: Final[Mapping[str, Callable[[ErrorDetails], str]]] = {
 
 def _finding(details: ErrorDetails, known: Callable[[tuple[int | str, ...]], list[str]]) -> Finding:
     path = details["loc"]
-    if details["type"] == "extra_forbidden":
-        return path, unknown_key(path[-1], known(path[:-1]))
+    if details["type"] in {"extra_forbidden", "invalid_key"}:
+        return (*path[:-1], str(path[-1])), unknown_key(path[-1], known(path[:-1]))
     describe = _MESSAGES.get(details["type"])
     return path, describe(details) if describe else f"{show(details['input'])}: {details['msg']}"
 
