@@ -34,7 +34,10 @@ def test_a_node_that_is_taken_out_loses_disk_and_address() -> None:
 
 
 def test_a_rename_is_called_one() -> None:
-    assert "(renaming a node, here to b, makes another server)" in _told({"b": NODE}, a=WAS)["a"]
+    assert _told({"b": NODE}, a=WAS) == {
+        "a": "a is not in the stack file any more (renaming a node, here to b, makes another server): its "
+        "server is deleted with its disk, and its public address 192.0.2.7 is given back"
+    }
 
 
 def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
@@ -42,10 +45,21 @@ def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
         "a moves from fsn1 to hel1: its server is deleted with its disk, and its public address 192.0.2.7 is "
         "given back; both are made anew there"
     )
-    resized = _told({"a": {"address": "10.10.0.9", "type": "cx33"}}, a=WAS)["a"]
-    assert resized.startswith("a becomes a cx33 (now a cx23): the server is powered off")
-    assert "; it has another address in the mesh, 10.10.0.9 instead of 10.10.0.1" in resized
-    assert "\n" not in resized
+    assert _told({"a": {"address": "10.10.0.9", "type": "cx33"}}, a=WAS)["a"] == (
+        "a becomes a cx33 (now a cx23): the server is powered off for a minute or two, and a disk that grows "
+        "never shrinks again; it has another address in the mesh, 10.10.0.9 instead of 10.10.0.1: "
+        "connections to the old address are cut off"
+    )
+
+
+def test_an_address_that_nobody_knew_has_not_changed() -> None:
+    assert _told({"a": NODE}, a={**WAS, "address": None}) == {}
+
+
+def test_each_node_that_loses_something_is_told_and_no_other() -> None:
+    b, new = {"address": "10.10.0.2"}, {"address": "10.10.0.4"}
+    nodes = {"a": {**NODE, "location": "hel1"}, "b": b, "new": new}
+    assert list(_told(nodes, a=WAS, b={**WAS, **b}, gone={**WAS, "address": "10.10.0.3"})) == ["gone", "a"]
 
 
 def test_a_node_that_is_not_enabled_keeps_what_it_has_and_that_is_told() -> None:
@@ -58,6 +72,18 @@ def test_a_node_that_is_not_enabled_keeps_what_it_has_and_that_is_told() -> None
     assert _told({"a": {**out, "type": "cx33"}, "b": {"address": "10.10.0.2"}}, a=was_out)["a"] == (
         "a is not enabled, and gets cx33 (now cx23) only when it is enabled again"
     )
+    assert _told(
+        {"a": {**out, "type": "cx33", "location": "hel1"}, "b": {"address": "10.10.0.2"}}, a=WAS
+    ) == {
+        "a": "a leaves the peers of all other nodes (enabled: false): its connections through the mesh end; "
+        "it is not enabled, and gets hel1 (now fsn1) and cx33 (now cx23) only when it is enabled again"
+    }
+
+
+def test_a_node_that_is_enabled_and_gets_another_provider_is_told_once() -> None:
+    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": {"a": NODE}})
+    before = Before(loss=Loss(leaves="moves from basement to hetzner", moves="moves", changes=("grows",)))
+    assert dangers(plan, {"a": before}) == {"a": "a moves from basement to hetzner"}
 
 
 def test_a_node_that_is_out_and_gets_another_provider_loses_its_server_and_that_is_told() -> None:

@@ -1,11 +1,14 @@
 import random
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mesh.plan import OverlayPlan, PeerPlan
 from mesh.program.machines.hetzner.firewalls import firewall_of
 from mesh.program.machines.hetzner.groups import group_of
+from mesh.settings.machines import HetznerMachine
 from tests.unit.meshes import THREE, meshes, plan_of
 
 
@@ -27,6 +30,89 @@ def test_mtu_is_the_internets_less_wireguards_unless_given() -> None:
 
 def test_keepalive_holds_doors_open() -> None:
     assert {peer.keepalive for node in plan_of(THREE).nodes.values() for peer in node.peers} == {25}
+
+
+def test_a_node_is_planned_as_the_stack_file_says() -> None:
+    plan = plan_of(
+        {
+            **THREE,
+            "port": 51999,
+            "ssh": {"port": 2222},
+            "rollout": {"canary": "web-2"},
+            "defaults": {"location": "hel1", "trustedInterfaces": ["docker0"], "metadata": "containers"},
+            "nodes": {
+                "a": {
+                    "address": "10.10.0.7",
+                    "type": "cx33",
+                    "public": ["udp/53", "tcp/80", "tcp/443"],
+                    "trustedInterfaces": ["podman0", "br-*", "podman0"],
+                    "metadata": "root",
+                    "forward": True,
+                },
+                "web-2": {"address": "10.10.0.2"},
+            },
+        }
+    )
+    assert (plan.ssh_port, plan.canary) == (2222, "web-2")
+    node, other = plan.nodes["a"], plan.nodes["web-2"]
+    assert (node.name, node.enabled, node.provider) == ("a", True, "hetzner")
+    assert node.machine == HetznerMachine(location="hel1", type="cx33")
+    assert node.overlay == OverlayPlan(
+        interface="wg0", addresses=(ip_interface("10.10.0.7/24"),), port=51999, mtu=1420
+    )
+    assert [str(port) for port in node.access.public] == ["tcp/80", "tcp/443", "udp/53"]
+    assert node.access.ssh_port == 2222
+    assert (node.access.trusted_interfaces, other.access.trusted_interfaces) == (
+        ("br-*", "podman0"),
+        ("docker0",),
+    )
+    assert (node.access.metadata, other.access.metadata) == ("root", "containers")
+    assert (node.access.forward, other.access.forward) == (True, False)
+
+
+def test_a_peer_is_known_by_its_one_address() -> None:
+    (peer, _) = plan_of(THREE).nodes["db-1"].peers
+    assert peer == PeerPlan(
+        name="web-1",
+        addresses=(ip_address("10.10.0.1"),),
+        allowed_ips=(ip_network("10.10.0.1/32"),),
+        keepalive=25,
+        mtu=1420,
+        preshared_epoch=1,
+    )
+
+
+def test_a_node_that_is_not_enabled_has_no_peers_and_is_nobodys_and_keeps_its_place() -> None:
+    nodes = {**THREE["nodes"], "web-2": {"address": "10.10.0.2", "enabled": False}}
+    plan = plan_of({**THREE, "nodes": nodes})
+    assert list(plan.nodes) == ["web-1", "web-2", "db-1"]
+    assert not plan.nodes["web-2"].enabled
+    assert [[peer.name for peer in node.peers] for node in plan.nodes.values()] == [["db-1"], [], ["web-1"]]
+    assert plan.nodes["web-2"].overlay.mtu == 1420
+
+
+def test_who_may_open_ssh_is_split_into_outside_and_inside_and_nobody_twice() -> None:
+    sources = [
+        "2001:db8::/33",
+        "10.10.0.128/25",
+        "203.0.113.128/25",
+        "10.10.0.0/25",
+        "203.0.113.0/25",
+        "10.0.0.0/8",
+    ]
+    access = (
+        plan_of({**THREE, "ssh": {"from": [*sources, "2001:db8:8000::/33", "10.10.0.5"]}})
+        .nodes["db-1"]
+        .access
+    )
+    assert [str(network) for network in access.ssh_from] == ["10.0.0.0/8", "203.0.113.0/24", "2001:db8::/32"]
+    assert [str(network) for network in access.ssh_mesh] == ["10.10.0.0/24"]
+
+
+def test_keys_that_can_log_in_are_those_of_the_file() -> None:
+    line = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMzUfO2eM8tJGiBGGlVUNBsd0JBTcPlvDeIRLGMqLY4o me"
+    plan = plan_of({**THREE, "ssh": {"authorizedKeys": [line]}})
+    assert {node.access.authorized_keys for node in plan.nodes.values()} == {(line,)}
 
 
 @given(meshes())

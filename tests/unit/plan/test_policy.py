@@ -1,3 +1,4 @@
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -162,6 +163,79 @@ def test_ssh_sources_inside_the_mesh_count_as_a_rule() -> None:
     ]
 
 
+def test_a_rule_counts_before_an_ssh_source_and_is_named_with_all_its_names() -> None:
+    rule = {"from": ["db", "web-1"], "to": ["db-1", "web"], "allow": ["udp/1", "tcp/20-30"]}
+    mesh = _mesh(
+        _rule("web-2", "db", "tcp/22"),
+        rule,
+        ssh={"from": ["10.10.0.0/30"]},
+        policyTests=[
+            _test("web-1", "db", "tcp/22", "deny"),
+            _test("all", "db", "tcp/22", "deny"),
+            _test("web-2", "web-1", "tcp/22", "deny"),
+            _test("web-2", "web-1", "udp/22", "allow"),
+        ],
+    )
+    told = "expected deny, but web-1 may reach db-1 on tcp/22: mesh.policy[1] allows it"
+    assert _failures(mesh) == [
+        "4 tests of the policy failed; nothing was changed:",
+        f"  mesh.policyTests[0]: {told} (from db, web-1 to db-1, web: udp/1, tcp/20-30)",
+        f"  mesh.policyTests[1]: {told} (from db, web-1 to db-1, web: udp/1, tcp/20-30)",
+        (
+            "  mesh.policyTests[2]: expected deny, but web-2 may reach web-1 on tcp/22: mesh.ssh.from allows "
+            "it (10.10.0.0/30)"
+        ),
+        (
+            "  mesh.policyTests[3]: expected allow, but web-2 may not reach web-1 on udp/22: no rule of "
+            "mesh.policy allows it"
+        ),
+    ]
+
+
+def test_the_first_pair_that_fails_is_told_by_name() -> None:
+    mesh = _mesh(_rule("web-1", "db", "tcp/1"), policyTests=[_test("all", "all", "tcp/1", "allow")])
+    assert _failures(mesh)[1] == (
+        "  mesh.policyTests[0]: expected allow, but db-1 may not reach web-1 on tcp/1: no rule of "
+        "mesh.policy allows it"
+    )
+    mesh = _mesh(_rule("db", "web-1", "tcp/1"), policyTests=[_test("all", "web", "tcp/1", "allow")])
+    assert "but db-1 may not reach web-2 on" in _failures(mesh)[1]
+
+
+def test_ssh_sources_open_ssh_alone_and_only_to_their_addresses() -> None:
+    plan_of(
+        _mesh(
+            ssh={"from": ["10.10.0.1"], "port": 2222},
+            policyTests=[
+                _test("web-1", "db", "tcp/2222", "allow"),
+                _test("web-1", "db", "tcp/22", "deny"),
+                _test("web-1", "db", "udp/2222", "deny"),
+                _test("web-2", "db", "tcp/2222", "deny"),
+            ],
+        )
+    )
+
+
+def test_icmp_alone_opens_no_port() -> None:
+    plan = plan_of(_mesh(_rule("web-1", "db", "icmp"), policyTests=[_test("web-1", "db", "tcp/1", "deny")]))
+    assert _words(plan.nodes["db-1"].access.ingress) == ["web-1: icmp"]
+
+
+def test_icmp_adds_nothing_to_everything() -> None:
+    plan = plan_of(_mesh(_rule("web-1", "db", "icmp"), _rule("web", "db", "all")))
+    assert _words(plan.nodes["db-1"].access.ingress) == ["web-1: all", "web-2: all"]
+
+
+def test_who_may_come_in_is_in_the_order_of_addresses() -> None:
+    nodes = {"z": {"address": "10.10.0.9"}, "a": {"address": "10.10.0.10"}, "m": {"address": "10.10.0.2"}}
+    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": nodes, "policy": [_rule("all", "all", "all")]})
+    assert _words(plan.nodes["m"].access.ingress) == ["z: all", "a: all"]
+    assert [each.addresses for each in plan.nodes["a"].access.ingress or ()] == [
+        (ip_address("10.10.0.2"),),
+        (ip_address("10.10.0.9"),),
+    ]
+
+
 def test_taking_a_node_out_does_not_fail_the_tests() -> None:
     nodes = {**NODES, "db-1": {**NODES["db-1"], "enabled": False}}
     tests = [_test("web", "db", "tcp/5432", "allow")]
@@ -183,7 +257,6 @@ def test_a_new_member_of_a_group_changes_nothing_but_set_elements() -> None:
     ]
 
 
-_ALONE = [(["db"], ["db"]), (["db"], ["db-1"]), (["db-1"], ["db"])] + [([name], [name]) for name in NODES]
 _NAMES = st.sampled_from(["web", "db", "web-1", "web-2", "db-1", "all"])
 _PORTS = st.sampled_from(["tcp/1-3", "tcp/2", "tcp/4", "udp/1-65535", "udp/7", "icmp", "all"])
 _ALONE = [(["db"], ["db"]), (["db"], ["db-1"]), (["db-1"], ["db"])] + [([name], [name]) for name in NODES]
