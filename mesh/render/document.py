@@ -89,6 +89,4 @@ def _checked(node: str, path: str, content: str) -> str:
     for number, line in enumerate(content.splitlines(), start=1):
         if line.startswith(_HEADER):
             raise RenderError(f"{node}: {path} line {number} starts with {_HEADER!r}, which separates files")
-    if not content.endswith("\n"):
-        raise RenderError(f"{node}: {path} does not end with a newline")
     return content

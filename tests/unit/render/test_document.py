@@ -124,10 +124,13 @@ def test_no_file_but_the_plan_says_how_the_tunnel_is_called() -> None:
     assert renamed == one.replace("wg0", "other7")
 
 
-def test_a_peer_the_directory_does_not_know_is_named() -> None:
-    node = plan_of(PAIR).nodes["a"]
-    with pytest.raises(RenderError, match=r"^a: the directory does not know b$"):
-        render_document(node, {"a": facts_of(plan_of(PAIR))["a"]}, key_names_of(node), management_key="k")
+def test_peers_the_directory_does_not_know_are_named() -> None:
+    plan = plan_of({**PAIR, "nodes": {**PAIR["nodes"], "c": {"address": "10.10.0.3"}}})
+    node = plan.nodes["a"]
+    for known, told in (({"a", "c"}, "b"), ({"a"}, "b, c")):
+        facts = {name: facts for name, facts in facts_of(plan).items() if name in known}
+        with pytest.raises(RenderError, match=f"^a: the directory does not know {told}$"):
+            render_document(node, facts, key_names_of(node), management_key="k")
 
 
 @given(st.text(max_size=20))
@@ -137,3 +140,30 @@ def test_no_content_can_pass_for_the_start_of_a_file(text: str) -> None:
     node = plan.nodes["a"]
     with pytest.raises(RenderError, match="authorized_keys line 1 starts with"):
         render_document(node, facts_of(plan), key_names_of(node), management_key=f"==> {text}")
+
+
+def test_a_line_that_would_separate_files_is_told_with_its_place() -> None:
+    plan = plan_of(PAIR)
+    node = plan.nodes["a"]
+    moving = Moving(management_keys=("==> x", "==> y"))
+    with pytest.raises(RenderError) as error:
+        render_document(node, facts_of(plan), key_names_of(node), management_key=MANAGEMENT, moving=moving)
+    assert str(error.value) == (
+        "a: /root/.ssh/authorized_keys line 2 starts with '==> ', which separates files"
+    )
+
+
+def test_ports_that_move_are_written_as_a_set_the_one_that_stays_first() -> None:
+    plan = plan_of({**PAIR, "ssh": {"port": 2222}, "port": 51822})
+    node = plan.nodes["a"]
+    still, moving = (
+        render_document(node, facts_of(plan), key_names_of(node), management_key=MANAGEMENT, moving=each)
+        for each in (Moving(ports=(51821,)), Moving(ssh_ports=(22, 2022), ports=(51821, 51820)))
+    )
+    assert "        tcp dport 2222 ip saddr @ssh_sources4 accept" in still
+    assert "        tcp dport { 2222, 22, 2022 } ip saddr @ssh_sources4 accept" in moving
+    assert 'iifname != "wg0" udp dport 51821 ip saddr @peer_endpoints fib daddr type local' in still
+    assert (
+        "udp dport { 51821, 51820 } ip saddr @peer_endpoints fib daddr type local udp dport set 51822"
+        in moving
+    )

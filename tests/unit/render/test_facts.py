@@ -13,6 +13,11 @@ def test_an_endpoint_is_read_as_it_is_written(address: str, port: int) -> None:
     assert parse_endpoint(str(endpoint)) == endpoint
 
 
+@pytest.mark.parametrize("text", ["192.0.2.1:1", "192.0.2.1:65535", "[2001:db8::1]:51820"])
+def test_the_lowest_and_the_highest_port_are_ports(text: str) -> None:
+    assert str(parse_endpoint(text)) == text
+
+
 def test_an_ipv6_endpoint_is_written_in_brackets() -> None:
     assert str(Endpoint(address=ip_address("2001:db8::1"), port=51820)) == "[2001:db8::1]:51820"
 
