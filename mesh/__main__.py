@@ -20,8 +20,8 @@ from mesh.interrupts import end_in_order
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
 Pulumi = Annotated[str, typer.Option(envvar="WGMESH_PULUMI", help="The engine's command line.")]
-Stack = Annotated[str | None, typer.Option(help="The stack; the selected one when not given.")]
-Mesh = Annotated[str | None, typer.Option("--mesh", help="The mesh, where a stack has several.")]
+Stack = Annotated[str | None, typer.Option(help="The name of the stack. Default: the selected stack.")]
+Mesh = Annotated[str | None, typer.Option("--mesh", help="The name of the mesh, if the stack has several.")]
 
 
 @app.command("reach")
@@ -31,12 +31,12 @@ def reach_command(
     name: Mesh = None,
     pulumi: Pulumi = "pulumi",
     via: Annotated[
-        str | None, typer.Option(help="Instead of SSH: a command line with {node} or {public_ip} in it.")
+        str | None, typer.Option(help="A command line to use instead of SSH, with {node} or {public_ip}.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="How often to try the pairs that fail.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, help="The number of rounds for pairs that fail.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Ping every node from every node through the tunnel; exit code 0 only if all answer."""
+    """Ping every node from every node through the tunnel; exit code 0 only if all nodes answer."""
     mesh = read_outputs(pulumi, stack, name)
     run = over_ssh(mesh, read_state(pulumi, stack, mesh)) if via is None else over(via)
     with Console(stderr=True).status("asking the engine for the nodes") as progress:
@@ -72,12 +72,10 @@ def check_command(
     stack: Stack = None,
     name: Mesh = None,
     pulumi: Pulumi = "pulumi",
-    repair: Annotated[
-        bool, typer.Option(help="Bring the nodes that differ back, by trial and commit.")
-    ] = False,
+    repair: Annotated[bool, typer.Option(help="Repair nodes that differ, each by a trial.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Compare every node with what the stack says; exit code 0 only if nothing differs (any more)."""
+    """Compare every node with the stack; exit code 0 only if no node differs, or all are repaired."""
     mesh = read_outputs(pulumi, stack, name)
     state = read_state(pulumi, stack, mesh)
     found = asyncio.run(check.check_mesh(mesh, state))
@@ -91,10 +89,10 @@ def check_command(
         results.print_remarks(found)
     bad = results.bad(found)
     if bad:
-        print(f"not what the stack says: {', '.join(bad)}", file=sys.stderr)
+        print(f"different from the stack: {', '.join(bad)}", file=sys.stderr)
         raise typer.Exit(1)
     if not as_json:
-        print(f"all {sum(node.enabled for node in found)} nodes are what the stack says")
+        print(f"all {sum(node.enabled for node in found)} nodes match the stack")
 
 
 @app.command("status")

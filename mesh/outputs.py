@@ -193,21 +193,21 @@ class _Entry:
     def _text(self, key: str) -> str:
         value = self._facts.get(key)
         if not isinstance(value, str):
-            raise self._refused(f"has a {key} that is no text")
+            raise self._refused(f"has a {key} that is not text")
         return value
 
     def _port(self) -> int:
         value = self._facts.get("ssh_port", 22)
         # the engine's numbers may be floats
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST_PORTS:
-            raise self._refused("has an ssh_port that is no port")
+            raise self._refused("has an ssh_port that is not a port")
         return int(value)
 
     def _refused(self, what: str) -> OutputsError:
         return OutputsError(
             f"the stack's outputs were written by {_writer(self._record)} and cannot be read by version "
             f"{VERSION}: the entry of {self._name} {what}; run `up` with this version, or use the commands "
-            f"of that one"
+            f"of the other version"
         )
 
 

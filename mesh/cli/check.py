@@ -73,7 +73,9 @@ async def _check(agents: AgentClient, mesh: MeshOutputs, state: StackState, node
 def _pending(trial: Trial | None) -> str | None:
     if trial is None:
         return None
-    return f"a change is on trial for {trial.seconds_left:.0f} more seconds: ask again after that"
+    return (
+        f"a change is on trial for {trial.seconds_left:.0f} more seconds: run this command again afterwards"
+    )
 
 
 def _named(mesh: MeshOutputs, entry: ReportedDifference) -> Difference:
@@ -110,7 +112,7 @@ _REPAIRED = Text("repaired ", style="green")
 
 def table(found: Sequence[NodeCheck]) -> Table:
     """Return everything that differs as a table: a row for each difference."""
-    grid = Table(title="what is not as the stack says")
+    grid = Table(title="differences from the stack")
     for name in ("node", "what", "is", "should be"):
         grid.add_column(name, overflow="fold")
     for check in found:

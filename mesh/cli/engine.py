@@ -62,6 +62,6 @@ def _refuse_another(pulumi: str, stack: str) -> None:
     found = _run(pulumi, stack, "stack", "--show-name", what="name").strip()
     if _NAME.fullmatch(found) and found.rpartition("/")[2] != stack.rpartition("/")[2]:
         raise CliError(
-            f"--stack is {stack}, but `{pulumi}` answers for the stack {found}: that command line adds a "
-            f"--stack of its own; remove it there, or name the same stack"
+            f"--stack is {stack}, but `{pulumi}` answers for the stack {found}: that command line has its "
+            f"own --stack; remove this option there, or name the same stack"
         )

@@ -76,7 +76,8 @@ async def read_at_most(stream: _Stream, limit: int) -> bytes:
         found += chunk
         if len(found) > limit:
             raise NodeError(
-                f"it sent more than {limit // 1000} kB and was cut off: somebody else may control this node"
+                f"its answer was longer than {limit // 1000} kB and was cut off: an attacker may control "
+                "this node"
             )
     return bytes(found)
 
@@ -213,7 +214,7 @@ class AgentClient(NodeClient):
         said = run.answer or "it said nothing"
         raise NodeError(
             f"its agent gave no report (exit code {run.code}: {said}{trouble}). "
-            "`journalctl -t wgmesh` there has more."
+            "See `journalctl -t wgmesh` on the node."
         )
 
 

@@ -41,5 +41,5 @@ def node_of(mesh: MeshOutputs, name: str) -> NodeOutputs:
         raise CliError(f"{name}: {NOT_MADE}")
     if name not in mesh.nodes:
         known = ", ".join([*mesh.nodes, *mesh.unmade])
-        raise CliError(f"{name!r} is no node of this stack; it has {known}")
+        raise CliError(f"{name!r} is not a node of this stack; it has {known}")
     return mesh.nodes[name]

@@ -118,7 +118,7 @@ def _command(addresses: Iterable[str]) -> str:
 
 
 def _said(printed: str) -> str:
-    return shown(last_line(printed)) or "its shell said nothing"
+    return shown(last_line(printed)) or "its shell printed nothing"
 
 
 def over_ssh(mesh: MeshOutputs, state: StackState) -> Runner:

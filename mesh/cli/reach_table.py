@@ -39,7 +39,7 @@ def table(mesh: MeshOutputs, reach: Reach, *, width: int = 80) -> Table:
 def _matrix(
     nodes: Sequence[tuple[str, str]], heads: Mapping[str, str], labels: Mapping[str, str], reach: Reach
 ) -> Table:
-    grid = Table(title="who reaches whom (ms through the tunnel)")
+    grid = Table(title="ping times (ms through the tunnel)")
     grid.add_column("from \\ to", no_wrap=True)
     for name, _ in nodes:
         grid.add_column(heads[name], justify="right", no_wrap=True)
@@ -57,7 +57,7 @@ def _cell(reach: Reach, source: str, destination: str) -> str:
 
 def _summary(nodes: Sequence[tuple[str, str]], reach: Reach) -> Table:
     """A row for each node: how many it reaches, how long the slowest takes, and whom it does not reach."""
-    grid = Table(title="who reaches whom (ms through the tunnel)")
+    grid = Table(title="ping times (ms through the tunnel)")
     grid.add_column("from", overflow="fold")
     for head in ("address", "reaches", "slowest"):
         grid.add_column(head, justify="right", no_wrap=True)
@@ -90,7 +90,7 @@ def lost_in_words(reach: Reach) -> str:
     if len(silent) > len(names) - _FEW:
         silent = []
     rest = [pair for pair in reach.lost if not {*pair} & {*silent}]
-    words = [f"{' and '.join(silent)} {'answer' if len(silent) > 1 else 'answers'} nobody"] if silent else []
+    words = [f"{' and '.join(silent)} {'answer' if len(silent) > 1 else 'answers'} no node"] if silent else []
     if rest:
         shown = ", ".join(f"{source} -> {to}" for source, to in rest[:_PAIRS])
         more = len(rest) - _PAIRS

@@ -41,7 +41,7 @@ def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
     """
     if len(found) > _MANY:
         return _summary(mesh, found)
-    grid = Table(title="nodes and what they hear from their peers")
+    grid = Table(title="nodes, with handshakes and traffic of their peers")
     for name in ("node", "state", "generation", "agent", "peer", "handshake", "received", "sent"):
         grid.add_column(
             name, overflow="fold", justify="right" if name in _NUMBERS else "left", min_width=len(name)
@@ -56,7 +56,7 @@ def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
 
 
 def _summary(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
-    grid = Table(title="nodes and what they hear from their peers")
+    grid = Table(title="nodes, with handshakes and traffic of their peers")
     for name in ("node", "state", "generation", "hears", "longest ago"):
         grid.add_column(name, overflow="fold", min_width=len(name))
     names = {node.public_key: node.name for node in mesh.nodes.values()}

@@ -28,9 +28,9 @@ usage: wgmesh.pyz COMMAND
   install          put this file in place; standard input: its SHA-256
   keys             store keys; standard input: JSON
   apply [--local]  try and commit the node's files; standard input: the document
-  status           print the state as JSON, and how this node differs from its own files
-  check            the same, but how it differs from a document; standard input: the document
-  leave            take everything away again and put back what was there before
+  status           print the state as JSON, with the differences from the node's own files
+  check            the same, with the differences from a document; standard input: the document
+  leave            remove everything and restore the former state
   boot, guard, table-up, link-up, link-down, link-reload, run-trial TXN, expire TXN: called by systemd\
 """
 

@@ -41,8 +41,8 @@ def look_ahead(
         pulumi.log.warn(names.said(words))
     if previous.unread is not None:
         pulumi.log.warn(
-            f"could not read the stack's former state ({previous.unread}), so no warning says what this "
-            f"run deletes or cuts off: read the steps"
+            f"could not read the stack's former state ({previous.unread}), so this run cannot warn of "
+            f"deletions and cut-offs: read the steps"
         )
     return told
 

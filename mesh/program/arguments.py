@@ -166,7 +166,7 @@ def as_settings(args: MeshArgs) -> dict[str, Any]:
 def _spelled(value: Any, kind: Any, path: str) -> Any:
     if isinstance(value, pulumi.Output):
         raise InputPropertyError(
-            path, "is an output, which only a run knows; give a plain value: a mesh is planned before a run"
+            path, "is an output, and its value is known only during a run; give a plain value"
         )
     if get_origin(kind) in (NotRequired, types.UnionType):
         kind = get_args(kind)[0]

@@ -46,7 +46,7 @@ done
 
 # What sshd does with a connection like this one once it reads its settings again.
 sshd=$(command -v sshd || echo /usr/sbin/sshd)
-[ -x "$sshd" ] || fail "there is no OpenSSH server (sshd) on this host"
+[ -x "$sshd" ] || fail "this host has no OpenSSH server (sshd)"
 # shellcheck disable=SC2086 # four words
 set -- ${SSH_CONNECTION:-127.0.0.1 0 127.0.0.1 22}
 client=$1 server=$3 port=$4
@@ -83,28 +83,28 @@ esac
 [ "$(of pubkeyauthentication)" = yes ] || refuse PubkeyAuthentication "root logs in with a key"
 case " $(of authenticationmethods) " in
     "  " | *" any "* | *" publickey "*) ;;
-    *) refuse AuthenticationMethods "for root, a key alone must do (publickey)" ;;
+    *) refuse AuthenticationMethods "a key alone must be enough for root (publickey)" ;;
 esac
 groups=$(id -Gn root)
 # shellcheck disable=SC2086 # words
-if names "$(of denyusers)" no root; then refuse DenyUsers "it names root"
-elif [ -n "$(of allowusers)" ] && ! names "$(of allowusers)" yes root; then refuse AllowUsers "it does not name root"
-elif names "$(of denygroups)" no $groups; then refuse DenyGroups "it names a group of root"
+if names "$(of denyusers)" no root; then refuse DenyUsers "this setting names root"
+elif [ -n "$(of allowusers)" ] && ! names "$(of allowusers)" yes root; then refuse AllowUsers "this setting does not name root"
+elif names "$(of denygroups)" no $groups; then refuse DenyGroups "this setting names a group of root"
 elif [ -n "$(of allowgroups)" ] && ! names "$(of allowgroups)" yes $groups; then
-    refuse AllowGroups "it names no group of root ($groups)"
+    refuse AllowGroups "this setting names no group of root ($groups)"
 fi
 case " $(of authorizedkeysfile) " in
     *" .ssh/authorized_keys "* | *" %h/.ssh/authorized_keys "* | *" /root/.ssh/authorized_keys "*) ;;
-    *) refuse AuthorizedKeysFile "sshd does not read /root/.ssh/authorized_keys, where the keys of this stack go; add .ssh/authorized_keys" ;;
+    *) refuse AuthorizedKeysFile "sshd does not read /root/.ssh/authorized_keys, the file with the keys of this stack; add .ssh/authorized_keys" ;;
 esac
 case ",$(of hostkeyalgorithms)," in
     ,, | *,ssh-ed25519,*) ;;
-    *) refuse HostKeyAlgorithms "the permanent host key is an Ed25519 one, and ssh-ed25519 is not among them" ;;
+    *) refuse HostKeyAlgorithms "the permanent host key is an Ed25519 key, but ssh-ed25519 is missing there" ;;
 esac
 if [ -z "$held" ]; then
     ports=$(of listenaddress | sed "s/ .*//; s/.*://")
     echo "$ports" | grep -qx "$port" ||
-        refuse "Port or ListenAddress" "this connection came to port $port, which sshd would not listen on any more ($(echo $ports))"
+        refuse "Port or ListenAddress" "sshd would no longer listen on port $port of this connection, only on $(echo $ports)"
 fi
 # The file of the agent comes over SFTP, which anything that a start file prints breaks.
 case $(of subsystem) in
@@ -113,9 +113,9 @@ case $(of subsystem) in
         printed=$(env -i HOME=/root USER=root LOGNAME=root PATH="$PATH" SSH_CLIENT="$client 0 $port" \
             timeout 20 "${SHELL:-/bin/sh}" -c : 2>/dev/null </dev/null | head -c 80 | tr "\n" "|")
         [ -z "$printed" ] ||
-            fail "the start files of root (such as /root/.bashrc) print \"$printed\" where nobody reads it, which breaks copies over SSH: let them print in interactive shells only (\`case \$- in *i*) ;; *) return ;; esac\` before), then run up again; nothing was changed"
+            fail "the start files of root (such as /root/.bashrc) print \"$printed\" in shells without a user, and this breaks copies over SSH: print only in interactive shells (\`case \$- in *i*) ;; *) return ;; esac\` before), then run up again; nothing was changed"
         ;;
-    *) refuse "Subsystem" "there is none for sftp, by which the file of the agent comes" ;;
+    *) refuse "Subsystem" "sshd has no subsystem sftp, but the agent is copied over SFTP" ;;
 esac
 
 # Upgrades at first boot hold the locks of apt: of the lists, of the archives, of dpkg. apt waits for the last one only.
@@ -140,7 +140,7 @@ elif ! command -v wireguard-go >/dev/null; then
     wanted="$wanted wireguard-go"
 fi
 if [ -n "$wanted" ]; then
-    command -v apt-get >/dev/null || fail "missing:$wanted, and there is no apt-get to install it with"
+    command -v apt-get >/dev/null || fail "missing:$wanted, and this host has no apt-get to install packages"
     export DEBIAN_FRONTEND=noninteractive
     said=
     # a source of somebody else that does not answer need not be in the way

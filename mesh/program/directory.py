@@ -71,4 +71,4 @@ def read_facts(name: str, kept: Any) -> PeerFacts:
 
 
 def _not_read(name: str, why: str) -> str:
-    return f"directory: {name}: {why}; `pulumi up` without --target writes the directory anew"
+    return f"directory: {name}: {why}; `pulumi up` without --target writes the directory again"

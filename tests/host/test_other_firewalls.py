@@ -165,7 +165,7 @@ def test_trust_in_the_outside_is_refused(node: Node, hosts: Hosts, trusted: str)
         ),
     )
     assert run.word == "REFUSED", run.out
-    assert f"trustedInterfaces holds {trusted}, and the default route leaves by eth0" in run.out
+    assert f"trustedInterfaces holds {trusted}, and the default route uses eth0" in run.out
 
 
 def test_at_the_console_status_names_what_keeps_ssh_out(node: Node) -> None:

@@ -97,7 +97,7 @@ def test_what_is_taken_away_by_hand_is_back_without_anybody_calling(
 
 def test_the_journal_says_who_did_it(node: Node) -> None:
     node.inside("journalctl --rotate -q; journalctl --vacuum-time=1s -q; nft flush ruleset", check=False)
-    wait(lambda: "was taken away by `nft`" in node.inside("journalctl -q -t wgmesh -o cat"), SECONDS)
+    wait(lambda: "was removed by `nft`" in node.inside("journalctl -q -t wgmesh -o cat"), SECONDS)
     said = node.inside("journalctl -q -t wgmesh -o cat")
     assert "flush ruleset" in said
 

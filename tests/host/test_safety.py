@@ -232,7 +232,7 @@ def test_without_python_plain_commands_bring_it_back(node: Node, new: str) -> No
         node.inside(back)
     run = node.agent("apply", new)
     assert run.word == "ROLLED-BACK"
-    assert "plain commands brought it back" in run.out
+    assert "plain commands undid the trial" in run.out
 
 
 @pytest.mark.long

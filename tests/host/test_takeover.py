@@ -163,7 +163,7 @@ OWNERS = {
     "enabled and down": (
         "systemctl enable -q wg-quick@wg0",
         "systemctl disable -q wg-quick@wg0",
-        "wg0 is to come up on this host (wg-quick@wg0.service, inactive, enabled, from /etc/wireguard/wg0",
+        "wg0 is set up to start on this host (wg-quick@wg0.service, inactive, enabled, from /etc/wireguard/",
     ),
     "up without a unit": (
         "wg-quick up wg0 2>/dev/null",

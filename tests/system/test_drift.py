@@ -49,14 +49,14 @@ def _json(world: World, *words: str) -> tuple[int, Any]:
 def test_right_after_up_nothing_differs(mesh: World) -> None:
     run = _mesh(mesh, "check")
     assert run.code == 0, run.out
-    assert "all 3 nodes are what the stack says" in run.out
+    assert "all 3 nodes match the stack" in run.out
 
 
 def test_a_change_by_hand_is_shown_and_repaired(mesh: World) -> None:
     mesh.on("web-2", "ip link set wg0 mtu 1300; nft add rule inet wgmesh input tcp dport 99 accept")
     run = _mesh(mesh, "check")
     assert run.code == 1
-    for shown in ("MTU", "1300", "1420", "tcp dport 99 accept", "not what the stack says: web-2"):
+    for shown in ("MTU", "1300", "1420", "tcp dport 99 accept", "different from the stack: web-2"):
         assert shown in run.out
     code, found = _json(mesh, "check")
     assert code == 1
@@ -130,7 +130,7 @@ def test_a_node_that_is_taken_out_for_being_down_is_no_longer_bad(mesh: World) -
         for words in (["check"], ["status"], ["reach"]):
             run = _mesh(mesh, *words)
             assert run.code == 0, run.out
-        assert "db-1: not enabled\nall 2 nodes are what the stack says" in _mesh(mesh, "check").out
+        assert "db-1: not enabled\nall 2 nodes match the stack" in _mesh(mesh, "check").out
 
 
 def test_a_node_whose_creation_failed_is_named_and_the_others_are_asked(mesh: World) -> None:

@@ -113,7 +113,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def test_from_a_clone_to_a_mesh_and_back(machine: Machine) -> None:
     before = machine.starts_at_boot()
     said = machine.ok("make", "up")
-    assert "who reaches whom" in said
+    assert "ping times (ms" in said
     assert "lost" not in said
     assert "Created symlink" not in said
     refused = machine.run("make", "clean")

@@ -12,7 +12,7 @@ from tests.system.world import World
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
 
 AGENT = "/usr/local/lib/wgmesh/wgmesh.pyz"
-ESCAPES = r"\033]0;PWNED\007\033[2J\033[1;1Hall 3 nodes are what the stack says\033[8m"
+ESCAPES = r"\033]0;PWNED\007\033[2J\033[1;1Hall 3 nodes match the stack\033[8m"
 REPORT = {
     "agent": "\x1b[2J[/nope]",
     "current": None,

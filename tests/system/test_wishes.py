@@ -226,7 +226,7 @@ def test_a_state_that_is_older_than_the_cloud_is_recognised(mesh: World) -> None
     before = _cloud(mesh)
     for run in _with_state(mesh, lambda deployment: _without(deployment, "db-1")):
         assert run.code == 1
-        assert "the cloud has 1 of this stack's 3 servers already (lab-db-1), and this state knows" in run.out
+        assert "the cloud already has 1 of this stack's 3 servers (lab-db-1), but this state" in run.out
         assert "Delete nothing." in run.out
         assert not re.search(r"hcloud [a-z-]+ delete", run.out)
     assert _cloud(mesh) == before
@@ -236,7 +236,7 @@ def test_a_state_that_is_older_than_the_cloud_is_recognised(mesh: World) -> None
 def test_a_lost_state_is_recognised_and_nothing_is_deleted(mesh: World) -> None:
     servers = mesh.json("stack", "output", "--json")["nodes"]
     preview, up = _with_state(mesh, lambda deployment: {**deployment, "resources": []})
-    assert any("the cloud has 3 of this stack's 3 servers already" in each for each in _warnings(preview))
+    assert any("the cloud already has 3 of this stack's 3 servers" in each for each in _warnings(preview))
     assert up.code == 1
     for run in (preview, up):
         assert "Delete nothing." in run.out

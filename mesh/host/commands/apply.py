@@ -141,7 +141,7 @@ def _was_never_started(places: Places, trial: Trial) -> bool:
     """
     if trial.phase is not Phase.ARMED or active_state(f"{trial.unit}.service") != "inactive":
         return False
-    log(f"trial {trial.txn} was armed and never started: it is forgotten")
+    log(f"trial {trial.txn} was armed and never started: discarding this trial")
     clear_trial(places, trial)
     return True
 

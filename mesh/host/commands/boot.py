@@ -39,7 +39,7 @@ def _target(places: Places) -> Generation:
     before = current_digest(places)
     committed = committed_generation(places)
     if committed is None:
-        raise AgentError(Answer.FAILED, f"{places.current} is absent: there is nothing to bring up")
+        raise AgentError(Answer.FAILED, f"{places.current} is missing, so no interface can be brought up")
     if committed.digest != before:
         # The rest follows the older generation, too, and that unit fails to say so.
         attempt(["systemctl", "restart", "--no-block", BOOT_UNIT])

@@ -75,7 +75,7 @@ def _bring_back(places: Places) -> bool:
         now = _in_force(places)
         if now == wanted:
             if loaded:
-                log(f"the table inet {TABLE} was missing or empty and is back, as of {wanted}")
+                log(f"the table inet {TABLE} was missing or empty: loaded again from {wanted}")
             break
         if loaded:  # a trial ended meanwhile: what was loaded is nobody's any more
             _settle(places, now)
@@ -128,7 +128,7 @@ def _firewall(places: Places, digest: str) -> str:
         found = path.read_text()
         check_firewall(found, where=str(path))
     except (AgentError, OSError, ValueError):
-        log(f"{folder} is damaged: taking the rescue ruleset")
+        log(f"{folder} is damaged: loading the rescue ruleset")
         return places.rescue.read_text()
     return found
 
@@ -152,10 +152,10 @@ def _look(places: Places, culprit: str) -> bool:
     try:
         gone = _bring_back(places)
     except (AgentError, OSError) as error:
-        log(f"the table inet {TABLE} is gone or emptied, and cannot be brought back: {error}")
+        log(f"the table inet {TABLE} is missing or empty, and cannot be loaded again: {error}")
         return False
     if gone and culprit:
-        log(f"the table inet {TABLE} was taken away by {culprit}")
+        log(f"the table inet {TABLE} was removed by {culprit}")
     return True
 
 
@@ -184,8 +184,8 @@ def _hear(heard: socket.socket) -> tuple[bool, str]:
     except OSError as error:
         if error.errno != errno.ENOBUFS:
             raise
-        return True, "somebody (there were too many changes to tell)"
-    return gone, culprit or "somebody"
+        return True, "an unknown program (too many changes at once)"
+    return gone, culprit or "an unknown program"
 
 
 def _dormant(message: Message) -> bool:

@@ -61,7 +61,7 @@ def install(places: Places, tunnel: Tunnel, raw: bytes) -> tuple[Answer, str]:
         raise AgentError(Answer.REFUSED, f"not installed on this host: {', '.join(missing)}")
     with lock(places, wait=COMMAND_WAIT):
         if load_trial(places) is not None:
-            raise AgentError(Answer.BUSY, "a trial is under way and needs the present agent: try again later")
+            raise AgentError(Answer.BUSY, "a trial is under way and needs the current agent: try again later")
         _make_folders(places)
         _install_archive(places, expected)
         _install_units(places, tunnel)

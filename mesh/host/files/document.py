@@ -63,7 +63,7 @@ def _text(raw: bytes) -> str:
     if len(raw) > MAX_BYTES:
         raise _refuse(f"the document is larger than {MAX_BYTES} bytes")
     if not raw:
-        raise _refuse("the document is empty: it is read from standard input")
+        raise _refuse("the document on standard input is empty")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -80,7 +80,10 @@ def _text(raw: bytes) -> str:
 def _split(text: str) -> dict[str, str]:
     lines = text[:-1].split("\n")
     if lines[0] != _FIRST_LINE:
-        raise _refuse(f"line 1: the document must begin with {_FIRST_LINE!r}; is the agent of this version?")
+        raise _refuse(
+            f"line 1: the document must begin with {_FIRST_LINE!r}; do program and agent "
+            "have the same version?"
+        )
     parts: list[tuple[str, list[str]]] = []
     for number, line in enumerate(lines[1:], start=2):
         if parts and parts[-1][0] == "end":
@@ -117,7 +120,7 @@ def _check_hosts(text: str) -> None:
 
 def _check_authorized_keys(text: str) -> None:
     if not text.strip():
-        raise _refuse(f"{AUTHORIZED_KEYS}: no key, nobody could log in to manage this node")
+        raise _refuse(f"{AUTHORIZED_KEYS}: has no key, so nobody could log in to manage this node")
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             raise _refuse(f"{AUTHORIZED_KEYS} line {number}: every line is a key")

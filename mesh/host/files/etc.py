@@ -130,7 +130,7 @@ def _link(places: Places, row: Managed, kept_as: str) -> None:
         kept = keep_aside(path, kept_as)
         if kept_as == "by-hand" and kept.is_file() and not kept.is_symlink():
             kept.chmod(kept.stat().st_mode & 0o700)  # a copy of ours, with keys in it, most likely
-        log(f"{path} is somebody else's: kept as {kept}")
+        log(f"{path} belongs to another program: kept as {kept}")
     replace_link(path, target)
 
 

@@ -69,7 +69,7 @@ def _public_of(places: Places, private: str) -> str:
         try:
             shown = run(["ssh-keygen", "-y", "-f", file.name])
         except AgentError:
-            raise AgentError(Answer.REFUSED, "keys: host_key is no private key") from None
+            raise AgentError(Answer.REFUSED, "keys: host_key is not a private key") from None
     return " ".join(shown.split()[:2])
 
 

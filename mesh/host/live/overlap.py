@@ -131,8 +131,8 @@ def _endpoints(tunnel: Tunnel, file: WgFile, networks: Sequence[Network]) -> Ite
         if inside is not None:
             yield Conflict(
                 f"the endpoint {peer.endpoint} of peer {', '.join(peer.allowed_ips)}",
-                f"lies in {inside}, which {tunnel.interface} itself takes into the tunnel",
-                "give that peer an endpoint outside of it",
+                f"lies in {inside}, but {tunnel.interface} sends this network through the tunnel",
+                "give that peer an endpoint outside this network",
             )
 
 
@@ -165,7 +165,7 @@ def _overlaps(network: Network, host: Host) -> Iterator[Conflict]:
         if target and _within(target, network) and _leads_elsewhere(rule, host):
             yield Conflict(
                 str(network),
-                f"holds what the rule {rule} is about",
+                f"contains the network of the rule {rule}",
                 f"remove that rule (`ip rule del pref {rule.priority}`)",
             )
 

@@ -143,7 +143,7 @@ def require_ports(places: Places, firewall: str) -> None:
         raise AgentError(
             Answer.REFUSED,
             f"{where}, and the ListenAddress lines of sshd's settings name other ports (`sshd -T | grep "
-            f"listenaddress`): add port {refused[0]} to them, `systemctl reload ssh`, {again}",
+            f"listenaddress`): add port {refused[0]} to these lines, `systemctl reload ssh`, {again}",
         )
 
 
@@ -195,7 +195,7 @@ def open_ports(places: Places, wanted: Sequence[int]) -> None:
     missing = missing_ports(wanted)
     if not missing:
         return
-    log(f"sshd is made to listen on port {', '.join(str(port) for port in missing)}, too")
+    log(f"making sshd listen also on port {', '.join(str(port) for port in missing)}")
     _write(places, _text({*wanted, *_configured()}))
     for port in missing:
         if not _greets(port):

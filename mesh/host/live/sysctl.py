@@ -109,7 +109,7 @@ def sysctl_differences(root: Path, wanted: Mapping[str, str]) -> list[Difference
     found = [key for key, value in wanted.items() if live.get(key, value) != value]
     shown = [Difference(f"sysctl {key}", live[key], wanted[key]) for key in found[:_SHOWN]]
     if len(found) > _SHOWN:
-        shown.append(Difference("sysctl", f"{len(found) - _SHOWN} more, as these", "as the files say"))
+        shown.append(Difference("sysctl", f"{len(found) - _SHOWN} more, like these", "as the files say"))
     return shown
 
 

@@ -75,7 +75,7 @@ def refuse_foreign_interface(places: Places, tunnel: Tunnel) -> None:
             tunnel, f"runs on this host already: {_running(tunnel)}", owners, _remedy(places, tunnel)
         )
     if owners:
-        raise _refusal(tunnel, "is to come up on this host", owners, _remedy(places, tunnel))
+        raise _refusal(tunnel, "is set up to start on this host", owners, _remedy(places, tunnel))
 
 
 def is_ours(places: Places, tunnel: Tunnel) -> bool:

@@ -97,9 +97,9 @@ def _listed(version: int, *words: str) -> list[dict[str, Any]]:
 def refuse_trust_in_the_outside(generation: Generation, session: Optional[Session]) -> None:
     """Refuse a trusted interface by which strangers come. Raises `AgentError` (REFUSED)."""
     routes = _default_interfaces()
-    outside = {name: "the default route leaves by" for version in _VERSIONS for name in routes[version]}
+    outside = {name: "the default route uses" for version in _VERSIONS for name in routes[version]}
     if session is not None:
-        outside.setdefault(session.interface, "this SSH session came by")
+        outside.setdefault(session.interface, "this SSH session came through")
     for trusted in _trusted(expected_table(generation.firewall)):
         for interface, why in outside.items():
             if _matches(trusted, interface):

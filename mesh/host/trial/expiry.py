@@ -32,7 +32,7 @@ def undo_overdue(places: Places, tunnel: Tunnel) -> None:
     """Undo a trial that is past its deadline, whatever became of its timers."""
     trial = load_trial(places)
     if trial is not None and trial.seconds_left == 0:
-        log(f"trial {trial.txn} is past its deadline: it is ended first")
+        log(f"trial {trial.txn} is past its deadline: ending this trial first")
         with contextlib.suppress(AgentError, OSError):
             expire(places, tunnel, trial.txn)
 
@@ -71,4 +71,4 @@ def _expire_locked(places: Places, tunnel: Tunnel, txn: str) -> None:
     if is_committed(places, trial):
         finish(places, tunnel, trial, load_generation(places, trial.digest))
     else:
-        roll_back(places, tunnel, trial, "no new connection confirmed it in time")
+        roll_back(places, tunnel, trial, "no new connection confirmed the trial in time")

@@ -83,7 +83,7 @@ def lock(places: Places, *, wait: float) -> Iterator[None]:
 
 
 def _busy(holder: Optional[_Holder]) -> AgentError:
-    who = holder or "a process that cannot be told"
+    who = holder or "an unknown process"
     return AgentError(Answer.BUSY, f"another run is changing this node right now, {who}: try again")
 
 
@@ -93,14 +93,14 @@ def forced_lock(places: Places, *, wait: float) -> Iterator[None]:
     try:
         handle = _open(places)
     except OSError as error:
-        log(f"going on without the lock: {error}")
+        log(f"continuing without the lock: {error}")
         yield
         return
     try:
         if not _take(handle, wait):
             holder = _holder(handle)
             if holder is None or not _break(handle, holder):
-                log(f"going on without the lock: its holder does not die ({holder or 'unknown'})")
+                log(f"continuing without the lock: its holder does not die ({holder or 'unknown'})")
         _sign(handle)
         yield
     finally:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["obstacles", "prove_not_locked_out"]
 
 _OURS = ("inet", TABLE)
-_UNSEEN = "no rule was seen to do it: a table of family netdev or bridge, or routing"
+_UNSEEN = "no rule was found: the cause is routing, or a table of family netdev or bridge"
 _SHOWN = 3
 _FORWARDING = "net.ipv4.ip_forward"
 

@@ -179,7 +179,7 @@ def _parts(places: Places, tunnel: Tunnel, troubles: list[str]) -> list[tuple[st
     interface: list[_Way] = []
     sysctl: list[_Way] = []
     if snapshot is None:
-        troubles.append("the record of the state before is lost")
+        troubles.append("the record of the former state is lost")
     else:
         firewall.append(lambda: _restore_firewall(snapshot))
         interface += [
@@ -218,7 +218,7 @@ def _committed(places: Places) -> Generation:
 
 
 def _rescue(places: Places) -> None:
-    log("neither the firewall from before nor the committed one loads: taking the rescue ruleset")
+    log("neither the former nor the committed firewall loads: loading the rescue ruleset")
     load_table(places.rescue.read_text())
 
 
@@ -255,7 +255,7 @@ def _restore_ssh_ports(places: Places, troubles: list[str]) -> None:
 def _remake_interface(places: Places, tunnel: Tunnel, snapshot: Snapshot) -> None:
     """Make the interface anew where what serves it hangs; for any other reason none is taken down."""
     if snapshot.interface is None or not kill_hanging_daemon(tunnel):
-        raise AgentError(Answer.FAILED, f"{tunnel.interface} is left as it is for now")
+        raise AgentError(Answer.FAILED, f"{tunnel.interface} stays unchanged for now")
     _restart(tunnel)
     _bring_back(places, tunnel, *snapshot.interface)
 

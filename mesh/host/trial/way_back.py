@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["plain_commands", "record_way_back", "way_back_agent", "way_back_command"]
 
 _FIREWALL = "firewall.nft"
-_REASON = "no new connection confirmed it in time; the agent could not run, so plain commands brought it back"
+_REASON = "no new connection confirmed the trial in time; without the agent, plain commands undid the trial"
 
 _BODY = r"""
 # Nobody is waited for longer than this, not even by a process that cannot be killed. A tool that hangs or is

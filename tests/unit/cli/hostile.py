@@ -14,7 +14,7 @@ GOOD: dict[str, Any] = {
     "version": 1,
 }
 NASTY = [
-    "\x1b]0;PWNED\x07\x1b[2J\x1b[1;1Hall 3 nodes are what the stack says\x1b[8m",
+    "\x1b]0;PWNED\x07\x1b[2J\x1b[1;1Hall 3 nodes match the stack\x1b[8m",
     "[/nope]",
     "[red]all is well[/red]",
     "\x9b31m",

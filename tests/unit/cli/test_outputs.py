@@ -83,7 +83,7 @@ def test_an_engine_that_is_not_installed_is_named() -> None:
 
 def test_an_unknown_node_is_answered_with_those_there_are(tmp_path: Path) -> None:
     mesh = read_outputs(engine(tmp_path, OUTPUTS), None)
-    with pytest.raises(CliError, match="'web-9' is no node of this stack; it has web-1, db-1"):
+    with pytest.raises(CliError, match="'web-9' is not a node of this stack; it has web-1, db-1"):
         node_of(mesh, "web-9")
 
 
@@ -136,9 +136,9 @@ def test_a_stack_of_an_older_version_gets_the_defaults_of_its_time(tmp_path: Pat
     [
         ({"address": "fd00::2"}, "has no IPv4 address in the mesh"),
         ({"address": None}, "has no IPv4 address in the mesh"),
-        ({"ssh_port": "22"}, "has an ssh_port that is no port"),
-        ({"ssh_port": 1e9}, "has an ssh_port that is no port"),
-        ({"public_ip": ["192.0.2.2"]}, "has a public_ip that is no text"),
+        ({"ssh_port": "22"}, "has an ssh_port that is not a port"),
+        ({"ssh_port": 1e9}, "has an ssh_port that is not a port"),
+        ({"public_ip": ["192.0.2.2"]}, "has a public_ip that is not text"),
     ],
 )
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_mesh_that_is_exported_twice_is_refused(tmp_path: Path) -> None:
 
 def test_a_command_takes_the_name_of_a_mesh(tmp_path: Path) -> None:
     run = type_command(tmp_path, TWO, "ssh", "web-9", "--mesh", "office")
-    assert run.stderr == "error: 'web-9' is no node of this stack; it has desk\n"
+    assert run.stderr == "error: 'web-9' is not a node of this stack; it has desk\n"
     for command in ("check", "status", "reach"):
         run = type_command(tmp_path, TWO, command)
         assert run.stderr == "error: the stack has several meshes: name one with --mesh, of mesh, office\n"

@@ -78,11 +78,11 @@ def test_few_nodes_are_a_table_and_many_a_line_each() -> None:
 def test_a_node_that_nobody_reaches_is_one_line() -> None:
     names = ["web-1", "web-2", "db-1", "db-2"]
     assert lost_in_words(_reach(names, "db-2")) == (
-        "db-2 answers nobody (6 of 12 pairs lost); all other pairs answer"
+        "db-2 answers no node (6 of 12 pairs lost); all other pairs answer"
     )
     assert (
         lost_in_words(_reach(names, "db-1", "db-2"))
-        == "db-1 and db-2 answer nobody (10 of 12 pairs lost); all other pairs answer"
+        == "db-1 and db-2 answer no node (10 of 12 pairs lost); all other pairs answer"
     )
 
 
@@ -99,7 +99,7 @@ def test_pairs_beside_a_node_that_is_off_are_not_hidden() -> None:
     names = ["a", "b", "c", "d"]
     reach = _reach(names, "d")
     reach = Reach(pairs={**reach.pairs, ("a", "b"): None}, problems={})
-    assert lost_in_words(reach) == "d answers nobody; no answer: a -> b (7 of 12 pairs lost)"
+    assert lost_in_words(reach) == "d answers no node; no answer: a -> b (7 of 12 pairs lost)"
 
 
 def test_reach_as_json(mesh: MeshOutputs, tmp_path: Path) -> None:

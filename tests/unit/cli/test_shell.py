@@ -78,7 +78,7 @@ def test_command_and_exit_code_pass_through(mesh: MeshOutputs, tmp_path: Path) -
 
 
 def test_an_unknown_node_opens_nothing(mesh: MeshOutputs, tmp_path: Path) -> None:
-    with pytest.raises(CliError, match="no node of this stack"):
+    with pytest.raises(CliError, match="not a node of this stack"):
         ssh(mesh, "web-7", [])
     assert not (tmp_path / "words").exists()
 

@@ -43,7 +43,7 @@ def test_a_rename_is_called_one() -> None:
 def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
     assert _told({"a": {**NODE, "location": "hel1", "type": "cx33"}}, a=WAS)["a"] == (
         "a moves from fsn1 to hel1: its server is deleted with its disk, and its public address 192.0.2.7 is "
-        "given back; both are made anew there"
+        "given back; both are created again there"
     )
     assert _told({"a": {"address": "10.10.0.9", "type": "cx33"}}, a=WAS)["a"] == (
         "a becomes a cx33 (now a cx23): the server is powered off for a minute or two, and a disk that grows "

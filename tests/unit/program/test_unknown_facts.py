@@ -165,7 +165,7 @@ def test_an_entry_that_cannot_be_read_is_told_with_its_place_and_the_remedy(
         _files(frozenset(), preview=True)
     assert str(refused.value) == (
         "directory: b: '2001:db8::1:51820' is not an address and a port such as 192.0.2.1:51820; "
-        "`pulumi up` without --target writes the directory anew"
+        "`pulumi up` without --target writes the directory again"
     )
     monkeypatch.setitem(DIRECTORY, "b", {"address": "10.10.0.2"})
     with pytest.raises(RenderError, match=r"^directory: b: has no public_key and no endpoint; "):

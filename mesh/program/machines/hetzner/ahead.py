@@ -22,17 +22,17 @@ _KEYS: Final = ("location", "type", "image")
 _SPREAD: Final = "spread-"
 _NAMED: Final = 5  # servers that a message names
 _TOKEN_LENGTH: Final = 64  # the provider refuses any other, in words of its own
-_THERE: Final = "the cloud has {count} of this stack's {all} servers already ({names}), and this state "
+_THERE: Final = "the cloud already has {count} of this stack's {all} servers ({names}), but this state "
 _BRING_BACK: Final = (
     "Delete nothing. Check where the state is kept (`pulumi whoami --verbose`, `pulumi stack ls`), or "
     "bring back a backup of the state with `pulumi stack import --file FILE`."
 )
 _LOST_STATE: Final = (
-    f"{_THERE}knows nothing of these servers, not even their addresses: the state is lost, is too old, or "
+    f"{_THERE}does not know these servers or their addresses: the state is lost, is too old, or "
     f"belongs to something else. Nothing was changed. {_BRING_BACK}"
 )
 _FIRST_RUN: Final = (
-    f"{_THERE}knows of no finished run. If the first run was stopped, go on. Otherwise the state is lost "
+    f"{_THERE}has no finished run. If the first run was stopped, continue. Otherwise the state is lost "
     f"or belongs to something else. {_BRING_BACK}"
 )
 
@@ -117,7 +117,9 @@ def _not_looked_up(error: CatalogError, wishes: Sequence[Wish]) -> None:
     if error.denied:
         raise pulumi.RunError(f"{words}: check hcloud:token (`pulumi config set --secret hcloud:token`)")
     if not pulumi.runtime.is_dry_run():
-        raise pulumi.RunError(f"{words}. Nothing was changed; is the cloud's API running and reachable?")
+        raise pulumi.RunError(
+            f"{words}. Nothing was changed. Check that the cloud's API runs and can be reached."
+        )
     pulumi.log.warn(f"{words}. `up` asks again, and does not begin without an answer")
 
 

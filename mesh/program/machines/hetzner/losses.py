@@ -40,7 +40,7 @@ def _lost(server: Present | None, ip: str | None) -> str:
 def _moves(wanted: HetznerMachine, server: Present | None, location: str | None, lost: str) -> str | None:
     if location in {None, wanted.location}:
         return None
-    both = "" if server is None else "; both are made anew there"
+    both = "" if server is None else "; both are created again there"
     return f"moves from {location} to {wanted.location}: {lost}{both}"
 
 

@@ -72,7 +72,7 @@ def test_a_thousand_interfaces_are_no_thousand_lines(tmp_path: Path) -> None:
     set_sysctls(tmp_path, WANTED)
     wanted = on_interfaces(tmp_path, WANTED)
     found = sysctl_differences(tmp_path, wanted)
-    assert (len(found), found[-1].live) == (21, "1980 more, as these")
+    assert (len(found), found[-1].live) == (21, "1980 more, like these")
     assert found[0].item == "sysctl net.ipv4.conf.veth0.accept_redirects"
     assert set_sysctls(tmp_path, wanted) == 2000
     assert sysctl_differences(tmp_path, wanted) == []

@@ -99,5 +99,5 @@ def test_an_engine_that_cannot_say_what_was_is_told(said: list[str]) -> None:
     assert _look(raw, Previous(unread="no backend client is available")) == {}
     (told,) = said
     assert told.startswith(
-        "could not read the stack's former state (no backend client is available), so no warning"
+        "could not read the stack's former state (no backend client is available), so this run cannot warn"
     )
