@@ -74,7 +74,7 @@ def _failure(mesh: _Mesh, sources: Sequence[str], targets: Sequence[str], test: 
 def _reason(mesh: _Mesh, source: str, target: str, port: PortRange) -> str:
     """Say what decided, in the words of the stack file."""
     if mesh.policy is None:
-        return "there is no policy, so every node reaches every other one"
+        return "there is no policy, so every node reaches every other node"
     for index, rule in mesh.policy.between(source, target):
         if any(overlap(each, port) for each in rule.allow):
             return f"mesh.policy[{index}] allows it ({_words(rule)})"

@@ -24,14 +24,14 @@ _NEVER_A_SOURCE: Final[Mapping[IPv4Network | IPv6Network, str]] = {
     IPv4Network("0.0.0.0/8"): "this host itself",
     IPv4Network("127.0.0.0/8"): "this host itself",
     IPv4Network("169.254.0.0/16"): "one link, never routed",
-    IPv4Network("224.0.0.0/4"): "groups (multicast), never a source",
+    IPv4Network("224.0.0.0/4"): "multicast, never a source",
     IPv4Network("240.0.0.0/4"): "reserved, in use nowhere",
     IPv6Network("::/128"): "no address",
     IPv6Network("::1/128"): "this host itself",
-    IPv6Network("::ffff:0:0/96"): "IPv4 in disguise, which arrives as IPv4",
+    IPv6Network("::ffff:0:0/96"): "an IPv4 address in IPv6 form, which arrives as IPv4",
     IPv6Network("::/96"): "an IPv4 address in a form that is used nowhere",
     IPv6Network("fe80::/10"): "one link, never routed",
-    IPv6Network("ff00::/8"): "groups (multicast), never a source",
+    IPv6Network("ff00::/8"): "multicast, never a source",
 }
 
 
@@ -74,7 +74,7 @@ def address(value: object) -> IPv4Address:
 def _better_address(given: str) -> str:
     """Say what was probably meant."""
     if re.fullmatch(r"[0-9.]+/[0-9.]+", given):
-        return f"; write {given.partition('/')[0]}: cidr already says the network"
+        return f"; write {given.partition('/')[0]}: cidr already has the network"
     if re.fullmatch(r"([0-9]+\.){3}[0-9]+", given):
         plain = ".".join(str(int(part)) for part in given.split("."))
         if read_ip(plain) is not None:

@@ -41,9 +41,9 @@ def _outside(own: IPv4Address, cidr: IPv4Network) -> str | None:
     if own not in cidr:
         return f"{own} is outside {cidr}"
     if own == cidr.network_address:
-        return f"{own} is the network address of {cidr}; the first usable one is {cidr[1]}"
+        return f"{own} is the network address of {cidr}; the first usable address is {cidr[1]}"
     if own == cidr.broadcast_address:
-        return f"{own} is the broadcast address of {cidr}; the last usable one is {cidr[-2]}"
+        return f"{own} is the broadcast address of {cidr}; the last usable address is {cidr[-2]}"
     return None
 
 

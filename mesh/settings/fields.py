@@ -64,7 +64,7 @@ def authorized_key(value: object) -> str:
     given = text(value, "a line of authorized_keys such as `ssh-ed25519 AAAA... me`").strip()
     if "PRIVATE KEY" in given:
         raise refuse(
-            "this is a private key (not shown here): never put one into a stack file; make a new pair"
+            "this is a private key (not shown here): keep private keys out of a stack file; make a new pair"
         )
     words = given.split()
     if (

@@ -53,7 +53,7 @@ def port_range(value: object) -> PortRange:
         raise refuse(f"{show(given)} is not a port such as tcp/443, udp/53 or tcp/8000-8100{helps}")
     first, last = int(match[2]), int(match[3] or match[2])
     if not 1 <= first <= last <= 65535:
-        raise refuse(f"{given} is out of range; ports go from 1 to 65535, the lower one first")
+        raise refuse(f"{given} is out of range; ports go from 1 to 65535, the lower port first")
     return PortRange(protocol="udp" if match[1] == "udp" else "tcp", first=first, last=last)
 
 

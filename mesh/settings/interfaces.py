@@ -40,7 +40,7 @@ def interface(value: object) -> str:
     for own in (INTERFACE, "lo"):
         if may_be(given, own):
             raise refuse(
-                f"{given} includes {own}, which has rules of its own; name the bridges of containers"
+                f"{given} includes {own}; this interface has its own rules; name the bridges of containers"
             )
     stem = given.removesuffix("*")
     if stem != given:
@@ -48,7 +48,7 @@ def interface(value: object) -> str:
         if name is not None:
             raise refuse(f"{given} may include an interface such as {name}{_BEHIND}")
     elif _FIRST_CARD.fullmatch(given):
-        raise refuse(f"{given} is what the first network card of a host is called{_BEHIND}")
+        raise refuse(f"{given} is the usual name of a host's first network card{_BEHIND}")
     return given
 
 
@@ -62,7 +62,7 @@ def check_interfaces(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         path = ("nodes", name) if own else ("defaults",)
         for index, given in enumerate(listed(node if own else defaults, "trustedInterfaces")):
             if read(interface, given) is not None and _is_card(str(given)):
-                message = f"{given} is what a network card of a host is called{_BEHIND}"
+                message = f"{given} is the usual name of a host's network card{_BEHIND}"
                 yield (*path, "trustedInterfaces", index), message
 
 

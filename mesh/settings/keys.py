@@ -10,9 +10,9 @@ __all__ = ["unknown_key"]
 _MEMBERS: Final = "only servers that this stack creates can be members, for now"
 _KEYS: Final = "`up` makes the keys and keeps them in the stack's state; never write a key here"
 _ONE_USER: Final = "everything on a node is done as root"
-_NO_USER_DATA: Final = "a server gets no user data of yours; set up what runs on it after `up`"
+_NO_USER_DATA: Final = "a server gets no user data from the stack file; set up your software after `up`"
 _ALL_PEERS: Final = "every node is a peer of every other node; policy says which nodes may reach each other"
-_NO_DENY: Final = "there are no deny rules: with a policy, what no rule allows is denied"
+_NO_DENY: Final = "there are no deny rules: a policy denies all traffic that no rule allows"
 _NO_DNS: Final = "the names of all nodes are written into every node's /etc/hosts; there is no DNS server"
 _NO_ROUTES: Final = "a node has one address in the mesh; networks behind the node are not routed, for now"
 

@@ -162,7 +162,7 @@ class MachineModels:
 def _provider(kinds: Mapping[str, MachineKind], default: str, value: object) -> str:
     given = text(value, f"a provider such as {default}")
     if given not in kinds:
-        raise refuse(f"{show(given)} is no provider that is known here; {nearest(given, kinds)}")
+        raise refuse(f"{show(given)} is not a known provider; {nearest(given, kinds)}")
     return given
 
 

@@ -47,7 +47,10 @@ def check_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             yield ("nodes", str(name)), f"{show(name)} is not a host name: {_RULE}{_better(name)}"
         elif name in _STANDARD:
-            yield ("nodes", name), "is what every host calls itself or its network; take another name"
+            yield (
+                ("nodes", name),
+                "is a name that every host uses for itself or its network; take another name",
+            )
         elif _NUMBER.fullmatch(name):
             message = (
                 f"{name} reads as a number, so programs take it for an address; put a letter first, such "

@@ -48,7 +48,10 @@ def check_public_ports(raw: Mapping[Any, Any]) -> Iterator[Finding]:
                     f"{port} includes WireGuard's own port {wireguard}; this port is open to peers anyway",
                 )
             if ssh is not None and port.overlaps(_single("tcp", ssh)):
-                yield path, f"{port} includes SSH's port {ssh}; ssh.from says who may use this port"
+                yield (
+                    path,
+                    f"{port} includes SSH's port {ssh}; ssh.from has the allowed sources",
+                )
             for other in seen:
                 if port.overlaps(other):
                     yield path, f"{port} overlaps {other}; name each port once"

@@ -68,7 +68,7 @@ def nearest(word: object, known: Iterable[str]) -> str:
     if near is not None:
         return f"did you mean {near}?"
     if len(words) == 1:
-        return f"the only one is {words[0]}"
+        return f"the only known word is {words[0]}"
     return f"known are {', '.join(words)}" if words else "none is known"
 
 

@@ -26,7 +26,7 @@ def check_groups(raw: Mapping[Any, Any]) -> Iterator[Finding]:
             if group == EVERY_NODE:
                 yield path, f"{group} means every node in a policy; take another name"
             elif isinstance(group, str) and group in everyone:
-                yield path, f"{group} is the name of a node; a group needs a name of its own"
+                yield path, f"{group} is the name of a node; give the group another name"
             elif group in groups[:index]:
                 yield path, f"{show(group)} is named twice"
 
@@ -100,7 +100,7 @@ def check_policy_tests(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         source, target = ends["from"], ends["to"]
         known = source in members and target in members
         if known and len(members[str(source)] | members[str(target)]) == 1:
-            yield ("policyTests", index), "tests a node against itself, which needs no policy"
+            yield ("policyTests", index), "tests a node against itself, but this needs no policy"
 
 
 def check_rollout(raw: Mapping[Any, Any]) -> Iterator[Finding]:

@@ -33,8 +33,8 @@ def _network(settings: Settings) -> Iterator[tuple[str, str]]:
     for known in KNOWN_NETWORKS:
         if settings.cidr.overlaps(known.network):
             message = (
-                f"{settings.cidr} overlaps {known.network}, which {known.owner}: on a node that runs it, "
-                f"the two networks collide; take another network, such as 10.10.0.0/24"
+                f"{settings.cidr} overlaps {known.network}, which {known.owner}: a node cannot "
+                f"use both networks; take another network, such as 10.10.0.0/24"
             )
             yield "cidr", message
 

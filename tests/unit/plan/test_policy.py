@@ -145,7 +145,7 @@ def test_without_a_policy_every_deny_fails_and_says_why() -> None:
         "1 test of the policy failed; nothing was changed:",
         (
             "  mesh.policyTests[0]: expected deny, but web-1 may reach db-1 on tcp/1: "
-            "there is no policy, so every node reaches every other one"
+            "there is no policy, so every node reaches every other node"
         ),
     ]
 

@@ -98,8 +98,8 @@ def test_hetzner_is_that_of_a_node_that_names_none_wherever_it_stands() -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("aws", "'aws' is no provider that is known here; known are hetzner, basement"),
-        ("hetzer", "'hetzer' is no provider that is known here; did you mean hetzner?"),
+        ("aws", "'aws' is not a known provider; known are hetzner, basement"),
+        ("hetzer", "'hetzer' is not a known provider; did you mean hetzner?"),
         (7, "7 is not text; give a provider such as hetzner, in quotes if need be"),
     ],
 )
@@ -109,7 +109,7 @@ def test_a_provider_that_is_unknown_is_refused(given: object, told: str) -> None
 
 def test_a_wrong_provider_among_the_defaults_is_told_once() -> None:
     assert _problems(_mesh(defaults={"provider": "aws"})) == [
-        "mesh.defaults.provider: 'aws' is no provider that is known here; known are hetzner, basement"
+        "mesh.defaults.provider: 'aws' is not a known provider; known are hetzner, basement"
     ]
 
 

@@ -11,7 +11,7 @@ from tests.unit.refusals import refusal
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("10.10.0.1/255.255.255.0", "; write 10.10.0.1: cidr already says the network"),
+        ("10.10.0.1/255.255.255.0", "; write 10.10.0.1: cidr already has the network"),
         ("010.10.0.001", "; write 10.10.0.1: a number with a leading zero reads as octal elsewhere"),
         ("10.10.0.256", ""),
         ("10.10.0", ""),
@@ -56,7 +56,7 @@ PRIVATE = "take a network inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.
         ("0.0.0.0/0", f"0.0.0.0/0 is public address space; {PRIVATE}"),
         ("127.0.0.0/24", f"127.0.0.0/24 is this host itself; {PRIVATE}"),
         ("169.254.1.0/24", f"169.254.1.0/24 is one link, never routed; {PRIVATE}"),
-        ("224.0.0.0/24", f"224.0.0.0/24 is groups (multicast), never a source; {PRIVATE}"),
+        ("224.0.0.0/24", f"224.0.0.0/24 is multicast, never a source; {PRIVATE}"),
         ("250.0.0.0/24", f"250.0.0.0/24 is reserved, in use nowhere; {PRIVATE}"),
         ("0.1.0.0/24", f"0.1.0.0/24 is this host itself; {PRIVATE}"),
     ],
@@ -109,15 +109,15 @@ HOME = "no packet comes from there; give your public address"
         (
             "::ffff:203.0.113.5",
             (
-                "::ffff:203.0.113.5 is IPv4 in disguise, which arrives as IPv4, and never matches; "
-                "write 203.0.113.5"
+                "::ffff:203.0.113.5 is an IPv4 address in IPv6 form, which arrives as IPv4, and never "
+                "matches; write 203.0.113.5"
             ),
         ),
         (
             "::ffff:203.0.113.0/120",
             (
-                "::ffff:203.0.113.0/120 is IPv4 in disguise, which arrives as IPv4, and never "
-                "matches; write 203.0.113.0/24"
+                "::ffff:203.0.113.0/120 is an IPv4 address in IPv6 form, which arrives as IPv4, and "
+                "never matches; write 203.0.113.0/24"
             ),
         ),
         (
@@ -131,7 +131,7 @@ HOME = "no packet comes from there; give your public address"
         ("::", f":: is no address: {HOME}"),
         ("::1", f"::1 is this host itself: {HOME}"),
         ("fe80::/64", f"fe80::/64 is one link, never routed: {HOME}"),
-        ("ff02::1", f"ff02::1 is groups (multicast), never a source: {HOME}"),
+        ("ff02::1", f"ff02::1 is multicast, never a source: {HOME}"),
         ("127.0.0.1", f"127.0.0.1 is this host itself: {HOME}"),
         (
             "fe80::1%eth0",
@@ -173,7 +173,7 @@ BEHIND = (
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("eth0", f"eth0 is what the first network card of a host is called{BEHIND}"),
+        ("eth0", f"eth0 is the usual name of a host's first network card{BEHIND}"),
         ("e*", f"e* may include an interface such as eth0{BEHIND}"),
         ("en*", f"en* may include an interface such as enp1s0{BEHIND}"),
         ("eno*", f"eno* may include an interface such as eno0{BEHIND}"),
@@ -184,8 +184,8 @@ BEHIND = (
         ("enx00112233445*", f"enx00112233445* may include an interface such as enx001122334450{BEHIND}"),
         ("p3p1*", f"p3p1* may include an interface such as p1p1{BEHIND}"),
         ("p3*", f"p3* may include an interface such as p1p1{BEHIND}"),
-        ("wg*", "wg* includes wg0, which has rules of its own; name the bridges of containers"),
-        ("lo", "lo includes lo, which has rules of its own; name the bridges of containers"),
+        ("wg*", "wg* includes wg0; this interface has its own rules; name the bridges of containers"),
+        ("lo", "lo includes lo; this interface has its own rules; name the bridges of containers"),
         ("a" * 16, f"'{'a' * 16}' is not an interface such as docker0 or br-*"),
         ("a" * 15 + "*", f"'{'a' * 15}*' is not an interface such as docker0 or br-*"),
         ("br-*x", "'br-*x' is not an interface such as docker0 or br-*"),

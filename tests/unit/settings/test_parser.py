@@ -113,7 +113,7 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
         ),
         "mesh.policy[0].zzz: is not a known key; known are from, to, allow",
         "mesh.policyTests[0].zzz: is not a known key; known are from, to, port, expect",
-        "mesh.rollout.zzz: is not a known key; the only one is canary",
+        "mesh.rollout.zzz: is not a known key; the only known word is canary",
         "mesh.ssh.zzz: is not a known key; known are port, from, authorizedKeys",
     ]
 

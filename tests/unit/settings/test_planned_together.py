@@ -85,7 +85,7 @@ def test_a_name_that_reads_as_a_number_is_refused(name: str) -> None:
 )
 def test_a_name_that_every_host_has_is_refused(name: str) -> None:
     (problem,) = _problems(_mesh(nodes={name: {"address": "10.10.0.1"}}))
-    assert problem.startswith(f"mesh.nodes.{name}: is what every host calls itself")
+    assert problem.startswith(f"mesh.nodes.{name}: is a name that every host uses")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_a_node_that_forwards_may_trust_the_card_of_a_network_behind_it(name: st
     node = {"address": "10.10.0.1", "forward": True, "trustedInterfaces": [name]}
     assert _problems(_mesh(nodes={"web-1": node})) == []
     (problem,) = _problems(_mesh(nodes={"web-1": {**node, "forward": False}}))
-    assert problem.startswith(f"mesh.nodes.web-1.trustedInterfaces[0]: {name} is what a network card")
+    assert problem.startswith(f"mesh.nodes.web-1.trustedInterfaces[0]: {name} is the usual name of")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_not_even_such_a_node_may_trust_the_first_card_or_any(name: str) -> None
 def test_a_card_among_the_defaults_is_told_once() -> None:
     nodes = {name: {"address": f"10.10.0.{index}"} for index, name in enumerate(("a", "b"), 1)}
     (problem,) = _problems(_mesh(nodes=nodes, defaults={"trustedInterfaces": ["docker0", "eth1"]}))
-    assert problem.startswith("mesh.defaults.trustedInterfaces[1]: eth1 is what a network card")
+    assert problem.startswith("mesh.defaults.trustedInterfaces[1]: eth1 is the usual name of")
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_merging_keeps_every_port_and_adds_none(ports: list[PortRange]) -> None:
         ("mesh", "network", "did you mean cidr?"),
         ("node", "publicKey", "`up` makes the keys"),
         ("node", "host", "only servers that this stack creates can be members"),
-        ("node", "userData", "a server gets no user data of yours"),
+        ("node", "userData", "a server gets no user data from the stack file"),
         ("node", "endpoint", "only servers that this stack creates can be members"),
         ("node", "region", "did you mean location?"),
         ("node", "size", "did you mean type?"),

@@ -46,7 +46,7 @@ def test_a_path_is_written_as_in_the_file_and_odd_keys_in_quotes() -> None:
         ("PORT", ["nodes", "port"], "did you mean port?"),
         ("authorized_keys", ["from", "authorizedKeys"], "did you mean authorizedKeys?"),
         ("zzz", ["nodes", "port"], "known are nodes, port"),
-        ("zzz", ["nodes"], "the only one is nodes"),
+        ("zzz", ["nodes"], "the only known word is nodes"),
         ("zzz", [], "none is known"),
         (7, ["nodes", "port"], "known are nodes, port"),
         ("web-3", ["db-1", "web-1", "web-2"], "did you mean web-2?"),

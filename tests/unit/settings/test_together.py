@@ -36,7 +36,7 @@ def test_every_later_port_that_overlaps_an_earlier_one_is_told() -> None:
 def test_ports_of_the_mesh_itself_are_not_public_even_when_ssh_cannot_be_read() -> None:
     nodes = {"web-1": {**ONE, "public": ["tcp/22", "udp/53", "udp/51820"]}}
     assert _problems(_mesh(port=53, ssh=5, nodes=nodes)) == [
-        "mesh.nodes.web-1.public[0]: tcp/22 includes SSH's port 22; ssh.from says who may use this port",
+        "mesh.nodes.web-1.public[0]: tcp/22 includes SSH's port 22; ssh.from has the allowed sources",
         (
             "mesh.nodes.web-1.public[1]: udp/53 includes WireGuard's own port 53; this port is open to peers "
             "anyway"
@@ -85,7 +85,7 @@ def test_a_test_that_cannot_be_read_hides_no_other() -> None:
     ]
     assert _problems(_mesh(policyTests=tests)) == [
         "mesh.policyTests[0]: 5 is not a mapping of keys and values",
-        "mesh.policyTests[2]: tests a node against itself, which needs no policy",
+        "mesh.policyTests[2]: tests a node against itself, but this needs no policy",
         "mesh.policyTests[3].from: qq is neither a group nor a node; known are web-1, web-2, all",
         "mesh.policyTests[3].to: pp is neither a group nor a node; known are web-1, web-2, all",
         "mesh.policyTests[4].from: 7 is not text; give the name of a node or group, in quotes if need be",
@@ -108,7 +108,7 @@ def test_a_group_must_not_mean_something_else() -> None:
         "all": {"address": "10.10.0.3"},
     }
     assert _problems(_mesh(nodes=nodes)) == [
-        "mesh.nodes.web-1.groups[0]: web-2 is the name of a node; a group needs a name of its own",
+        "mesh.nodes.web-1.groups[0]: web-2 is the name of a node; give the group another name",
         "mesh.nodes.web-1.groups[1]: all means every node in a policy; take another name",
         "mesh.nodes.web-1.groups[3]: 'a' is named twice",
         "mesh.nodes.web-1.groups[4]: 7 is not text; give the name of a node or group, in quotes if need be",
@@ -161,7 +161,7 @@ def test_the_first_node_that_trusts_a_bridge_whose_network_the_mesh_has_is_named
 
 def test_a_network_of_another_program_is_told_and_not_refused_where_nobody_trusts_its_bridge() -> None:
     assert _warnings(_in_dockers(["br-*"])) == [
-        f"mesh.cidr: {OWNER}: on a node that runs it, the two networks collide; {ANOTHER}"
+        f"mesh.cidr: {OWNER}: a node cannot use both networks; {ANOTHER}"
     ]
     assert _warnings(_in_dockers(["br-*"]), where="prod")[0].startswith("prod.cidr: ")
 
@@ -200,8 +200,14 @@ def test_a_source_inside_the_mesh_is_no_way_in_from_outside() -> None:
 @pytest.mark.parametrize(
     ("address", "told"),
     [
-        ("10.10.0.0", "10.10.0.0 is the network address of 10.10.0.0/29; the first usable one is 10.10.0.1"),
-        ("10.10.0.7", "10.10.0.7 is the broadcast address of 10.10.0.0/29; the last usable one is 10.10.0.6"),
+        (
+            "10.10.0.0",
+            "10.10.0.0 is the network address of 10.10.0.0/29; the first usable address is 10.10.0.1",
+        ),
+        (
+            "10.10.0.7",
+            "10.10.0.7 is the broadcast address of 10.10.0.0/29; the last usable address is 10.10.0.6",
+        ),
         ("10.10.0.8", "10.10.0.8 is outside 10.10.0.0/29"),
         ("10.9.255.255", "10.9.255.255 is outside 10.10.0.0/29"),
     ],

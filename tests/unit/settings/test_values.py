@@ -128,7 +128,7 @@ def test_what_is_no_text_is_no_key(value: object, told: str) -> None:
 
 def test_a_private_key_is_refused_and_not_shown() -> None:
     assert refusal(fields.authorized_key, "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk") == (
-        "this is a private key (not shown here): never put one into a stack file; make a new pair"
+        "this is a private key (not shown here): keep private keys out of a stack file; make a new pair"
     )
 
 
@@ -207,8 +207,11 @@ def test_ports_are_taken_up_to_the_last_one(value: str, first: int, last: int) -
         ("tcp/123456", "'tcp/123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
         ("tcp/1-123456", "'tcp/1-123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
         ("123456", "'123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
-        ("tcp/65535-65536", "tcp/65535-65536 is out of range; ports go from 1 to 65535, the lower one first"),
-        ("udp/0-1", "udp/0-1 is out of range; ports go from 1 to 65535, the lower one first"),
+        (
+            "tcp/65535-65536",
+            "tcp/65535-65536 is out of range; ports go from 1 to 65535, the lower port first",
+        ),
+        ("udp/0-1", "udp/0-1 is out of range; ports go from 1 to 65535, the lower port first"),
     ],
 )
 def test_what_is_no_port_is_refused(value: object, told: str) -> None:
@@ -221,7 +224,7 @@ def test_what_is_no_port_is_refused(value: object, told: str) -> None:
         ("ICMP", "'ICMP' is neither a port such as tcp/5432 or udp/53, nor icmp, nor all"),
         ("5432", "'5432' is neither a port such as tcp/5432 or udp/53, nor icmp, nor all"),
         ("udp/x", "'udp/x' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
-        ("tcp/0", "tcp/0 is out of range; ports go from 1 to 65535, the lower one first"),
+        ("tcp/0", "tcp/0 is out of range; ports go from 1 to 65535, the lower port first"),
         (None, "null is not text; give a port such as tcp/5432, icmp or all, in quotes if need be"),
     ],
 )
