@@ -315,9 +315,9 @@ class Settings(Model):
     connections over the old addresses are cut off.
 
     Refused: host bits, public address space, a network smaller than /29, IPv6, a network with less room
-    than there are nodes, a network that holds `172.31.1.1` (the gateway of every server at Hetzner), and,
-    when a node trusts the bridge of Docker, Podman, LXC, libvirt or Kubernetes, the network that this
-    program gives to the bridge. The node itself refuses a network that [overlaps another network of the
+    than there are nodes, and a network that holds `172.31.1.1` (the gateway of every server at Hetzner). If
+    a node trusts the bridge of Docker, Podman, LXC, libvirt or Kubernetes, the usual network of this bridge
+    is refused, too. The node itself refuses a network that [overlaps another network of the
     host](protocol.md#other-networks-of-the-host), such as a bridge of Docker's.
     """
 
