@@ -34,7 +34,7 @@ preview: setup ## show the changes that `make up` would make, line by line
 	@$(LAB) run preview --diff
 
 reach: setup ## ping every node from every node through the tunnel
-	@$(PYTHON) -m mesh reach --via '$(SUDO) $(PYTHON) -m lab.hosts enter --state .lab/cloud $(STACK)-{node} --'
+	@$(PYTHON) -m mesh reach
 
 output: setup ## print the stack's outputs
 	@$(LAB) run stack output

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -38,7 +39,7 @@ def reach_command(
 ) -> None:
     """Ping every node from every node through the tunnel; exit code 0 only if all nodes answer."""
     mesh = read_outputs(pulumi, stack, name)
-    run = over_ssh(mesh, read_state(pulumi, stack, mesh)) if via is None else over(via)
+    run = over_ssh(mesh, cache(lambda: read_state(pulumi, stack, mesh))) if via is None else over(via)
     with Console(stderr=True).status("asking the engine for the nodes") as progress:
         reach = asyncio.run(measure(mesh, run, rounds=rounds, say=progress.update))
     if as_json:

@@ -41,13 +41,13 @@ class NodeCheck(NodeResult):
 
 async def check_mesh(mesh: MeshOutputs, state: StackState) -> list[NodeCheck]:
     """Compare all nodes at once."""
-    agents = AgentClient(mesh, state)
+    agents = AgentClient(mesh, lambda: state)
     return await ask_all(mesh, NodeCheck, lambda node: _check(agents, mesh, state, node))
 
 
 async def repair_mesh(mesh: MeshOutputs, state: StackState, found: Sequence[NodeCheck]) -> list[NodeCheck]:
     """Bring the nodes that differ back, one after the other, each by a trial and a commit of its own."""
-    agents = AgentClient(mesh, state)
+    agents = AgentClient(mesh, lambda: state)
     results = []
     for check in found:
         if check.differences and check.problem is None:

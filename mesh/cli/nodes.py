@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import secrets
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -110,7 +111,8 @@ class NodeClient:
     Nothing of the user's own SSH setup plays a part: no configuration, no agent, no known hosts.
     """
 
-    def __init__(self, mesh: MeshOutputs, state: StackState) -> None:
+    def __init__(self, mesh: MeshOutputs, state: Callable[[], StackState]) -> None:
+        """`state` is asked where an error needs it; what it raises goes on."""
         self._key = asyncssh.import_private_key(mesh.ssh_private_key)
         self._state = state
 
@@ -137,7 +139,7 @@ class NodeClient:
                     connection.abort()
                     raise
         except asyncssh.HostKeyNotVerifiable:
-            helps = HOST_KEY_CHANGED.format(server=self._state.server(node.name))
+            helps = HOST_KEY_CHANGED.format(server=self._state().server(node.name))
             raise NodeError(f"{await _who_answers(node)}: {helps}") from None
         except TimeoutError:
             raise NodeError(f"{node.public_ip} does not answer") from None
@@ -208,8 +210,8 @@ class AgentClient(NodeClient):
             except ReportError as error:
                 trouble = f"; {error}"
         if AGENT_GONE_SAYS in run.out + run.err:
-            agent_file, agent = self._state.agent(node.name)
-            server = self._state.server(node.name)
+            agent_file, agent = self._state().agent(node.name)
+            server = self._state().server(node.name)
             raise NodeError(AGENT_GONE.format(agent_file=agent_file, agent=agent, server=server))
         said = run.answer or "it said nothing"
         raise NodeError(

@@ -121,8 +121,8 @@ def _said(printed: str) -> str:
     return shown(last_line(printed)) or "its shell printed nothing"
 
 
-def over_ssh(mesh: MeshOutputs, state: StackState) -> Runner:
-    """Return what runs a command on a node over SSH."""
+def over_ssh(mesh: MeshOutputs, state: Callable[[], StackState]) -> Runner:
+    """Return what runs a command on a node over SSH; `state` is asked where an error needs it."""
     client = NodeClient(mesh, state)
 
     async def run(node: NodeOutputs, command: str) -> str:

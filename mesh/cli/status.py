@@ -26,7 +26,7 @@ class NodeStatus(NodeResult):
 
 async def read_status(mesh: MeshOutputs, state: StackState) -> list[NodeStatus]:
     """Ask all nodes at once."""
-    agents = AgentClient(mesh, state)
+    agents = AgentClient(mesh, lambda: state)
 
     async def ask(node: NodeOutputs) -> NodeStatus:
         return NodeStatus(node=node.name, report=await agents.report(node, "status"))

@@ -110,7 +110,7 @@ async def _ask_everything(says: Callable[[], bytes], capsys: pytest.CaptureFixtu
             assert checked[1].problem is None, "a bad one is that node's problem alone"
             checked = await repair_mesh(mesh, state, checked)
             stated = await read_status(mesh, state)
-            reached = await measure(mesh, over_ssh(mesh, state), rounds=1)
+            reached = await measure(mesh, over_ssh(mesh, lambda: state), rounds=1)
             for found in (checked, stated):
                 _harmless(_printed(found))
                 print_remarks(found)
@@ -216,7 +216,7 @@ async def _drip(process: "asyncssh.SSHServerProcess[bytes]") -> None:
 async def _ask(says: Any, ask: Callable[[AgentClient, NodeOutputs], Awaitable[Any]]) -> Any:
     async with _Node(says) as port:
         mesh, state = _mesh(port)
-        return await ask(AgentClient(mesh, state), mesh.nodes["web-1"])
+        return await ask(AgentClient(mesh, lambda: state), mesh.nodes["web-1"])
 
 
 def test_an_endless_answer_is_cut_off() -> None:
@@ -261,7 +261,7 @@ def test_a_node_where_ping_cannot_be_run_is_told_from_one_that_hears_nothing() -
         broken = _speaker(lambda: b"10.10.0.2 ! ping: unknown iface: wg0\x1b[2J\nwgmesh-all-pinged\n")
         async with _Node(broken) as first, _Node(nothing) as second:
             mesh, state = _mesh(first, second)
-            return await measure(mesh, over_ssh(mesh, state), rounds=1)
+            return await measure(mesh, over_ssh(mesh, lambda: state), rounds=1)
 
     reach = asyncio.run(ask())
     assert reach.problems == {"web-1": r"could not run ping on this node: ping: unknown iface: wg0\x1b[2J"}

@@ -63,7 +63,7 @@ async def _call(
     mesh = MeshOutputs(nodes={"web-1": node}, unmade={}, ssh_private_key=OUTPUTS["ssh_private_key"])
     state = parse_state(exported(*node_resources("web-1")), ["web-1"])
     async with server:
-        return await ask(AgentClient(mesh, state), node)
+        return await ask(AgentClient(mesh, lambda: state), node)
 
 
 def _report(says: _Says, host_key: asyncssh.SSHKey = KEY) -> Any:
