@@ -25,7 +25,7 @@ __all__ = ["Standin"]
 _PORT: Final = 22
 _RECONNECT: Final = 75
 _REFUSED: Final = 65
-_FIRST_CONTACT: Final = "# First contact with a new server"
+_FIRST_CONTACT: Final = "/run/wgmesh-host-key."
 
 
 @dataclass(kw_only=True)

@@ -7,7 +7,14 @@ __all__ = ["BOOTSTRAP_SCRIPT", "bootstrap_input"]
 
 _HERE: Final = Path(__file__).parent
 
-BOOTSTRAP_SCRIPT: Final = (_HERE / "bootstrap.sh").read_text()
+
+def _bare(script: str) -> str:
+    """Return a shell script without comments, blank lines and indentation: a state has it twice per node."""
+    lines = (line.strip() for line in script.splitlines())
+    return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
+
+
+BOOTSTRAP_SCRIPT: Final = _bare((_HERE / "bootstrap.sh").read_text())
 """Shell script without a single quote, so that any shell hands it on; run once per server.
 
 It reads `bootstrap_input`.
