@@ -131,16 +131,21 @@ LATER = {
 
 
 @pytest.fixture(scope="module")
-def guest(hosts: Hosts) -> Iterator[Node]:
-    """A host that is no node yet, with the agent and its keys."""
+def host(hosts: Hosts) -> Iterator[Node]:
     node = hosts.boot("web-3")
-    assert node.install().word == "INSTALLED"
-    assert node.agent("keys", hosts.keys.bundle("web-3")).word == "STORED"
     yield node
     hosts.lab.destroy(node.key)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def guest(hosts: Hosts, host: Node) -> Node:
+    """A host that is no node yet, with the agent and its keys."""
+    assert host.install().word == "INSTALLED"
+    assert host.agent("keys", hosts.keys.bundle("web-3")).word == "STORED"
+    return host
+
+
+@pytest.fixture
 def mesh(hosts: Hosts, web_1: Node, web_2: Node) -> Node:
     for node in (web_1, web_2):
         node.bring(hosts.document(node.name, PAIR))

@@ -205,10 +205,10 @@ def test_a_cloud_that_does_not_run_is_named(mesh: World, secrets: dict[str, str]
     stopped = mesh.command(*_lab_cloud("stop"))
     assert stopped.code == 0, stopped.out
     run = mesh.lab("run", "up", "--yes", "--skip-preview", "--diff")
+    assert mesh.lab("start").code == 0
     assert run.code == 1
     _untroubled(run.out, secrets)
-    assert re.search(r"no answer from http://127\.0\.0\.1:\d+/v1 .*running and reachable\?", run.out)
-    assert mesh.lab("start").code == 0
+    assert re.search(r"no answer from http://127\.0\.0\.1:\d+/v1 .*check that the cloud runs", run.out)
     mesh.up()
 
 

@@ -38,12 +38,6 @@ class RealCloud(LabCloud):
         assert done.returncode == 0, (script, done.stdout, done.stderr)
         return done.stdout.strip()
 
-    def host(self, name: str, **wanted: Any) -> BoundServer:
-        """Make a server and wait until its host has done what its user data say."""
-        server = self.server(name, **wanted)
-        self.booted(server)
-        return server
-
     def booted(self, server: Any) -> None:
         wait(lambda: self.run(server, "cloud-init status").stdout.strip() == "status: done", 90)
 
@@ -70,14 +64,26 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCloud]:
         assert world.traces() == []
 
 
-@pytest.fixture(scope="module")
+def _running(real: RealCloud, name: str, **wanted: Any) -> BoundServer:
+    """The server of this name, made or switched on where another test left none that runs."""
+    server = real.client.servers.get_by_name(name) or real.server(name, **wanted)
+    if server.status == "off":
+        server.power_on().wait_until_finished()
+    real.booted(server)
+    server.reload()
+    return server
+
+
+@pytest.fixture
 def one(real: RealCloud) -> BoundServer:
-    return real.host("one", user_data="#cloud-config\nwrite_files: [{path: /root/mark, content: mine}]\n")
+    return _running(
+        real, "one", user_data="#cloud-config\nwrite_files: [{path: /root/mark, content: mine}]\n"
+    )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def two(real: RealCloud) -> BoundServer:
-    return real.host("two")
+    return _running(real, "two")
 
 
 def ip(server: BoundServer) -> str:
@@ -197,7 +203,7 @@ def test_metadata(real: RealCloud, one: BoundServer, two: BoundServer) -> None:
     assert metadata(real, one, "metadata/public-ipv4") == ip(one)
     assert metadata(real, one, "metadata/region") == "eu-central"
     assert metadata(real, one, "metadata/availability-zone") == "fsn1-dc1"
-    assert "content: mine" in metadata(real, one, "userdata")
+    assert '"content": "mine"' in metadata(real, one, "userdata")
     summary = yaml.safe_load(metadata(real, one, "metadata"))
     assert (summary["instance-id"], summary["hostname"]) == (one.id, "one")
     asked = "printf 'GET /hetzner/v1/novelties HTTP/1.0\\r\\n\\r\\n' | nc -w 2 169.254.169.254 80"
