@@ -58,6 +58,7 @@ _REMEDIES: Final = {
     "rate_limit_exceeded": "wait: the limit allows one more request each second",
     "protected": "remove the protection first",
 }
+_STOPPED: Final = "the operation was stopped"
 T = TypeVar("T")
 
 
@@ -91,15 +92,21 @@ class HcloudProvider(Provider):
         )
 
     async def close(self) -> None:
-        """Stop waiting for actions."""
+        """Stop waiting for actions; what is asked from now on fails."""
         self._closing.set()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.shutdown(wait=False)
 
     def _wait(self, retries: int) -> float:
         """Wait before the next look at an action, here, where closing can end it; nothing remains to wait."""
         if self._closing.wait(min(_LONGEST_LOOK, _FIRST_LOOK * _LOOK_GROWTH ** min(retries, 20))):
-            raise _ClosedError("the operation was stopped")
+            raise _ClosedError(_STOPPED)
         return 0
+
+    def _open(self, work: Callable[[Client], T], client: Client) -> T:
+        """Begin work that has waited for a thread, if the provider is not closed by now."""
+        if self._closing.is_set():
+            raise _ClosedError(_STOPPED)
+        return work(client)
 
     async def check(self, urn: str, type_: str, olds: Values | None, news: Values) -> CheckResult:
         """Refuse what is missing or not known here; fill in defaults and a name."""
@@ -228,8 +235,10 @@ class HcloudProvider(Provider):
         client = self._client
         if client is None:
             raise ProviderError(f"{what}: the provider's configuration is not known yet")
+        if self._closing.is_set():
+            raise ProviderError(f"could not {verb} {what}: {_STOPPED}")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, client)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._open, work, client)
         except APIException as error:
             if error.code == "not_found" and verb in {"read", "delete"}:
                 raise _GoneError(f"{what}: not found") from error

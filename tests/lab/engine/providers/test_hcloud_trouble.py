@@ -7,6 +7,7 @@ import pytest
 
 from lab.engine.provider import UNKNOWN, PartialFailureError, ProviderError, Resource
 from lab.engine.providers import PROVIDERS
+from lab.engine.providers.hcloud.provider import HcloudProvider
 from tests.lab.engine.providers.conftest import TOKEN, Cloud, Play, Stack
 from tests.lab.engine.providers.test_hcloud_life import RULES, key, server
 
@@ -137,3 +138,25 @@ def test_closing_ends_the_waiting(play: Play, cloud: Cloud) -> None:
 
     play(scenario)
     cloud.fault()
+
+
+def test_closing_between_the_clouds_answer_and_its_work_keeps_what_was_made(
+    play: Play, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(stack: Stack) -> None:
+        assert isinstance(stack.provider, HcloudProvider)
+        call = stack.provider._call
+
+        async def closed_after_the_first(*words: Any) -> Any:
+            answer = await call(*words)
+            await stack.provider.close()
+            return answer
+
+        monkeypatch.setattr(stack.provider, "_call", closed_after_the_first)
+        with pytest.raises(PartialFailureError, match="the operation was stopped") as failed:
+            await server(stack, "begun")
+        begun = cloud.client.servers.get_by_name("begun")
+        assert begun is not None
+        assert failed.value.id == str(begun.id)
+
+    play(scenario)
