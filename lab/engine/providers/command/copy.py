@@ -13,28 +13,10 @@ from typing import Any
 
 import asyncssh
 
-from lab.engine.provider import Archive, Asset, CheckFailure, ProviderError, Values
+from lab.engine.provider import Archive, Asset, ProviderError, Values
 from lab.engine.providers.command.dial import at_once, connect
 
-__all__ = ["copy_to_remote", "differs", "refusals"]
-
-
-def refusals(inputs: Values) -> list[CheckFailure]:
-    """Say what is wrong with the source of a copy, as far as it is known."""
-    source = inputs.get("source")
-    if isinstance(source, Asset) and source.path is None and source.text is None:
-        reason = "asset must be a path-based file asset or a text asset"
-        return [CheckFailure(property="asset", reason=reason)]
-    if isinstance(source, Archive) and source.path is None:
-        return [CheckFailure(property="archive", reason="archive must be a path to a file or directory")]
-    return []
-
-
-def differs(former: Values, news: Values) -> bool:
-    """Whether there is another content or another place; other changes copy nothing."""
-    old, new = former.get("source"), news["source"]
-    same_place = former.get("remotePath") == news["remotePath"]
-    return not (same_place and isinstance(old, Asset | Archive) and old.sha256 == new.sha256)
+__all__ = ["copy_to_remote"]
 
 
 async def copy_to_remote(inputs: Values) -> None:

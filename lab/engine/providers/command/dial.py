@@ -1,4 +1,4 @@
-"""SSH connections on asyncssh, dialled as pulumi-command dials: defaults, retries, words of its errors."""
+"""SSH connections on asyncssh, dialled as pulumi-command dials: retries, words of its errors."""
 
 import asyncio
 import os
@@ -11,10 +11,10 @@ from typing import Any, Final
 import asyncssh
 
 from lab.engine.provider import ProviderError
+from lab.engine.providers.command.inputs import with_defaults
 
-__all__ = ["at_once", "connect", "with_defaults"]
+__all__ = ["at_once", "connect"]
 
-_DEFAULTS: Final = {"port": 22, "user": "root", "dialErrorLimit": 10, "perDialTimeout": 15}
 # pulumi/pulumi, sdk/go/common/util/retry: waits between dials, in seconds.
 _FIRST_WAIT: Final = 0.1
 _GROWTH: Final = 1.5
@@ -24,21 +24,6 @@ _LONGEST_WAIT: Final = 5.0
 _KEEPALIVE: Final = 15.0
 # Seconds after which the kernel is told again to acknowledge at once: a small part of the 40 ms it waits.
 _TOLD_AGAIN: Final = 0.002
-_KNOWN: Final = {
-    *_DEFAULTS,
-    *("host", "hostKey", "privateKey", "privateKeyPassword", "password", "agentSocketPath", "proxy"),
-}
-
-
-def with_defaults(connection: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill in what a connection leaves open. Raises `ProviderError` for a field it does not know."""
-    unknown = set(connection) - _KNOWN
-    if unknown:
-        raise ProviderError(f"connection: unknown field {', '.join(sorted(unknown))}")
-    filled = {**_DEFAULTS, **connection}
-    if isinstance(connection.get("proxy"), Mapping):
-        filled["proxy"] = with_defaults(connection["proxy"])
-    return filled
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ Semantics: pulumi/pulumi-command 1.2.1. Any changed input but `triggers` is an u
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,8 +20,8 @@ from lab.engine.provider import (
     Resource,
     Values,
 )
-from lab.engine.providers.command import copy, local, remote
-from lab.engine.providers.command.dial import with_defaults
+from lab.engine.providers.command import local
+from lab.engine.providers.command.inputs import differs, refusals, with_defaults
 from lab.engine.providers.diffs import compare
 from lab.engine.values import mark_secret
 
@@ -32,9 +32,6 @@ _REMOTE: Final = "command:remote:Command"
 _COPY: Final = "command:remote:CopyToRemote"
 _CREDENTIALS: Final = {"password", "privateKey", "privateKeyPassword"}
 _REQUIRED: Final = {_LOCAL: (), _REMOTE: ("connection",), _COPY: ("connection", "remotePath", "source")}
-
-Runner = Callable[[str, Values, Values], Awaitable[dict[str, str]]]
-"""Runs a command with a resource's inputs and former outputs; returns stdout and stderr."""
 
 
 class CommandProvider(Provider):
@@ -63,7 +60,7 @@ class CommandProvider(Provider):
         if isinstance(inputs.get("connection"), Mapping):
             inputs["connection"] = _sealed(with_defaults(inputs["connection"]))
         if type_ == _COPY:
-            failures += copy.refusals(inputs)
+            failures += refusals(inputs)
         return CheckResult(inputs=inputs, failures=failures)
 
     async def diff(self, old: Resource, news: Values, ignore_changes: Sequence[str]) -> DiffResult:  # noqa: ARG002
@@ -75,7 +72,7 @@ class CommandProvider(Provider):
         name = urn.rsplit("::", 1)[1]
         if type_ == _COPY:
             if not preview:
-                await copy.copy_to_remote(inputs)
+                await _copy(inputs)
             return "" if preview else secrets.token_hex(4), dict(inputs)
         identifier = f"{name}{secrets.token_hex(4)}"
         if preview:
@@ -86,8 +83,8 @@ class CommandProvider(Provider):
     async def update(self, old: Resource, news: Values, *, preview: bool) -> Values:
         """Run `update`, or `create` again."""
         if old.type == _COPY:
-            if not preview and copy.differs(old.outputs, news):
-                await copy.copy_to_remote(news)
+            if not preview and differs(old.outputs, news):
+                await _copy(news)
             return dict(news)
         if preview:
             # another value of an input that was there, or an unknown one, makes what depends on it unknown
@@ -119,8 +116,17 @@ class CommandProvider(Provider):
     async def _run(type_: str, command: str | None, inputs: Values, former: Values) -> dict[str, str]:
         if command is None:
             return {name: former.get(name, "") for name in ("stdout", "stderr")}
-        runner: Runner = local.run if type_ == _LOCAL else remote.run
-        return await runner(command, inputs, former)
+        if type_ == _LOCAL:
+            return await local.run(command, inputs, former)
+        from lab.engine.providers.command import remote  # noqa: PLC0415 - a run that dials nobody needs no SSH
+
+        return await remote.run(command, inputs, former)
+
+
+async def _copy(inputs: Values) -> None:
+    from lab.engine.providers.command.copy import copy_to_remote  # noqa: PLC0415 - likewise
+
+    await copy_to_remote(inputs)
 
 
 def _sealed(connection: Mapping[str, Any]) -> dict[str, Any]:
