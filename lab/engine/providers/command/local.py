@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Sequence
 from typing import Final
 
 from lab.engine.provider import ProviderError, Values
@@ -19,24 +20,32 @@ async def run(command: str, inputs: Values, former: Values) -> dict[str, str]:
     for name in _UNSUPPORTED:
         if inputs.get(name):
             raise ProviderError(f"this engine's command provider has no argument {name!r}")
-    interpreter = list(inputs.get("interpreter") or ("/bin/sh", "-c"))
-    environment = {**os.environ, **(inputs.get("environment") or {}), **previous_output(inputs, former)}
-    stdin = inputs.get("stdin")
+    interpreter = inputs.get("interpreter") or ("/bin/sh", "-c")
+    starting = asyncio.ensure_future(_start([*interpreter, command], inputs, former))
     try:
-        process = await asyncio.create_subprocess_exec(
-            *interpreter, command,
+        # Cancelled itself, asyncio would end the process alone, and wait for all that it has started.
+        process = await asyncio.shield(starting)
+        return await _finish(process, command, inputs.get("stdin") or "")
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProviderError, OSError):
+            process = await starting
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        raise
+
+
+async def _start(words: Sequence[str], inputs: Values, former: Values) -> asyncio.subprocess.Process:
+    """Start a process in a group of its own. Raises `ProviderError`."""
+    environment = {**os.environ, **(inputs.get("environment") or {}), **previous_output(inputs, former)}
+    try:
+        return await asyncio.create_subprocess_exec(
+            *words,
             cwd=inputs.get("dir"), env=environment, start_new_session=True,
-            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE if inputs.get("stdin") else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
     except OSError as error:
-        raise ProviderError(f"{error}: running {quoted(command)}:\n") from error
-    try:
-        return await _finish(process, command, stdin or "")
-    except asyncio.CancelledError:
-        os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
-        raise
+        raise ProviderError(f"{error}: running {quoted(words[-1])}:\n") from error
 
 
 async def _finish(process: asyncio.subprocess.Process, command: str, stdin: str) -> dict[str, str]:

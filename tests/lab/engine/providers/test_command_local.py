@@ -1,7 +1,7 @@
 """Commands on this machine: what the real provider does, by running them."""
 
 import asyncio
-import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from lab.engine.provider import UNKNOWN, DiffKind, ProviderError, Resource
 from lab.engine.providers import PROVIDERS
 from lab.engine.providers.command.output import quoted
+from lab.testing import wait
 
 TYPE = "command:local:Command"
 URN = "urn:pulumi:s::p::command:local:Command::greeter"
@@ -139,7 +140,15 @@ def test_cancelling_ends_the_command_and_its_children(tmp_path: Any) -> None:
 
     asyncio.run(scenario())
     stat = f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat"
-    assert not os.path.exists(stat) or open(stat).read().split(") ")[1].startswith("Z")  # noqa: PTH110, PTH123, SIM115
+    wait(lambda: not _runs(stat), seconds=10)
+
+
+def _runs(stat: str) -> bool:
+    """Whether a process is still there, and no zombie."""
+    try:
+        return not Path(stat).read_text().split(") ")[1].startswith("Z")
+    except OSError:
+        return False
 
 
 def test_run_answers_at_once() -> None:
