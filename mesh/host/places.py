@@ -118,6 +118,11 @@ class Places:
         return self.volatile / "remarks.json"
 
     @property
+    def expected(self) -> Path:
+        """What nft lists once the last staged firewall is loaded."""
+        return self.volatile / "expected.json"
+
+    @property
     def options(self) -> Path:
         """The operator's settings of the agent on this node; need not exist."""
         return self.root / "etc/wgmesh/agent.json"

@@ -12,6 +12,7 @@ import pytest
 from lab.testing import wait
 from mesh.host.system.faults import STEPS
 from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
+from tests.host.trials import applying
 
 pytestmark = pytest.mark.hosts
 
@@ -102,18 +103,59 @@ def test_a_confirmation_killed_after_the_commit_is_finished_not_undone(node: Nod
     assert node.inside("sysctl -n net.ipv4.ip_forward") == "1"
 
 
+@contextmanager
+def another_tool(node: Node, tool: str, instead: str) -> Iterator[None]:
+    """Put another program in the place of one of systemd's tools, or none."""
+    node.inside(f"mv /usr/bin/{tool} /usr/bin/{tool}.away")
+    if instead != "absent":
+        node.inside(f"ln -s {instead} /usr/bin/{tool}")
+    try:
+        yield
+    finally:
+        node.inside(f"rm -f /usr/bin/{tool}; mv /usr/bin/{tool}.away /usr/bin/{tool}")
+
+
 @pytest.mark.parametrize("instead", ["absent", "/bin/false", "/bin/true"])
 def test_nothing_changes_when_the_rollback_cannot_be_armed(node: Node, new: str, instead: str) -> None:
     """Also when it is said to be armed, and is not."""
     before = node.live()
-    node.inside("mv /usr/bin/systemd-run /usr/bin/systemd-run.away")
-    if instead != "absent":
-        node.inside(f"ln -s {instead} /usr/bin/systemd-run")
-    run = node.agent("apply", new)
-    node.inside("rm -f /usr/bin/systemd-run; mv /usr/bin/systemd-run.away /usr/bin/systemd-run")
+    with another_tool(node, "systemctl", instead):
+        run = node.agent("apply", new)
     assert (run.word, run.code) == ("FAILED", 71), run.out
     assert node.live() == before
     assert node.status()["state"] == "idle"
+
+
+@pytest.mark.parametrize("instead", ["absent", pytest.param("/bin/true", marks=pytest.mark.long)])
+def test_a_trial_that_cannot_have_a_scope_runs_in_a_service(node: Node, new: str, instead: str) -> None:
+    with another_tool(node, "busctl", instead):
+        assert node.apply(new).word == "CONFIRMED"
+    said = node.inside("journalctl -q -t wgmesh -o cat --since -2min")
+    assert re.search(r"wgmesh-trial-[0-9a-f]{16}\.scope cannot be had: ", said)
+    assert node.status()["differences"] == []
+
+
+def test_a_trial_outlives_its_session_and_the_process_that_started_it(node: Node, new: str) -> None:
+    """It has nothing of the session any more: no terminal, no open file, no lock but its own."""
+    node.inside("echo 'trial 3' >/etc/wgmesh/failpoint")
+    with applying(node, new):
+        wait(lambda: _trial(node) != "", DEADLINE)
+        trial = _trial(node)
+        assert node.inside(f"find /proc/{trial}/fd -lname 'pipe:*' -o -lname 'socket:*'") == ""
+        assert node.inside(f"readlink /proc/{trial}/fd/0 /proc/{trial}/fd/1") == "/dev/null\n/dev/null"
+        assert node.inside(f"cut -d' ' -f6 /proc/{trial}/stat") == trial, "it leads a session of its own"
+        others = {*node.inside("pgrep -f '[w]gmesh.pyz apply'").split()} - {trial}
+        assert others
+        node.inside(f"kill -KILL {' '.join(others)}")
+    wait(lambda: node.status()["state"] == "live", DEADLINE)
+    node.inside("rm /etc/wgmesh/failpoint")
+    assert node.apply(new).word == "CONFIRMED"
+
+
+def _trial(node: Node) -> str:
+    """Return the process that runs the trial: it is alone in its unit."""
+    found = "grep -ls 'wgmesh-trial-.*[.]scope' /proc/[0-9]*/cgroup | cut -d/ -f3"
+    return node.inside(found, check=False)
 
 
 @pytest.mark.parametrize("limit", ["size=2m", "size=64m,nr_inodes=100"])

@@ -19,7 +19,7 @@ from ..live.validation import validate
 from ..system.faults import step
 from ..system.run import log, read_json, write_json
 from ..system.session import session_start, ssh_session
-from ..system.systemd import active_state, require_systemd
+from ..system.systemd import active_states, require_systemd
 from ..trial.doors import refuse_trust_in_the_outside
 from ..trial.lock import COMMAND_WAIT, lock
 from ..trial.machine import arm, confirm, start
@@ -100,7 +100,7 @@ def _begin(places: Places, tunnel: Tunnel, document: Document) -> Optional[tuple
     _remember(places, document, found)
     step("validated")
     trial = arm(places, tunnel, generation)
-    start(places, trial)
+    start(places, tunnel, trial)
     return None if stays else (Answer.RECONNECT, trial.txn)
 
 
@@ -139,7 +139,7 @@ def _was_never_started(places: Places, trial: Trial) -> bool:
 
     Nothing has changed yet, and its timers may be missing.
     """
-    if trial.phase is not Phase.ARMED or active_state(f"{trial.unit}.service") != "inactive":
+    if trial.phase is not Phase.ARMED or not {*active_states(trial.units)} <= {"inactive", "unknown"}:
         return False
     log(f"trial {trial.txn} was armed and never started: discarding this trial")
     clear_trial(places, trial)

@@ -16,7 +16,7 @@ from ..live.first_key import drop_first_contact_key
 from ..live.sshd_service import ssh_ports
 from ..system.archive import ARCHIVE
 from ..system.run import find_tool, log, make_folder, run, write_file
-from ..system.systemd import enable, require_systemd
+from ..system.systemd import require_systemd
 from ..system.unitfiles import put_units, remove_units
 from ..system.units import GUARD_UNIT
 from ..trial.lock import COMMAND_WAIT, lock
@@ -121,7 +121,7 @@ def _install_units(places: Places, tunnel: Tunnel) -> None:
     if not places.rescue.exists():
         write_file(places.rescue, rescue_ruleset(ssh_ports(), _RESCUE_PORT).encode(), 0o644)
     if was_committed(places):
-        put_units(places, tunnel)
+        put_units(places, tunnel, [GUARD_UNIT] if current_digest(places) is not None else [])
     else:
         remove_units(places, tunnel)
 
@@ -139,5 +139,4 @@ def _mend_generations(places: Places) -> None:
 def _renew_guard(places: Places) -> None:
     """On a node: have the guard run with this agent's code, also where an agent before it had none."""
     if current_digest(places) is not None:
-        enable([GUARD_UNIT])
         run(["systemctl", "restart", "--no-block", GUARD_UNIT])

@@ -32,7 +32,7 @@ def running_differences(places: Places, tunnel: Tunnel, generation: Generation) 
 
     Where keys are lost, which is told of what is stored, keys and peers are left out.
     """
-    found = firewall_differences(generation.firewall)
+    found = firewall_differences(places, generation.firewall)
     found += _tunnel_differences(places, tunnel, generation)
     state = active_state(tunnel.unit)
     if state != "active":

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
+from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..places import TABLE
-from ..system.run import attempt, run
+from ..system.run import attempt, find_tool, read_json, run, write_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Optional
+
+    from ..places import Places
 
 __all__ = [
     "check_firewall",
@@ -22,6 +26,8 @@ __all__ = [
     "emptied_chains",
     "expected_table",
     "firewall_differences",
+    "is_loaded",
+    "keep_expected",
     "line_differences",
     "live_table",
     "live_text",
@@ -95,6 +101,39 @@ def _in_scratch(text: str, argv: Sequence[str]) -> str:
     return run([*_SCRATCH, "sh", "-c", script, "sh", *argv], stdin=text)
 
 
+def keep_expected(places: Places, text: str) -> None:
+    """Keep what is expected of a file, until a reboot: that may bring another kernel."""
+    kept = {"nft": _nft(), "text": text, "table": expected_table(text)}
+    with contextlib.suppress(OSError):
+        write_json(places.expected, kept)
+
+
+def _nft() -> str:
+    """Return what tells one installed version of nft from another, which may list a table otherwise."""
+    path = find_tool("nft")
+    if path is None:
+        return ""
+    status = Path(path).stat()
+    return f"{path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+
+def is_loaded(places: Places, text: str) -> bool:
+    """Tell whether our live table is what this file makes of it.
+
+    Goes by what is kept of this very file where that says so; else finds out anew.
+    """
+    return _is_loaded(places, text, live_table())
+
+
+def _is_loaded(places: Places, text: str, live: Optional[str]) -> bool:
+    if live is None:
+        return False
+    kept = read_json(places.expected) or {}
+    if kept == {"nft": _nft(), "text": text, "table": live}:
+        return True
+    return live == expected_table(text)
+
+
 def live_table() -> Optional[str]:
     """Return our table as it is, in a form that can be compared; None when there is none."""
     listed = attempt(_LIST)
@@ -120,12 +159,12 @@ def _filled_chains(table: str) -> set[str]:
     return {entry["chain"]["name"] for entry in entries if "hook" in entry.get("chain", {})} & rules
 
 
-def firewall_differences(text: str) -> list[Difference]:
+def firewall_differences(places: Places, text: str) -> list[Difference]:
     """Say how our live table differs from this file, rule by rule."""
     live = live_table()
     if live is None:
         return [Difference(f"firewall table inet {TABLE}", "absent", "present")]
-    if live == expected_table(text):
+    if _is_loaded(places, text, live):
         return []
     listed, wanted = run(_TEXT), _in_scratch(text, _TEXT)
     return line_differences(listed, wanted) or [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..difference import Difference
 from ..files.etc import file_differences, put_files, require_writable
 from ..system.run import attempt, run
-from ..system.systemd import active_state, disabled, enable
+from ..system.systemd import active_state, active_states, disabled
 from ..system.unitfiles import put_units, unit_differences
 from ..system.units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT
 from .sshd import port_differences, settle_ports, wanted_ports
@@ -35,10 +35,9 @@ def reconcile(places: Places, tunnel: Tunnel, generation: Generation) -> None:
     settle_ports(places, wanted_ports(generation.firewall))
     ssh_ports.cache_clear()
     put_files(places, generation, _ways_in(generation))
-    put_units(places, tunnel)
-    enable(enabled_units(tunnel))
-    for unit in _RUNNING_UNITS:
-        if active_state(unit) != "active":
+    put_units(places, tunnel, enabled_units(tunnel))
+    for unit, state in zip(_RUNNING_UNITS, active_states(_RUNNING_UNITS)):
+        if state != "active":
             attempt(["systemctl", "reset-failed", unit])
             run(["systemctl", "start", "--no-block", unit])
 

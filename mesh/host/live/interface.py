@@ -48,6 +48,7 @@ __all__ = [
     "converge",
     "create_link",
     "delete_link",
+    "exists",
     "interface_differences",
     "link_kind",
     "read_device",
@@ -69,7 +70,7 @@ def read_link(tunnel: Tunnel, ours: frozenset[str] = frozenset()) -> Optional[Li
     `AgentError` where there is one that `ip` does not tell of.
     """
     shown = attempt(["ip", "-j", "address", "show", "dev", tunnel.interface])
-    if shown is None and _exists(tunnel):
+    if shown is None and exists(tunnel):
         raise AgentError(Answer.FAILED, f"`ip` does not show {tunnel.interface}, although it exists")
     link = parse_addresses(tunnel, shown or "")
     if link is None:
@@ -214,7 +215,8 @@ def _as_file(value: str, fds: list[int]) -> Iterator[str]:
         os.close(handle)
 
 
-def _exists(tunnel: Tunnel) -> bool:
+def exists(tunnel: Tunnel) -> bool:
+    """Tell whether there is an interface of this name, of whatever kind."""
     return Path("/sys/class/net", tunnel.interface).exists()
 
 
@@ -241,7 +243,7 @@ def create_link(tunnel: Tunnel) -> None:
         )
     except subprocess.TimeoutExpired:
         raise AgentError(Answer.FAILED, "wireguard-go did not start within 20 s") from None
-    if code or not _exists(tunnel):
+    if code or not exists(tunnel):
         raise AgentError(Answer.FAILED, f"wireguard-go could not make {tunnel.interface} ({code})")
 
 

@@ -24,9 +24,9 @@ def taken_ports(table: str) -> set[int]:
 
 def require_free_port(tunnel: Tunnel, wanted: int) -> None:
     """Refuse a port that something else than our interface listens on. Raises `AgentError`."""
-    if (attempt(["wg", "show", tunnel.interface, "listen-port"]) or "").strip() == str(wanted):
+    if not any(wanted in taken_ports(table.read_text()) for table in _TABLES if table.exists()):
         return
-    if any(wanted in taken_ports(table.read_text()) for table in _TABLES if table.exists()):
+    if (attempt(["wg", "show", tunnel.interface, "listen-port"]) or "").strip() != str(wanted):
         raise AgentError(
             Answer.REFUSED,
             f"{WG_CONF}: another program on this host uses UDP port {wanted} (`ss -lunp` names the "

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..answers import AgentError, Answer
 from ..system.run import attempt, log, run
 from ..system.session import session_end
-from ..system.systemd import active_state
+from ..system.systemd import active_states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def ssh_ports() -> list[int]:
 
 def holding_socket() -> Optional[str]:
     """Return the socket unit that holds sshd's ports; None where sshd holds them itself."""
-    return next((unit for unit in _SOCKETS if active_state(unit) == "active"), None)
+    states = zip(_SOCKETS, active_states(_SOCKETS))
+    return next((unit for unit, state in states if state == "active"), None)
 
 
 def restart_behind(unit: str) -> None:

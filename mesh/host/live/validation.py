@@ -7,7 +7,7 @@ from ..files.document import FIREWALL, SYSCTL, WG_CONF
 from ..files.keystore import require_keys
 from ..files.wgconf import clamped
 from ..system.run import run
-from .firewall import check_firewall
+from .firewall import check_firewall, keep_expected
 from .sysctl import check_sysctls
 
 TYPE_CHECKING = False
@@ -27,3 +27,4 @@ def validate(places: Places, generation: Generation) -> None:
         raise AgentError(Answer.REFUSED, f"{WG_CONF}: {public} is this node's own key, not a peer's")
     check_sysctls(places.sysctls, generation.sysctls, where=SYSCTL)
     check_firewall(generation.firewall, where=FIREWALL)
+    keep_expected(places, generation.firewall)

@@ -32,17 +32,17 @@ def way_differences(tunnel: Tunnel, file: WgFile) -> list[Difference]:
         f"{packet.destination}" + (f" from {packet.source}" if packet.source else ""): str(packet.destination)
         for packet in packets(file)
     }
+    endpoints = {_address(peer.endpoint): peer.endpoint for peer in file.peers if peer.endpoint}
+    ways = dict(_ask([*queries, *endpoints]))
     wrong: dict[str, list[str]] = {}
-    for query, way in _ask(queries):
+    for query, peer in queries.items():
+        way = ways[query]
         if way is None or way.get("dev") != tunnel.interface:
-            wrong.setdefault(_shown(query, way), []).append(queries[query])
+            wrong.setdefault(_shown(query, way), []).append(peer)
     found = [
         Difference(f"way to {_names(peers)}", way, f"dev {tunnel.interface}") for way, peers in wrong.items()
     ]
-    endpoints = {_address(peer.endpoint): peer.endpoint for peer in file.peers if peer.endpoint}
-    inside = [
-        query for query, way in _ask(endpoints) if way is not None and way.get("dev") == tunnel.interface
-    ]
+    inside = [query for query in endpoints if (ways[query] or {}).get("dev") == tunnel.interface]
     return found + [
         Difference(f"way to the endpoint {endpoints[query]}", f"dev {tunnel.interface}", "around the tunnel")
         for query in inside
@@ -70,7 +70,7 @@ def _shown(query: str, way: Optional[_Way]) -> str:
 
 def _ask(queries: Iterable[str]) -> Iterator[tuple[str, Optional[_Way]]]:
     """Yield each query with the kernel's answer; None where there is no route."""
-    asked = list(queries)
+    asked = list(dict.fromkeys(queries))
     for version in (4, 6):
         mine = [query for query in asked if (":" in query) == (version == 6)]
         answers = by_query(ask(version, (f"route get {query}" for query in mine)))

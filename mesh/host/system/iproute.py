@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .run import run
+from .run import told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ask", "parse_answers"]
 
-# Goes on behind a question that has no answer, such as the way to where there is none.
-_BATCH = 'ip -j -force "-$1" -batch - 2>/dev/null; true'
-
 
 def ask(version: int, questions: Iterable[str]) -> list[list[Any]]:
     """Return what `ip` answers to these lines, for one IP version; nothing stands for one that failed.
@@ -23,7 +20,9 @@ def ask(version: int, questions: Iterable[str]) -> list[list[Any]]:
     Raises `AgentError`.
     """
     lines = "".join(f"{question}\n" for question in questions)
-    return parse_answers(run(["sh", "-c", _BATCH, "sh", str(version)], stdin=lines)) if lines else []
+    # Goes on behind a question that has no answer, such as the way to where there is none.
+    argv = ["ip", "-j", "-force", f"-{version}", "-batch", "-"]
+    return parse_answers(told(argv, stdin=lines)) if lines else []
 
 
 def parse_answers(text: str) -> list[list[Any]]:

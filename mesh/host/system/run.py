@@ -34,6 +34,7 @@ __all__ = [
     "run",
     "since_boot",
     "sync_folder",
+    "told",
     "tool_limit",
     "write_file",
     "write_json",
@@ -80,19 +81,35 @@ def run(
     nothing that looks like a key; `timeout` is in seconds, by default 30 or what `tool_limit` says.
     `fds` are inherited by the tool.
     """
+    code, out, err = _finish(_start(argv, fds), argv, stdin, timeout)
+    if code:
+        said = "" if Path(argv[0]).name in _TALKS_OF_KEYS else _first_line(err or out)
+        raise AgentError(Answer.FAILED, f"{_shown(argv)} failed ({code}){said}")
+    return out
+
+
+def told(argv: Sequence[str], *, stdin: str = "") -> str:
+    """Run a tool that is asked several things at once, and return what it printed.
+
+    Its exit code, which speaks of one of them only, does not count. Raises `AgentError` as `run` does where
+    it cannot be run or hangs.
+    """
+    return _finish(_start(argv, ()), argv, stdin, None)[1]
+
+
+def _finish(
+    process: subprocess.Popen[str], argv: Sequence[str], stdin: str, timeout: Optional[float]
+) -> tuple[int, str, str]:
+    """Wait for a tool; returns its exit code and what it printed on both ways."""
     import subprocess
 
     limit = _limit.get() if timeout is None else timeout
-    process = _start(argv, fds)
     try:
         out, err = process.communicate(stdin, timeout=limit)
     except subprocess.TimeoutExpired:
         _abandon(process)
         raise AgentError(Answer.FAILED, f"{_shown(argv)} did not end within {limit:.0f} s") from None
-    if process.returncode:
-        said = "" if Path(argv[0]).name in _TALKS_OF_KEYS else _first_line(err or out)
-        raise AgentError(Answer.FAILED, f"{_shown(argv)} failed ({process.returncode}){said}")
-    return out
+    return process.returncode, out, err
 
 
 def _start(argv: Sequence[str], fds: Iterable[int]) -> subprocess.Popen[str]:

@@ -6,34 +6,37 @@ import sys
 from pathlib import Path
 
 from ..answers import AgentError, Answer
-from .run import attempt, run
+from .run import attempt, run, told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Optional
 
 __all__ = [
     "active_state",
+    "active_states",
     "agent_command",
-    "arm_timers",
     "disabled",
     "enable",
     "kill",
+    "knows",
     "require_systemd",
     "start_detached",
-    "start_watch",
+    "start_new",
     "stop",
     "unit_file_state",
 ]
 
-# Nobody isolates a trial or its way back (`systemctl isolate`, and what it stops first, sysinit.target).
-_STAYS = ("IgnoreOnIsolate=yes", "DefaultDependencies=no")
-_TIMER_STAYS = [f"--timer-property={setting}" for setting in _STAYS]
-# A journal that hangs is not connected to.
-_ALONE = [f"--property={setting}" for setting in (*_STAYS, "StandardOutput=null", "StandardError=null")]
-# A userspace WireGuard that was made on the way back lives on.
-_LEAVES_CHILDREN = "--property=KillMode=process"
+# Nobody isolates a trial (`systemctl isolate`, and what it stops first, sysinit.target), and a journal that
+# hangs is not connected to.
+_ALONE = [
+    f"--property={setting}"
+    for setting in (
+        *("IgnoreOnIsolate=yes", "DefaultDependencies=no"),
+        *("StandardOutput=null", "StandardError=null"),
+    )
+]
 # Seconds for systemd to kill a unit.
 _KILL = 5.0
 
@@ -54,39 +57,23 @@ def start_detached(unit: str, argv: Sequence[str]) -> None:
     run(["systemd-run", "--quiet", "--collect", f"--unit={unit}", *_ALONE, "--", *argv])
 
 
-def arm_timers(timers: Mapping[str, float], argv: Sequence[str]) -> None:
-    """Have a command run after these many seconds of monotonic time, by timer; see that each is armed.
+def start_new(units: Sequence[str]) -> None:
+    """Start units whose files were written just now, and see that each of them is active.
 
-    Raises `AgentError`. Without AccuracySec a timer may be a minute late (systemd.timer(5), default 1min).
+    Raises `AgentError`. systemd looks for a unit that it does not know; should it not find one, it reads all
+    units again.
     """
-    for unit, seconds in timers.items():
-        run(
-            [
-                *("systemd-run", "--quiet", "--collect", f"--unit={unit}", f"--on-active={seconds:g}s"),
-                *("--timer-property=AccuracySec=1s", *_TIMER_STAYS, *_ALONE, _LEAVES_CHILDREN),
-                *("--", *argv),
-            ]
-        )
-    states = _told("is-active", [f"{unit}.timer" for unit in timers])
-    if states != ["active"] * len(timers):
-        raise AgentError(Answer.FAILED, "the rollback timers are not armed; nothing was changed")
+    if attempt(["systemctl", "start", *units]) is None:
+        run(["systemctl", "daemon-reload"])
+        run(["systemctl", "start", *units])
+    if active_states(units) != ["active"] * len(units):
+        raise AgentError(Answer.FAILED, f"{', '.join(units)} did not start; nothing was changed")
 
 
-def start_watch(unit: str, argv: Sequence[str]) -> None:
-    """Have a process watch a trial, and be started again when it is killed. Raises `AgentError`."""
-    again = ["--property=Restart=on-failure", "--property=RestartSec=1"]
-    run(
-        [
-            *("systemd-run", "--quiet", "--collect", f"--unit={unit}"),
-            *(*_ALONE, _LEAVES_CHILDREN, *again, "--", *argv),
-        ]
-    )
-
-
-def _told(verb: str, units: Sequence[str]) -> list[str]:
-    """Ask one question about several units at once; their exit code speaks of one of them only."""
-    script = 'systemctl "$@" 2>/dev/null; true'
-    return run(["sh", "-c", script, "sh", verb, *units]).split()
+def active_states(units: Sequence[str]) -> list[str]:
+    """Return `active`, `activating`, `inactive`, `failed`... of each unit; `unknown` if nobody tells."""
+    states = told(["systemctl", "is-active", *units]).split()
+    return states if len(states) == len(units) else ["unknown"] * len(units)
 
 
 def active_state(unit: str) -> str:
@@ -106,21 +93,48 @@ def stop(*units: str, timeout: Optional[float] = None) -> None:
     attempt(["systemctl", "stop", *units], timeout=timeout)
 
 
-def kill(unit: str) -> None:
-    """Kill every process of a unit, also stopped ones."""
-    attempt(["systemctl", "kill", "--signal=SIGKILL", "--kill-who=all", unit], timeout=_KILL)
+def kill(*units: str) -> None:
+    """Kill every process of units, also stopped ones; those that do not exist are fine."""
+    attempt(["systemctl", "kill", "--signal=SIGKILL", "--kill-who=all", *units], timeout=_KILL)
 
 
 def disabled(units: Sequence[str]) -> list[str]:
     """Return those units that do not start at boot."""
-    states = _told("is-enabled", units)
+    states = told(["systemctl", "is-enabled", *units]).split()
     if len(states) != len(units):  # one that does not exist has no state, and ends the answer
-        states = [" ".join(_told("is-enabled", [unit])) for unit in units]
+        states = [told(["systemctl", "is-enabled", unit]).strip() for unit in units]
     return [unit for unit, state in zip(units, states) if state != "enabled"]
 
 
-def enable(units: Sequence[str]) -> None:
-    """Have units start at boot; those that already do are not touched. Raises `AgentError`."""
-    missing = disabled(units)
+def enable(units: Sequence[str]) -> bool:
+    """Have units start at boot; those that already do are not touched. Raises `AgentError`.
+
+    Tells whether there was need. Where there was, systemd has read all units again (systemctl(1), enable).
+    """
+    missing = disabled(units) if units else []
     if missing:
         run(["systemctl", "enable", "--quiet", *missing])
+    return bool(missing)
+
+
+def knows(paths: Iterable[Path]) -> bool:
+    """Tell whether systemd goes by these unit files and drop-ins as they are now, `UNIT` or `UNIT.d/NAME`.
+
+    A unit that systemd does not know yet is read by this very question. A drop-in of a unit that is not
+    installed has nothing to say, which is fine.
+    """
+    named = {path: path.parent.stem if path.parent.suffix == ".d" else path.name for path in paths}
+    units = list(dict.fromkeys(named.values()))
+    wanted = "LoadState,FragmentPath,DropInPaths,NeedDaemonReload"
+    blocks = told(["systemctl", "show", f"--property={wanted}", *units]).strip().split("\n\n")
+    if len(blocks) != len(units):
+        return False
+    return all(_goes_by(path, blocks[units.index(name)]) for path, name in named.items())
+
+
+def _goes_by(path: Path, block: str) -> bool:
+    shown = dict(line.partition("=")[::2] for line in block.splitlines())
+    if path.parent.suffix == ".d" and shown.get("LoadState") == "not-found":
+        return True
+    files = [shown.get("FragmentPath", ""), *shown.get("DropInPaths", "").split()]
+    return str(path) in files and shown.get("NeedDaemonReload") == "no"

@@ -11,10 +11,12 @@ import sys
 
 from ..difference import Difference
 from .run import attempt, find_tool, make_folder, run, write_file
+from .systemd import enable, knows
 from .units import unit_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ..places import Places
@@ -28,13 +30,17 @@ def _texts(places: Places, tunnel: Tunnel) -> dict[str, str]:
     return unit_files(places, tunnel, python=python, nft=find_tool("nft") or "/usr/sbin/nft")
 
 
-def put_units(places: Places, tunnel: Tunnel) -> None:
-    """Put our units and drop-ins in place for good, writing what differs. Raises `AgentError`, `OSError`."""
+def put_units(places: Places, tunnel: Tunnel, enabled: Sequence[str]) -> None:
+    """Put our units and drop-ins in place for good, writing what differs, and have some start at boot.
+
+    Raises `AgentError`, `OSError`.
+    """
     wrong = {
         path: text for path, text in _in(places.units, places, tunnel).items() if _read(path) != text.encode()
     }
     _write(wrong)
-    if _remove(places.lent_units, places, tunnel) or wrong:
+    changed = _remove(places.lent_units, places, tunnel) or bool(wrong)
+    if not enable(enabled) and changed:
         run(["systemctl", "daemon-reload"])
 
 
@@ -56,8 +62,10 @@ def lend_units(places: Places, tunnel: Tunnel) -> None:
     missing = [path.relative_to(places.units) for path in stored if not path.exists()]
     if missing:
         texts = _in(places.lent_units, places, tunnel)
-        _write({places.lent_units / name: texts[places.lent_units / name] for name in missing})
-        run(["systemctl", "daemon-reload"])
+        lent = {places.lent_units / name: texts[places.lent_units / name] for name in missing}
+        _write(lent)
+        if not knows(lent):
+            run(["systemctl", "daemon-reload"])
 
 
 def lent_paths(places: Places, tunnel: Tunnel) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 from pathlib import Path
@@ -75,6 +76,7 @@ def networks_behind(tunnel: Tunnel) -> list[Behind]:
     return found[:_MOST_NETWORKS]
 
 
+@functools.lru_cache(maxsize=1)
 def _default_interfaces() -> dict[int, list[str]]:
     return {
         version: [route["dev"] for route in _listed(version, "route", "show", "default")]

@@ -54,7 +54,7 @@ def expire(places: Places, tunnel: Tunnel, txn: str) -> None:
         with lock(places, wait=_ROLLBACK if trial.phase is Phase.ROLLING_BACK else _HANGS):
             _expire_locked(places, tunnel, txn)
     except (AgentError, OSError):
-        kill(f"{trial.unit}.service")
+        kill(*trial.units)
         with forced_lock(places, wait=_HANGS):
             _expire_locked(places, tunnel, txn)
 

@@ -14,9 +14,9 @@ from ..files.generation import (
 )
 from ..files.wentback import forget_going_back
 from ..live.drift import running_differences
-from ..live.firewall import expected_table, live_table, load_table
+from ..live.firewall import is_loaded, load_table
 from ..live.following import reconcile
-from ..live.interface import bring_to, read_link
+from ..live.interface import bring_to, exists
 from ..live.routes import routes_made
 from ..live.sshd import open_ports, wanted_ports
 from ..live.sysctl import originals_after, set_sysctls
@@ -24,8 +24,11 @@ from ..records import replace
 from ..system.archive import ARCHIVE
 from ..system.faults import step
 from ..system.run import attempt, boot_id, io_error, log, random_hex, read_json, run, since_boot
-from ..system.systemd import active_state, agent_command, arm_timers, start_detached, start_watch
+from ..system.scope import fork_into_scope
+from ..system.session import session_end
+from ..system.systemd import active_state, agent_command, start_detached
 from ..system.unitfiles import lend_units
+from .armed import arm_way_back
 from .lock import TRIAL_WAIT, lock
 from .record import Phase, Trial, clear_trial, load_trial, save_trial
 from .rollback import mark_reported, roll_back
@@ -48,7 +51,6 @@ __all__ = [
 
 _DEADLINE = 90.0
 _DEADLINE_BOUNDS = (5.0, 300.0)
-_SECOND_TIMER = 10.0
 # A confirmation this close to the deadline might meet the rollback half way.
 _MARGIN = 2.0
 
@@ -82,9 +84,8 @@ def arm(places: Places, tunnel: Tunnel, generation: Generation) -> Trial:
         record_way_back(places, tunnel, trial, generation, snapshot, ARCHIVE)
         save_trial(places, trial)
         step("pending")
-        first, second = trial.timers
-        arm_timers({first: seconds, second: seconds + _SECOND_TIMER}, way_back_command(places))
-        start_watch(trial.watch, [*way_back_command(places), "watch"])
+        command = way_back_command(places)
+        arm_way_back(places.lent_units, trial.timers, trial.watch, seconds=seconds, command=command)
         step("armed")
     except (AgentError, OSError):
         clear_trial(places, trial)
@@ -93,10 +94,18 @@ def arm(places: Places, tunnel: Tunnel, generation: Generation) -> Trial:
     return trial
 
 
-def start(places: Places, trial: Trial) -> None:
-    """Start the trial in a unit of its own. Raises `AgentError`; the lock must be held."""
+def start(places: Places, tunnel: Tunnel, trial: Trial) -> None:
+    """Start the trial in a unit of its own. Raises `AgentError`; the lock must be held.
+
+    A caller from afar needs no new process of Python: this one goes on twice, and systemd takes over the one
+    that runs the trial. At the console, and where systemd does not, a service does.
+    """
     try:
-        start_detached(trial.unit, agent_command(way_back_agent(places), "run-trial", trial.txn))
+        forked = session_end() is not None and fork_into_scope(
+            trial.unit, lambda: run_trial(places, tunnel, trial.txn)
+        )
+        if not forked:
+            start_detached(trial.unit, agent_command(way_back_agent(places), "run-trial", trial.txn))
     except AgentError:
         clear_trial(places, trial)
         raise
@@ -131,11 +140,11 @@ def _reason(error: Exception) -> str:
 
 def _change(places: Places, tunnel: Tunnel, generation: Generation) -> None:
     lend_units(places, tunnel)
-    if live_table() != expected_table(generation.firewall):
+    if not is_loaded(places, generation.firewall):
         load_table(generation.firewall)
     step("firewall")
     state = active_state(tunnel.unit)
-    if state == "active" and read_link(tunnel) is not None:
+    if state == "active" and exists(tunnel):
         bring_to(places, tunnel, generation, routes_made(places))
     else:
         # systemd starts link-up, which reads the trial: link and daemon live in the right unit.

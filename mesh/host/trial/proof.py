@@ -95,12 +95,14 @@ def _counts(outcome: Outcome, knock: Knock) -> bool:
 
 def _entered_before(tunnel: Tunnel, failed: Sequence[Knock], others: Sequence[Ruleset]) -> set[Knock]:
     """Tell which of these come in with the host's rules as they are now, WireGuard on its port of now."""
+    if not failed:
+        return set()
     shown = (attempt(["wg", "show", tunnel.interface, "listen-port"]) or "").strip()
     now = {
         knock: replace(knock, port=int(shown)) if _is_wireguard(knock) and shown.isdigit() else knock
         for knock in failed
     }
-    outcome = try_packets(tunnel, list(dict.fromkeys(now.values())), others, live_text()) if failed else None
+    outcome = try_packets(tunnel, list(dict.fromkeys(now.values())), others, live_text())
     return {knock for knock, then in now.items() if outcome and outcome.entered[then]}
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 
 from ..records import asdict, dataclass
 from ..system.run import boot_id, read_json, remove_tree, since_boot, write_json
-from ..system.systemd import stop
+from .armed import disarm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ class Phase(str, Enum):
 
 # Stands for the number of a trial whose record cannot be read: systemctl(1) takes it for any.
 _ANY = "*"
-# Seconds for systemd to stop the timers: with the record gone, they would find nothing to do.
-_STOP = 10.0
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,13 @@ class Trial:
 
     @property
     def unit(self) -> str:
-        """The unit the trial runs in."""
+        """The unit the trial runs in, without its ending: a scope, or a service."""
         return f"wgmesh-trial-{self.txn}"
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """The units that the trial may run in."""
+        return f"{self.unit}.scope", f"{self.unit}.service"
 
     @property
     def in_force(self) -> bool:
@@ -115,4 +118,4 @@ def clear_trial(places: Places, trial: Trial) -> None:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
     remove_tree(places.way_back)
-    stop(*(f"{unit}.timer" for unit in trial.timers), timeout=_STOP)
+    disarm(places.lent_units, trial.timers, trial.watch)

@@ -91,7 +91,7 @@ by_agent() {
 take_lock() {
     command exec 9>>"$lock" || return 0
     flock -w 5 9 && return 0
-    quick systemctl kill --signal=SIGKILL --kill-who=all "$trial_unit"
+    quick systemctl kill --signal=SIGKILL --kill-who=all "$trial_unit.scope" "$trial_unit.service"
     read -r holder _ <"$lock"
     grep -qs wgmesh "/proc/$holder/cmdline" && kill -KILL "$holder"
     flock -w 5 9 || true
@@ -105,6 +105,7 @@ by_plain_commands() {
     mv "$here/outcome.json" "$outcome"
     rm -rf "$record" "$record_before" "$here"
     quick systemctl stop --no-block "$timer" "$second_timer"
+    rm -f "$units"/wgmesh-*-"$txn".*
     quick logger -t wgmesh "trial $txn is rolled back by plain commands: its agent could not"
 }
 
@@ -169,12 +170,13 @@ def _script(places: Places, trial: Trial, commands: Sequence[str]) -> str:
         "here": places.way_back,
         "python": agent_command(places.agent)[0],
         "txn": trial.txn,
-        "trial_unit": f"{trial.unit}.service",
+        "trial_unit": trial.unit,
         "timer": f"{trial.timers[0]}.timer",
         "second_timer": f"{trial.timers[1]}.timer",
         "digest": trial.digest,
         "repair": "yes" if trial.repair else "no",
         "deadline": int(trial.deadline),
+        "units": places.lent_units,
         "record": places.trial,
         "record_before": places.undo,
         "outcome": places.outcome,

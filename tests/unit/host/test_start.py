@@ -71,7 +71,7 @@ def test_dear_modules_would_be_seen(archive: Path) -> None:
 def test_keys_are_stored_without_what_changes_the_network(archive: Path) -> None:
     own = {name for name in _loaded(archive, "keys") if name.startswith("wgmesh.")}
     assert {name for name in own if name.startswith(("wgmesh.trial", "wgmesh.live"))} == {
-        *("wgmesh.trial", "wgmesh.trial.lock", "wgmesh.trial.record"),
+        *("wgmesh.trial", "wgmesh.trial.armed", "wgmesh.trial.lock", "wgmesh.trial.record"),
         *("wgmesh.live", "wgmesh.live.hostkey"),
     }
 
