@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -140,30 +141,49 @@ def over(via: str) -> Runner:
     async def run(node: NodeOutputs, command: str) -> str:
         words = [word.format(node=node.name, public_ip=node.public_ip) for word in shlex.split(via)]
         try:
-            process = await asyncio.create_subprocess_exec(
-                *words, "sh", "-c", command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
-            )
+            async with _printed_by([*words, "sh", "-c", command]) as stream, asyncio.timeout(_ROUND_SECONDS):
+                printed = await read_at_most(stream, TEXT_BYTES)
         except FileNotFoundError:
             raise CliError(f"--via: `{words[0]}` is not on PATH") from None
-        try:
-            async with asyncio.timeout(_ROUND_SECONDS):
-                assert process.stdout is not None
-                printed = await read_at_most(process.stdout, TEXT_BYTES)
         except TimeoutError:
             raise NodeError(f"no answer within {_ROUND_SECONDS:.0f} s over --via") from None
-        finally:
-            await _end(process)
         return printed.decode(errors="replace")
 
     return run
 
 
+@contextlib.asynccontextmanager
+async def _printed_by(words: Sequence[str]) -> AsyncIterator[asyncio.StreamReader]:
+    """Run a command line; yield what it prints, to which nobody listens after the block. Raises `OSError`.
+
+    The pipe is our own: asyncio's goes on waiting while a process that the command started holds it open.
+    """
+    reading, writing = os.pipe()
+    stream = asyncio.StreamReader()
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb", buffering=0)
+    )
+    try:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *words, stdin=asyncio.subprocess.DEVNULL, stdout=writing
+            )
+        finally:
+            os.close(writing)
+        try:
+            yield stream
+        finally:
+            await _end(process)
+    finally:
+        transport.close()
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     """See a process end that has said all, and end one that has not."""
-    try:
-        async with asyncio.timeout(_ENDS_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
+    for _chance in range(2):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ENDS_SECONDS):
+                await process.wait()
+                return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             process.kill()
-        await process.wait()

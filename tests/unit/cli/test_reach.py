@@ -96,6 +96,17 @@ def test_a_command_that_has_said_all_may_end_by_itself(mesh: MeshOutputs, tmp_pa
     assert (tmp_path / "ended").read_text().splitlines() == ["env"] * len(mesh.nodes)
 
 
+def test_one_that_never_stops_talking_is_cut_off_though_another_process_talks_for_it(
+    mesh: MeshOutputs, tmp_path: Path
+) -> None:
+    script = tmp_path / "flood"
+    script.write_text("#!/bin/sh\nyes &\nwait\n")
+    script.chmod(0o755)
+    reach = asyncio.run(measure(mesh, over(f"{script} {{node}}"), rounds=1))
+    assert set(reach.problems) == set(mesh.nodes)
+    assert all("longer than 64 kB and was cut off" in problem for problem in reach.problems.values())
+
+
 @pytest.mark.parametrize(
     ("answers", "code", "said"),
     [
