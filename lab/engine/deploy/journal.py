@@ -100,6 +100,7 @@ class Journal:
         self._renamed: dict[str, str] = {}
         self._keeps = keeps
         self._changes: list[Change] = []
+        self._kept_whole = False  # then numbers in the file are not those here
         self._wanted = self._written = 0
         self._writing: asyncio.Task[None] | None = None
         for record in base.resources:
@@ -178,16 +179,21 @@ class Journal:
 
     def _keep(self, keeps: Keeps) -> None:
         """Append what has changed; where a resource has another name now, all may have changed."""
-        if self._renamed:
+        if self._renamed or self._kept_whole:
             keeps.whole(self.snapshot())
+            self._kept_whole = True
         elif self._changes:
             keeps.append(self._changes)
         self._changes = []
 
     def finish(self) -> None:
-        """Keep the state whole at the operation's end; one that had nothing to keep leaves it alone."""
+        """Keep the state whole at the operation's end; one that had nothing to keep leaves it alone.
+
+        A step that was cut off may still come to its end, and save: that is kept whole, too.
+        """
         if self._keeps is not None and (self._wanted or self._changes):
-            self._keeps.whole(self.snapshot())
+            self._kept_whole = True
+            self._keep(self._keeps)
 
     async def begin(self, resource: ResourceState, kind: str) -> PendingOperation:
         """Record that an operation is about to begin."""

@@ -230,6 +230,21 @@ def test_an_operation_that_had_nothing_to_keep_leaves_the_state_alone() -> None:
     assert kept.wholes == []
 
 
+def test_what_comes_after_the_end_is_kept_whole() -> None:
+    kept = Kept()
+    journal = Journal(Snapshot(resources=[record("a")]), kept)
+
+    async def to_the_end_and_beyond() -> None:
+        journal.add(record("b"))
+        await journal.save()
+        journal.finish()
+        journal.add(record("c"))
+        await journal.save()
+
+    asyncio.run(to_the_end_and_beyond())
+    assert (kept.appended, kept.wholes) == ([["b"]], [["b", "a"], ["b", "c", "a"]])
+
+
 def test_a_state_with_new_names_is_kept_whole() -> None:
     """Others name the resource by the name it had."""
     kept = Kept()
