@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from mesh.host.files.document import FIREWALL, parse_document
-from tests.unit.firewall.world import CONTAINER, NODE_MESH, PEERS, Knock
+from tests.firewall.world import CONTAINER, NODE_MESH, PEERS, Knock
 from tests.unit.meshes import documents_of, plan_of
 
 NODES: Final[dict[str, Any]] = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.firewall.played import ECHO, FORWARD, LIMITED, PUBLISH, TRUSTED, mesh_of, ruleset_of, tcp, udp
-from tests.unit.firewall.world import (
+from tests.firewall.played import ECHO, FORWARD, LIMITED, PUBLISH, TRUSTED, mesh_of, ruleset_of, tcp, udp
+from tests.firewall.world import (
     CONTAINER,
     NEXT_HOP,
     NODE_MESH,

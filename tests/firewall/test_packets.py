@@ -7,8 +7,8 @@ import pytest
 
 from mesh.host.files.document import FIREWALL, SYSCTL, parse_document
 from mesh.host.live.firewall import check_firewall, expected_table
-from tests.unit.firewall.played import ECHO, TRUSTED, mesh_of, ruleset_of, tcp, udp
-from tests.unit.firewall.world import (
+from tests.firewall.played import ECHO, TRUSTED, mesh_of, ruleset_of, tcp, udp
+from tests.firewall.world import (
     NEXT_HOP,
     NODE_MESH,
     NODE_MESH6,

@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.firewall.world import World, world
+from tests.firewall.world import World, world
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from mesh.host.files.document import parse_document
 from mesh.plan import MeshPlan, NodePlan
 from mesh.render import UNKNOWN, Endpoint, Moving, render_document
 from mesh.settings import PortRange
-from tests.unit.firewall.played import NODES, firewall_of
-from tests.unit.firewall.world import (
+from tests.firewall.played import NODES, firewall_of
+from tests.firewall.world import (
     NODE_MESH,
     NODE_MESH6,
     NODE_PUBLIC6,
