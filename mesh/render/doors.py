@@ -59,11 +59,10 @@ class Doors:
 
 def read_doors(document: str) -> Doors:
     """Read the doors of a document, as `render_document` writes them."""
-    listens = _LISTEN_PORT.search(document)
     return Doors(
         ssh_ports=tuple(_numbers(_SSH_PORTS.findall(document))),
         ports=tuple(
-            dict.fromkeys(_numbers([listens[1] if listens else "", *_FORMER_PORTS.findall(document)]))
+            dict.fromkeys(_numbers([*_LISTEN_PORT.findall(document), *_FORMER_PORTS.findall(document)]))
         ),
         management_keys=tuple(_MANAGEMENT.findall(document)),
         endpoints=frozenset(parse_endpoint(text) for text in _ENDPOINT.findall(document)),

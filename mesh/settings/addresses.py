@@ -79,9 +79,12 @@ def _better_address(given: str) -> str:
         plain = ".".join(str(int(part)) for part in given.split("."))
         if read_ip(plain) is not None:
             return f"; write {plain}: a number with a leading zero reads as octal elsewhere"
-    if read_ip(given.partition("%")[0].partition("/")[0]) is not None:
-        return "; a mesh has IPv4 addresses only"
-    return ""
+    return _only_ipv4(given)
+
+
+def _only_ipv4(given: str) -> str:
+    is_ipv6 = isinstance(read_ip(given.partition("/")[0]), IPv6Address)
+    return "; a mesh has IPv4 addresses only" if is_ipv6 else ""
 
 
 def read_ip(given: str) -> IPv4Address | IPv6Address | None:
@@ -99,9 +102,7 @@ def mesh_network(value: object) -> IPv4Network:
         network = IPv4Network(given, strict=False)
     except ValueError:
         words = f"{show(given)} is not an IPv4 network such as 10.10.0.0/24"
-        six = read_ip(given.partition("/")[0])
-        more = "; a mesh has IPv4 addresses only" if isinstance(six, IPv6Address) else ""
-        raise refuse(f"{words}{more}") from None
+        raise refuse(f"{words}{_only_ipv4(given)}") from None
     if "/" not in given:
         raise refuse(f"{given} has no prefix length; write for example {given}/24")
     if str(network) != given:

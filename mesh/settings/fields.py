@@ -131,7 +131,7 @@ def one_of(*words: str) -> Callable[[object], str]:
 
 def _one_of(words: tuple[str, ...], value: object) -> str:
     if not isinstance(value, str) or value not in words:
-        near = nearest_of(str(value).lower(), words)
+        near = nearest_of(str(value), words)
         helps = "" if near is None else f"; did you mean {near}?"
         if isinstance(value, bool):
             helps = f"; YAML reads yes and on as true, no and off as false: write {words[0 if value else 1]}"

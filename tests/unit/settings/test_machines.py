@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationError
 
 from mesh.settings import Model, Problem, Settings, SettingsError, fields, parse_settings
 from mesh.settings.machines import HetznerMachine, MachineKind, MachineModels
@@ -152,5 +152,7 @@ def test_the_models_describe_the_provider_with_its_default() -> None:
     assert field.default == "basement"
     assert field.title == "name"
     assert (field.description or "").startswith("Who makes the node's server.")
+    with pytest.raises(ValidationError, match="7 is not text; give a provider such as basement, in quotes"):
+        MachineModels({"basement": BASEMENT}).node({}).model_validate({**AT_HOME, "provider": 7})
     assert MachineModels(BOTH).node({}).__name__ == "hetzner-node"
     assert MachineModels(BOTH).defaults.__name__ == "defaults"

@@ -17,6 +17,8 @@ from tests.unit.refusals import refusal
         ("10.10.0", ""),
         ("web-1", ""),
         ("", ""),
+        ("10.10.0.1/x", ""),
+        ("10.10.0.1%eth0", ""),
         ("fe80::1%eth0", "; a mesh has IPv4 addresses only"),
         ("fd00::1/64", "; a mesh has IPv4 addresses only"),
         ("fe80::1%eth0/64", "; a mesh has IPv4 addresses only"),
@@ -198,7 +200,7 @@ def test_an_interface_that_nobody_can_trust_is_refused(value: object, told: str)
 
 
 @pytest.mark.parametrize(
-    "value", ["docker0", "a" * 15, "a" * 14 + "*", "br-*", "p*x"[:1], "cali*", "eth1", "wt0"]
+    "value", ["docker0", "a" * 15, "a" * 14 + "*", "br-*", "p", "cali*", "eth1", "wt0", "BR-LAN", "Br_1.x-*"]
 )
 def test_an_interface_is_taken(value: str) -> None:
     assert interfaces.interface(value) == value

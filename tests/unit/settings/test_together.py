@@ -75,6 +75,19 @@ def test_what_a_rule_says_twice_or_for_nothing_is_told() -> None:
     ]
 
 
+def test_a_value_of_a_rule_that_cannot_be_read_hides_no_other() -> None:
+    rule = {"from": ["Web", "zz", 7, "web-2", "web-2"], "to": ["all"], "allow": ["x", "tcp/1", None, "tcp/1"]}
+    assert [problem.partition(": ")[0] for problem in _problems(_mesh(policy=[rule]))] == [
+        "mesh.policy[0].from[0]",
+        "mesh.policy[0].from[1]",
+        "mesh.policy[0].from[2]",
+        "mesh.policy[0].from[4]",
+        "mesh.policy[0].allow[0]",
+        "mesh.policy[0].allow[2]",
+        "mesh.policy[0].allow[3]",
+    ]
+
+
 def test_a_test_that_cannot_be_read_hides_no_other() -> None:
     tests = [
         5,

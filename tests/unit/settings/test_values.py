@@ -59,6 +59,7 @@ def test_any_other_mtu_is_refused(value: object, told: str) -> None:
         f"ssh-ed25519 {KEY}",
         f"ssh-ed25519 {KEY} me@laptop and more",
         f"sk-ssh-ed25519@openssh.com {SECURITY_KEY} token",
+        "ssh-x AAAABXNzaC14AAAAAQA=",  # the shortest field has one byte
     ],
 )
 def test_a_line_of_a_public_key_is_taken_without_the_space_around_it(line: str) -> None:
@@ -100,6 +101,7 @@ def test_what_has_another_form_is_no_key(line: str) -> None:
         KEY + "!",
         "AAAA",
         KEY + "AAAA",  # more than it says
+        "AAAAAf8AAAABAA==",  # a type that is no text
     ],
 )
 def test_a_key_that_is_cut_is_refused(encoded: str) -> None:
