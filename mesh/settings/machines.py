@@ -127,7 +127,7 @@ class MachineModels:
         filled = dict(raw)
         nodes = raw.get("nodes")
         if isinstance(nodes, Mapping):
-            defaults = self._readable_defaults(raw.get("defaults", {}))
+            defaults = self._readable_defaults(raw.get("defaults"))
             filled["nodes"] = {
                 name: self._node_filled(defaults, node) if isinstance(node, Mapping) else node
                 for name, node in nodes.items()

@@ -84,7 +84,7 @@ def _validated(raw: Mapping[Any, Any], models: MachineModels) -> tuple[Settings 
     return read(Settings, filled), details  # type: ignore[return-value]
 
 
-def _place(raw: object, path: tuple[int | str, ...]) -> tuple[int, ...]:
+def _place(raw: Any, path: tuple[int | str, ...]) -> tuple[int, ...]:
     """Return where a path stands in the file, as numbers that sort; what is not there comes last."""
     place: list[int] = []
     for part in path:
@@ -92,11 +92,9 @@ def _place(raw: object, path: tuple[int | str, ...]) -> tuple[int, ...]:
             keys = [str(key) for key in raw]
             place.append(keys.index(str(part)) if str(part) in keys else len(keys))
             raw = next((value for key, value in raw.items() if str(key) == str(part)), None)
-        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+        elif isinstance(part, int):  # an entry of a list
             place.append(part)
             raw = raw[part]
-        else:
-            break
     return tuple(place)
 
 
@@ -110,8 +108,7 @@ _TEST_EXAMPLES: Final = {"from": "web", "to": "db", "port": "tcp/5432", "expect"
 def _missing(details: ErrorDetails) -> str:
     path = details["loc"]
     known = {"policy": _RULE_EXAMPLES, "policyTests": _TEST_EXAMPLES}.get(str(path[0]), _EXAMPLES)
-    example = known.get(str(path[-1]))
-    return "is missing and required" + ("" if example is None else f", such as `{path[-1]}: {example}`")
+    return f"is missing and required, such as `{path[-1]}: {known[str(path[-1])]}`"
 
 
 def _no_mapping(details: ErrorDetails) -> str:
@@ -159,12 +156,12 @@ def _finding(details: ErrorDetails, known: Callable[[tuple[int | str, ...]], lis
 
 def _known_keys(filled: Mapping[Any, Any], models: MachineModels, path: tuple[int | str, ...]) -> list[str]:
     """Return the keys a mapping at this place may have."""
-    model: type[Model] = Settings
-    if path[:1] == ("defaults",):
-        model, path = models.defaults, path[1:]
-    elif path[:1] == ("nodes",) and len(path) > 1:
+    if path == ("defaults",):
+        return _keys(models.defaults)
+    if path[:1] == ("nodes",):
         node = next(node for name, node in filled["nodes"].items() if str(name) == path[1])
         return sorted(_keys(models.node(node)), key=lambda key: key != "address")
+    model: type[Model] = Settings
     for part in path:
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
         found = _model_in(fields[part].annotation) if part in fields else None

@@ -113,6 +113,23 @@ def test_a_wrong_provider_among_the_defaults_is_told_once() -> None:
     ]
 
 
+def test_a_default_that_is_wrong_takes_no_other_with_it() -> None:
+    node = {"address": "10.10.0.1", "shelf": "low"}
+    assert _problems(_mesh({"a": node}, defaults={"location": "Bad place", "provider": "basement"})) == [
+        "mesh.defaults.location: 'Bad place' is not a name such as fsn1"
+    ]
+
+
+def test_a_providers_model_may_leave_a_key_to_pydantic() -> None:
+    class Rack(Model):
+        height: int = 1
+        """In units."""
+
+    kinds = {**BOTH, "basement": MachineKind(model=Rack)}
+    (problem,) = _problems(_mesh({"b": {**AT_HOME, "height": "x y"}}), kinds)
+    assert problem.startswith("mesh.nodes.b.height: 'x y': Input should be a valid integer")
+
+
 def test_a_wrong_key_is_told_by_the_provider_of_the_node() -> None:
     assert _problems(_mesh({"b": {**AT_HOME, "shelf": "Top"}})) == [
         "mesh.nodes.b.shelf: 'Top' is not a name such as top; write top"

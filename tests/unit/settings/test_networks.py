@@ -212,6 +212,7 @@ def test_an_interface_is_taken(value: str) -> None:
         ("Web Server!", "'Web Server!' is not a name: {}; write web-server"),
         ("a" * 49, f"'{'a' * 49}' is not a name: {{}}; write {'a' * 48}"),
         ("a" * 47 + "__b", f"'{'a' * 47}__b' is not a name: {{}}; write {'a' * 47}"),
+        ("_" + "a" * 48, f"'_{'a' * 48}' is not a name: {{}}; write {'a' * 48}"),
         ("--", "'--' is not a name: {}"),
         ("ä-web", "'ä-web' is not a name: {}"),
         (None, "null is not text; give the name of a node or group, in quotes if need be"),

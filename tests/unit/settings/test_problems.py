@@ -2,10 +2,12 @@
 
 import pytest
 
+from mesh.settings.keys import unknown_key
 from mesh.settings.problems import nearest, nearest_of, path_text, show
 
 WIREGUARD_KEY = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 PUBLIC_SSH_KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIMzUfO2eM8tJGiBGGlVUNBsd0JBTcPlvDeIRLGMqLY4o"
+KEYS_ARE_MADE = "`up` makes the keys and keeps them in the stack's state; never write a key here"
 A_KEY_IN_IT = "a value with a key in it (not shown)"
 
 
@@ -60,3 +62,18 @@ def test_a_word_with_its_letters_swapped_is_nearer_than_one_that_looks_alike() -
     assert nearest_of("form", ["forms", "from"]) == "from"
     assert nearest_of("---", ["from"]) is None
     assert nearest_of("abcdefg", ["abcdxyz"]) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("server_type", "is not a known key; did you mean type?"),
+        ("Server-Type", "is not a known key; did you mean type?"),
+        ("adress", "is not a known key; did you mean address?"),
+        ("private_key", f"is not a known key: {KEYS_ARE_MADE}"),
+        ("persistent-keepalive", "is not a known key: between all nodes it is 25 seconds"),
+        (7, "is not a known key; known are address, type"),
+    ],
+)
+def test_a_key_from_elsewhere_is_known_however_it_is_spelled(key: object, told: str) -> None:
+    assert unknown_key(key, ["address", "type"]) == told

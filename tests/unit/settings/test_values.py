@@ -36,6 +36,12 @@ def test_anything_else_is_no_whole_number(value: object, told: str) -> None:
     assert refusal(fields.integer, value) == told
 
 
+def test_a_port_has_a_lowest_and_a_highest_number() -> None:
+    assert [fields.port_number(number) for number in (1, 2, 65535)] == [1, 2, 65535]
+    assert refusal(fields.port_number, 0) == "0 is below 1; ports go from 1 to 65535"
+    assert refusal(fields.port_number, 65536) == "65536 is above 65535; ports go from 1 to 65535"
+
+
 @pytest.mark.parametrize("value", ["auto", 1280, 1420, 8920, 8920.0])
 def test_an_mtu_is_auto_or_within_bounds(value: object) -> None:
     assert fields.mtu(value) == value
