@@ -66,8 +66,7 @@ def _validated(raw: Mapping[Any, Any], models: MachineModels) -> tuple[Settings 
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_context=True)
-            details.extend({**each, "loc": (*path, *each["loc"])} for each in found)
+            details.extend({**each, "loc": (*path, *each["loc"])} for each in error.errors())
             return None
 
     filled = dict(raw)

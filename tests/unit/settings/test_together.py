@@ -54,6 +54,21 @@ def test_a_port_of_the_mesh_that_cannot_be_read_hides_no_other_mistake() -> None
     ]
 
 
+def test_a_port_that_cannot_be_read_hides_no_other_and_ssh_has_22_where_nothing_else_is_said() -> None:
+    nodes = {"web-1": {**ONE, "public": ["x", "tcp/22"]}}
+    assert _problems(_mesh(nodes=nodes, ssh={"from": ["203.0.113.0/24"]})) == [
+        "mesh.nodes.web-1.public[0]: 'x' is not a port such as tcp/443, udp/53 or tcp/8000-8100",
+        "mesh.nodes.web-1.public[1]: tcp/22 includes SSH's port 22; ssh.from has the allowed sources",
+    ]
+
+
+def test_a_node_that_forwards_hides_no_other() -> None:
+    card = {"trustedInterfaces": ["eth1"]}
+    nodes = {"gateway": {**ONE, **card, "forward": True}, "web-2": {**TWO, **card}}
+    (problem,) = _problems(_mesh(nodes=nodes))
+    assert problem.startswith("mesh.nodes.web-2.trustedInterfaces[0]: eth1 is the usual name of a host's")
+
+
 def test_what_a_rule_says_twice_or_for_nothing_is_told() -> None:
     rules = [
         {"from": ["web-1", "web-2"], "to": ["web-1"], "allow": ["tcp/1", "tcp/1-2", "udp/1", "icmp"]},
