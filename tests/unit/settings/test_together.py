@@ -103,6 +103,17 @@ def test_a_value_of_a_rule_that_cannot_be_read_hides_no_other() -> None:
     ]
 
 
+def test_a_rule_or_a_node_that_cannot_be_read_hides_no_other() -> None:
+    same = {"from": ["web-1"], "to": ["all"], "allow": ["all"]}
+    nodes = {"web-1": {"address": "x"}, "web-2": {"address": "10.10.1.2"}}
+    assert _problems(_mesh(nodes=nodes, policy=[{"from": ["web-1"], "to": ["all"]}, same, same])) == [
+        "mesh.nodes.web-1.address: 'x' is not an IPv4 address such as 10.10.0.1",
+        "mesh.nodes.web-2.address: 10.10.1.2 is outside 10.10.0.0/24",
+        "mesh.policy[0].allow: is missing and required, such as `allow: [tcp/5432]`",
+        "mesh.policy[2]: says the same as policy[1]; remove one",
+    ]
+
+
 def test_a_test_that_cannot_be_read_hides_no_other() -> None:
     tests = [
         5,
