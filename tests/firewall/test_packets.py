@@ -27,7 +27,7 @@ from tests.firewall.world import (
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
 TIMESTAMP, ECHO6 = 13, 128  # ICMP types
-GOLDEN = Path(__file__).parents[1] / "render" / "golden"
+GOLDEN = Path(__file__).parents[1] / "unit" / "render" / "golden"
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*/*.txt")), ids=lambda p: f"{p.parent.name}/{p.stem}")

@@ -40,6 +40,16 @@ class Knock:
     sport: int = 0
 
 
+# Asks for all entries of the table of connections to be deleted (linux/netfilter/nfnetlink_conntrack.h,
+# IPCTNL_MSG_CT_DELETE without attributes) and checks the answer's error number.
+_FORGET_CONNECTIONS: Final = """
+import socket, struct
+asked = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+asked.send(struct.pack("=IHHIIBBH", 20, 0x102, 5, 1, 0, 0, 0, 0))
+assert struct.unpack_from("=i", asked.recv(4096), 16) == (0,)
+"""
+
+
 class Place:
     """A namespace, and the process that keeps it; it ends with this one."""
 
@@ -101,7 +111,9 @@ class World:
     container: Place
 
     def load(self, ruleset: str) -> None:
+        """Have these rules in force, without the connections that another test opened."""
         self.node.run("nft", "-f", "-", stdin=ruleset)
+        self.node.run(sys.executable, "-S", "-c", _FORGET_CONNECTIONS)
 
     @contextlib.contextmanager
     def listening(self, ports: Sequence[int], place: Place | None = None) -> Iterator["Heard"]:

@@ -49,7 +49,11 @@ def test_the_part_that_the_lab_serves_is_kept(address: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("gone.json", "no answer from"), ("page.json", "is no OpenAPI"), ("other.json", "is no OpenAPI")],
+    [
+        ("gone.json", "no answer from"),
+        ("page.json", "is not an OpenAPI"),
+        ("other.json", "is not an OpenAPI"),
+    ],
 )
 def test_another_answer_is_refused_and_the_file_stays(
     address: str, tmp_path: Path, name: str, said: str
