@@ -227,6 +227,7 @@ def test_a_state_that_cannot_be_opened_is_left_as_it_is(mesh: World, secrets: di
 
 def test_a_second_run_at_once_is_refused(mesh: World, secrets: dict[str, str]) -> None:
     mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8091"]))
+    mesh.on("web-1", "echo 'validated 10' >/etc/wgmesh/failpoint")  # it waits there for so many seconds
     first = subprocess.Popen(
         [".venv/bin/python", *_UP],
         cwd=mesh.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
@@ -234,6 +235,7 @@ def test_a_second_run_at_once_is_refused(mesh: World, secrets: dict[str, str]) -
     assert first.stdout is not None
     assert any("Updating" in line for line in first.stdout)
     second = mesh.lab("run", "up", "--yes", "--skip-preview")
+    mesh.on("web-1", "rm /etc/wgmesh/failpoint")
     first.stdout.read()
     assert first.wait(timeout=120) == 0
     assert second.code != 0

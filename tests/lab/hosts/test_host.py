@@ -148,7 +148,7 @@ def test_unusable_keys_are_refused(shared: World, key: str) -> None:
 
 
 def test_what_is_not_there_is_named(shared: World, one: Host) -> None:
-    with pytest.raises(HostError, match="no host 'nobody'"):
+    with pytest.raises(HostError, match="host 'nobody' does not exist"):
         shared.lab.start("nobody")
     with pytest.raises(HostError, match="already"):
         shared.create("one", number=40)
