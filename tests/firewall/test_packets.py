@@ -34,7 +34,8 @@ GOLDEN = Path(__file__).parents[1] / "unit" / "render" / "golden"
 def test_the_agent_takes_every_golden_firewall(path: Path) -> None:
     files = parse_document(path.read_bytes()).files
     check_firewall(files[FIREWALL], where=path.stem)
-    assert expected_table(files[FIREWALL]) == expected_table(files[FIREWALL])
+    table = expected_table(files[FIREWALL])
+    assert all(f'"name": "{chain}"' in table for chain in ("input", "forward")), table
     assert SYSCTL in files
 
 
