@@ -63,7 +63,8 @@ lint: setup-dev
 	@$(PYTHON) -m mypy
 
 test-long: setup-dev image ## run all tests, also the long ones, with many examples; then make mutants
-	@$(PYTEST) --hypothesis-profile=long
+	@$(PYTEST) -n 2 --dist loadfile --hypothesis-profile=long -m "not hosts"
+	@$(PYTEST) -n 3 --dist loadfile --hypothesis-profile=long -m hosts
 	@$(MAKE) --no-print-directory mutants
 
 mutants: setup-dev ## change the code of settings, plan, render in small ways; list changes that no test notices
