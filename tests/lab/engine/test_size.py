@@ -12,12 +12,13 @@ from tests.lab.engine.harness import Project
 ROOT = Path(__file__).parents[3]
 MOST_KB = 300 * 1024
 MEASURED = """
-import resource, sys
+import sys
 from lab.engine.cli.main import main
+from tests.memory import peak_kb
 try:
     main()
 finally:
-    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+    print("peak", peak_kb(), file=sys.stderr)
 """
 
 

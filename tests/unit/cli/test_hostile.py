@@ -4,7 +4,6 @@ import asyncio
 import json
 import random
 import re
-import resource
 import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,6 +25,7 @@ from mesh.cli.state import StackState, parse_state
 from mesh.cli.status import read_status
 from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import REPORT_BYTES, ends, last_line, shown, visible
+from tests.memory import forget_peak, peak_kb
 from tests.unit.cli.hostile import GOOD, answer
 from tests.unit.cli.stack import KEY, OUTPUTS, exported, node_resources
 
@@ -220,10 +220,11 @@ async def _ask(says: Any, ask: Callable[[AgentClient, NodeOutputs], Awaitable[An
 
 
 def test_an_endless_answer_is_cut_off() -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    forget_peak()
+    before = peak_kb()
     with pytest.raises(NodeError, match=f"answer was longer than {REPORT_BYTES // 1000} kB and was cut off"):
         asyncio.run(_ask(_flood, lambda agents, node: agents.report(node, "status")))
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+    assert peak_kb() - before < 100_000  # kB
 
 
 def test_a_slow_answer_ends_in_time() -> None:
