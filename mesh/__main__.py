@@ -16,9 +16,13 @@ from mesh.cli.reach_table import as_json as reach_as_json
 from mesh.cli.reach_table import lost_in_words, table
 from mesh.cli.shell import ssh
 from mesh.cli.state import read_state
+from mesh.edit.command import add_command, remove_command
 from mesh.interrupts import end_in_order
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+
+app.command("add")(add_command)
+app.command("remove")(remove_command)
 
 Pulumi = Annotated[str, typer.Option(envvar="WGMESH_PULUMI", help="The engine's command line.")]
 Stack = Annotated[str | None, typer.Option(help="The name of the stack. Default: the selected stack.")]
