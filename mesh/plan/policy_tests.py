@@ -6,13 +6,22 @@ from dataclasses import dataclass
 from mesh.plan.access import AccessPlan, plan_access
 from mesh.plan.peers import addresses_of
 from mesh.plan.policy import Policy, plan_policy
-from mesh.settings import PolicyRule, PolicyTest, PortRange, Settings, members_by_name, overlap
+from mesh.settings import PolicyRule, PolicyTest, PortRange, Problem, Settings, members_by_name, overlap
+from mesh.settings.problems import path_text
 
 __all__ = ["PlanError", "check_policy_tests"]
 
 
 class PlanError(Exception):
-    """The settings are right, but what they come to is not what they say it must; the message names where."""
+    """The settings are right, but do not come to what their tests say; `problems` has the place of each."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        count = "1 test" if len(problems) == 1 else f"{len(problems)} tests"
+        super().__init__(
+            f"{count} of the policy failed; nothing was changed:\n"
+            + "\n".join(f"  {problem}" for problem in problems)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +46,10 @@ def check_policy_tests(settings: Settings) -> None:
     for index, test in enumerate(settings.policy_tests):
         failure = _failure(mesh, sorted(names[test.from_]), sorted(names[test.to]), test)
         if failure is not None:
-            failures.append(f"mesh.policyTests[{index}]: {failure}")
+            place = ("policyTests", index)
+            failures.append(Problem(path=path_text("mesh", place), message=failure, place=place))
     if failures:
-        count = "1 test" if len(failures) == 1 else f"{len(failures)} tests"
-        raise PlanError(
-            f"{count} of the policy failed; nothing was changed:\n"
-            + "\n".join(f"  {failure}" for failure in failures)
-        )
+        raise PlanError(tuple(failures))
 
 
 def _enabled(settings: Settings) -> _Mesh:
@@ -67,8 +73,15 @@ def _failure(mesh: _Mesh, sources: Sequence[str], targets: Sequence[str], test: 
             if granted != (test.expect == "allow"):
                 word = "may" if granted else "may not"
                 reason = _reason(mesh, source, target, test.port)
-                return f"expected {test.expect}, but {source} {word} reach {target} on {test.port}: {reason}"
+                said = f"expected {test.expect}, but {source} {word} reach {target} on {test.port}: {reason}"
+                return f"{said}; {_remedy(mesh, granted)}"
     return None
+
+
+def _remedy(mesh: _Mesh, granted: bool) -> str:  # noqa: FBT001 - what was found, not what to do
+    if mesh.policy is None:
+        return "write a policy, or change the test"
+    return f"change {'what allows it' if granted else 'a rule'}, or the test"
 
 
 def _reason(mesh: _Mesh, source: str, target: str, port: PortRange) -> str:

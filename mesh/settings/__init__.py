@@ -15,13 +15,14 @@ from mesh.settings.models import (
 )
 from mesh.settings.parser import parse_settings
 from mesh.settings.ports import merged, overlap
-from mesh.settings.problems import Problem, SettingsError
+from mesh.settings.problems import Instead, Problem, SettingsError
 from mesh.settings.warnings import warnings_of
 
 __all__ = [
     "EVERY_NODE",
     "Defaults",
     "Grant",
+    "Instead",
     "Model",
     "Node",
     "PolicyRule",

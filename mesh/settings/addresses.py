@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Any, Final
 
+from pydantic_core import PydanticCustomError
+
 from mesh.settings.interfaces import interface, may_be
+from mesh.settings.meant import accepts, meant, plain
 from mesh.settings.problems import refuse, show
 from mesh.settings.raw import Finding, listed, nodes, read
 from mesh.settings.values import text
@@ -63,23 +66,31 @@ KNOWN_NETWORKS: Final = tuple(
 
 def address(value: object) -> IPv4Address:
     """An address of the mesh."""
-    given = text(value, "an IPv4 address such as 10.10.0.1")
+    given = text(value, "an IPv4 address such as 10.10.0.1", address)
     try:
         return IPv4Address(given)
     except ValueError:
-        words = f"{show(given)} is not an IPv4 address such as 10.10.0.1"
-        raise refuse(f"{words}{_better_address(given)}") from None
+        raise _no_address(given) from None
 
 
-def _better_address(given: str) -> str:
-    """Say what was probably meant."""
-    if re.fullmatch(r"[0-9.]+/[0-9.]+", given):
-        return f"; write {given.partition('/')[0]}: cidr already has the network"
-    if re.fullmatch(r"([0-9]+\.){3}[0-9]+", given):
-        plain = ".".join(str(int(part)) for part in given.split("."))
-        if read_ip(plain) is not None:
-            return f"; write {plain}: a number with a leading zero reads as octal elsewhere"
-    return _only_ipv4(given)
+def _no_address(given: str) -> PydanticCustomError:
+    """Say which address was probably meant."""
+    said = f"{show(given)} is not an IPv4 address such as 10.10.0.1"
+    host, slash, _ = plain(given).partition("/")
+    dotted = _without_zeros(host)
+    better = meant(given, address, host, dotted, host.partition(":")[0], host.replace(",", "."))
+    if better is None:
+        return refuse(f"{said}{_only_ipv4(given) or '; give four numbers from 0 to 255, with dots'}")
+    if slash:
+        return refuse(f"{said}; write {better}: cidr already has the network", better)
+    zeros = better == dotted and dotted != host
+    why = ": a number with a leading zero reads as octal elsewhere" if zeros else ""
+    return refuse(f"{said}; write {better}{why}", better)
+
+
+def _without_zeros(given: str) -> str:
+    """Return a dotted address whose numbers have no zero in front."""
+    return re.sub(r"\b0+(?=[0-9])", "", given)
 
 
 def _only_ipv4(given: str) -> str:
@@ -97,31 +108,69 @@ def read_ip(given: str) -> IPv4Address | IPv6Address | None:
 
 def mesh_network(value: object) -> IPv4Network:
     """The network all addresses of the mesh lie in."""
-    given = text(value, "an IPv4 network such as 10.10.0.0/24")
+    given = text(value, "an IPv4 network such as 10.10.0.0/24", mesh_network)
     try:
         network = IPv4Network(given, strict=False)
     except ValueError:
-        words = f"{show(given)} is not an IPv4 network such as 10.10.0.0/24"
-        raise refuse(f"{words}{_only_ipv4(given)}") from None
+        raise _no_network(given) from None
     if "/" not in given:
-        raise refuse(f"{given} has no prefix length; write for example {given}/24")
+        raise _no_prefix(given)
     if str(network) != given:
-        raise refuse(f"{given} names a host, not a network; write {network}")
+        host = network.network_address != IPv4Address(given.partition("/")[0])
+        what = "names a host, not a network" if host else "has another form"
+        raise refuse(f"{given} {what}; write {network}", *_right([str(network)]))
     if not any(network.subnet_of(private) for private in _PRIVATE):
         allowed = ", ".join(str(private) for private in _PRIVATE)
         what = next(
-            (f"is {meant}" for other, meant in _NEVER_A_SOURCE.items() if _inside(network, other)),
+            (f"is {words}" for other, words in _NEVER_A_SOURCE.items() if _inside(network, other)),
             "is public address space",
         )
         raise refuse(f"{given} {what}; take a network inside {allowed}")
     if network.prefixlen > _PREFIX_LONGEST:
-        raise refuse(f"{given} has no room for a mesh; /{_PREFIX_LONGEST} is the smallest network")
+        wider = network.supernet(new_prefix=24)
+        raise refuse(
+            f"{given} has no room for a mesh; /{_PREFIX_LONGEST} is the smallest network: write for example "
+            f"{wider}",
+            str(wider),
+        )
     return network
+
+
+def _no_network(given: str) -> PydanticCustomError:
+    """Say which network was probably meant."""
+    said = f"{show(given)} is not an IPv4 network such as 10.10.0.0/24"
+    tidy = plain(given)
+    host, slash, prefix = re.sub(r"\s", "", tidy).partition("/")
+    without_zeros = f"{_without_zeros(host)}{slash}{prefix}"
+    better = meant(given, mesh_network, tidy.replace("\\", "/"), without_zeros, _starred(tidy))
+    if better is not None:
+        return refuse(f"{said}; write {better}", better)
+    if isinstance(read_ip(host), IPv4Address) and slash:
+        return refuse(f"{said}; the prefix length after the slash goes from 8 to {_PREFIX_LONGEST}")
+    return refuse(f"{said}{_only_ipv4(given) or '; give the first address, a slash and the prefix length'}")
+
+
+def _no_prefix(given: str) -> PydanticCustomError:
+    network = IPv4Network(f"{given}/24", strict=False)
+    return refuse(f"{given} has no prefix length; write for example {network}", *_right([str(network)]))
+
+
+def _right(networks: list[str]) -> list[str]:
+    return [network for network in networks if accepts(mesh_network, network)]
+
+
+def _starred(given: str) -> str:
+    """Return `10.10.0.*` as the network that is meant."""
+    fixed = re.fullmatch(r"((?:[0-9]{1,3}\.){1,3})(?:\*\.?)+", given)
+    if fixed is None:
+        return given
+    parts = fixed[1].rstrip(".").split(".")
+    return f"{'.'.join([*parts, *['0'] * (4 - len(parts))])}/{8 * len(parts)}"
 
 
 def source_network(value: object) -> IPv4Network | IPv6Network:
     """A network, or one address, that packets come from."""
-    given = text(value, "a network such as 203.0.113.0/24 or 2001:db8::/32")
+    given = text(value, "a network such as 203.0.113.0/24 or 2001:db8::/32", source_network)
     host, slash, _ = given.partition("/")
     if "%" in given:
         raise refuse(
@@ -131,14 +180,32 @@ def source_network(value: object) -> IPv4Network | IPv6Network:
     try:
         network = ip_network(given, strict=False)
     except ValueError:
-        raise refuse(f"{show(given)} is not a network such as 203.0.113.0/24 or 2001:db8::/32") from None
+        raise _no_source(given) from None
     if slash and str(network.network_address) != str(ip_network(host)[0]):
+        both = [str(ipaddress.ip_address(host)), str(network)]
         raise refuse(
-            f"{given} names a host, not a network; write {ipaddress.ip_address(host)} for this one "
-            f"address, or {network} for all {_count(network)}"
+            f"{given} names a host, not a network; write {both[0]} for this one "
+            f"address, or {network} for all {_count(network)}",
+            *(one for one in both if accepts(source_network, one)),
         )
     _refuse_what_never_comes(given, network)
     return network
+
+
+def _no_source(given: str) -> PydanticCustomError:
+    """Say which network of senders was probably meant."""
+    said = f"{show(given)} is not a network such as 203.0.113.0/24 or 2001:db8::/32"
+    tidy = plain(given)
+    host, slash, prefix = re.sub(r"\s", "", tidy).partition("/")
+    without_zeros = f"{_without_zeros(host)}{slash}{prefix}" if "." in host else tidy
+    everywhere = ["0.0.0.0/0"] if tidy.lower() in {"*", "any", "all", "everywhere", "anywhere"} else []
+    guesses = (tidy.replace("\\", "/"), without_zeros, _starred(tidy), tidy.strip("[]"))
+    better = meant(given, source_network, *everywhere, *guesses)
+    if better is not None:
+        return refuse(f"{said}; write {better}", better)
+    if read_ip(host) is not None and slash:
+        return refuse(f"{said}; the prefix length after the slash is 0 to 32, with IPv6 0 to 128")
+    return refuse(f"{said}; give addresses: a name's addresses can change")
 
 
 def _count(network: IPv4Network | IPv6Network) -> str:
@@ -147,15 +214,17 @@ def _count(network: IPv4Network | IPv6Network) -> str:
 
 
 def _refuse_what_never_comes(given: str, network: IPv4Network | IPv6Network) -> None:
-    for never, meant in _NEVER_A_SOURCE.items():
+    for never, why in _NEVER_A_SOURCE.items():
         if not _inside(network, never):
             continue
         first = network.network_address
         if isinstance(first, IPv6Address) and int(first) > 1 and _inside(network, IPv6Network("::/80")):
-            plain = IPv4Address(int(first) & 0xFFFFFFFF)
+            ipv4 = IPv4Address(int(first) & 0xFFFFFFFF)
             prefix = "" if network.prefixlen == network.max_prefixlen else f"/{network.prefixlen - 96}"
-            raise refuse(f"{given} is {meant}, and never matches; write {plain}{prefix}")
-        raise refuse(f"{given} is {meant}: no packet comes from there; give your public address")
+            written = f"{ipv4}{prefix}"
+            values = [written] if accepts(source_network, written) else []
+            raise refuse(f"{given} is {why}, and never matches; write {written}", *values)
+        raise refuse(f"{given} is {why}: no packet comes from there; give your public address")
 
 
 def _inside(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:

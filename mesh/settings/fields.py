@@ -8,15 +8,25 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, Literal
 
-from mesh.settings.problems import nearest_of, refuse, show
+from pydantic_core import PydanticCustomError
+
+from mesh.settings.meant import accepts, meant, plain
+from mesh.settings.problems import has_secret, nearest_of, refuse, show
 from mesh.settings.values import text
 
-__all__ = ["authorized_key", "integer", "items", "mtu", "one_of", "port_number", "word"]
+__all__ = ["authorized_key", "integer", "mtu", "one_of", "port_number", "word"]
 
 _WORD: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _PORT_HIGHEST: Final = 65535
 _MTU_LOWEST: Final = 1280  # IPv6's minimum link MTU, RFC 8200 section 5
 _MTU_HIGHEST: Final = 8920  # a 9000 byte jumbo frame less WireGuard's 80
+# What other firewalls and policies say for the two words of `expect`.
+_OTHER_WORDS: Final = {
+    **dict.fromkeys(("yes", "true", "on", "accept", "permit", "pass", "open", "reachable"), "allow"),
+    **dict.fromkeys(("no", "false", "off", "drop", "reject", "block", "closed", "unreachable"), "deny"),
+    **dict.fromkeys(("host", "node"), "root"),
+    **dict.fromkeys(("container", "pods", "docker", "everyone", "all"), "containers"),
+}
 
 
 def _whole(value: object) -> int | None:
@@ -28,17 +38,39 @@ def _whole(value: object) -> int | None:
 
 def integer(value: object) -> int:
     """A whole number."""
+    return _integer(integer, value)
+
+
+def _integer(field: Callable[[object], object], value: object) -> int:
     number = _whole(value)
     if number is None:
-        digits = isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}", value)
-        helps = f"; write {value} without quotes" if digits else "; give a number"
-        raise refuse(f"{show(value)} is not a whole number{helps}")
+        raise _no_number(field, value, f"{show(value)} is not a whole number", "give a number")
     return number
+
+
+def _no_number(
+    field: Callable[[object], object], value: object, said: str, otherwise: str
+) -> PydanticCustomError:
+    """Say which number that `field` takes is in a value; `otherwise` is the remedy where there is none."""
+    inner = value[0] if isinstance(value, list) and len(value) == 1 else value
+    number = _whole(inner)
+    if number is not None and accepts(field, number):
+        return refuse(f"{said}; write {number}, without brackets", number)
+    found = re.fullmatch(r"(?:(?:tcp|udp)[/:])?([0-9]{1,20})(?:/(?:tcp|udp))?", _lower(inner))
+    if found is None or not accepts(field, int(found[1])):
+        return refuse(f"{said}; {otherwise}")
+    quoted = isinstance(value, str) and plain(value) == found[1]
+    how = f"write {found[1]} without quotes" if quoted else f"write {int(found[1])}"
+    return refuse(f"{said}; {how}", int(found[1]))
+
+
+def _lower(value: object) -> str:
+    return plain(value).lower() if isinstance(value, str) else ""
 
 
 def port_number(value: object) -> int:
     """The number of a port."""
-    number = integer(value)
+    number = _integer(port_number, value)
     if not 1 <= number <= _PORT_HIGHEST:
         side = "below 1" if number < 1 else f"above {_PORT_HIGHEST}"
         raise refuse(f"{number} is {side}; ports go from 1 to {_PORT_HIGHEST}")
@@ -50,18 +82,20 @@ def mtu(value: object) -> int | Literal["auto"]:
     if value == "auto":
         return "auto"
     number = _whole(value)
+    span = f"{_MTU_LOWEST} to {_MTU_HIGHEST}, or auto"
     if number is None:
-        raise refuse(
-            f"{show(value)} is neither auto nor a whole number; {_MTU_LOWEST} to {_MTU_HIGHEST}, or auto"
-        )
+        said = f"{show(value)} is neither auto nor a whole number"
+        if _lower(value) in {"auto", "automatic", "default"}:
+            raise refuse(f"{said}; write auto", "auto")
+        raise _no_number(mtu, value, said, f"write {span}")
     if not _MTU_LOWEST <= number <= _MTU_HIGHEST:
-        raise refuse(f"{number} is out of range; {_MTU_LOWEST} to {_MTU_HIGHEST}, or auto")
+        raise refuse(f"{number} is out of range; write {span}")
     return number
 
 
 def authorized_key(value: object) -> str:
     """One line of authorized_keys."""
-    given = text(value, "a line of authorized_keys such as `ssh-ed25519 AAAA... me`").strip()
+    given = text(value, "a line of authorized_keys such as `ssh-ed25519 AAAA... me`", authorized_key).strip()
     if "PRIVATE KEY" in given:
         raise refuse(
             "this is a private key (not shown here): keep private keys out of a stack file; make a new pair"
@@ -72,12 +106,7 @@ def authorized_key(value: object) -> str:
         or len(words) < 2
         or not re.fullmatch(r"(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+", words[0])
     ):
-        what = (
-            "names a file; give the line in this file,"
-            if _is_path(given)
-            else "is not a public key; give one line"
-        )
-        raise refuse(f"{show(given)} {what} such as `ssh-ed25519 AAAA... me`")
+        raise _no_key(given)
     if _key_type(words[1]) != words[0]:
         raise refuse(
             f"{show(given)}: the part after {words[0]} is cut or is no key of this type; give the whole "
@@ -85,6 +114,23 @@ def authorized_key(value: object) -> str:
             f"the .pub file"
         )
     return given
+
+
+def _no_key(given: str) -> PydanticCustomError:
+    """Say what a text is that is no line of authorized_keys, and which line is in it."""
+    example = "such as `ssh-ed25519 AAAA... me`"
+    if _is_path(given):
+        return refuse(f"{show(given)} names a file; give the line in this file, {example}")
+    line = " ".join(given.split())
+    begin = re.search(r"(?:^|\s)((?:ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+ AAAA\S+(?: .*)?)$", line)
+    if begin is None or len(re.findall(r"\sAAAA", given)) > 1 or not accepts(authorized_key, begin[1]):
+        return refuse(f"{show(given)} is not a public key; give one line {example}")
+    return refuse(f"{show(given)} is not a public key alone; write `{_show_key(begin[1])}`", begin[1])
+
+
+def _show_key(line: str) -> str:
+    kind, _, rest = line.partition(" ")
+    return f"{kind} {rest[:8]}..."
 
 
 def _is_path(given: str) -> bool:
@@ -116,11 +162,13 @@ def word(example: str) -> Callable[[object], str]:
 
 
 def _word(example: str, value: object) -> str:
-    given = text(value, f"a name such as {example}")
-    if not _WORD.fullmatch(given):
-        better = given.strip().lower()
-        helps = f"; write {better}" if _WORD.fullmatch(better) else ""
-        raise refuse(f"{show(given)} is not a name such as {example}{helps}")
+    given = text(value, f"a name such as {example}", partial(_word, example))
+    if not _WORD.fullmatch(given) or has_secret(given):
+        said = f"{show(given)} is not a name such as {example}"
+        better = meant(given, partial(_word, example), re.sub(r"[\s:]+", "-", plain(given)))
+        if better is None:
+            raise refuse(f"{said}; give a name of lower-case letters, digits, dots and hyphens")
+        raise refuse(f"{said}; write {better}", better)
     return given
 
 
@@ -130,17 +178,15 @@ def one_of(*words: str) -> Callable[[object], str]:
 
 
 def _one_of(words: tuple[str, ...], value: object) -> str:
-    if not isinstance(value, str) or value not in words:
-        near = nearest_of(str(value), words)
-        helps = "" if near is None else f"; did you mean {near}?"
-        if isinstance(value, bool):
-            helps = f"; YAML reads yes and on as true, no and off as false: write {words[0 if value else 1]}"
-        raise refuse(f"{show(value)} is not one of {', '.join(words)}{helps}")
-    return value
-
-
-def items(value: object) -> tuple[object, ...]:
-    """A list."""
-    if not isinstance(value, list | tuple):
-        raise refuse(f"{show(value)} is not a list; write [{value if isinstance(value, str) else '...'}]")
-    return tuple(value)
+    if isinstance(value, str) and value in words:
+        return value
+    said = f"{show(value)} is not one of {', '.join(words)}"
+    other = _OTHER_WORDS.get(str(value).strip().lower())
+    if isinstance(value, bool) and other in words:
+        raise refuse(f"{said}; YAML reads yes and on as true, no and off as false: write {other}", other)
+    if other in words:
+        raise refuse(f"{said}; write {other}", other)
+    near = nearest_of(plain(str(value)), words)
+    if near is None:
+        raise refuse(f"{said}; write {' or '.join(words)}")
+    raise refuse(f"{said}; did you mean {near}?", near)

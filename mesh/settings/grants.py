@@ -1,15 +1,32 @@
 """What is opened: ports, ranges of ports, and what a rule of the policy lets through."""
 
 import re
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
 
 from pydantic_core import PydanticCustomError
 
 from mesh.settings.base import Model
+from mesh.settings.meant import accepts, meant, plain
 from mesh.settings.problems import refuse, show
 from mesh.settings.values import text
 
 __all__ = ["Grant", "PortRange", "allowed", "port_range", "single_port"]
+
+# Names of services that people write for ports (/etc/services).
+_SERVICES: Final[Mapping[str, str]] = {
+    "ssh": "tcp/22",
+    "smtp": "tcp/25",
+    "dns": "udp/53",
+    "domain": "udp/53",
+    "http": "tcp/80",
+    "ntp": "udp/123",
+    "https": "tcp/443",
+    "mysql": "tcp/3306",
+    "postgres": "tcp/5432",
+    "postgresql": "tcp/5432",
+    "redis": "tcp/6379",
+}
 
 
 class PortRange(Model):
@@ -44,24 +61,67 @@ def port_range(value: object) -> PortRange:
     if isinstance(value, PortRange):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
-        raise refuse(f"{show(int(value))} has no protocol; write tcp/{int(value)} or udp/{int(value)}")
-    given = text(value, "a port such as tcp/443")
+        raise _no_protocol(str(int(value)), f"{show(int(value))} has no protocol")
+    given = text(value, "a port such as tcp/443", port_range)
     match = re.fullmatch(r"(tcp|udp)/([0-9]{1,5})(?:-([0-9]{1,5}))?", given)
     if match is None:
-        bare = re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?", given)
-        helps = f"; write tcp/{given} or udp/{given}" if bare else ""
-        raise refuse(f"{show(given)} is not a port such as tcp/443, udp/53 or tcp/8000-8100{helps}")
+        raise _no_port(given)
     first, last = int(match[2]), int(match[3] or match[2])
     if not 1 <= first <= last <= 65535:
-        raise refuse(f"{given} is out of range; ports go from 1 to 65535, the lower port first")
+        said = f"{given} is out of range; ports go from 1 to 65535, the lower port first"
+        turned = f"{match[1]}/{last}-{first}"
+        if 1 <= last < first <= 65535:
+            raise refuse(f"{said}: write {turned}", turned)
+        raise refuse(said)
     return PortRange(protocol="udp" if match[1] == "udp" else "tcp", first=first, last=last)
+
+
+def _no_protocol(given: str, said: str) -> PydanticCustomError:
+    both = [f"{protocol}/{given}" for protocol in ("tcp", "udp")]
+    right = [port for port in both if accepts(port_range, port)]
+    return refuse(f"{said}; write {' or '.join(right or ['a port such as tcp/443'])}", *right)
+
+
+def _no_port(given: str) -> PydanticCustomError:
+    """Say which port a text means that is none."""
+    said = f"{show(given)} is not a port such as tcp/443, udp/53 or tcp/8000-8100"
+    tidy = plain(given).lower()
+    if re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?", tidy):
+        return _no_protocol(tidy, said)
+    better = meant(given, port_range, *_other_spellings(tidy))
+    if better is not None:
+        return refuse(f"{said}; write {better}", better)
+    if "," in given:
+        return refuse(f"{said}; give each port an entry of its own")
+    if re.match(r"[a-z]+/?[0-9]", tidy) and not re.match(r"tcp|udp", tidy):
+        return refuse(f"{said}; the protocols are tcp and udp")
+    if tidy in {"icmp", "all"}:
+        return refuse(f"{said}; {tidy} is no port: name ports")
+    return refuse(f"{said}; write the protocol, a slash and a number")
+
+
+def _other_spellings(tidy: str) -> Iterator[str]:
+    """Yield a port as the stack file spells it, from how others spell it."""
+    if tidy in _SERVICES:
+        yield _SERVICES[tidy]
+    spelled = re.sub(r"\s*(?:\.\.+|:|\bto\b)\s*(?=[0-9])", "-", tidy)
+    first = re.fullmatch(r"(tcp|udp)[\s:/_-]*([0-9]+(?:\s*-\s*[0-9]+)?)", spelled)
+    last = re.fullmatch(r"([0-9]+(?:\s*-\s*[0-9]+)?)[\s:/_-]*(tcp|udp)", spelled)
+    if first:
+        yield f"{first[1]}/{first[2]}"
+    if last:
+        yield f"{last[2]}/{last[1]}"
+    every = re.fullmatch(r"(tcp|udp)(?:/(?:\*|all|any))?", tidy)
+    if every:
+        yield f"{every[1]}/1-65535"
 
 
 def single_port(value: object) -> PortRange:
     """`tcp/443`: one port."""
     port = port_range(value)
     if port.first != port.last:
-        raise refuse(f"{port} is a range; test one port, such as {port.protocol}/{port.first}")
+        one = f"{port.protocol}/{port.first}"
+        raise refuse(f"{port} is a range; test one port, such as {one}", one)
     return port
 
 
@@ -71,12 +131,23 @@ def allowed(value: object) -> Grant:
         return "icmp"
     if value == "all":
         return "all"
-    given = value if isinstance(value, PortRange) else text(value, "a port such as tcp/5432, icmp or all")
-    try:
-        return port_range(given)
-    except PydanticCustomError:
-        if isinstance(given, str) and re.match(r"(tcp|udp)/", given):
-            raise
-        raise refuse(
-            f"{show(given)} is neither a port such as tcp/5432 or udp/53, nor icmp, nor all"
-        ) from None
+    if isinstance(value, PortRange):
+        return value
+    if isinstance(value, str) and not re.match(r"(tcp|udp)/", value):
+        raise _nothing_to_allow(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        text(value, "a port such as tcp/5432, icmp or all", allowed)
+    return port_range(value)
+
+
+def _nothing_to_allow(given: str) -> PydanticCustomError:
+    """Say what a rule was probably meant to allow."""
+    said = f"{show(given)} is neither a port such as tcp/5432 or udp/53, nor icmp, nor all"
+    tidy = plain(given).lower()
+    if re.fullmatch(r"[0-9]{1,5}(-[0-9]{1,5})?", tidy):
+        return _no_protocol(tidy, said)
+    more = {"ping": "icmp", "*": "all", "any": "all", "everything": "all"}.get(tidy)
+    better = meant(given, allowed, *([more] if more else _other_spellings(tidy)))
+    if better is not None:
+        return refuse(f"{said}; write {better}", better)
+    return refuse(f"{said}; write one of these")

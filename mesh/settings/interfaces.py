@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from mesh.names import INTERFACE
+from mesh.settings.meant import meant, plain
 from mesh.settings.problems import refuse, show
 from mesh.settings.raw import Finding, listed, nodes, read
 from mesh.settings.values import text
@@ -33,10 +34,17 @@ _BEHIND: Final = (
 
 def interface(value: object) -> str:
     """The name of a network interface, or the beginning of several with `*` after it."""
-    given = text(value, "an interface such as docker0 or br-*")
+    given = text(value, "an interface such as docker0 or br-*", interface)
     # 15 characters and neither slash nor space: Linux, dev_valid_name() in net/core/dev.c
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}|[A-Za-z0-9][A-Za-z0-9_.-]{0,13}\*", given):
-        raise refuse(f"{show(given)} is not an interface such as docker0 or br-*")
+        tidy = plain(given)
+        better = meant(given, interface, *([f"{tidy[:-1]}*"] if tidy.endswith("+") else []))
+        if better is not None:
+            raise refuse(f"{show(given)} is not an interface such as docker0 or br-*; write {better}", better)
+        raise refuse(
+            f"{show(given)} is not an interface such as docker0 or br-*; give a name of at most {_LONGEST} "
+            f"characters, or its beginning and *"
+        )
     for own in (INTERFACE, "lo"):
         if may_be(given, own):
             raise refuse(

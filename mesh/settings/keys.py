@@ -1,11 +1,15 @@
 """Keys that the stack file does not have: the one that was meant, or how what was wanted is done here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
-from mesh.settings.problems import nearest
+from mesh.settings.meant import plain
+from mesh.settings.problems import REMOVED, Told, another_key, nearest, nearest_of
 
-__all__ = ["unknown_key"]
+__all__ = ["meant_key", "unknown_key"]
+
+_NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
 
 _MEMBERS: Final = "only servers that this stack creates can be members, for now"
 _KEYS: Final = "`up` makes the keys and keeps them in the stack's state; never write a key here"
@@ -49,13 +53,34 @@ _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def unknown_key(key: object, known: Iterable[str]) -> str:
-    """Return what to say of a key that is not `known` at its place."""
+def unknown_key(
+    key: object, known: Iterable[str], *, beside: Collection[str] = (), homes: Mapping[str, str] = _NOWHERE
+) -> Told:
+    """Return what to say of a key that is not `known` at its place.
+
+    `beside` are the keys that stand there, too; `homes` says where in the file each key belongs.
+    """
     words = list(known)
-    plain = str(key).lower().replace("_", "").replace("-", "")
-    for word in words:
-        if plain in _SYNONYMS.get(word, ()):
-            return f"is not a known key; did you mean {word}?"
-    if plain in _ELSEWHERE:
-        return f"is not a known key: {_ELSEWHERE[plain]}"
-    return f"is not a known key; {nearest(key, words)}"
+    near = meant_key(key, words)
+    if near is not None:
+        there = f" {near} is there already: remove one of the two" if near in beside else ""
+        return Told(f"is not a known key; did you mean {near}?{there}", () if there else another_key(near))
+    if str(key) in homes:
+        return Told(f"is not a known key here; write it under {homes[str(key)]}")
+    reduced = _reduced(key)
+    if reduced in _ELSEWHERE:
+        return Told(f"is not a known key: {_ELSEWHERE[reduced]}; remove this key", (REMOVED,))
+    return Told(f"is not a known key; {nearest(key, words)}")
+
+
+def meant_key(key: object, known: Collection[str]) -> str | None:
+    """Return the known key that is meant by one that is not known; None where none is near."""
+    reduced = _reduced(key)
+    synonym = next((word for word in known if reduced in _SYNONYMS.get(word, ())), None)
+    if synonym is not None:
+        return synonym
+    return None if reduced in _ELSEWHERE else nearest_of(plain(str(key)), known)
+
+
+def _reduced(key: object) -> str:
+    return str(key).lower().replace("_", "").replace("-", "")

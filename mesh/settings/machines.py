@@ -10,8 +10,9 @@ from pydantic import BeforeValidator, Field, ValidationError, create_model
 
 from mesh.settings import fields
 from mesh.settings.base import Model
+from mesh.settings.meant import plain
 from mesh.settings.models import DEFAULT_PROVIDER, Defaults, Node
-from mesh.settings.problems import Problem, nearest, refuse, show
+from mesh.settings.problems import Problem, nearest, nearest_of, refuse, show
 from mesh.settings.raw import Finding
 from mesh.settings.values import text
 
@@ -160,9 +161,11 @@ class MachineModels:
 
 
 def _provider(kinds: Mapping[str, MachineKind], default: str, value: object) -> str:
-    given = text(value, f"a provider such as {default}")
+    given = text(value, f"a provider such as {default}", partial(_provider, kinds, default))
     if given not in kinds:
-        raise refuse(f"{show(given)} is not a known provider; {nearest(given, kinds)}")
+        near = nearest_of(plain(given), kinds) or (default if len(kinds) == 1 else None)
+        values = [] if near is None else [near]
+        raise refuse(f"{show(given)} is not a known provider; {nearest(plain(given), kinds)}", *values)
     return given
 
 

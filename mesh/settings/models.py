@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
 
-from mesh.settings import addresses, fields, interfaces, names
+from mesh.settings import addresses, fields, interfaces, lists, names
 from mesh.settings.base import Model
 from mesh.settings.grants import Grant, PortRange, allowed, port_range, single_port
 
@@ -38,7 +38,7 @@ Port = Annotated[int, BeforeValidator(fields.port_number), Field(title="number f
 Switch = Annotated[bool, Field(strict=True, title="`true` or `false`")]
 Interfaces = Annotated[
     tuple[Annotated[str, BeforeValidator(interfaces.interface)], ...],
-    BeforeValidator(fields.items),
+    BeforeValidator(lists.list_of(interfaces.interface)),
     Field(title="list of interfaces"),
 ]
 Metadata = Annotated[
@@ -48,7 +48,7 @@ Metadata = Annotated[
 ]
 Names = Annotated[
     tuple[Annotated[str, BeforeValidator(names.host_name)], ...],
-    BeforeValidator(fields.items),
+    BeforeValidator(lists.list_of(names.host_name)),
     Field(title="list of names"),
 ]
 Name = Annotated[str, BeforeValidator(names.host_name), Field(title="name")]
@@ -69,7 +69,7 @@ class Ssh(Model):
 
     from_: Annotated[
         tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(addresses.source_network)], ...],
-        BeforeValidator(fields.items),
+        BeforeValidator(lists.list_of(addresses.source_network)),
         Field(
             alias="from",
             min_length=1,
@@ -92,7 +92,7 @@ class Ssh(Model):
 
     authorized_keys: Annotated[
         tuple[Annotated[str, BeforeValidator(fields.authorized_key)], ...],
-        BeforeValidator(fields.items),
+        BeforeValidator(lists.list_of(fields.authorized_key)),
         Field(alias="authorizedKeys", title="list of public keys", examples=["[ssh-ed25519 AAAA... me]"]),
     ] = ()
     """The SSH keys that can log in as root, beside the mesh's own management key.
@@ -180,7 +180,7 @@ class Node(Model):
 
     public: Annotated[
         tuple[Annotated[PortRange, BeforeValidator(port_range)], ...],
-        BeforeValidator(fields.items),
+        BeforeValidator(lists.list_of(port_range)),
         Field(title="list of ports", examples=["[tcp/443, udp/53, tcp/8000-8100]"]),
     ] = ()
     """The ports that the internet may reach. Neighbouring ports are one rule of the cloud's firewall.
@@ -237,7 +237,7 @@ class PolicyRule(Model):
 
     allow: Annotated[
         tuple[Annotated[Grant, BeforeValidator(allowed)], ...],
-        BeforeValidator(fields.items),
+        BeforeValidator(lists.list_of(allowed)),
         Field(
             min_length=1,
             title="list of ports, `icmp` or `all`",
@@ -342,8 +342,8 @@ class Settings(Model):
     defaults: SerializeAsAny[Defaults] = Defaults()
     nodes: dict[str, SerializeAsAny[Node]]
     # an empty value would be read as "no policy" and open everything: it has to be left out or be a list
-    policy: Annotated[tuple[PolicyRule, ...] | None, BeforeValidator(fields.items)] = None
+    policy: Annotated[tuple[PolicyRule, ...] | None, BeforeValidator(lists.items)] = None
     policy_tests: Annotated[
-        tuple[PolicyTest, ...], BeforeValidator(fields.items), Field(alias="policyTests")
+        tuple[PolicyTest, ...], BeforeValidator(lists.items), Field(alias="policyTests")
     ] = ()
     rollout: Rollout = Rollout()

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from mesh.settings.problems import refuse, show
+from mesh.settings.meant import plain
+from mesh.settings.problems import Instead, Told, another_key, has_secret, refuse, show
 from mesh.settings.raw import Finding
 from mesh.settings.values import text
 
@@ -27,9 +28,11 @@ _STANDARD: Final = frozenset(
 
 def host_name(value: object) -> str:
     """The name of a node or of a group of nodes."""
-    given = text(value, "the name of a node or group")
+    given = text(value, "the name of a node or group", host_name)
     if not _NAME.fullmatch(given):
-        raise refuse(f"{show(given)} is not a name: {_RULE}{_better(given)}")
+        better = _better(given)
+        helps = "; give another name" if better is None else f"; write {better}"
+        raise refuse(f"{show(given)} is not a name: {_RULE}{helps}", *([] if better is None else [better]))
     return given
 
 
@@ -40,12 +43,13 @@ def is_host_name(name: str) -> bool:
 
 def check_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """Every node has a name that can be a host's, and no other meaning."""
-    found = raw.get("nodes")
-    if isinstance(found, Mapping) and not found:
-        yield ("nodes",), "is empty; a mesh has at least one node"
-    for name in found if isinstance(found, Mapping) else ():
+    given = raw.get("nodes")
+    found: Mapping[Any, Any] = given if isinstance(given, Mapping) else {}
+    if isinstance(given, Mapping) and not given:
+        yield ("nodes",), "is empty; a mesh has at least one node: write nodes: {web-1: {address: 10.10.0.1}}"
+    for name in found:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            yield ("nodes", str(name)), f"{show(name)} is not a host name: {_RULE}{_better(name)}"
+            yield ("nodes", str(name)), _no_host_name(name, found)
         elif name in _STANDARD:
             yield (
                 ("nodes", name),
@@ -56,14 +60,29 @@ def check_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
                 f"{name} reads as a number, so programs take it for an address; put a letter first, such "
                 f"as n{name}"
             )
-            yield ("nodes", name), message
+            yield ("nodes", name), Told(message, _rename(f"n{name}", found))
 
 
-def _better(given: object) -> str:
-    """Say which name is near one that is refused."""
-    if not isinstance(given, str):
-        if isinstance(given, bool) or given is None:
-            return "; put it in quotes"
-        return f"; write n{given}" if isinstance(given, int) else ""
-    near = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")[:_LONGEST_NODE].strip("-")
-    return f"; write {near}" if near and given.isascii() and _NAME.fullmatch(near) and near != given else ""
+def _no_host_name(name: object, others: Mapping[Any, Any]) -> Told:
+    """Say that a node's name is none, and which name is near."""
+    said = f"{show(name)} is not a host name: {_RULE}"
+    if isinstance(name, bool) or name is None:
+        return Told(f"{said}; put it in quotes")
+    better = f"n{name}" if isinstance(name, int) else _better(name)
+    if better is None:
+        return Told(f"{said}; give another name")
+    taken = " (there is a node of this name: take another one)" if better in others else ""
+    return Told(f"{said}; write {better}{taken}", _rename(better, others))
+
+
+def _rename(name: str, others: Mapping[Any, Any]) -> tuple[Instead, ...]:
+    free = name not in others and name != "all" and name not in _STANDARD and not _NUMBER.fullmatch(name)
+    return another_key(name) if free and _NAME.fullmatch(name) else ()
+
+
+def _better(given: object) -> str | None:
+    """Return a name that is near one that is refused; None where there is none."""
+    if not isinstance(given, str) or has_secret(given):
+        return None
+    near = re.sub(r"[^a-z0-9]+", "-", plain(given).lower()).strip("-")[:_LONGEST_NODE].strip("-")
+    return near if plain(given).isascii() and _NAME.fullmatch(near) and near != given else None

@@ -5,9 +5,10 @@ from typing import Any, Literal
 
 from mesh.settings import fields
 from mesh.settings.grants import Grant, PortRange, port_range
+from mesh.settings.problems import REMOVED, Told
 from mesh.settings.raw import Finding, listed, nodes, read
 
-__all__ = ["check_public_ports", "merged", "overlap"]
+__all__ = ["check_public_ports", "merged", "overlap", "overlapping"]
 
 
 def merged(ports: Iterable[PortRange]) -> tuple[PortRange, ...]:
@@ -45,17 +46,38 @@ def check_public_ports(raw: Mapping[Any, Any]) -> Iterator[Finding]:
             if wireguard is not None and port.overlaps(_single("udp", wireguard)):
                 yield (
                     path,
-                    f"{port} includes WireGuard's own port {wireguard}; this port is open to peers anyway",
+                    _own_port(
+                        f"{port} includes WireGuard's own port {wireguard}; this port is open to peers "
+                        f"anyway",
+                        port,
+                    ),
                 )
             if ssh is not None and port.overlaps(_single("tcp", ssh)):
                 yield (
                     path,
-                    f"{port} includes SSH's port {ssh}; ssh.from has the allowed sources",
+                    _own_port(f"{port} includes SSH's port {ssh}; ssh.from has the allowed sources", port),
                 )
             for other in seen:
                 if port.overlaps(other):
-                    yield path, f"{port} overlaps {other}; name each port once"
+                    yield path, overlapping(port, other)
             seen.append(port)
+
+
+def _own_port(said: str, port: PortRange) -> Told:
+    alone = port.first == port.last
+    return Told(f"{said}: {'remove it' if alone else 'leave this port out'}", (REMOVED,) if alone else ())
+
+
+def overlapping(port: Grant, other: Grant) -> Told:
+    """Say that an entry repeats another one; it can be taken out where the other one covers it."""
+    helps = "; remove this one" if _covers(other, port) else ""
+    return Told(f"{port} overlaps {other}; name each port once{helps}", (REMOVED,) if helps else ())
+
+
+def _covers(one: Grant, other: Grant) -> bool:
+    if isinstance(one, PortRange) and isinstance(other, PortRange):
+        return one.overlaps(other) and one.first <= other.first and other.last <= one.last
+    return one in {other, "all"}
 
 
 def _single(protocol: Literal["tcp", "udp"], port: int) -> PortRange:

@@ -4,26 +4,83 @@ import difflib
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Problem", "SettingsError", "nearest", "nearest_of", "path_text", "refuse", "show"]
+__all__ = [
+    "REMOVED",
+    "Instead",
+    "Problem",
+    "SettingsError",
+    "Told",
+    "another_key",
+    "another_value",
+    "has_secret",
+    "nearest",
+    "nearest_of",
+    "path_text",
+    "refuse",
+    "show",
+]
 
 _SHOWN: Final = 60  # characters of a refused value that an error shows
 # base64 of 32 bytes: every WireGuard key, private ones too
 _KEY: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{42}[AEIMQUYcgkosw480]=")
+# Tokens of Hetzner Cloud, of Pulumi Cloud and of GitHub; a public SSH key begins with AAAA.
+_TOKEN: Final = re.compile(
+    r"\b(?!AAAA)[A-Za-z0-9]{64}\b|\bpul-[0-9a-f]{40}\b|\bgh[opsu]_[A-Za-z0-9]{36}|\bgithub_pat_\w{50}"
+)
 _WORDS: Final = {"None": "null", "True": "true", "False": "false"}  # as the stack file spells them
 _ALIKE: Final = 0.7  # 1 is the same word
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 
+@dataclass(frozen=True)
+class Instead:
+    """A remedy that can be applied literally at the place of a mistake.
+
+    `value`: write this value there. `key`: give the key there this name. `remove`: take out what is there.
+    """
+
+    kind: Literal["value", "key", "remove"]
+    write: object = None
+
+
+REMOVED: Final = Instead("remove")
+"""The remedy is to take out what is at the place."""
+
+
+def another_value(*values: object) -> tuple[Instead, ...]:
+    """Return the remedies that write one of these values; none that would repeat a secret."""
+    return tuple(Instead("value", value) for value in values if not has_secret(str(value)))
+
+
+def another_key(*names: str) -> tuple[Instead, ...]:
+    """Return the remedies that give a key one of these names."""
+    return tuple(Instead("key", name) for name in names)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is said of a mistake, and what can be written instead."""
+
+    text: str
+    instead: tuple[Instead, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One mistake: its path in the stack file, and what was found and what would be right."""
+    """One mistake: its path in the stack file, and what was found and what would be right.
+
+    `place` is the path below the mesh, key by key; None where the mistake is elsewhere. `instead` has the
+    remedies that can be applied literally: each of them is one way.
+    """
 
     path: str
     message: str
+    place: tuple[int | str, ...] | None = None
+    instead: tuple[Instead, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
@@ -38,19 +95,27 @@ class SettingsError(Exception):
         super().__init__(f"the stack file has {count}:\n" + "\n".join(f"  {problem}" for problem in problems))
 
 
-def refuse(message: str) -> PydanticCustomError:
-    """Return an error whose message says all; the offending value is part of it where it may be shown."""
-    return PydanticCustomError("mesh", "{text}", {"text": message})
+def refuse(message: str, *values: object) -> PydanticCustomError:
+    """Return an error whose message says all; the offending value is part of it where it may be shown.
+
+    Each of `values` can be written instead.
+    """
+    return PydanticCustomError("mesh", "{text}", {"text": message, "instead": another_value(*values)})
 
 
 def show(value: object) -> str:
     """Return a refused value as an error may show it: cut, on one line, never a private key."""
     text = value if isinstance(value, str) else _WORDS.get(str(value), repr(value))
-    if "PRIVATE KEY" in text or _KEY.search(text):
+    if has_secret(text):
         return "a value with a key in it (not shown)"
     text = " ".join(text.split())
     short = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     return repr(short) if isinstance(value, str) else short
+
+
+def has_secret(text: str) -> bool:
+    """Whether a text holds what looks like a private key, a pre-shared key or a token."""
+    return "PRIVATE KEY" in text or bool(_KEY.search(text) or _TOKEN.search(text))
 
 
 def path_text(where: str, parts: Iterable[int | str]) -> str:

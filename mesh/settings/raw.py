@@ -5,11 +5,13 @@ from typing import Any, TypeVar
 
 from pydantic_core import PydanticCustomError
 
+from mesh.settings.problems import Told
+
 __all__ = ["Finding", "listed", "nodes", "read"]
 
 _T = TypeVar("_T")
 
-Finding = tuple[tuple[int | str, ...], str]
+Finding = tuple[tuple[int | str, ...], str | Told]
 """A path below the mesh, and what is wrong there."""
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 from mesh.settings.grants import Grant, allowed
 from mesh.settings.groups import members_by_name
+from mesh.settings.meant import plain
 from mesh.settings.models import EVERY_NODE
-from mesh.settings.names import host_name
-from mesh.settings.ports import overlap
-from mesh.settings.problems import nearest, show
+from mesh.settings.names import host_name, is_host_name
+from mesh.settings.ports import overlap, overlapping
+from mesh.settings.problems import REMOVED, Told, another_value, has_secret, nearest, nearest_of, show
 from mesh.settings.raw import Finding, listed, nodes, read
 
-__all__ = ["check_groups", "check_policy", "check_policy_tests", "check_rollout"]
+__all__ = ["check_groups", "check_policy", "check_policy_tests", "check_rollout", "named"]
 
 
 def check_groups(raw: Mapping[Any, Any]) -> Iterator[Finding]:
@@ -28,7 +29,7 @@ def check_groups(raw: Mapping[Any, Any]) -> Iterator[Finding]:
             elif isinstance(group, str) and group in everyone:
                 yield path, f"{group} is the name of a node; give the group another name"
             elif group in groups[:index]:
-                yield path, f"{show(group)} is named twice"
+                yield path, _twice(show(group))
 
 
 def _members(raw: Mapping[Any, Any]) -> dict[str, frozenset[str]]:
@@ -55,9 +56,13 @@ def check_policy(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         nodes_named = [members.get(name) for name in ends[0] | ends[1]]
         one = set().union(*(names or () for names in nodes_named))
         if None not in nodes_named and len(one) == 1:
-            yield path, f"matches nothing: both ends are {min(one)} alone, and a node always reaches itself"
+            message = (
+                f"matches nothing: both ends are {min(one)} alone, and a node always reaches itself; remove "
+                f"the rule, or name another node"
+            )
+            yield path, Told(message, (REMOVED,))
         if tuple(ends) in seen:
-            yield path, f"says the same as policy[{seen[tuple(ends)]}]; remove one"
+            yield path, Told(f"says the same as policy[{seen[tuple(ends)]}]; remove one", (REMOVED,))
         seen.setdefault(tuple(ends), index)
 
 
@@ -68,10 +73,9 @@ def _unknown(rule: object, path: tuple[int | str, ...], members: Mapping[str, An
             if read(host_name, name) is None:
                 continue
             if name not in members:
-                message = f"{name} is neither a group nor a node; {nearest(name, members)}"
-                yield (*path, key, index), message
+                yield (*path, key, index), _nobody(name, members, names)
             elif name in names[:index]:
-                yield (*path, key, index), f"{name} is named twice"
+                yield (*path, key, index), _twice(name)
 
 
 def _ports_twice(values: list[Any], path: tuple[int | str, ...]) -> Iterator[Finding]:
@@ -82,8 +86,34 @@ def _ports_twice(values: list[Any], path: tuple[int | str, ...]) -> Iterator[Fin
             continue
         for other in seen:
             if overlap(port, other):
-                yield (*path, "allow", index), f"{port} overlaps {other}; name each port once"
+                yield (*path, "allow", index), overlapping(port, other)
         seen.append(port)
+
+
+def named(value: object, told: Told, raw: Mapping[Any, Any]) -> Told:
+    """Say of what is no name at all which of the names that there are is meant."""
+    inner = value[0] if isinstance(value, list) and len(value) == 1 else value
+    given, members = str(inner), _members(raw)
+    if not isinstance(inner, str | int) or isinstance(inner, bool) or has_secret(given):
+        return Told(told.text)
+    near = nearest_of(plain(given), members)
+    said = told.text.partition(": write ")[0].partition("; ")[0]
+    return Told(f"{said}; {nearest(plain(given), members)}", another_value(near) if near else ())
+
+
+def _nobody(name: str, members: Mapping[str, Any], beside: list[Any]) -> Told:
+    """Say that a name is nobody's; the near one can be written, unless it stands beside already."""
+    near = nearest_of(name, members)
+    message = f"{name} is neither a group nor a node; {nearest(name, members)}"
+    return Told(message, another_value(near) if near and near not in beside else ())
+
+
+def _twice(shown: str) -> Told:
+    return Told(f"{shown} is named twice; remove one", (REMOVED,))
+
+
+def _enabled(node: object) -> bool:
+    return not (isinstance(node, Mapping) and node.get("enabled") is False)
 
 
 def check_policy_tests(raw: Mapping[Any, Any]) -> Iterator[Finding]:
@@ -95,12 +125,12 @@ def check_policy_tests(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         ends = {key: read(host_name, test.get(key)) for key in ("from", "to")}
         for key, name in ends.items():
             if name is not None and name not in members:
-                message = f"{name} is neither a group nor a node; {nearest(name, members)}"
-                yield ("policyTests", index, key), message
+                yield ("policyTests", index, key), _nobody(name, members, [test.get("from"), test.get("to")])
         source, target = ends["from"], ends["to"]
         known = source in members and target in members
         if known and len(members[str(source)] | members[str(target)]) == 1:
-            yield ("policyTests", index), "tests a node against itself, but this needs no policy"
+            message = "tests a node against itself, but this needs no policy; remove the test"
+            yield ("policyTests", index), Told(message, (REMOVED,))
 
 
 def check_rollout(raw: Mapping[Any, Any]) -> Iterator[Finding]:
@@ -108,12 +138,20 @@ def check_rollout(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     rollout = raw.get("rollout")
     name = read(host_name, rollout.get("canary") if isinstance(rollout, Mapping) else None)
     everyone = nodes(raw)
-    if name is None:
+    if name is None or not everyone:
         return
     path = ("rollout", "canary")
     if name not in everyone:
-        yield path, f"{name} is no node of this mesh; {nearest(name, everyone)}"
-    elif isinstance(everyone[name], Mapping) and everyone[name].get("enabled") is False:
+        near = nearest_of(name, everyone)
+        message = f"{name} is no node of this mesh; {nearest(name, everyone)}"
+        yield (
+            path,
+            Told(
+                message,
+                another_value(near) if near and is_host_name(near) and _enabled(everyone[near]) else (),
+            ),
+        )
+    elif not _enabled(everyone[name]):
         yield (
             path,
             f"{name} is not enabled, so the canary would hold nothing back; name a node that is enabled",

@@ -122,15 +122,15 @@ def test_every_test_that_fails_is_told_with_what_decided() -> None:
         "3 tests of the policy failed; nothing was changed:",
         (
             "  mesh.policyTests[0]: expected deny, but web-1 may reach db-1 on tcp/5432: "
-            "mesh.policy[1] allows it (from web to db: tcp/5432, icmp)"
+            "mesh.policy[1] allows it (from web to db: tcp/5432, icmp); change what allows it, or the test"
         ),
         (
             "  mesh.policyTests[1]: expected allow, but web-1 may not reach db-1 on tcp/5433: "
-            "no rule of mesh.policy allows it"
+            "no rule of mesh.policy allows it; change a rule, or the test"
         ),
         (
             "  mesh.policyTests[3]: expected deny, but db-1 may reach web-1 on udp/1: "
-            "mesh.policy[0] allows it (from db to web: all)"
+            "mesh.policy[0] allows it (from db to web: all); change what allows it, or the test"
         ),
     ]
 
@@ -145,7 +145,7 @@ def test_without_a_policy_every_deny_fails_and_says_why() -> None:
         "1 test of the policy failed; nothing was changed:",
         (
             "  mesh.policyTests[0]: expected deny, but web-1 may reach db-1 on tcp/1: "
-            "there is no policy, so every node reaches every other node"
+            "there is no policy, so every node reaches every other node; write a policy, or change the test"
         ),
     ]
 
@@ -158,7 +158,7 @@ def test_ssh_sources_inside_the_mesh_count_as_a_rule() -> None:
     assert _failures(mesh)[1:] == [
         (
             "  mesh.policyTests[0]: expected deny, but web-1 may reach db-1 on tcp/22: "
-            "mesh.ssh.from allows it (10.10.0.1/32)"
+            "mesh.ssh.from allows it (10.10.0.1/32); change what allows it, or the test"
         )
     ]
 
@@ -176,18 +176,19 @@ def test_a_rule_counts_before_an_ssh_source_and_is_named_with_all_its_names() ->
             _test("web-2", "web-1", "udp/22", "allow"),
         ],
     )
+    change = "; change what allows it, or the test"
     told = "expected deny, but web-1 may reach db-1 on tcp/22: mesh.policy[1] allows it"
     assert _failures(mesh) == [
         "4 tests of the policy failed; nothing was changed:",
-        f"  mesh.policyTests[0]: {told} (from db, web-1 to db-1, web: udp/1, tcp/20-30)",
-        f"  mesh.policyTests[1]: {told} (from db, web-1 to db-1, web: udp/1, tcp/20-30)",
+        f"  mesh.policyTests[0]: {told} (from db, web-1 to db-1, web: udp/1, tcp/20-30){change}",
+        f"  mesh.policyTests[1]: {told} (from db, web-1 to db-1, web: udp/1, tcp/20-30){change}",
         (
             "  mesh.policyTests[2]: expected deny, but web-2 may reach web-1 on tcp/22: mesh.ssh.from allows "
-            "it (10.10.0.0/30)"
+            f"it (10.10.0.0/30){change}"
         ),
         (
             "  mesh.policyTests[3]: expected allow, but web-2 may not reach web-1 on udp/22: no rule of "
-            "mesh.policy allows it"
+            "mesh.policy allows it; change a rule, or the test"
         ),
     ]
 
@@ -196,7 +197,7 @@ def test_the_first_pair_that_fails_is_told_by_name() -> None:
     mesh = _mesh(_rule("web-1", "db", "tcp/1"), policyTests=[_test("all", "all", "tcp/1", "allow")])
     assert _failures(mesh)[1] == (
         "  mesh.policyTests[0]: expected allow, but db-1 may not reach web-1 on tcp/1: no rule of "
-        "mesh.policy allows it"
+        "mesh.policy allows it; change a rule, or the test"
     )
     mesh = _mesh(_rule("db", "web-1", "tcp/1"), policyTests=[_test("all", "web", "tcp/1", "allow")])
     assert "but db-1 may not reach web-2 on" in _failures(mesh)[1]

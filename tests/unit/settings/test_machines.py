@@ -116,7 +116,7 @@ def test_a_wrong_provider_among_the_defaults_is_told_once() -> None:
 def test_a_default_that_is_wrong_takes_no_other_with_it() -> None:
     node = {"address": "10.10.0.1", "shelf": "low"}
     assert _problems(_mesh({"a": node}, defaults={"location": "Bad place", "provider": "basement"})) == [
-        "mesh.defaults.location: 'Bad place' is not a name such as fsn1"
+        "mesh.defaults.location: 'Bad place' is not a name such as fsn1; write bad-place"
     ]
 
 

@@ -7,18 +7,21 @@ import pytest
 from mesh.settings import addresses, interfaces, names
 from tests.unit.refusals import refusal
 
+FOUR = "; give four numbers from 0 to 255, with dots"
+LENGTH = "; the prefix length after the slash goes from 8 to 29"
+
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
         ("10.10.0.1/255.255.255.0", "; write 10.10.0.1: cidr already has the network"),
         ("010.10.0.001", "; write 10.10.0.1: a number with a leading zero reads as octal elsewhere"),
-        ("10.10.0.256", ""),
-        ("10.10.0", ""),
-        ("web-1", ""),
-        ("", ""),
-        ("10.10.0.1/x", ""),
-        ("10.10.0.1%eth0", ""),
+        ("10.10.0.256", FOUR),
+        ("10.10.0", FOUR),
+        ("web-1", FOUR),
+        ("", FOUR),
+        ("10.10.0.1/x", "; write 10.10.0.1: cidr already has the network"),
+        ("10.10.0.1%eth0", FOUR),
         ("fe80::1%eth0", "; a mesh has IPv4 addresses only"),
         ("fd00::1/64", "; a mesh has IPv4 addresses only"),
         ("fe80::1%eth0/64", "; a mesh has IPv4 addresses only"),
@@ -32,9 +35,9 @@ def test_what_is_no_address_is_refused_with_a_better_one(value: str, told: str) 
     ("value", "told"),
     [
         ("fd00::1", "; a mesh has IPv4 addresses only"),
-        ("10.10.0.0/x", ""),
-        ("10.10.0.0/24/24", ""),
-        ("", ""),
+        ("10.10.0.0/x", LENGTH),
+        ("10.10.0.0/24/24", LENGTH),
+        ("", "; give the first address, a slash and the prefix length"),
     ],
 )
 def test_what_is_no_network_is_refused(value: str, told: str) -> None:
@@ -49,10 +52,16 @@ PRIVATE = "take a network inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("10.10.0.0/30", "10.10.0.0/30 has no room for a mesh; /29 is the smallest network"),
+        (
+            "10.10.0.0/30",
+            (
+                "10.10.0.0/30 has no room for a mesh; /29 is the smallest network: write for "
+                "example 10.10.0.0/24"
+            ),
+        ),
         (
             "10.10.0.0/255.255.255.0",
-            "10.10.0.0/255.255.255.0 names a host, not a network; write 10.10.0.0/24",
+            "10.10.0.0/255.255.255.0 has another form; write 10.10.0.0/24",
         ),
         ("172.0.0.0/8", f"172.0.0.0/8 is public address space; {PRIVATE}"),
         ("0.0.0.0/0", f"0.0.0.0/0 is public address space; {PRIVATE}"),
@@ -142,7 +151,13 @@ HOME = "no packet comes from there; give your public address"
                 "and never reaches a server; give your public address"
             ),
         ),
-        ("office", "'office' is not a network such as 203.0.113.0/24 or 2001:db8::/32"),
+        (
+            "office",
+            (
+                "'office' is not a network such as 203.0.113.0/24 or 2001:db8::/32; give addresses: a name's "
+                "addresses can change"
+            ),
+        ),
         (7, "7 is not text; give a network such as 203.0.113.0/24 or 2001:db8::/32, in quotes if need be"),
     ],
 )
@@ -165,6 +180,7 @@ def test_a_source_is_taken_however_it_is_written(value: str, network: str) -> No
     assert addresses.source_network(value) == ip_network(network)
 
 
+SHORT = "; give a name of at most 15 characters, or its beginning and *"
 BEHIND = (
     ", and the internet is behind this card: trusting the card would open every port of the node; name the "
     "bridges of containers, such as docker0, br-* or cni0 (on a node that forwards: the card of the network "
@@ -188,11 +204,11 @@ BEHIND = (
         ("p3*", f"p3* may include an interface such as p1p1{BEHIND}"),
         ("wg*", "wg* includes wg0; this interface has its own rules; name the bridges of containers"),
         ("lo", "lo includes lo; this interface has its own rules; name the bridges of containers"),
-        ("a" * 16, f"'{'a' * 16}' is not an interface such as docker0 or br-*"),
-        ("a" * 15 + "*", f"'{'a' * 15}*' is not an interface such as docker0 or br-*"),
-        ("br-*x", "'br-*x' is not an interface such as docker0 or br-*"),
-        ("", "'' is not an interface such as docker0 or br-*"),
-        (7, "7 is not text; give an interface such as docker0 or br-*, in quotes if need be"),
+        ("a" * 16, f"'{'a' * 16}' is not an interface such as docker0 or br-*{SHORT}"),
+        ("a" * 15 + "*", f"'{'a' * 15}*' is not an interface such as docker0 or br-*{SHORT}"),
+        ("br-*x", f"'br-*x' is not an interface such as docker0 or br-*{SHORT}"),
+        ("", f"'' is not an interface such as docker0 or br-*{SHORT}"),
+        (7, "7 is not text; give an interface such as docker0 or br-*, in quotes if need be: write '7'"),
     ],
 )
 def test_an_interface_that_nobody_can_trust_is_refused(value: object, told: str) -> None:
@@ -213,8 +229,8 @@ def test_an_interface_is_taken(value: str) -> None:
         ("a" * 49, f"'{'a' * 49}' is not a name: {{}}; write {'a' * 48}"),
         ("a" * 47 + "__b", f"'{'a' * 47}__b' is not a name: {{}}; write {'a' * 47}"),
         ("_" + "a" * 48, f"'_{'a' * 48}' is not a name: {{}}; write {'a' * 48}"),
-        ("--", "'--' is not a name: {}"),
-        ("ä-web", "'ä-web' is not a name: {}"),
+        ("--", "'--' is not a name: {}; give another name"),
+        ("ä-web", "'ä-web' is not a name: {}; write a-web"),
         (None, "null is not text; give the name of a node or group, in quotes if need be"),
     ],
 )

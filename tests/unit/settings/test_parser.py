@@ -24,7 +24,8 @@ def test_a_part_that_is_empty_can_be_left_out(key: str) -> None:
     assert _problems(_mesh(**{key: None})) == [
         f"mesh.{key}: null is not a mapping of keys and values; leave it out for the defaults"
     ]
-    assert _problems(_mesh(**{key: 5})) == [f"mesh.{key}: 5 is not a mapping of keys and values"]
+    (problem,) = _problems(_mesh(**{key: 5}))
+    assert problem.startswith(f"mesh.{key}: 5 is not a mapping of keys and values; write for example {{")
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,16 @@ def test_nodes_that_are_no_mapping_are_told_how_to_be_one(value: object) -> None
 
 def test_an_entry_of_a_list_has_no_defaults() -> None:
     assert _problems(_mesh(policy=[None], policyTests=[5])) == [
-        "mesh.policy[0]: null is not a mapping of keys and values",
-        "mesh.policyTests[0]: 5 is not a mapping of keys and values",
+        (
+            "mesh.policy[0]: null is not a mapping of keys and values; write for example "
+            "{from: [web], to: [db], "
+            "allow: [tcp/5432]}"
+        ),
+        (
+            "mesh.policyTests[0]: 5 is not a mapping of keys and values; write for example "
+            "{from: web, to: db, "
+            "port: tcp/5432, expect: allow}"
+        ),
     ]
 
 
@@ -69,7 +78,7 @@ def test_an_entry_of_a_list_has_no_defaults() -> None:
         ("false", "'false' is neither true nor false; write false, without quotes"),
         (" Yes ", "'Yes' is neither true nor false; write true, without quotes"),
         ("x", "'x' is neither true nor false; write one of them"),
-        (1, "1 is neither true nor false; write one of them"),
+        (1, "1 is neither true nor false; write true"),
         (None, "null is neither true nor false; write one of them"),
     ],
 )
@@ -129,7 +138,9 @@ def test_a_node_whose_name_is_no_text_is_told_once() -> None:
     assert _problems(_mesh(nodes={None: NODE})) == [
         f"mesh.nodes.None: null is not a host name: {rule}; put it in quotes"
     ]
-    assert _problems(_mesh(nodes={2.5: NODE})) == [f"mesh.nodes.2.5: 2.5 is not a host name: {rule}"]
+    assert _problems(_mesh(nodes={2.5: NODE})) == [
+        f"mesh.nodes.2.5: 2.5 is not a host name: {rule}; give another name"
+    ]
     assert _problems(_mesh(nodes={True: NODE})) == [
         f"mesh.nodes.True: true is not a host name: {rule}; put it in quotes"
     ]
@@ -172,4 +183,10 @@ def test_what_is_not_in_the_file_comes_after_what_is() -> None:
 
 
 def test_a_mesh_that_is_no_mapping_is_refused_below_its_name() -> None:
-    assert _problems([1], where="prod") == ["prod: [1] is not a mapping with cidr and nodes"]
+    assert _problems([1], where="prod") == [
+        (
+            "prod: [1] is not a mapping with cidr and nodes; write {cidr: 10.10.0.0/24, "
+            "nodes: {web-1: {address: "
+            "10.10.0.1}}}"
+        )
+    ]

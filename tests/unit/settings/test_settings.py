@@ -30,7 +30,7 @@ def test_the_message_counts_the_mistakes_and_lists_each_on_a_line() -> None:
     assert str(error.value) == (
         "the stack file has 2 mistakes:\n"
         "  mesh.port: 0 is below 1; ports go from 1 to 65535\n"
-        "  mesh.nodes: is empty; a mesh has at least one node"
+        "  mesh.nodes: is empty; a mesh has at least one node: write nodes: {web-1: {address: 10.10.0.1}}"
     )
 
 

@@ -28,7 +28,7 @@ def _warnings(raw: object, **more: Any) -> list[str]:
 def test_every_later_port_that_overlaps_an_earlier_one_is_told() -> None:
     public = ["tcp/80-90", "tcp/85", "udp/85", "tcp/90-100", "tcp/101"]
     assert _problems(_mesh(nodes={"web-1": {**ONE, "public": public}})) == [
-        "mesh.nodes.web-1.public[1]: tcp/85 overlaps tcp/80-90; name each port once",
+        "mesh.nodes.web-1.public[1]: tcp/85 overlaps tcp/80-90; name each port once; remove this one",
         "mesh.nodes.web-1.public[3]: tcp/90-100 overlaps tcp/80-90; name each port once",
     ]
 
@@ -36,19 +36,22 @@ def test_every_later_port_that_overlaps_an_earlier_one_is_told() -> None:
 def test_ports_of_the_mesh_itself_are_not_public_even_when_ssh_cannot_be_read() -> None:
     nodes = {"web-1": {**ONE, "public": ["tcp/22", "udp/53", "udp/51820"]}}
     assert _problems(_mesh(port=53, ssh=5, nodes=nodes)) == [
-        "mesh.nodes.web-1.public[0]: tcp/22 includes SSH's port 22; ssh.from has the allowed sources",
+        (
+            "mesh.nodes.web-1.public[0]: tcp/22 includes SSH's port 22; ssh.from has the "
+            "allowed sources: remove it"
+        ),
         (
             "mesh.nodes.web-1.public[1]: udp/53 includes WireGuard's own port 53; this port is open to peers "
-            "anyway"
+            "anyway: remove it"
         ),
-        "mesh.ssh: 5 is not a mapping of keys and values",
+        "mesh.ssh: 5 is not a mapping of keys and values; write for example {from: [203.0.113.0/24]}",
     ]
 
 
 def test_a_port_of_the_mesh_that_cannot_be_read_hides_no_other_mistake() -> None:
     nodes = {"web-1": {**ONE, "public": ["tcp/22", "udp/51820", "tcp/1", "tcp/1"]}}
     assert _problems(_mesh(nodes=nodes, port="x", ssh={"port": "y"})) == [
-        "mesh.nodes.web-1.public[3]: tcp/1 overlaps tcp/1; name each port once",
+        "mesh.nodes.web-1.public[3]: tcp/1 overlaps tcp/1; name each port once; remove this one",
         "mesh.port: 'x' is not a whole number; give a number",
         "mesh.ssh.port: 'y' is not a whole number; give a number",
     ]
@@ -57,8 +60,15 @@ def test_a_port_of_the_mesh_that_cannot_be_read_hides_no_other_mistake() -> None
 def test_a_port_that_cannot_be_read_hides_no_other_and_ssh_has_22_where_nothing_else_is_said() -> None:
     nodes = {"web-1": {**ONE, "public": ["x", "tcp/22"]}}
     assert _problems(_mesh(nodes=nodes, ssh={"from": ["203.0.113.0/24"]})) == [
-        "mesh.nodes.web-1.public[0]: 'x' is not a port such as tcp/443, udp/53 or tcp/8000-8100",
-        "mesh.nodes.web-1.public[1]: tcp/22 includes SSH's port 22; ssh.from has the allowed sources",
+        (
+            "mesh.nodes.web-1.public[0]: 'x' is not a port such as tcp/443, udp/53 or "
+            "tcp/8000-8100; write the "
+            "protocol, a slash and a number"
+        ),
+        (
+            "mesh.nodes.web-1.public[1]: tcp/22 includes SSH's port 22; ssh.from has the "
+            "allowed sources: remove it"
+        ),
     ]
 
 
@@ -79,8 +89,11 @@ def test_what_a_rule_says_twice_or_for_nothing_is_told() -> None:
     ]
     assert _problems(_mesh(policy=rules)) == [
         "mesh.policy[0].allow[1]: tcp/1-2 overlaps tcp/1; name each port once",
-        "mesh.policy[1]: matches nothing: both ends are web-1 alone, and a node always reaches itself",
-        "mesh.policy[1].to[1]: web-1 is named twice",
+        (
+            "mesh.policy[1]: matches nothing: both ends are web-1 alone, and a node always reaches itself; "
+            "remove the rule, or name another node"
+        ),
+        "mesh.policy[1].to[1]: web-1 is named twice; remove one",
         "mesh.policy[1].allow[1]: all overlaps icmp; name each port once",
         "mesh.policy[2].to[0]: zz is neither a group nor a node; known are web-1, web-2, all",
         "mesh.policy[3]: says the same as policy[2]; remove one",
@@ -107,8 +120,11 @@ def test_a_rule_or_a_node_that_cannot_be_read_hides_no_other() -> None:
     same = {"from": ["web-1"], "to": ["all"], "allow": ["all"]}
     nodes = {"web-1": {"address": "x"}, "web-2": {"address": "10.10.1.2"}}
     assert _problems(_mesh(nodes=nodes, policy=[{"from": ["web-1"], "to": ["all"]}, same, same])) == [
-        "mesh.nodes.web-1.address: 'x' is not an IPv4 address such as 10.10.0.1",
-        "mesh.nodes.web-2.address: 10.10.1.2 is outside 10.10.0.0/24",
+        (
+            "mesh.nodes.web-1.address: 'x' is not an IPv4 address such as 10.10.0.1; give four numbers from "
+            "0 to 255, with dots"
+        ),
+        "mesh.nodes.web-2.address: 10.10.1.2 is outside 10.10.0.0/24; write 10.10.0.2, which is free",
         "mesh.policy[0].allow: is missing and required, such as `allow: [tcp/5432]`",
         "mesh.policy[2]: says the same as policy[1]; remove one",
     ]
@@ -123,11 +139,15 @@ def test_a_test_that_cannot_be_read_hides_no_other() -> None:
         {"from": 7, "to": "web-3", "port": "tcp/1", "expect": "allow"},
     ]
     assert _problems(_mesh(policyTests=tests)) == [
-        "mesh.policyTests[0]: 5 is not a mapping of keys and values",
-        "mesh.policyTests[2]: tests a node against itself, but this needs no policy",
+        (
+            "mesh.policyTests[0]: 5 is not a mapping of keys and values; write for example "
+            "{from: web, to: db, "
+            "port: tcp/5432, expect: allow}"
+        ),
+        "mesh.policyTests[2]: tests a node against itself, but this needs no policy; remove the test",
         "mesh.policyTests[3].from: qq is neither a group nor a node; known are web-1, web-2, all",
         "mesh.policyTests[3].to: pp is neither a group nor a node; known are web-1, web-2, all",
-        "mesh.policyTests[4].from: 7 is not text; give the name of a node or group, in quotes if need be",
+        ("mesh.policyTests[4].from: 7 is not text; known are web-1, web-2, all"),
         "mesh.policyTests[4].to: web-3 is neither a group nor a node; did you mean web-2?",
     ]
 
@@ -146,13 +166,14 @@ def test_a_group_must_not_mean_something_else() -> None:
         "web-2": TWO,
         "all": {"address": "10.10.0.3"},
     }
+    number = "7 is not text; give the name of a node or group, in quotes if need be: write '7'"
     assert _problems(_mesh(nodes=nodes)) == [
         "mesh.nodes.web-1.groups[0]: web-2 is the name of a node; give the group another name",
         "mesh.nodes.web-1.groups[1]: all means every node in a policy; take another name",
-        "mesh.nodes.web-1.groups[3]: 'a' is named twice",
-        "mesh.nodes.web-1.groups[4]: 7 is not text; give the name of a node or group, in quotes if need be",
-        "mesh.nodes.web-1.groups[5]: 7 is not text; give the name of a node or group, in quotes if need be",
-        "mesh.nodes.web-1.groups[5]: 7 is named twice",
+        "mesh.nodes.web-1.groups[3]: 'a' is named twice; remove one",
+        f"mesh.nodes.web-1.groups[4]: {number}",
+        f"mesh.nodes.web-1.groups[5]: {number}",
+        "mesh.nodes.web-1.groups[5]: 7 is named twice; remove one",
         "mesh.nodes.all: means every node in a policy; take another name",
     ]
 
@@ -241,19 +262,17 @@ def test_a_source_inside_the_mesh_is_no_way_in_from_outside() -> None:
     [
         (
             "10.10.0.0",
-            "10.10.0.0 is the network address of 10.10.0.0/29; the first usable address is 10.10.0.1",
+            "10.10.0.0 is the network address of 10.10.0.0/29; write 10.10.0.1, which is free",
         ),
         (
             "10.10.0.7",
-            "10.10.0.7 is the broadcast address of 10.10.0.0/29; the last usable address is 10.10.0.6",
+            "10.10.0.7 is the broadcast address of 10.10.0.0/29; write 10.10.0.1, which is free",
         ),
-        ("10.10.0.8", "10.10.0.8 is outside 10.10.0.0/29"),
-        ("10.9.255.255", "10.9.255.255 is outside 10.10.0.0/29"),
+        ("10.10.0.8", "10.10.0.8 is outside 10.10.0.0/29; write 10.10.0.1, which is free"),
+        ("10.9.255.255", "10.9.255.255 is outside 10.10.0.0/29; write 10.10.0.1, which is free"),
     ],
 )
-def test_an_address_that_a_node_cannot_have_is_told_with_the_nearest_that_it_can(
-    address: str, told: str
-) -> None:
+def test_an_address_that_a_node_cannot_have_is_told_with_a_free_one(address: str, told: str) -> None:
     raw = {"cidr": "10.10.0.0/29", "nodes": {"web-1": {"address": address}}}
     assert _problems(raw) == [f"mesh.nodes.web-1.address: {told}"]
 

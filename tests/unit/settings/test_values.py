@@ -2,11 +2,13 @@
 
 import pytest
 
-from mesh.settings import PortRange, fields, grants
+from mesh.settings import PortRange, fields, grants, lists
 from mesh.settings.problems import show
 from tests.unit.refusals import refusal
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIMzUfO2eM8tJGiBGGlVUNBsd0JBTcPlvDeIRLGMqLY4o"
+LETTERS = "; give a name of lower-case letters, digits, dots and hyphens"
+NUMBER = "; write the protocol, a slash and a number"
 SECURITY_KEY = (
     "AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIMzUfO2eM8tJGiBGGlVUNBsd0JBTcPlvDeIRLGMqLY4oAAAABHNzaDo="
 )
@@ -24,12 +26,14 @@ def test_whole_numbers_are_taken_as_the_engine_passes_them(value: float, number:
         ("7", "'7' is not a whole number; write 7 without quotes"),
         ("1" * 20, f"'{'1' * 20}' is not a whole number; write {'1' * 20} without quotes"),
         ("1" * 21, f"'{'1' * 21}' is not a whole number; give a number"),
-        ("7 ", "'7' is not a whole number; give a number"),
+        ("7 ", "'7' is not a whole number; write 7 without quotes"),
         (None, "null is not a whole number; give a number"),
         (False, "false is not a whole number; give a number"),
         (0.5, "0.5 is not a whole number; give a number"),
         (float("-inf"), "-inf is not a whole number; give a number"),
-        ([7], "[7] is not a whole number; give a number"),
+        ([7], "[7] is not a whole number; write 7, without brackets"),
+        ("tcp/7", "'tcp/7' is not a whole number; write 7"),
+        ([7, 8], "[7, 8] is not a whole number; give a number"),
     ],
 )
 def test_anything_else_is_no_whole_number(value: object, told: str) -> None:
@@ -50,9 +54,9 @@ def test_an_mtu_is_auto_or_within_bounds(value: object) -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("Auto", "'Auto' is neither auto nor a whole number; 1280 to 8920, or auto"),
-        (1279, "1279 is out of range; 1280 to 8920, or auto"),
-        (8921, "8921 is out of range; 1280 to 8920, or auto"),
+        ("Auto", "'Auto' is neither auto nor a whole number; write auto"),
+        (1279, "1279 is out of range; write 1280 to 8920, or auto"),
+        (8921, "8921 is out of range; write 1280 to 8920, or auto"),
     ],
 )
 def test_any_other_mtu_is_refused(value: object, told: str) -> None:
@@ -150,9 +154,9 @@ def test_a_name_of_the_cloud_is_taken(value: str) -> None:
     [
         ("FSN1", "'FSN1' is not a name such as fsn1; write fsn1"),
         (" fsn1 ", "'fsn1' is not a name such as fsn1; write fsn1"),
-        ("fsn 1", "'fsn 1' is not a name such as fsn1"),
-        ("", "'' is not a name such as fsn1"),
-        ("-fsn1", "'-fsn1' is not a name such as fsn1"),
+        ("fsn 1", "'fsn 1' is not a name such as fsn1; write fsn-1"),
+        ("", f"'' is not a name such as fsn1{LETTERS}"),
+        ("-fsn1", f"'-fsn1' is not a name such as fsn1{LETTERS}"),
         (None, "null is not text; give a name such as fsn1, in quotes if need be"),
     ],
 )
@@ -165,7 +169,9 @@ def test_what_is_no_name_of_the_cloud_is_refused(value: object, told: str) -> No
     [
         ("ALLOW", "'ALLOW' is not one of allow, deny; did you mean allow?"),
         ("denny", "'denny' is not one of allow, deny; did you mean deny?"),
-        ("maybe", "'maybe' is not one of allow, deny"),
+        ("maybe", "'maybe' is not one of allow, deny; write allow or deny"),
+        ("accept", "'accept' is not one of allow, deny; write allow"),
+        ("no", "'no' is not one of allow, deny; write deny"),
         (
             True,
             "true is not one of allow, deny; YAML reads yes and on as true, no and off as false: write allow",
@@ -174,7 +180,7 @@ def test_what_is_no_name_of_the_cloud_is_refused(value: object, told: str) -> No
             False,
             "false is not one of allow, deny; YAML reads yes and on as true, no and off as false: write deny",
         ),
-        (7, "7 is not one of allow, deny"),
+        (7, "7 is not one of allow, deny; write allow or deny"),
         (["allow"], "['allow'] is not one of allow, deny; did you mean allow?"),
     ],
 )
@@ -185,10 +191,26 @@ def test_one_of_a_few_words_is_taken_and_no_other(value: object, told: str) -> N
 
 
 def test_a_list_is_a_list() -> None:
-    assert fields.items([1, "a"]) == (1, "a")
-    assert fields.items((1,)) == (1,)
-    assert refusal(fields.items, "a") == "'a' is not a list; write [a]"
-    assert refusal(fields.items, {"a": 1}) == "{'a': 1} is not a list; write [...]"
+    assert lists.items([1, "a"]) == (1, "a")
+    assert lists.items((1,)) == (1,)
+    assert refusal(lists.items, "a") == "'a' is not a list; write [...]"
+    assert refusal(lists.items, None) == "null is not a list; write [...]"
+    assert refusal(lists.items, {"a": 1}) == (
+        "{'a': 1} is not a list; put `- ` before its first key, or brackets around: [{...}]"
+    )
+
+
+def test_a_list_is_told_with_entries_that_are_right() -> None:
+    ports = lists.list_of(grants.port_range)
+    assert refusal(ports, "TCP/80, 443") == (
+        "'TCP/80, 443' is not a list; write [tcp/80, tcp/443] or [tcp/80, udp/443]"
+    )
+    assert refusal(ports, 53) == "53 is not a list; write [tcp/53] or [udp/53]"
+    assert refusal(ports, "nothing") == "'nothing' is not a list; write [...]"
+    keys = lists.list_of(fields.authorized_key)
+    line = f"ssh-ed25519 {KEY} me, at home"
+    assert refusal(keys, line).startswith("'ssh-ed25519 AAAA")
+    assert "PRIVATE" not in refusal(keys, "-----BEGIN OPENSSH PRIVATE KEY----- b3BlbnNzaC1rZXk")
 
 
 @pytest.mark.parametrize(
@@ -210,11 +232,11 @@ def test_ports_are_taken_up_to_the_last_one(value: str, first: int, last: int) -
             "80-90",
             "'80-90' is not a port such as tcp/443, udp/53 or tcp/8000-8100; write tcp/80-90 or udp/80-90",
         ),
-        ("TCP/80", "'TCP/80' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
-        ("tcp/443 ", "'tcp/443' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
-        ("tcp/123456", "'tcp/123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
-        ("tcp/1-123456", "'tcp/1-123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
-        ("123456", "'123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
+        ("TCP/80", "'TCP/80' is not a port such as tcp/443, udp/53 or tcp/8000-8100; write tcp/80"),
+        ("tcp/443 ", "'tcp/443' is not a port such as tcp/443, udp/53 or tcp/8000-8100; write tcp/443"),
+        ("tcp/123456", f"'tcp/123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100{NUMBER}"),
+        ("tcp/1-123456", f"'tcp/1-123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100{NUMBER}"),
+        ("123456", f"'123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100{NUMBER}"),
         (
             "tcp/65535-65536",
             "tcp/65535-65536 is out of range; ports go from 1 to 65535, the lower port first",
@@ -229,9 +251,17 @@ def test_what_is_no_port_is_refused(value: object, told: str) -> None:
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("ICMP", "'ICMP' is neither a port such as tcp/5432 or udp/53, nor icmp, nor all"),
-        ("5432", "'5432' is neither a port such as tcp/5432 or udp/53, nor icmp, nor all"),
-        ("udp/x", "'udp/x' is not a port such as tcp/443, udp/53 or tcp/8000-8100"),
+        ("ICMP", "'ICMP' is neither a port such as tcp/5432 or udp/53, nor icmp, nor all; write icmp"),
+        (
+            "5432",
+            (
+                "'5432' is neither a port such as tcp/5432 or udp/53, nor icmp, nor all; write "
+                "tcp/5432 or udp/5432"
+            ),
+        ),
+        (5432, "5432 has no protocol; write tcp/5432 or udp/5432"),
+        ("any", "'any' is neither a port such as tcp/5432 or udp/53, nor icmp, nor all; write all"),
+        ("udp/x", f"'udp/x' is not a port such as tcp/443, udp/53 or tcp/8000-8100{NUMBER}"),
         ("tcp/0", "tcp/0 is out of range; ports go from 1 to 65535, the lower port first"),
         (None, "null is not text; give a port such as tcp/5432, icmp or all, in quotes if need be"),
     ],

@@ -51,7 +51,7 @@ def test_the_providers_keys_and_limits_are_checked_with_all_others(providers: di
     known = "address, image, enabled, groups, public, forward, trustedInterfaces, metadata, provider"
     assert _problems(_mesh(**nodes), providers) == [
         "mesh.nodes: are 21, but the basement has room for 20; remove some nodes",
-        "mesh.nodes.n1.address: 10.40.9.1 is outside 10.40.0.0/22",
+        "mesh.nodes.n1.address: 10.40.9.1 is outside 10.40.0.0/22; write 10.40.0.1, which is free",
         f"mesh.nodes.n1.location: is not a known key; known are {known}",
     ]
 
