@@ -45,6 +45,8 @@ _WORDS: Final = (
     (_EVERYWHERE, "everywhere"),
 )
 """Defaults in the stack file's own words."""
+_OF_THE_MESH: Final = MappingProxyType({"nodes.<name>.protect": "`protect` of the mesh"})
+"""Keys of a node that the mesh has, too."""
 
 
 def with_keys(page: str) -> str:
@@ -72,7 +74,8 @@ def _entries(section: str) -> Iterator[str]:
 
 def _entry(key: str, field: FieldInfo) -> str:
     facts = [f"Type: {field.title}."]
-    facts.append("Required." if field.is_required() else f"Default: {_default(field.default)}.")
+    default = _OF_THE_MESH.get(key) or _default(field.default)
+    facts.append("Required." if field.is_required() else f"Default: {default}.")
     if field.examples:
         word = key.rpartition(".")[2]
         facts.append(f"Example: {', '.join(f'`{word}: {example}`' for example in field.examples)}.")

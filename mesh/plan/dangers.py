@@ -4,12 +4,13 @@ Pure: what was is read elsewhere (`mesh/program/previous.py`), and what becomes 
 (`mesh/program/machines`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from mesh.plan.model import MeshPlan, NodePlan
+from mesh.settings import Problem
 
-__all__ = ["Before", "Loss", "dangers"]
+__all__ = ["Before", "Loss", "dangers", "refused"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Loss:
     `everything` is what goes with a node that is taken out, `moves` is said of a machine that is made anew
     elsewhere (then the rest does not count), `changes` of one that stays; `waits` is what a node that is not
     enabled does not get. `leaves` is said of a machine whose provider is another one now: a node that is not
-    enabled loses it, too.
+    enabled loses it, too. `protected` is whether the provider protects the machine as it is now.
     """
 
     everything: str = "its server is deleted with its disk"
@@ -27,6 +28,7 @@ class Loss:
     moves: str | None = None
     changes: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
+    protected: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,34 @@ def dangers(plan: MeshPlan, before: Mapping[str, Before]) -> dict[str, str]:
         if words:
             told[name] = words
     return told
+
+
+def refused(plan: MeshPlan, before: Mapping[str, Before]) -> tuple[Problem, ...]:
+    """Return what a run would take away although it is protected: each node with its place and the remedy.
+
+    What counts is the protection that is there: an `up` that takes it off changes nothing else.
+    """
+    found = _protected_losses(plan, {name: was for name, was in before.items() if was.loss.protected})
+    return tuple(Problem(path=f"mesh.nodes.{name}", message=message) for name, message in found)
+
+
+def _protected_losses(plan: MeshPlan, before: Mapping[str, Before]) -> Iterator[tuple[str, str]]:
+    for name, was in before.items():
+        node = plan.nodes.get(name)
+        if node is None:
+            message = (
+                f"is protected, but not in the stack file any more: {was.loss.everything}. To delete the "
+                f"node, put it back with `protect: false` and run up; then take it out"
+            )
+            yield name, message
+            continue
+        loss = was.loss.leaves or (was.loss.moves if node.enabled else None)
+        if loss is not None:
+            message = (
+                f"is protected, but {loss}. To go on, take this change back, set `protect: false` for the "
+                f"node and run up; then make the change"
+            )
+            yield name, message
 
 
 def _address(node: NodePlan) -> str:

@@ -16,11 +16,13 @@ class NodePlan:
     """One node: its side of the tunnel, who may come in, its server, and its pairs.
 
     `machine` is what its server is made of, in the words of its `provider`. `peers` are in the order of their
-    addresses. A node that is not `enabled` has no peers and is nobody's.
+    addresses. A node that is not `enabled` has no peers and is nobody's. `protect` is whether its server,
+    address and keys are protected against deletion.
     """
 
     name: str
     enabled: bool
+    protect: bool
     overlay: OverlayPlan
     access: AccessPlan
     provider: str

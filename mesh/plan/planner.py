@@ -32,6 +32,7 @@ def _plan_node(settings: Settings, policy: Policy | None, name: str, peers: tupl
     return NodePlan(
         name=name,
         enabled=node.enabled,
+        protect=node.protect if "protect" in node.model_fields_set else settings.protect,
         overlay=plan_overlay(settings, name, peers),
         access=plan_access(settings, policy, name),
         provider=node.provider,

@@ -7,9 +7,10 @@ import pulumi
 
 from mesh.names import BOOTSTRAP, COMMAND, FIRST_MESH, MeshNames
 from mesh.plan import MeshPlan, NodePlan
-from mesh.plan.dangers import Before, Loss, dangers
+from mesh.plan.dangers import Before, Loss, dangers, refused
 from mesh.program.machines import PROVIDERS, Ahead, Provider
 from mesh.program.previous import Previous
+from mesh.settings import SettingsError
 
 __all__ = ["look_ahead"]
 
@@ -27,7 +28,7 @@ def look_ahead(
     `raw` is the stack file's value, for the places in it; `mesh` is the mesh's name.
 
     Raises:
-        SettingsError: something that the stack file wishes cannot be done.
+        SettingsError: something that the stack file wishes cannot be done, or would delete what is protected.
         pulumi.RunError: the state is not the one that the servers there are in, or nobody can tell.
 
     """
@@ -36,7 +37,11 @@ def look_ahead(
     for name, nodes in nodes_by_provider(plan).items():
         ahead = Ahead(stack=pulumi.get_stack(), names=names, nodes=nodes, raw=raw, previous=before)
         providers[name].look_ahead(ahead)
-    told = dangers(plan, {name: _before(name, plan, before, providers) for name in before.nodes})
+    was = {name: _before(name, plan, before, providers) for name in before.nodes}
+    protected = refused(plan, was)
+    if protected:
+        raise SettingsError(protected)
+    told = dangers(plan, was)
     for words in told.values():
         pulumi.log.warn(names.said(words))
     if previous.unread is not None:

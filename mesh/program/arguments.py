@@ -88,6 +88,8 @@ class NodeArgs(TypedDict):
     """What the server boots from."""
     enabled: NotRequired[bool]
     """false: the node is nobody's peer, and is left as it is. Default: true."""
+    protect: NotRequired[bool]
+    """Whether server and address are protected against deletion. Default: `protect` of the mesh."""
     groups: NotRequired[list[str]]
     """Names that the policy may use for this node."""
     public: NotRequired[list[str]]
@@ -140,6 +142,8 @@ class MeshArgs(TypedDict):
     """WireGuard's UDP port. Default: 51820."""
     mtu: NotRequired[int]
     """MTU of the tunnel, 1280 to 8920. Default: what fits the internet, 1420."""
+    protect: NotRequired[bool]
+    """Whether servers and addresses are protected against deletion. Default: false."""
     ssh: NotRequired[SshArgs]
     """Who may open SSH to the nodes."""
     defaults: NotRequired[DefaultsArgs]

@@ -11,7 +11,7 @@ from mesh.names import AGENT_FILE, APPLY, BOOTSTRAP, INCOMING, INSTALL, KEYS
 from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
 from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
-from mesh.program.machines.base import Machine
+from mesh.program.machines.base import Machine, protection
 from mesh.remote import BOOTSTRAP_SECONDS, agent_call, limited
 
 __all__ = ["Commands", "Target"]
@@ -39,7 +39,7 @@ class Target:
 
     `machine` is what they run on; `hooks` answers a failed command. With `keep`, commands that exist stay as
     they are, whatever changes; `gate` is what has to be done before the node is touched. `confirmed` looks at
-    the answer to `apply`; the state has `record` of it.
+    the answer to `apply`; the state has `record` of it. `protect` holds for `apply`.
     """
 
     node: str
@@ -55,6 +55,7 @@ class Target:
     gate: tuple[pulumi.Resource, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
     dials: int = _DIALS
+    protect: bool = False
 
     def looked_at(self) -> "Target":
         """Return the same target, on which the answers of commands are looked at."""
@@ -85,6 +86,7 @@ class Target:
         after: list[pulumi.Resource],
         inputs: list[str],
         ignore_changes: list[str] | None = None,
+        protect: bool | None = None,
     ) -> pulumi.ResourceOptions:
         """Return the options every command of this node has; `inputs` are all it could change by."""
         return pulumi.ResourceOptions(
@@ -93,6 +95,7 @@ class Target:
             deleted_with=self.machine.resource,
             ignore_changes=inputs if self.keep else ignore_changes,
             hooks=self.hooks,
+            protect=protect,
         )
 
     def command(
@@ -103,6 +106,7 @@ class Target:
         stdin: pulumi.Input[str],
         after: list[pulumi.Resource],
         ignore_changes: list[str] | None = None,
+        protect: bool | None = None,
     ) -> remote.Command:
         """Declare one command: payload on stdin, nothing logged, run again on a new server."""
         return remote.Command(
@@ -113,7 +117,9 @@ class Target:
             triggers=[self.machine.identity],
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
-            opts=self.options(after=after, inputs=_COMMAND_INPUTS, ignore_changes=ignore_changes),
+            opts=self.options(
+                after=after, inputs=_COMMAND_INPUTS, ignore_changes=ignore_changes, protect=protect
+            ),
         )
 
 
@@ -165,5 +171,8 @@ class Commands:
             create=line_to_run(agent_call("apply"), target.record),
             stdin=document,
             after=[agent, stored],
+            # deleted before anything else of a node: a destroy that is refused here has deleted nothing, and
+            # no key, as this depends on all keys
+            protect=protection(wanted=target.protect),
         )
         return Commands(bootstrap=bootstrap, copy=copy, agent=agent, keys=stored, apply=applied)

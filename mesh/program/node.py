@@ -159,6 +159,7 @@ class Node(pulumi.ComponentResource):
             confirmed=confirmed,
             gate=gate,
             record=record,
+            protect=plan.protect,
         )
 
     def _way_in(

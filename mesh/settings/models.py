@@ -170,6 +170,12 @@ class Node(Model):
     the node.
     """
 
+    protect: Switch = False
+    """Whether this node is protected. Without this key, `protect` of the whole mesh counts.
+
+    Changed later: as for `protect` of the mesh, for this node alone.
+    """
+
     groups: Annotated[Names, Field(examples=["[web, eu]"])] = ()
     """The groups that the node belongs to. The policy can name groups.
 
@@ -336,6 +342,20 @@ class Settings(Model):
     """MTU of `wg0`. `auto` means 1420 (1500 minus WireGuard's 80 bytes over IPv6).
 
     Changed later: `wg0` gets the new MTU on every node. Tunnels stay up.
+    """
+
+    protect: Switch = False
+    """Whether servers, public addresses and keys are protected against deletion.
+
+    Pulumi refuses to delete or replace a protected server and its public address, and to delete any key. The
+    cloud refuses, too, to delete or rebuild the server and to give the address back, whoever asks.
+
+    Changed later: only the protection changes. Set `false` and run `up` before you take a protected node
+    out, move a protected server to another location, or run `pulumi destroy`
+    ([protection](environments.md#protection)).
+
+    Refused by the preview: a protected node that is not in the stack file any more, and another `location`
+    or `provider` for a protected node.
     """
 
     ssh: Ssh = Ssh()

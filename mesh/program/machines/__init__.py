@@ -10,6 +10,7 @@ from mesh.program.machines.base import (
     Machines,
     Provider,
     Site,
+    protection,
     public_address,
 )
 from mesh.program.machines.registry import KINDS, PROVIDERS, kinds_of
@@ -27,5 +28,6 @@ __all__ = [
     "Provider",
     "Site",
     "kinds_of",
+    "protection",
     "public_address",
 ]

@@ -28,6 +28,7 @@ __all__ = [
     "Machines",
     "Provider",
     "Site",
+    "protection",
     "public_address",
 ]
 
@@ -85,7 +86,11 @@ class Machines(Protocol):
     """The machines of one mesh at one provider, and what they share."""
 
     def machine(self, node: NodePlan, *, key: FirstKey, parent: pulumi.Resource) -> Machine:
-        """Declare the machine of a node, below `parent`. Of one that is not enabled nothing may change."""
+        """Declare the machine of a node, below `parent`.
+
+        Of one that is not enabled nothing may change, except for its protection. `node.protect` asks for the
+        engine's protection of everything that would be lost (`protection`), and for the provider's own.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +148,11 @@ class Provider(ABC):
         `node` is None for one that is taken out.
         """
         return None
+
+
+def protection(*, wanted: bool) -> bool | None:
+    """Return the option `protect` of a resource; None leaves the matter to the resource's parent."""
+    return True if wanted else None
 
 
 def public_address(machine: Machine) -> pulumi.Output[str]:

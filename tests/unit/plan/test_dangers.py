@@ -1,6 +1,6 @@
 from typing import Any
 
-from mesh.plan.dangers import Before, Loss, dangers
+from mesh.plan.dangers import Before, Loss, dangers, refused
 from mesh.program.machines.hetzner.losses import loss_of
 from mesh.program.machines.hetzner.model import wanted
 from mesh.program.machines.hetzner.wishes import Present
@@ -98,4 +98,54 @@ def test_an_address_without_a_server_is_told_too() -> None:
     only_address = {"server": None, "ip": "192.0.2.7"}
     assert _told({"b": {"address": "10.10.0.2"}}, a=only_address)["a"].endswith(
         ": its public address 192.0.2.7 is given back"
+    )
+
+
+def _refused(nodes: dict[str, Any], *, enabled: bool = True, **before: Loss) -> list[str]:
+    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": nodes})
+    was = {name: Before(loss=loss, enabled=enabled) for name, loss in before.items()}
+    return [str(problem) for problem in refused(plan, was)]
+
+
+def _hetzner(protected: bool, wish: dict[str, Any] | None) -> Loss:  # noqa: FBT001 - what it was
+    node = (
+        None if wish is None else wanted(plan_of({"cidr": "10.10.0.0/24", "nodes": {"a": wish}}).nodes["a"])
+    )
+    return loss_of(node, SERVER, location="fsn1", ip="192.0.2.7", protected=protected)
+
+
+def test_a_protected_node_that_is_taken_out_is_refused_by_name() -> None:
+    others = {"b": {"address": "10.10.0.2"}}
+    (said,) = _refused(others, a=_hetzner(True, None))
+    assert said == (
+        "mesh.nodes.a: is protected, but not in the stack file any more: its server is deleted with its "
+        "disk, and its public address 192.0.2.7 is given back. To delete the node, put it back with "
+        "`protect: false` and run up; then take it out"
+    )
+    assert _refused(others, a=_hetzner(False, None)) == []
+
+
+def test_protection_that_goes_together_with_the_server_still_counts() -> None:
+    moved = {**NODE, "location": "nbg1", "protect": False}
+    (said,) = _refused({"a": moved}, a=_hetzner(True, moved))
+    assert said == (
+        "mesh.nodes.a: is protected, but moves from fsn1 to nbg1: its server is deleted with its disk, and "
+        "its public address 192.0.2.7 is given back; both are created again there. To go on, take this "
+        "change back, set `protect: false` for the node and run up; then make the change"
+    )
+    assert _refused({"a": moved}, a=_hetzner(False, moved)) == []
+
+
+def test_a_protected_server_may_change_in_place_and_a_node_that_is_out_does_not_move() -> None:
+    larger = {**NODE, "type": "cx33", "protect": True}
+    assert _refused({"a": larger}, a=_hetzner(True, larger)) == []
+    out = {**NODE, "location": "nbg1", "enabled": False, "protect": True}
+    assert _refused({"a": out, "b": {"address": "10.10.0.2"}}, a=_hetzner(True, out)) == []
+
+
+def test_a_protected_machine_does_not_go_to_another_provider_unseen() -> None:
+    leaving = Loss(leaves="moves from basement to hetzner: its shelf is emptied", protected=True)
+    (said,) = _refused({"a": {**NODE, "enabled": False}}, enabled=False, a=leaving)
+    assert said.startswith(
+        "mesh.nodes.a: is protected, but moves from basement to hetzner: its shelf is emptied."
     )

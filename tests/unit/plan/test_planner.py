@@ -154,3 +154,14 @@ def test_adding_a_node_moves_nobody(mesh: dict[str, Any]) -> None:
         assert [peer.addresses for peer in new.peers if peer.name == added] == [
             (after.nodes[added].overlay.first.ip,)
         ]
+
+
+def test_protection_of_the_mesh_holds_for_every_node_that_says_nothing_else() -> None:
+    nodes = {
+        "a": {"address": "10.10.0.1"},
+        "b": {"address": "10.10.0.2", "protect": False},
+        "c": {"address": "10.10.0.3", "protect": True},
+    }
+    for whole, protected in ((True, {"a", "c"}), (False, {"c"})):
+        plan = plan_of({"cidr": "10.10.0.0/24", "protect": whole, "nodes": nodes})
+        assert {name for name, node in plan.nodes.items() if node.protect} == protected

@@ -85,6 +85,9 @@ def test_the_defaults_are_those_of_the_guide(key: str, field: FieldInfo) -> None
     if said is None:
         return
     known = {True: "true", False: "false", (): "[]", Ssh().from_: "everywhere", None: "none"}
+    if key == "nodes.<name>.protect":
+        assert said[1] == "`protect` of the mesh"
+        return
     assert said[1].strip("`") == known.get(field.default, str(field.default))
 
 
@@ -120,10 +123,11 @@ def test_every_stack_file_is_accepted_and_its_policy_tests_hold(path: Path) -> N
 
 def test_there_is_an_example_for_each_kind_of_environment() -> None:
     names = {path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in STACKS}
-    assert names >= {"lab", "dev.example", "staging.example", "prod.example"}
+    assert names >= {"lab", "dev.example", "staging.example", "prod.example", "pr.example"}
     prod = parse_settings(_mesh(REPOSITORY / "stacks" / "Pulumi.prod.example.yaml"))
     assert prod.rollout.canary in prod.nodes
     assert prod.policy_tests
+    assert prod.protect
 
 
 def test_environments_do_not_share_a_network() -> None:

@@ -15,7 +15,7 @@ import pulumi_hcloud as hcloud
 
 from mesh.names import FIRST_MESH
 from mesh.plan import NodePlan
-from mesh.program.machines.base import Family, FirstKey, Site
+from mesh.program.machines.base import Family, FirstKey, Site, protection
 from mesh.program.machines.cloud_init import user_data
 from mesh.program.machines.hetzner.api import MESH_LABEL, NODE_LABEL, STACK_LABEL, CloudAccess
 from mesh.program.machines.hetzner.errors import CLOUD_FAILED, REMEDIES, cloud_answer
@@ -151,10 +151,12 @@ class Cloud:
             type="ipv4",
             auto_delete=False,
             location=wanted(node).location,
+            delete_protection=protection(wanted=node.protect),
             labels=labels(self.site, node.name),
             opts=pulumi.ResourceOptions(
                 parent=parent,
                 hooks=self.hooks,
+                protect=protection(wanted=node.protect),
                 delete_before_replace=True,
                 ignore_changes=None if node.enabled else ["location"],
             ),
@@ -186,10 +188,13 @@ class Cloud:
             public_nets=[
                 hcloud.ServerPublicNetArgs(ipv4_enabled=True, ipv4=_numeric(address), ipv6_enabled=False)
             ],
+            delete_protection=protection(wanted=node.protect),
+            rebuild_protection=protection(wanted=node.protect),  # the cloud wants both to be the same
             labels=labels(self.site, node.name),
             opts=pulumi.ResourceOptions(
                 parent=parent,
                 hooks=self.hooks,
+                protect=protection(wanted=node.protect),
                 ignore_changes=_AT_BIRTH if node.enabled else [*_AT_BIRTH, *_WHILE_OUT],
                 delete_before_replace=True,
             ),

@@ -8,16 +8,22 @@ __all__ = ["loss_of"]
 
 
 def loss_of(
-    wanted: HetznerMachine | None, server: Present | None, *, location: str | None, ip: str | None
+    wanted: HetznerMachine | None,
+    server: Present | None,
+    *,
+    location: str | None,
+    ip: str | None,
+    protected: bool = False,
 ) -> Loss:
     """Return what a run takes away.
 
     `wanted` is None for a node that is taken out, `server` where there is only an address. `location` and
-    `ip` are those of server or address, None where they are not known.
+    `ip` are those of server or address, None where they are not known. `protected` is whether the cloud
+    protects one of them.
     """
     lost = _lost(server, ip)
     if wanted is None:
-        return Loss(everything=lost)
+        return Loss(everything=lost, protected=protected)
     waits: list[str] = []
     if server is not None:
         pairs = ((wanted.location, location), (wanted.type, server.type))
@@ -27,6 +33,7 @@ def loss_of(
         moves=_moves(wanted, server, location, lost),
         changes=_changes(wanted, server),
         waits=tuple(waits),
+        protected=protected,
     )
 
 

@@ -8,7 +8,7 @@ from mesh.program.machines.hetzner.cloud import Cloud
 from mesh.program.machines.hetzner.limits import check_limits
 from mesh.program.machines.hetzner.losses import loss_of
 from mesh.program.machines.hetzner.model import wanted
-from mesh.program.machines.hetzner.records import address_record, present
+from mesh.program.machines.hetzner.records import address_record, is_protected, present
 from mesh.program.previous import Previous
 from mesh.settings.machines import HetznerMachine, MachineKind
 
@@ -41,4 +41,5 @@ class Hetzner(Provider):
             server,
             location=(server.location if server else None) or address.get("location"),
             ip=address.get("ipAddress"),
+            protected=is_protected(previous, name),
         )

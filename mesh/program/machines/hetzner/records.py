@@ -16,6 +16,7 @@ __all__ = [
     "SERVER",
     "SSH_KEY",
     "address_record",
+    "is_protected",
     "present",
     "server_record",
 ]
@@ -36,6 +37,14 @@ def server_record(previous: Previous, node: str) -> Mapping[str, Any]:
 def address_record(previous: Previous, node: str) -> Mapping[str, Any]:
     """Return what the state has of an address; empty where there is none."""
     return previous.record(ADDRESS, f"{node}-ip")
+
+
+def is_protected(previous: Previous, node: str) -> bool:
+    """Whether the cloud protects a node's server or address, as far as the state knows."""
+    return any(
+        found.get("deleteProtection") is True
+        for found in (server_record(previous, node), address_record(previous, node))
+    )
 
 
 def present(previous: Previous, node: str) -> Present | None:
