@@ -1,7 +1,8 @@
 """A rehearsal on this machine: the lab's cloud beside an engine, for the stack in `stacks/`.
 
-Where the cloud listens and which token it takes is what the stack file says, so that the program
-runs as it would against the real one.
+Where the cloud listens and which token it takes is what the stack file says. A file that is written for a
+real cloud is rehearsed in a copy with another endpoint and token (`overlay.py`), so that the program runs as
+it would there, and asks nobody but the lab.
 """
 
 import json
@@ -13,12 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
-
-import yaml
 
 from lab.engine.state.backend import Backend
-from lab.stacks import asks_for_help, named_stack, needs_no_stack, plain_name, stack_files
+from lab.rehearsed import RehearsalError, Rehearsed, from_anywhere, refuse_another_cloud
+from lab.stacks import asks_for_help, named_stack, needs_no_stack, plain_name
+from lab.unprotect import lift, protected
 
 __all__ = ["ENGINES", "Rehearsal", "RehearsalError"]
 
@@ -28,10 +28,6 @@ _PASSPHRASE = "rehearsal"  # noqa: S105 - what it protects lives and dies with t
 
 # What makes a stack that has a file and is not in the backend yet; to look at one makes none.
 _MAKING: Final = frozenset(("up", "preview"))
-
-
-class RehearsalError(Exception):
-    """The rehearsal cannot go on; the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,27 +43,14 @@ class Rehearsal:
         """The folder that holds everything the lab keeps: image, cloud, hosts, engine state."""
         return self.project / ".lab"
 
+    @property
+    def _rehearsed(self) -> Rehearsed:
+        return Rehearsed(project=self.project, stack=self.stack)
+
     def endpoint(self) -> tuple[int, str]:
         """Return the port and the token of the stack's cloud. Raises `RehearsalError`."""
-        path = self._stack_file()
-        try:
-            document = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise RehearsalError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-        config = document.get("config") if isinstance(document, dict) else None
-        if not isinstance(config, dict):
-            raise RehearsalError(
-                f"{path} has no `config:` section with the stack's settings; see docs/stack-file.md"
-            )
-        url, token = config.get("hcloud:endpoint"), config.get("hcloud:token")
-        if not isinstance(url, str) or urlsplit(url).hostname not in {"127.0.0.1", "localhost"}:
-            raise RehearsalError(
-                f"{path}: hcloud:endpoint is {url!r}, but a rehearsal needs a port on this machine, "
-                "such as http://127.0.0.1:8470/v1. For a real cloud, run pulumi itself (README.md)."
-            )
-        if not isinstance(token, str):
-            raise RehearsalError(f"{path}: hcloud:token must be 64 characters of plain text for a rehearsal")
-        return urlsplit(url).port or 80, token
+        cloud = self._rehearsed.cloud()
+        return cloud.port, cloud.token
 
     def start(self) -> None:
         """Build the host image if need be and start the cloud; does nothing when it runs."""
@@ -127,8 +110,19 @@ class Rehearsal:
         return code
 
     def _destroy(self) -> int:
-        """Delete every resource, with the program's hooks and today's configuration where it can run."""
+        """Delete every resource, with the program's hooks and today's configuration where it can run.
+
+        Also what is protected: the rehearsal is over, with its cloud.
+        """
         words = ["destroy", "--yes", "--skip-preview"]
+        kept = protected(self._resources(self.stack))
+        if kept:
+            print(
+                f"{self.stack} has protected resources, which `pulumi destroy` does not delete. This is a "
+                f"rehearsal: these {len(kept)} are deleted, too"
+            )
+            lift(kept, self._rehearsed.cloud())
+            words.append("--ignore-protect")
         code = self.run([*words, "--run-program"])
         if code != 0:
             print("trying again without the program, only from the state", file=sys.stderr)
@@ -145,17 +139,22 @@ class Rehearsal:
             return _run_to_its_end([*command, *words], self.project, self.environment())
         by_name = named_stack(words)[0]
         if by_name is None:
-            self._stack_file()
+            _ = self._rehearsed.file
+        refuse_another_cloud(words)
         importing = [*words[:2]] == ["stack", "import"]
         if not importing:
             self._refuse_the_other_engine()
         environment = self.environment()
+        folder = self._engine_folder(tell=words[0] in _MAKING)
         if by_name is None and (importing or words[0] in _MAKING):
-            self._select(command, environment)
+            self._select(command, folder, environment)
         if not importing:
             self._own_state()
-        self._release_lock_of_the_dead(command, environment)
+        self._release_lock_of_the_dead(command, folder, environment)
         about = [] if by_name is not None else ["--stack", self.stack]
+        if folder != self.project:
+            _refuse_writing(words, self._rehearsed.file)
+            words, about = from_anywhere(words, self.project), [*about, "--cwd", str(folder)]
         code = _run_to_its_end([*command, *words, *about], self.project, environment)
         if importing and code == 0:
             self._take_over_state()
@@ -175,30 +174,32 @@ class Rehearsal:
         return replace(self, stack=stack)
 
     def _project_name(self) -> str:
-        return str(self._project()["name"])
+        return self._rehearsed.name
 
-    def _project(self) -> dict[str, Any]:
-        path = self.project / "Pulumi.yaml"
-        try:
-            document = yaml.safe_load(path.read_text())
-        except FileNotFoundError:
-            raise RehearsalError(
-                f"{path}: this file does not exist; --project must name the folder of Pulumi.yaml"
-            ) from None
-        if not isinstance(document, dict):
-            raise RehearsalError(f"{path}: must be a mapping")
-        return document
+    def _engine_folder(self, *, tell: bool) -> Path:
+        """Return the folder that the engine runs in: of a stack for a real cloud, one with a changed copy.
 
-    def _stack_file(self) -> Path:
-        """Return the stack's file. Raises `RehearsalError`, naming those there are, when there is none."""
-        project = self._project()
-        plain_name(self.stack, str(project["name"]))
-        folder = self.project / str(project.get("stackConfigDir", "."))
-        path = folder / f"Pulumi.{self.stack}.yaml"
-        if not path.exists():
-            known = ", ".join(stack_files(folder)) or "none"
-            raise RehearsalError(f"{path}: this stack file does not exist; existing stacks: {known}")
-        return path
+        With `tell`, the changes are printed.
+        """
+        rehearsed = self._rehearsed
+        overlay = rehearsed.overlay(self._operator)
+        if overlay is None:
+            return self.project
+        self._make_state()
+        folder = self.state / "rehearsed"
+        rehearsed.write(overlay, folder)
+        if tell:
+            changes = "".join(f"\n  {change}" for change in overlay.changes)
+            print(
+                f"this rehearsal runs a copy of {rehearsed.file} with these changes:{changes}",
+                file=sys.stderr,
+            )
+        return folder
+
+    def _operator(self) -> str:
+        """Return this machine's address in the lab."""
+        words = ("-m", "lab.hosts", "operator", "--state", str(self.state / "cloud"))
+        return _told_to_root([sys.executable, *words])
 
     def _state_file(self, stack: str) -> Path:
         """Where either engine keeps a stack's state."""
@@ -209,18 +210,26 @@ class Rehearsal:
 
     def _has_resources(self, stack: str) -> bool:
         """Whether a stack's state has anything beside the stack itself and providers."""
-        backend = Backend(f"file://{self.state / self.engine}")
-        project = self._project_name()
-        if not backend.exists(project, stack):
-            return False
-        latest = backend.glance(project, stack)
+        latest = self._latest(stack)
         kept = [each["type"] for each in latest.get("resources") or ()]
         return bool(latest.get("pending_operations")) or any(
             kind != "pulumi:pulumi:Stack" and not kind.startswith("pulumi:providers:") for kind in kept
         )
 
+    def _resources(self, stack: str) -> list[Mapping[str, Any]]:
+        return list(self._latest(stack).get("resources") or ())
+
+    def _latest(self, stack: str) -> Mapping[str, Any]:
+        """Return the last state of a stack; nothing of one that is not there."""
+        backend, project = Backend(f"file://{self.state / self.engine}"), self._project_name()
+        return backend.glance(project, stack) if backend.exists(project, stack) else {}
+
     def environment(self) -> Mapping[str, str]:
-        """Return the environment either engine runs in: own backend, own home, a known passphrase."""
+        """Return the environment either engine runs in: own backend, own home, a known passphrase.
+
+        The provider's own variables name the lab's cloud: also a program that reads these stays in the lab.
+        """
+        cloud = self._rehearsed.cloud_by_force()
         backend = self.state / self.engine
         self._make_state()
         backend.mkdir(mode=0o700, exist_ok=True)
@@ -228,6 +237,8 @@ class Rehearsal:
             "PULUMI_BACKEND_URL": f"file://{backend}",
             "PULUMI_CONTINUE_ON_ERROR": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "HCLOUD_ENDPOINT": cloud.url,
+            "HCLOUD_TOKEN": cloud.token,
         }
         if self.engine == "pulumi":
             mine["PULUMI_HOME"] = str(self.state / "pulumi-home")
@@ -235,18 +246,20 @@ class Rehearsal:
             mine["PULUMI_CONFIG_PASSPHRASE"] = os.environ.get("PULUMI_CONFIG_PASSPHRASE") or _PASSPHRASE
         return {**os.environ, **mine}
 
-    def _select(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def _select(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         """Create the stack in the backend when it is not there yet."""
         if self._state_file(self.stack).exists():
             return
         result = subprocess.run(
-            [*command, "stack", "init", self.stack],
+            [*command, "stack", "init", self.stack, "--cwd", str(folder)],
             cwd=self.project, env=environment, check=False, capture_output=True, text=True,
         )  # fmt: skip
         if result.returncode != 0 and "already exists" not in result.stderr:
             raise RehearsalError(f"could not create the stack {self.stack}: {result.stderr.strip()}")
 
-    def _release_lock_of_the_dead(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def _release_lock_of_the_dead(
+        self, command: Sequence[str], project: Path, environment: Mapping[str, str]
+    ) -> None:
         """Do what Pulumi leaves to people: release the stack's lock when the run that held it was killed.
 
         Safe here, as the lab's state is used from this machine only.
@@ -256,7 +269,7 @@ class Rehearsal:
         if locks and not any(_is_an_engine(lock.get("pid", 0)) for lock in locks):
             print("an earlier run was killed: releasing its lock", file=sys.stderr)
             subprocess.run(
-                [*command, "cancel", "--yes", "--stack", self.stack],
+                [*command, "cancel", "--yes", "--stack", self.stack, "--cwd", str(project)],
                 cwd=self.project, env=environment, check=False, stdout=subprocess.DEVNULL,
             )  # fmt: skip
 
@@ -338,7 +351,28 @@ def _pulumi() -> str:
     return found
 
 
+def _refuse_writing(words: Sequence[str], path: Path) -> None:
+    """Refuse to change a setting of the copy, which would be lost. Raises `RehearsalError`."""
+    if words[0] == "config" and any(word in {"set", "set-all", "rm", "rm-all"} for word in words[1:2]):
+        raise RehearsalError(f"a rehearsal runs a copy of {path}: change this file itself")
+
+
 def _run_as_root(command: Sequence[str]) -> None:
-    prefix = [] if os.geteuid() == 0 else ["sudo", "--"]
-    if subprocess.run([*prefix, *command], check=False).returncode != 0:
-        raise RehearsalError(f"`{' '.join(command[1:4])}` failed; its message is above")
+    if subprocess.run([*_root(), *command], check=False).returncode != 0:
+        raise _failed(command)
+
+
+def _told_to_root(command: Sequence[str]) -> str:
+    """Return what a command prints that must run as root."""
+    done = subprocess.run([*_root(), *command], check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise _failed(command)
+    return done.stdout.strip()
+
+
+def _root() -> list[str]:
+    return [] if os.geteuid() == 0 else ["sudo", "--"]
+
+
+def _failed(command: Sequence[str]) -> RehearsalError:
+    return RehearsalError(f"`{' '.join(command[1:4])}` failed; its message is above")

@@ -12,6 +12,7 @@ __all__ = [
     "named_stack",
     "needs_no_stack",
     "plain_name",
+    "stack_file",
     "stack_files",
 ]
 
@@ -20,6 +21,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _FULL: Final = 3  # organization/project/stack
 ORGANIZATION: Final = "organization"
 """The organization of every stack in a backend that is a folder."""
+_EXAMPLE: Final = ".example"
 # Pulumi's short options that take no value, and may stand before `-s` in one word.
 _SWITCHES: Final = frozenset("yfrjedvh")
 # Commands whose first word that is no option is the name of a stack.
@@ -107,7 +109,13 @@ def _next(word: str, following: list[str]) -> str:
     return following.pop(0)
 
 
+def stack_file(folder: Path, stack: str) -> Path | None:
+    """Return a stack's file in a folder: its own, or else the example of this name; None where none is."""
+    paths = (folder / f"Pulumi.{stack}.yaml", folder / f"Pulumi.{stack}{_EXAMPLE}.yaml")
+    return next((path for path in paths if path.exists()), None)
+
+
 def stack_files(folder: Path) -> list[str]:
-    """Return the names of the stacks that have a file in a folder."""
+    """Return the names of the stacks that have a file, or an example, in a folder."""
     names = (path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in folder.glob("Pulumi.*.yaml"))
-    return sorted(name for name in names if not name.endswith("example"))
+    return sorted({name.removesuffix(_EXAMPLE) for name in names})

@@ -59,6 +59,12 @@ def list_hosts(state: State) -> None:
             print(f"{machine.key}\t{spec['hostname']}\t{spec['address'] or '-'}\t{states[machine.key]}")
 
 
+@app.command()
+def operator(state: State) -> None:
+    """Print the address of this machine in the lab: where every host sees its SSH connections come from."""
+    print(Lab(state, state).pool[1])
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def enter(context: typer.Context, host: str, state: State) -> None:
     """Run a command in a host, with root's shell, as SSH does; without a command, open a shell.
