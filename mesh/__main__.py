@@ -3,7 +3,8 @@
 import asyncio
 import sys
 from functools import cache
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -18,6 +19,7 @@ from mesh.cli.shell import ssh
 from mesh.cli.state import read_state
 from mesh.edit.command import add_command, remove_command
 from mesh.interrupts import end_in_order
+from mesh.review import LIMIT, ReviewError, as_markdown, as_terminal, review
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -119,6 +121,36 @@ def status_command(
     bad = results.bad(found)
     if bad:
         raise CliError(f"no report: {', '.join(bad)}")
+
+
+@app.command("review")
+def review_command(
+    file: Annotated[
+        str, typer.Argument(help="The output of `pulumi preview --json`; `-` is standard input.")
+    ] = "-",
+    *,
+    form: Annotated[
+        Literal["markdown", "terminal"] | None,
+        typer.Option("--format", help="The form. Default: terminal on a terminal, otherwise markdown."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1000, help="The most bytes that are written.")] = LIMIT,
+) -> None:
+    """Say what a preview would do: servers, who reaches whom, sessions, SSH access, files."""
+    try:
+        found = review(_read(file))
+    except ReviewError as error:
+        raise CliError(str(error)) from None
+    plain = sys.stdout.isatty() if form is None else form == "terminal"
+    sys.stdout.write(as_terminal(found, limit) if plain else as_markdown(found, limit))
+
+
+def _read(file: str) -> str:
+    """Return the text of a file, or of standard input. Raises `CliError`."""
+    try:
+        raw = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise CliError(f"{file}: {error.strerror}") from None
+    return raw.decode(errors="replace")
 
 
 def _console() -> Console:

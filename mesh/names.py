@@ -3,7 +3,9 @@
 Imports no other room. The node's side has its own copies (`mesh/host` is shipped alone); tests compare them.
 """
 
+import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +33,7 @@ __all__ = [
     "STEPS",
     "VERSION",
     "MeshNames",
+    "cloud_firewall",
     "in_a_mesh",
     "name_in_urn",
     "node_and_step",
@@ -126,6 +129,22 @@ class MeshNames:
         if self.prefix:
             return name.removeprefix(self.prefix) if name.startswith(self.prefix) else None
         return None if "." in name else name
+
+
+_FIREWALL_LENGTH: Final = 48  # readable, and with the stack's name before it within a cloud's limit
+
+
+def cloud_firewall(ports: Sequence[str]) -> str:
+    """Name a firewall of a cloud after the sorted public ports that it lets in, `tcp/443`, `udp/8000-8010`.
+
+    So the name stays the same whoever else comes or goes, and name and ports can be compared.
+    """
+    if not ports:
+        return "private"
+    name = "-".join(port.replace("-", "to").replace("/", "") for port in ports)
+    if len(name) <= _FIREWALL_LENGTH:
+        return name
+    return f"ports-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def name_in_urn(urn: str) -> str:

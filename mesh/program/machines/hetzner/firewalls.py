@@ -1,10 +1,9 @@
 """Pure: the firewalls of the cloud, one for each distinct set of public ports, and what each lets in."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
+from mesh.names import cloud_firewall
 from mesh.plan import NodePlan
 from mesh.program.gates import Gate
 from mesh.program.machines.hetzner.records import FIREWALL
@@ -12,8 +11,6 @@ from mesh.program.previous import Previous
 from mesh.settings import PortRange
 
 __all__ = ["Firewall", "firewall_name", "firewall_of", "plan_firewalls"]
-
-_NAME_LENGTH: Final = 48  # readable, and with the stack's name before it within the cloud's limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +24,7 @@ class Firewall:
 
 def firewall_name(ports: tuple[PortRange, ...]) -> str:
     """Name a firewall after what it lets in, so that it stays the same whoever else comes or goes."""
-    if not ports:
-        return "private"
-    name = "-".join(f"{port.protocol}{port.range_text.replace('-', 'to')}" for port in ports)
-    if len(name) <= _NAME_LENGTH:
-        return name
-    return f"ports-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return cloud_firewall([str(port) for port in ports])
 
 
 def firewall_of(node: NodePlan) -> str:

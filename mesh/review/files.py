@@ -1,0 +1,107 @@
+"""The files of a node, from the one text that carries them (docs/protocol.md), and the tunnel among them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
+from typing import Final
+
+from mesh.render import UNKNOWN_TEXT
+from mesh.review.elements import NotUnderstoodError
+
+__all__ = ["FIREWALL", "Peer", "Tunnel", "read_files", "read_tunnel", "tunnel_text"]
+
+FIREWALL: Final = "/etc/wgmesh/firewall.nft"
+_TUNNEL: Final = re.compile(r"/etc/wireguard/[^/]+\.conf")
+_HEADER: Final = re.compile(r"^==> (.+) <==\n", re.MULTILINE)
+_KEY: Final = re.compile(r"^(?:# )?(\w+) = (.*)$")
+_NAME: Final = re.compile(r"^# (\S+)$")
+
+
+def read_files(document: str) -> dict[str, str]:
+    """Return the files of a document, path -> content, in their order."""
+    _, *parts = _HEADER.split(document)
+    found = dict(zip(parts[::2], parts[1::2], strict=True))
+    found.pop("end", None)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """A peer in `wg0.conf`; keys are as the file has them, or `UNKNOWN_TEXT`.
+
+    `preshared` is the fingerprint of the pre-shared key. `allowed` are the addresses that it may send from.
+    """
+
+    name: str
+    public_key: str
+    preshared: str
+    allowed: tuple[IPv4Address | IPv6Address, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tunnel:
+    """A node's side of the tunnel: interface, addresses, port and MTU as text, and peers by name."""
+
+    interface: str
+    addresses: tuple[IPv4Interface | IPv6Interface, ...]
+    port: str
+    mtu: str
+    peers: Mapping[str, Peer]
+
+
+def tunnel_text(files: Mapping[str, str]) -> tuple[str, str]:
+    """Return the interface and the content of the one file about it. Raises `NotUnderstoodError`."""
+    found = [path for path in files if _TUNNEL.fullmatch(path)]
+    if len(found) != 1:
+        raise NotUnderstoodError(f"{len(found) or 'no'} files of a tunnel")
+    return found[0].rpartition("/")[2].removesuffix(".conf"), files[found[0]]
+
+
+def read_tunnel(files: Mapping[str, str]) -> Tunnel:
+    """Read the tunnel of a node. Raises `NotUnderstoodError`."""
+    interface, text = tunnel_text(files)
+    first, *sections = _sections(text)
+    peers = [_peer(section) for section in sections]
+    named = {peer.name: peer for peer in peers}
+    if len(named) != len(peers):
+        raise NotUnderstoodError(f"{interface}.conf has two peers of one name")
+    try:
+        addresses = tuple(ip_interface(text.strip()) for text in first["Address"].split(","))
+        return Tunnel(
+            interface=interface, addresses=addresses, port=first["ListenPort"], mtu=first["MTU"], peers=named
+        )
+    except (KeyError, ValueError):
+        raise NotUnderstoodError(f"{interface}.conf has no [Interface] as the mesh writes it") from None
+
+
+def _sections(text: str) -> Iterator[dict[str, str]]:
+    """Yield the keys of [Interface], then those of each [Peer]; `name` is the comment before it."""
+    name, keys = "", dict[str, str]()
+    for line in text.splitlines():
+        if line == "[Interface]":
+            continue
+        if line == "[Peer]":
+            yield keys
+            keys = {"name": name}
+        elif known := _KEY.match(line):
+            keys[known[1]] = known[2]
+        elif named := _NAME.match(line):
+            name = named[1]
+    yield keys
+
+
+def _peer(keys: Mapping[str, str]) -> Peer:
+    name = keys.get("name", "")
+    try:
+        networks = [ip_interface(text.strip()) for text in keys["AllowedIPs"].split(",")]
+        if not name or any(network.network.num_addresses != 1 for network in networks):
+            raise NotUnderstoodError(f"the peer {name or '?'} with AllowedIPs {keys['AllowedIPs']}")
+        return Peer(
+            name=name,
+            public_key=keys["PublicKey"],
+            preshared=keys.get("PresharedKey", "").removeprefix("key:") or UNKNOWN_TEXT,
+            allowed=tuple(network.ip for network in networks),
+        )
+    except (KeyError, ValueError):
+        raise NotUnderstoodError(f"the peer {name or '?'}") from None

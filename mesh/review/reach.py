@@ -1,0 +1,161 @@
+"""Who reaches whom through the tunnel before and after, from the files that both have: peers and firewall."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from mesh.review.elements import NotUnderstoodError
+from mesh.review.files import Peer
+from mesh.review.nodes import Files, NodeChange
+from mesh.review.rules import Packet
+from mesh.review.traffic import NOTHING, Traffic
+
+__all__ = ["Difference", "Reach", "Side", "compare_reach", "shown"]
+
+Side = Literal["before", "after"]
+_SIDES: Final[tuple[Side, Side]] = ("before", "after")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """What a sender may begin with a node, and could not before; or the other way round.
+
+    `traffic` is None where that is all that the node lets in, which the preview does not show. `note` says on
+    what the statement depends.
+    """
+
+    source: str
+    target: str
+    traffic: Traffic | None
+    note: str = ""
+
+
+@dataclass(kw_only=True)
+class Reach:
+    """All differences; `untold` are the nodes of which nothing can be said, and why."""
+
+    gained: list[Difference] = field(default_factory=list)
+    lost: list[Difference] = field(default_factory=list)
+    untold: dict[str, str] = field(default_factory=dict)
+
+
+def shown(mesh: str, name: str) -> str:
+    """Return a node's name as people see it: with its mesh's name, but for the mesh called `mesh`."""
+    return f"{mesh}.{name}" if mesh else name
+
+
+def compare_reach(nodes: Mapping[str, NodeChange]) -> Reach:
+    """Compare all pairs of nodes that the preview knows anything new of; `nodes` are by their URNs."""
+    reach = Reach()
+    for mesh in sorted({node.mesh for node in nodes.values()}):
+        _Mesh(mesh, [node for node in nodes.values() if node.mesh == mesh]).compare(reach)
+    return reach
+
+
+class _Mesh:
+    """The nodes of one mesh by their new names, and the peers of each on both sides."""
+
+    def __init__(self, mesh: str, nodes: list[NodeChange]) -> None:
+        self._mesh = mesh
+        self._nodes = {node.name: node for node in nodes if node.touched}
+        self._renamed = {node.former: node.name for node in nodes if node.former != node.name}
+        self._peers: dict[tuple[str, Side], Mapping[str, Peer]] = {}
+        self._wrong: dict[str, str] = {}
+        for name, node in self._nodes.items():
+            for side in _SIDES:
+                self._read(name, node, side)
+
+    def _read(self, name: str, node: NodeChange, side: Side) -> None:
+        files = _files(node, side)
+        if side in node.hidden:
+            self._wrong[name] = "its files are not known before `up`"
+        elif files is not None:
+            try:
+                peers = files.tunnel.peers
+                _ = files.firewall
+            except NotUnderstoodError as error:
+                self._wrong[name] = f"its files have {error}"
+                return
+            former = self._renamed if side == "before" else {}
+            self._peers[name, side] = {former.get(peer, peer): each for peer, each in peers.items()}
+
+    def compare(self, reach: Reach) -> None:
+        """Add what is different."""
+        for name, why in self._wrong.items():
+            reach.untold[shown(self._mesh, name)] = why
+        for target in self._nodes:
+            if target not in self._wrong:
+                for source in sorted(self._known_to(target)):
+                    self._pair(source, target, reach)
+        for source, target in self._to_untouched():
+            lost = Difference(source=self._shown(source), target=self._shown(target), traffic=None)
+            reach.lost.append(lost)
+
+    def _shown(self, name: str) -> str:
+        return shown(self._mesh, name)
+
+    def _known_to(self, target: str) -> set[str]:
+        return {peer for side in _SIDES for peer in self._peers.get((target, side), ())}
+
+    def _to_untouched(self) -> Iterator[tuple[str, str]]:
+        """Yield pairs whose target stays as it is, while the source does not have it as a peer any more."""
+        for source in self._nodes:
+            if source not in self._wrong:
+                after = self._peers.get((source, "after"), {})
+                for target in self._peers.get((source, "before"), ()):
+                    if target not in after and target not in self._nodes:
+                        yield source, target
+
+    def _pair(self, source: str, target: str, reach: Reach) -> None:
+        try:
+            before, after = (self._traffic(source, target, side) for side in _SIDES)
+        except NotUnderstoodError as error:
+            reach.untold.setdefault(self._shown(target), str(error))
+            return
+        names = {"source": self._shown(source), "target": self._shown(target)}
+        if after - before:
+            reach.gained.append(Difference(**names, traffic=after - before))
+        if before - after:
+            reach.lost.append(Difference(**names, traffic=before - after))
+
+    def _traffic(self, source: str, target: str, side: Side) -> Traffic:
+        files = _files(self._nodes[target], side)
+        peer = self._peers.get((target, side), {}).get(source)
+        if files is None or peer is None or not self._has_peer(source, target, side):
+            return NOTHING
+        found = NOTHING
+        for packet in _packets(files, peer, self._sends(source, side), self._sends(target, side)):
+            found |= files.firewall.let_in(packet)
+        return found
+
+    def _sends(self, name: str, side: Side) -> set[str] | None:
+        """Return the addresses that a node has in the tunnel; None where its files are not in the preview."""
+        node = self._nodes.get(name)
+        files = None if node is None or name in self._wrong else _files(node, side)
+        return None if files is None else {str(each.ip) for each in files.tunnel.addresses}
+
+    def _has_peer(self, source: str, target: str, side: Side) -> bool:
+        """Whether the source has the target as a peer, too: otherwise there is no session."""
+        if source in self._wrong:
+            raise NotUnderstoodError(f"{self._shown(source)}: {self._wrong[source]}")
+        if source in self._nodes:
+            return target in self._peers.get((source, side), {})
+        if side == "after" and source not in self._peers.get((target, "before"), {}):
+            raise NotUnderstoodError(
+                f"{self._shown(source)} becomes a peer, but its own files are not part of this preview"
+            )
+        return True
+
+
+def _files(node: NodeChange, side: Side) -> Files | None:
+    return node.before if side == "before" else node.after
+
+
+def _packets(files: Files, peer: Peer, sends: set[str] | None, receives: set[str] | None) -> Iterator[Packet]:
+    """Yield what the peer can send: from its own addresses, as far as they are allowed, to the node's."""
+    for source in peer.allowed:
+        if sends is not None and str(source) not in sends:
+            continue
+        for target in files.tunnel.addresses:
+            if target.version == source.version and (receives is None or str(target.ip) in receives):
+                yield Packet(interface=files.tunnel.interface, source=source, target=target.ip)

@@ -1,0 +1,197 @@
+"""From a preview to a review: what a person has to know, the most important first."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from mesh.names import MANAGEMENT_KEY, MESH_TYPE, STASH, in_a_mesh
+from mesh.review.blocks import Block, Bullets, Preformatted, Review, Section, Table, data
+from mesh.review.diffs import FileChange, NewNode, file_changes, new_nodes
+from mesh.review.headline import headline
+from mesh.review.hetzner import CloudFirewalls
+from mesh.review.naming import Names, count
+from mesh.review.nodes import NodeChange, read_nodes
+from mesh.review.outside import compare_outside
+from mesh.review.preview import Preview
+from mesh.review.reach import Difference, Reach, compare_reach, shown
+from mesh.review.rows import Row, rows
+from mesh.review.servers import Fate, read_fates
+from mesh.review.sessions import Sessions, compare_sessions
+from mesh.review.ssh import compare_ssh
+
+__all__ = ["make_review"]
+
+_OPS: Final = {
+    "create": "to create", "update": "to update", "replace": "to replace", "delete": "to delete",
+    "same": "unchanged", "import": "to import", "read": "to read", "refresh": "to refresh",
+}  # fmt: skip
+_TOLD: Final = {MESH_TYPE, "pulumi:pulumi:Stack"}
+_COUNTED: Final = ("delete", "replace", "create", "update")
+
+
+def make_review(preview: Preview) -> Review:
+    """Return the review of a preview."""
+    nodes = read_nodes(preview)
+    names = Names.of(preview.settings)
+    fates = read_fates(nodes, preview.steps)
+    inside = compare_reach(nodes)
+    outside = compare_outside(nodes, CloudFirewalls.of(preview.steps))
+    sessions = compare_sessions(nodes)
+    ssh = compare_ssh(nodes)
+    changes, new = file_changes(nodes), new_nodes(nodes)
+    sections = [
+        *_messages(preview),
+        *_section("Servers", _fates(fates)),
+        *_reach("Reaches what was closed before", outside.gained, inside.gained, names),
+        *_reach("No longer reaches", outside.lost, inside.lost, names),
+        *_section("Cannot be told", _untold(nodes, inside, outside)),
+        *_section("Sessions that get new keys", _sessions(sessions, names)),
+        *_section("SSH access", _ssh(ssh, preview, names)),
+        *_section("Other changes", _others(preview, nodes, names)),
+        *_section("Files", [*(_file(change, names) for change in changes), *(_new(node) for node in new)]),
+    ]
+    return Review(
+        headline=headline(
+            preview,
+            fates=fates,
+            inside=inside,
+            outside=outside,
+            sessions=sessions,
+            ssh={name for _, found in ssh for name in found},
+            files={name for change in changes for name in change.nodes},
+        ),
+        counts=_counts(preview.counts),
+        sections=sections,
+    )
+
+
+def _section(heading: str, blocks: Iterable[Block]) -> Iterator[Section]:
+    found = list(blocks)
+    if found:
+        yield Section(heading=heading, blocks=found)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    ordered = [*(op for op in _COUNTED if op in counts), *(op for op in counts if op not in _COUNTED)]
+    return ", ".join(f"{counts[op]} {_OPS.get(op, data(op))}" for op in ordered if counts[op])
+
+
+def _messages(preview: Preview) -> Iterator[Section]:
+    for severity, heading in (("error", "Errors"), ("warning", "Warnings")):
+        found = dict.fromkeys(each.message for each in preview.diagnostics if each.severity == severity)
+        lines = [line for message in found for line in message.splitlines()]
+        yield from _section(heading, [Preformatted(title=heading.lower(), lines=lines)] if lines else [])
+
+
+def _fates(fates: Sequence[Fate]) -> Iterator[Block]:
+    if fates:
+        said: dict[str, list[str]] = {}
+        for fate in fates:
+            said.setdefault(fate.words, []).append(fate.node)
+        lines = [f"**{', '.join(data(name) for name in found)}**: {words}" for words, found in said.items()]
+        yield Bullets(title="servers", lines=lines)
+
+
+def _reach(
+    heading: str, outside: Sequence[Difference], inside: Sequence[Difference], names: Names
+) -> Iterator[Section]:
+    found = [
+        *((" and ".join(sorted(row.sources)), row) for row in rows(outside)),
+        *((names.several(row.sources), row) for row in rows(inside)),
+    ]
+    told = [(sources, _whom(row, names), _what(row)) for sources, row in found]
+    table = Table(title=heading.lower(), header=("from", "to", "what"), rows=told)
+    yield from _section(heading, [table] if told else [])
+
+
+def _whom(row: Row, names: Names) -> str:
+    return "each other" if row.targets == row.sources else names.several(row.targets)
+
+
+def _what(row: Row) -> str:
+    return f"{row.traffic} ({row.note})" if row.note else row.traffic
+
+
+def _untold(nodes: Mapping[str, NodeChange], *reaches: Reach) -> Iterator[Block]:
+    said: dict[str, dict[str, None]] = {}
+    for reach in reaches:
+        for name, why in reach.untold.items():
+            said.setdefault(why, {})[name] = None
+    for node in nodes.values():
+        if node.hidden:
+            said.setdefault("its files are not known before `up`", {})[shown(node.mesh, node.name)] = None
+    if said:
+        lines = [
+            f"who reaches {', '.join(data(name) for name in found)}: {why}" for why, found in said.items()
+        ]
+        yield Bullets(title="what cannot be told", lines=lines)
+
+
+def _sessions(sessions: Sessions, names: Names) -> Iterator[Block]:
+    lines = []
+    if sessions.identity:
+        whose = names.several(sessions.nodes)
+        pairs = count(len(sessions.identity), "session")
+        lines.append(f"another WireGuard key of {whose}: {pairs}, with {_partners(sessions, names)}")
+    if sessions.preshared:
+        lines.append(
+            f"another pre-shared key: {count(len(sessions.preshared), 'session')}, "
+            f"{_pairs(sessions.preshared)}"
+        )
+    if sessions.perhaps:
+        words = f"{count(len(sessions.perhaps), 'session')}, {_pairs(sessions.perhaps)}"
+        lines.append(f"not known before `up` whether keys change: {words}")
+    if lines:
+        yield Bullets(title="sessions", lines=lines)
+
+
+def _partners(sessions: Sessions, names: Names) -> str:
+    partners = {name for pair in sessions.identity for name in pair}
+    return names.several(partners - sessions.nodes or partners)
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return Names.listed([f"{one}/{other}" for one, other in pairs])
+
+
+def _ssh(changes: Sequence[tuple[str, Sequence[str]]], preview: Preview, names: Names) -> Iterator[Block]:
+    lines = [
+        "the management key, with which this program logs in, is replaced"
+        for step in preview.changes
+        if step.state.type == STASH and step.name.endswith(MANAGEMENT_KEY) and step.op == "replace"
+    ]
+    lines += [f"{names.several(found)}: {words}" for words, found in changes]
+    if lines:
+        yield Bullets(title="SSH access", lines=lines)
+
+
+def _others(preview: Preview, nodes: Mapping[str, NodeChange], names: Names) -> Iterator[Block]:
+    """Tell the agent, what nodes share, and resources that are no part of a mesh."""
+    agents = [shown(node.mesh, node.name) for node in nodes.values() if _new_agent(node)]
+    lines = [f"{names.several(agents)}: another version of the agent"] if agents else []
+    parts = {id(step) for node in nodes.values() for step in node.steps}
+    said: dict[str, list[str]] = {}
+    for step in preview.changes:
+        told = step.state.type in _TOLD or (step.state.type == STASH and step.name.endswith("directory"))
+        if id(step) not in parts and not told:
+            where = "the mesh" if in_a_mesh(step.urn) else "other resources"
+            kind = step.state.type.rpartition(":")[2]
+            said.setdefault(f"{where}: {data(step.op)} {data(kind)}", []).append(step.name)
+    lines += [f"{words} {Names.listed(found)}" for words, found in sorted(said.items())]
+    if lines:
+        yield Bullets(title="other changes", lines=lines)
+
+
+def _new_agent(node: NodeChange) -> bool:
+    return any(step.op == "update" and step.name.endswith("-agent-file") for step in node.steps)
+
+
+def _file(change: FileChange, names: Names) -> Block:
+    alike = ": the same change" if len(change.nodes) > 1 else ""
+    title = f"{names.several(change.nodes)}{alike}: {data(change.path)}"
+    return Preformatted(title=title, caption=title, lines=change.lines, language="diff")
+
+
+def _new(node: NewNode) -> Block:
+    lines = [line for path, text in node.files.items() for line in (f"==> {path} <==", *text.splitlines())]
+    title = f"{data(node.name)} is new, with these files"
+    return Preformatted(title=title, caption=title, lines=lines, closed=True)

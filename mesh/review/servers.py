@@ -1,0 +1,158 @@
+"""What becomes of servers and of nodes: the worst first."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+from mesh.names import COMMAND, COPY, NODE_TYPE, STASH, name_in_urn
+from mesh.review.blocks import data
+from mesh.review.hetzner import ADDRESS, SERVER
+from mesh.review.nodes import NodeChange
+from mesh.review.preview import UNKNOWN, State, Step
+from mesh.review.reach import shown
+
+__all__ = ["Fate", "Kind", "read_fates"]
+
+_OURS: Final = {COMMAND, COPY, NODE_TYPE, STASH}
+_POWER: Final = "power"
+
+
+class Kind(IntEnum):
+    """What happens to a node, the worst first."""
+
+    DELETED = 0
+    REPLACED = 1
+    POWERED_OFF = 2
+    DISABLED = 3
+    RENAMED = 4
+    STARTED = 5
+    ENABLED = 6
+    CREATED = 7
+    CHANGED = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """One thing that happens to a node's server, in words."""
+
+    kind: Kind
+    node: str
+    words: str
+
+
+def read_fates(nodes: Mapping[str, NodeChange], steps: Sequence[Step]) -> list[Fate]:
+    """Return what happens, the worst first."""
+    found = [fate for node in nodes.values() for fate in _of_node(node)]
+    known = {(node.mesh, node.name): node.op for node in nodes.values()}
+    for node in nodes.values():
+        if node.former != node.name:
+            known[node.mesh, node.name] = known[node.mesh, node.former] = "renamed"
+    found += _membership(steps, known)
+    return sorted(found, key=lambda fate: (fate.kind, fate.node))
+
+
+def _of_node(node: NodeChange) -> Iterator[Fate]:
+    name = shown(node.mesh, node.name)
+    if node.former != node.name:
+        words = f"is renamed from {shown(node.mesh, node.former)}"
+        yield Fate(kind=Kind.RENAMED, node=name, words=words)
+    for step in node.steps:
+        if step.state.type not in _OURS and step.state.type != ADDRESS:
+            yield from _server(name, node, step)
+    if (power := node.step(STASH, _POWER)) is not None and node.op == "same":
+        _, after = power.values("input")
+        if isinstance(after, str) and after.startswith("off: will be started"):
+            yield Fate(kind=Kind.STARTED, node=name, words="the server is off, and is started")
+    if node.op != "same" and all(step.state.type in _OURS for step in node.steps):
+        kind = Kind.DELETED if node.op == "delete" else Kind.CREATED
+        yield Fate(kind=kind, node=name, words=f"the node is {node.op}d")
+
+
+def _server(name: str, node: NodeChange, step: Step) -> Iterator[Fate]:
+    address = _address(node)
+    what = "the server" if step.state.type == SERVER else step.state.type.rpartition(":")[2]
+    match step.op:
+        case "delete":
+            words = f"{what} is deleted with its disk{address}"
+            yield Fate(kind=Kind.DELETED, node=name, words=words)
+        case "replace":
+            why = f" ({_why(step)})" if step.reasons else ""
+            words = f"{what} is deleted with its disk, and made anew{why}{address}"
+            yield Fate(kind=Kind.REPLACED, node=name, words=words)
+        case "create":
+            made = _made(step)
+            yield Fate(kind=Kind.CREATED, node=name, words=f"{what} is created{f': {made}' if made else ''}")
+        case "update":
+            yield from _updated(name, what, step)
+
+
+def _address(node: NodeChange) -> str:
+    """Say what becomes of the public address."""
+    step = next(node.of_type(ADDRESS), None)
+    if step is None or step.old is None or step.op not in {"delete", "replace"}:
+        return ""
+    ip = step.old.outputs.get("ipAddress")
+    return f"; its public address {f'{ip} ' if ip else ''}is given back"
+
+
+def _why(step: Step) -> str:
+    return ", ".join(_change(step, key) for key in step.reasons)
+
+
+def _change(step: Step, key: str) -> str:
+    if key == "firewallIds" and step.old is not None and step.new is not None:
+        had, has = (_sources(state, key) for state in (step.old, step.new))
+        if had and has:
+            return f"firewall of the cloud from {had} to {has}"
+    before, after = step.values(key)
+    if isinstance(before, str | int) and isinstance(after, str | int):
+        return f"{key} from {_value(before)} to {_value(after)}"
+    return data(key)
+
+
+def _sources(state: State, key: str) -> str:
+    """Return the names of the resources that an input comes from."""
+    return " and ".join(data(name_in_urn(urn)) for urn in state.depends.get(key) or ())
+
+
+def _value(value: Any) -> str:
+    return "(known after up)" if value == UNKNOWN else data(str(value))
+
+
+def _made(step: Step) -> str:
+    assert step.new is not None
+    keys = ("serverType", "image", "location")
+    return ", ".join(_value(step.new.inputs[key]) for key in keys if key in step.new.inputs)
+
+
+def _updated(name: str, what: str, step: Step) -> Iterator[Fate]:
+    keys = {*(step.old.inputs if step.old else ()), *(step.new.inputs if step.new else ())}
+    changed = sorted(
+        key for key in keys if not key.startswith("__") and step.values(key)[0] != step.values(key)[1]
+    )
+    if "serverType" in changed and step.state.type == SERVER:
+        words = f"the server is powered off for a minute or two ({_change(step, 'serverType')})"
+        yield Fate(kind=Kind.POWERED_OFF, node=name, words=words)
+        changed.remove("serverType")
+    if changed:
+        changes = ", ".join(_change(step, key) for key in changed)
+        yield Fate(kind=Kind.CHANGED, node=name, words=f"{what} changes in place: {changes}")
+
+
+def _membership(steps: Sequence[Step], known: Mapping[tuple[str, str], str]) -> Iterator[Fate]:
+    """Tell nodes that leave or join the mesh, while their servers stay, from the directory of all members."""
+    for step in steps:
+        mesh, _, name = step.name.rpartition(".")
+        if step.state.type != STASH or name != "directory":
+            continue
+        before, after = (each if isinstance(each, Mapping) else None for each in step.values("input"))
+        if before is None or after is None:
+            continue
+        for node in sorted(before.keys() - after.keys()):
+            if known.get((mesh, node), "same") == "same":
+                words = "leaves the mesh (`enabled: false`); its server stays as it is"
+                yield Fate(kind=Kind.DISABLED, node=shown(mesh, node), words=words)
+        for node in sorted(after.keys() - before.keys()):
+            if known.get((mesh, node), "same") == "same":
+                yield Fate(kind=Kind.ENABLED, node=shown(mesh, node), words="joins the mesh again")
