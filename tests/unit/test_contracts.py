@@ -36,6 +36,8 @@ PLANTED = [
     Planted("mesh.plan.planner", "import pulumi", "neither Pulumi nor network nor disk"),
     Planted("mesh.settings.ports", "import socket", "neither Pulumi nor network nor disk"),
     Planted("mesh.render.document", "from pathlib import Path", "neither Pulumi nor network nor disk"),
+    Planted("mesh.review.report", "import socket", "neither Pulumi nor network nor disk"),
+    Planted("mesh.review.report", "from mesh.cli.nodes import Nodes", "room of the mesh"),
     Planted("mesh.program.agent", "from mesh.host.places import PLACES", "imports the agent"),
     Planted("mesh.host.files.document", "import yaml", "Python and nothing else"),
     Planted("mesh.host.system.units", "import mesh.host.live.device", "room of the agent"),
