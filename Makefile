@@ -81,8 +81,8 @@ api-document: setup ## download Hetzner's API document for more tests of the lab
 stack-file: setup ## write the descriptions of the keys into docs/stack-file.md, from mesh/settings
 	@$(PYTHON) -m tools.stack_file
 
-bench: setup-dev ## compare with a plain playbook and write docs/benchmarks.md; about 20 minutes
-	@$(SUDO) $(PYTHON) -m bench
+bench: setup-dev ## compare with other tools and write docs/benchmarks.md; about 40 minutes (BENCH="--repeats 3": 25)
+	@$(SUDO) $(PYTHON) -m bench $(BENCH)
 
 lock: setup-dev ## pin the packages of requirements/*.in again, with hashes
 	@for name in mesh lab dev bench; do \

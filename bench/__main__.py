@@ -6,58 +6,94 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
 from bench import report
-from bench.compare import compare
-from bench.fleet import FOLDER, BenchError, alone
+from bench.compare import compare, undelayed
+from bench.delay import ROUND_TRIP_SECONDS, delayed
+from bench.fleet import FOLDER, alone
 from bench.growth import grow
 from bench.many import boot_and_mesh
+from bench.progress import Failures, say
+from bench.reach import reach
+from bench.rivals import OURS, PLAYBOOK, RIVALS
+from bench.trouble import BenchError
+from bench.tunnel import traffic
 from lab.testing import REPOSITORY
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 
-SECTIONS: Final = ("pure", "compare", "many", "growth")
+SECTIONS: Final = ("pure", "compare", "delayed", "tunnel", "reach", "many", "growth")
 _PAIRED_NODES: Final = 100
 Only = Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(SECTIONS)}; repeatable.")]
 
 
-def _say(line: str) -> None:
-    print(f"bench: {line}", flush=True)
+@dataclass(frozen=True, kw_only=True)
+class _Sizes:
+    """How many nodes each section has; all steps are measured on `growing` nodes."""
+
+    compared: tuple[int, ...]
+    growing: int
+    delayed: int
+    pings: int
+    """Round trips in each block of traffic."""
+    reached: int
+    many: int
+    grown: tuple[int, ...]
 
 
-def _pure(runs: int) -> list[dict[str, float]]:
+_FULL: Final = _Sizes(
+    compared=(3, 10), growing=10, delayed=3, many=30, grown=(10, 25, 50, 100), pings=2000, reached=10
+)
+_QUICK: Final = _Sizes(compared=(3,), growing=3, delayed=2, many=4, grown=(2, 5), pings=200, reached=3)
+
+
+def _pure(repeats: int) -> list[dict[str, float]]:
     found = []
-    for _ in range(runs):
+    for _ in range(repeats):
         result = subprocess.run(
             [sys.executable, "-m", "bench.pure", str(_PAIRED_NODES)],
             cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, timeout=120,
         )  # fmt: skip
         found.append(json.loads(result.stdout))
-    _say(
-        f"planning and rendering {_PAIRED_NODES} nodes: {statistics.median(r['total'] for r in found):.0f} ms"
-    )
+    middle = statistics.median(run["total"] for run in found)
+    say(f"planning and rendering {_PAIRED_NODES} nodes: {middle:.0f} ms")
     return found
 
 
-def _sections(runs: int, *, quick: bool) -> dict[str, Callable[[], Any]]:
+def _sections(sizes: _Sizes, repeats: int, long_repeats: int) -> dict[str, Callable[[], Any]]:
     """Return how each section is measured."""
-    sizes, growing, many, grown = ((3,), 3, 4, (2, 5)) if quick else ((3, 10), 10, 30, (10, 25, 50, 100))
     return {
-        "pure": lambda: _pure(runs),
-        "compare": lambda: compare(sizes=sizes, growing=growing, runs=runs, say=_say),
-        "many": lambda: {"size": many, "measured": boot_and_mesh(size=many, runs=runs, say=_say)},
-        "growth": lambda: grow(sizes=grown, runs=runs, say=_say),
-    }
+        "pure": lambda: _pure(repeats),
+        "compare": lambda: compare(
+            RIVALS, sizes=sizes.compared, growing=sizes.growing, repeats=repeats, around=undelayed, say=say
+        ),
+        "delayed": lambda: compare(
+            (OURS, PLAYBOOK), sizes=(sizes.delayed,), growing=sizes.delayed, repeats=repeats,
+            around=delayed(ROUND_TRIP_SECONDS), say=say,
+        ),
+        "tunnel": lambda: traffic(repeats=repeats, rounds=3, seconds=1, pings=sizes.pings, say=say),
+        "reach": lambda: {
+            "size": sizes.reached,
+            "measured": reach(size=sizes.reached, repeats=repeats, say=say),
+        },
+        "many": lambda: {
+            "size": sizes.many,
+            "measured": boot_and_mesh(size=sizes.many, runs=long_repeats, say=say),
+        },
+        "growth": lambda: grow(sizes=sizes.grown, runs=long_repeats, say=say),
+    }  # fmt: skip
 
 
 @app.command()
 def bench(
     *,
-    runs: Annotated[int, typer.Option(min=1, help="Runs of each measurement.")] = 3,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each measurement.")] = 5,
+    long_repeats: Annotated[int, typer.Option(min=1, help="Runs of the sections many and growth.")] = 1,
     quick: Annotated[
         bool, typer.Option("--quick", help="Measure small meshes once, as a test of the benchmark.")
     ] = False,
@@ -67,21 +103,32 @@ def bench(
 ) -> None:
     """Measure, keep the results, write the page.
 
-    With `--only`, results and page have only these sections: all figures of a page are from one run.
+    With `--only`, results and page have only these sections: all figures of a page are from one run. If a
+    section or a rival cannot be measured, the others are measured; the page says so, and the exit code is 1.
     """
     unknown = set(only or ()) - set(SECTIONS)
     if unknown:
         raise BenchError(f"--only {', '.join(sorted(unknown))}: must be one of {', '.join(SECTIONS)}")
-    runs = 1 if quick else runs
-    measure = _sections(runs, quick=quick)
-    kept: dict[str, Any] = {"date": report.today(), "machine": report.machine(), "runs": runs}
+    if quick:
+        repeats = long_repeats = 1
+    measure = _sections(_QUICK if quick else _FULL, repeats, long_repeats)
+    failures = Failures(say)
+    kept: dict[str, Any] = {
+        "date": report.today(), "machine": report.machine(), "failed": failures.found,
+        "repeats": repeats, "long_repeats": long_repeats,
+    }  # fmt: skip
     results.parent.mkdir(parents=True, exist_ok=True)
     with alone():
         for name in only or SECTIONS:
-            kept[name] = measure[name]()
+            say(f"section {name}")
+            with failures.noted(name):
+                kept[name] = measure[name]()
             results.write_text(json.dumps(kept, indent=1))
     report.write(kept, results, page)
-    _say(f"written: {page}")
+    say(f"written: {page}")
+    failed = report.failures(kept)
+    if failed:
+        raise BenchError(f"not measured: {', '.join(failed)}; the reasons are above")
 
 
 def main() -> None:

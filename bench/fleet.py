@@ -12,10 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from bench.cpu import cpu_seconds
+from bench.trouble import BenchError
 from lab.hosts import HostError
+from lab.hosts.router import Router
 from lab.testing import REPOSITORY, Run, World
 
-__all__ = ["FOLDER", "BenchError", "Fleet", "alone", "names", "remove", "seconds", "state_sizes"]
+__all__ = ["FOLDER", "Fleet", "alone", "names", "remove", "seconds", "state_sizes"]
 
 FOLDER: Final = REPOSITORY / ".lab" / "bench"
 """Everything a run leaves or needs; below `worlds` the rehearsals under way."""
@@ -39,11 +42,8 @@ _ALL_ANSWER: Final = (
     "timeout {seconds} sh -c 'for to in {addresses}; do "
     "(until ping -n -q -c 1 -W 1 $to >/dev/null 2>&1; do sleep 0.1; done) & done; wait'"
 )
+_LOGINS: Final = "journalctl --sync; journalctl -q -o cat -t sshd | grep -c '^Accepted '"
 _PROBE: Final = "exec timeout -s INT {seconds} ping -n -i 0.01 {address} >/run/bench-ping"
-
-
-class BenchError(Exception):
-    """A measurement could not be made; the message says what failed."""
 
 
 def names(count: int) -> list[str]:
@@ -116,9 +116,10 @@ class Fleet(World):
         """Run the engine; returns what it printed. Raises `BenchError` when it fails."""
         return self._done(self.lab("run", *words, timeout=_UP_SECONDS), " ".join(words[:1]))
 
-    def converge(self) -> None:
-        """Run `up`."""
-        self.engine(*_UP)
+    def converge(self, before: Callable[..., list[str]] = lambda *words: [*words]) -> None:
+        """Run `up`; `before` returns the command line that runs its arguments."""
+        words = before(sys.executable, "-m", "lab", "run", *_UP)
+        self._done(self.command(*words, timeout=_UP_SECONDS), "up")
 
     def await_pings(self, count: int) -> None:
         """Wait until all pairs of `count` nodes have pinged each other through the tunnel."""
@@ -132,12 +133,13 @@ class Fleet(World):
         self._everywhere(nodes, script, "pinging")
 
     def _everywhere(self, nodes: Sequence[str], script: Callable[[str], str], what: str) -> None:
-        running = {node: self._spawn(node, script(node)) for node in nodes}
+        running = {node: self.spawn(node, script(node)) for node in nodes}
         failed = [node for node, process in running.items() if process.wait() != 0]
         if failed:
             raise BenchError(f"{what} did not end in time on {', '.join(failed)}")
 
-    def _spawn(self, node: str, script: str) -> "subprocess.Popen[str]":
+    def spawn(self, node: str, script: str) -> "subprocess.Popen[str]":
+        """Start a shell script on a host, not over SSH; what it prints can be read."""
         hosts = self.hosts
         try:
             words = hosts.enter(hosts.find(f"lab-{node}"), ["sh", "-c", script])
@@ -150,7 +152,7 @@ class Fleet(World):
     def lost_during(self, pairs: Sequence[tuple[int, int]], work: Callable[[], object]) -> int:
         """Return how many packets between pairs of nodes (by number) are lost during `work`, 100/s each."""
         probes = [
-            (name, self._spawn(name, _PROBE.format(seconds=_UP_SECONDS, address=f"10.10.0.{to}")))
+            (name, self.spawn(name, _PROBE.format(seconds=_UP_SECONDS, address=f"10.10.0.{to}")))
             for name, to in ((names(source)[-1], to) for source, to in pairs)
         ]
         try:
@@ -158,10 +160,26 @@ class Fleet(World):
             time.sleep(2)  # for packets on their way
         finally:
             for name, _ in probes:
-                self._spawn(name, "pkill -INT -x ping").wait()
+                self.spawn(name, "pkill -INT -x ping").wait()
             for _, process in probes:
                 process.wait(timeout=60)
         return sum(_lost(self.on(name, "cat /run/bench-ping")) for name, _ in probes)
+
+    @property
+    def router(self) -> Router:
+        """The router between this machine and the hosts."""
+        return Router(self.folder / ".lab" / "cloud")
+
+    def cpu(self, nodes: Sequence[str]) -> list[float]:
+        """Return the CPU seconds that each host has used so far."""
+        hosts = self.hosts
+        return [cpu_seconds(f"{self.router.id}-{hosts.find(f'lab-{node}')}") for node in nodes]
+
+    def logins(self, nodes: Sequence[str]) -> list[int]:
+        """Return how many SSH connections each host's sshd has accepted so far, from its log."""
+        running = [self.spawn(node, _LOGINS) for node in nodes]
+        printed = [process.communicate(timeout=_PING_SECONDS)[0] for process in running]
+        return [int(text) for text in printed]
 
     def export(self) -> dict[str, Any]:
         """Return the state."""

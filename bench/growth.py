@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bench.fleet import FOLDER, BenchError, Fleet, remove, seconds, state_sizes
+from bench.fleet import FOLDER, Fleet, remove, seconds, state_sizes
 from bench.memory import engine_and_program, peak
 from bench.standin import Standin
+from bench.trouble import BenchError
 from lab.cloud.driver import SimulatedHosts
 from lab.cloud.process import Process
 from lab.rehearsal import Rehearsal

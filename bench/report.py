@@ -1,34 +1,36 @@
 """From results to docs/benchmarks.md and its plot."""
 
 import platform
-import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.rival import environment
+from bench.environment import environment, version
+from bench.rivals import RIVALS
+from bench.tables import Runs, Table, cell, comparisons
+from bench.tunnel import PEERS, RULES
 from lab.hosts.errors import succeeds
 
-__all__ = ["machine", "median", "today", "write"]
-
-Runs = Sequence[Mapping[str, float]]
-Rows = list[tuple[str, ...]]
+__all__ = ["failures", "machine", "today", "write"]
 
 _HERE: Final = Path(__file__).parent
-_STEPS: Final = (
-    ("first", "all pairs ping"),
-    ("unchanged", "nothing changed"),
-    ("added", "one node added, all pairs ping"),
-)
-
-
-def median(runs: Runs, name: str) -> float:
-    """Return the median of one figure."""
-    return statistics.median(run[name] for run in runs)
+_GOALS: Final = {("first", "3"): 0.4, ("first", "10"): 0.3, ("unchanged", "10"): 0.15, ("added", "10"): 0.3}
+"""The most that ours may take of the playbook's time, by step and nodes."""
+_DELAYED_GOAL: Final = 0.6
+_COMPARISONS: Final = ("compare", "delayed")
+_PACKAGES: Final = ("ansible-core", "mitogen", "pyinfra")
+_WAYS: Final = {
+    "link": "the link itself, no tunnel",
+    "bare": "a tunnel without any table",
+    "again": "the same once more",
+    "table": "a tunnel with our table",
+}
+_RATES: Final = ("mbit", "packets")
+_REASON_CHARACTERS: Final = 300
 
 
 def today() -> str:
@@ -50,23 +52,33 @@ def machine() -> str:
     return f"{cores} cores of {kind}, {kilobytes / 2**20:.0f} GB, Linux {platform.release()}, {wireguard}"
 
 
+def failures(results: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was not measured, or not in every run, and the reasons."""
+    titles = {rival.name: rival.title for rival in RIVALS}
+    found = {f"section {name}": why for name, why in results["failed"].items()}
+    for name in _COMPARISONS:
+        for rival, why in results.get(name, {}).get("failed", {}).items():
+            found[f"{titles[rival]} in section {name}"] = why
+    return found
+
+
 def write(results: Mapping[str, Any], results_file: Path, page: Path) -> None:
     """Write the page, and the plot beside it when there is something to plot."""
-    runs = int(results["runs"])
     templates = Environment(
         loader=FileSystemLoader(_HERE), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown, not HTML
     )  # fmt: skip
+    templates.filters["table"] = _markdown
+    tables = {name: _TABLES[name](results[name]) if name in results else None for name in _TABLES}
     text = templates.get_template("benchmarks.md.j2").render(
         date=results["date"],
         machine=results["machine"],
-        runs=f"{runs} runs" if runs > 1 else "one run",
-        ansible=_ansible(),
-        compare=_compared(results["compare"]) if "compare" in results else None,
-        many=_many(results["many"]) if "many" in results else None,
-        pure=_pure(results["pure"]) if "pure" in results else None,
-        growth=_grown(results["growth"]) if "growth" in results else None,
+        runs=_runs(results["repeats"]),
+        long_runs=_runs(results["long_repeats"]),
+        versions={name.replace("-", "_"): version(name) for name in _PACKAGES},
+        failed={name: _reason(why) for name, why in failures(results).items()},
+        **tables,
     )
     page.write_text(text)
     if "growth" in results:
@@ -75,53 +87,119 @@ def write(results: Mapping[str, Any], results_file: Path, page: Path) -> None:
         )
 
 
-def _ansible() -> str:
-    lines = (_HERE.parent / "requirements" / "bench.txt").read_text().splitlines()
-    return next(line.split("==")[1].split()[0] for line in lines if line.startswith("ansible-core=="))
+def _runs(count: int) -> str:
+    return f"the median of {count} runs" if count > 1 else "from one run"
 
 
-def _cell(runs: Runs, name: str, unit: str = "", digits: int = 1) -> str:
-    """Return a figure's median, and its lowest and highest value where they differ."""
-    shown = [f"{value:.{digits}f}" for value in (median(runs, name), *(run[name] for run in runs))]
-    low, high = min(shown, key=float), max(shown, key=float)
-    spread = f" ({low} to {high})" if low != high else ""
-    return f"{shown[0]} {unit}".strip() + spread
+def _reason(why: str) -> str:
+    return " ".join(why.split())[:_REASON_CHARACTERS]
 
 
-def _compared(tools: Mapping[str, Mapping[str, Runs]]) -> Rows:
-    rows: Rows = []
-    for size, ours in tools["ours"].items():
-        theirs = tools["playbook"][size]
-        for name, step in _STEPS:
-            if name in ours[0]:
-                ratio = median(theirs, name) / median(ours, name)
-                rows.append((step, size, _cell(ours, name, "s"), _cell(theirs, name, "s"), f"{ratio:.1f}"))
-        if "lost" in ours[0]:
-            lost = [_cell(runs, "lost", "packets", digits=0) for runs in (ours, theirs)]
-            rows.append(("lost meanwhile", size, *lost, ""))
-    return rows
+def _markdown(table: Table) -> str:
+    titles, *rows = table
+    lines = [" | ".join(titles), "|".join("---" for _ in titles), *(" | ".join(row) for row in rows)]
+    return "\n".join(f"|{line}|" if line.startswith("---") else f"| {line} |" for line in lines)
 
 
-def _many(found: Mapping[str, Any]) -> tuple[str, ...]:
+def _compared(found: Mapping[str, Any]) -> dict[str, Any]:
+    return comparisons(found["sizes"], _GOALS)
+
+
+def _delayed(found: Mapping[str, Any]) -> dict[str, Any]:
+    sizes = {size for runs in found["sizes"].values() for size in runs}
+    goals = {(step, size): _DELAYED_GOAL for step in ("first", "unchanged", "added") for size in sizes}
+    return comparisons(found["sizes"], goals)
+
+
+def _many(found: Mapping[str, Any]) -> Table:
     runs, size = found["measured"], found["size"]
     each = [{"host": run["hosts"] / size} for run in runs]
-    return (
-        *(str(size), _cell(runs, "seconds", "s"), _cell(runs, "engine", "MB", 0)),
-        *(_cell(each, "host", "MB"), _cell(runs, "hosts", "MB", 0)),
-        *(_cell(runs, name, "kB") for name in ("whole", "files")),
+    titles = (
+        *("hosts", "time", "engine and program, peak", "a host with its mesh", "all hosts"),
+        *("state per node", "of this, the node's files and keys"),
     )
+    row = (
+        *(str(size), cell(runs, "seconds", "s"), cell(runs, "engine", "MB", 0)),
+        *(cell(each, "host", "MB"), cell(runs, "hosts", "MB", 0)),
+        *(cell(runs, name, "kB") for name in ("whole", "files")),
+    )
+    return [titles, row]
 
 
-def _pure(runs: Runs) -> tuple[str, ...]:
-    return tuple(_cell(runs, name, "ms", 0) for name in ("settings", "plan", "keys", "render", "total"))
-
-
-def _grown(sizes: Mapping[str, Runs]) -> Rows:
+def _pure(runs: Runs) -> Table:
+    names = ("settings", "plan", "keys", "render", "total")
     return [
+        ("settings", "plan", "names of keys", "files", "together"),
+        tuple(cell(runs, name, "ms", 0) for name in names),
+    ]
+
+
+def _grown(sizes: Mapping[str, Runs]) -> Table:
+    titles = (
+        *("nodes", "up", "nothing changed", "preview", "SSH connections", "engine and program, peak"),
+        *("state per node", "of this, the node's files and keys"),
+    )
+    rows = [
         (
-            *(size, *(_cell(runs, name, "s") for name in ("up", "unchanged", "preview"))),
-            *(_cell(runs, "connections", digits=0), _cell(runs, "engine", "MB", 0)),
-            *(_cell(runs, name, "kB") for name in ("whole", "files")),
+            *(size, *(cell(runs, name, "s") for name in ("up", "unchanged", "preview"))),
+            *(cell(runs, "connections", digits=0), cell(runs, "engine", "MB", 0)),
+            *(cell(runs, name, "kB") for name in ("whole", "files")),
         )
         for size, runs in sizes.items()
     ]
+    return [titles, *rows]
+
+
+def _tunnel(runs: Runs) -> dict[str, Any]:
+    titles = ("through", "TCP", "packets of 64 bytes", "round trip, p50", "round trip, p99")
+    rows = [
+        (
+            *(_WAYS[way], cell(runs, f"{way} mbit", "Mbit/s", 0), cell(runs, f"{way} packets", "per s", 0)),
+            *(cell(runs, f"{way} {name}", "us", 0) for name in ("p50", "p99")),
+        )
+        for way in _WAYS
+    ]
+    return {"peers": PEERS, "rules": RULES, "table": [titles, *rows], "costs": _costs(runs)}
+
+
+def _costs(runs: Runs) -> Table:
+    """Return what our table costs, and the same figure between two measurements without any table."""
+    differences = [
+        {
+            **{f"{way} {name}": 100 * (1 - run[f"{way} {name}"] / run[f"bare {name}"]) for name in _RATES},
+            **{f"{way} {name}": run[f"{way} {name}"] - run[f"bare {name}"] for name in ("p50", "p99")},
+        }
+        for run in runs
+        for way in ("table", "again")
+    ]
+    ours, noise = differences[::2], differences[1::2]
+    return [
+        ("what", "cost of our table", "goal", "difference between two measurements without table"),
+        *(
+            (what, cell(ours, f"table {name}", unit), goal, cell(noise, f"again {name}", unit))
+            for what, name, unit, goal in (
+                ("TCP throughput", "mbit", "%", "at most 2 %"),
+                ("packets per second", "packets", "%", "-"),
+                ("round trip, p50", "p50", "us", "-"),
+                ("round trip, p99", "p99", "us", "at most 5 us"),
+            )
+        ),
+    ]
+
+
+def _reach(found: Mapping[str, Any]) -> Table:
+    runs = found["measured"]
+    titles = ("nodes", "pairs", "table right after the first `up`", "table", "of this, the engine's answer")
+    first, *rest = (cell(runs, name, "s", 2) for name in ("first", "table", "answer"))
+    return [titles, (str(found["size"]), cell(runs, "pairs", digits=0), first, *rest)]
+
+
+_TABLES: Final[Mapping[str, Any]] = {
+    "pure": _pure,
+    "compare": _compared,
+    "delayed": _delayed,
+    "tunnel": _tunnel,
+    "reach": _reach,
+    "many": _many,
+    "growth": _grown,
+}

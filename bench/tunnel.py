@@ -1,0 +1,150 @@
+"""The data plane: traffic through a tunnel between two hosts, with our firewall table and without any."""
+
+import json
+import shlex
+import statistics
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Final
+
+from bench.fleet import Fleet
+from bench.operator import Operator
+from bench.progress import Say
+from bench.rivals import PLAYBOOK
+from bench.traffic import PORT
+from bench.trouble import BenchError
+from mesh.plan import plan_mesh
+from mesh.render import Endpoint, KeyNames, PeerFacts, render_document
+from mesh.settings import parse_settings
+
+__all__ = ["PEERS", "RULES", "traffic"]
+
+PEERS: Final = 100
+"""Peers of a node in the table."""
+RULES: Final = 50
+"""Rules of the policy; the last one lets the measured traffic pass."""
+
+_WAYS: Final = ("table", "bare", "again")
+"""With our table, without, and without once more: what differs between the last two is noise."""
+_SCRIPT: Final = "/run/traffic.py"
+_TABLE: Final = "/run/table.nft"
+_FILE: Final = "==> /etc/wgmesh/firewall.nft <==\n"
+_WITHOUT: Final = "nft delete table inet wgmesh 2>/dev/null || true"
+_PREPARE: Final = {"table": f"nft -f {_TABLE}", "bare": _WITHOUT, "again": _WITHOUT}
+_SECONDS: Final = 120
+_OVERLAY: Final = ("10.10.0.1", "10.10.0.2")
+
+
+def traffic(*, repeats: int, rounds: int, seconds: float, pings: int, say: Say) -> list[dict[str, float]]:
+    """Measure throughput, packet rate and latency; a repeat has `rounds` of all ways, in turn.
+
+    A run has for each way (`table`, `bare`, `again`, and `link`: no tunnel at all) `WAY mbit` (TCP, Mbit/s),
+    `WAY packets` (per second), `WAY p50` and `WAY p99` (round trip in microseconds).
+    """
+    found = []
+    with Fleet.of("tunnel") as fleet, _two_hosts(fleet) as link:
+        for number in range(1, repeats + 1):
+            blocks: dict[str, list[dict[str, Any]]] = {}
+            for turn in range(rounds):
+                for way in (*_WAYS[turn % 3 :], *_WAYS[: turn % 3]):
+                    _on_both(fleet, _PREPARE[way])
+                    blocks.setdefault(way, []).append(_block(fleet, _OVERLAY[1], seconds, pings))
+            _on_both(fleet, _WITHOUT)
+            blocks["link"] = [_block(fleet, link, seconds, pings)]
+            found.append({f"{way} {name}": value for way in blocks for name, value in _sum(blocks[way])})
+            shown = ", ".join(f"{name} {value:.0f}" for name, value in found[-1].items())
+            say(f"tunnel, run {number}: {shown}")
+    return found
+
+
+@contextmanager
+def _two_hosts(fleet: Fleet) -> Iterator[str]:
+    """Connect two hosts by a tunnel without any table, serve on the second; yields its public address."""
+    with Operator.of_a_run() as operator, PLAYBOOK.of(fleet, operator) as playbook:
+        fleet.boot(2)
+        playbook.target(2)
+        playbook.converge()
+        fleet.await_pings(2)
+    nodes = fleet.outputs()["nodes"]
+    endpoints = [nodes[name]["public_ip"] for name in ("n001", "n002")]
+    script = (Path(__file__).parent / "traffic.py").read_text()
+    for node, table in zip(("n001", "n002"), _tables(endpoints), strict=True):
+        fleet.on(
+            node, f"printf %s {shlex.quote(script)} >{_SCRIPT}; printf %s {shlex.quote(table)} >{_TABLE}"
+        )
+    server = fleet.spawn("n002", f"exec python3 {_SCRIPT} serve")
+    try:
+        assert server.stdout is not None
+        if server.stdout.readline() != "ready\n":
+            raise BenchError("the receiver of the traffic did not start on n002")
+        yield endpoints[1]
+    finally:
+        fleet.spawn("n002", f"pkill -f {_SCRIPT}").wait()
+        server.communicate(timeout=_SECONDS)
+
+
+def _tables(endpoints: Sequence[str]) -> list[str]:
+    """Return the firewall tables of the first two nodes of a mesh with this many peers and rules."""
+    names = [f"n{number:03d}" for number in range(1, PEERS + 2)]
+    rules: list[dict[str, Any]] = [
+        {"from": [names[number]], "to": names[:2], "allow": [f"tcp/{8000 + number}"]}
+        for number in range(2, RULES + 1)
+    ]
+    ports = f"{PORT}-{PORT + 2}"
+    rules.append({"from": names[:2], "to": names[:2], "allow": [f"tcp/{ports}", f"udp/{ports}"]})
+    plan = plan_mesh(
+        parse_settings(
+            {
+                "cidr": "10.10.0.0/24",
+                "defaults": {"location": "fsn1", "type": "cx23", "image": "debian-12"},
+                "nodes": {
+                    name: {"address": f"10.10.0.{number}"} for number, name in enumerate(names, start=1)
+                },
+                "policy": rules,
+            }
+        )
+    )
+    addresses = [*endpoints, *(f"192.0.2.{number}" for number in range(1, PEERS))]
+    facts = {
+        name: PeerFacts(
+            public_key="A" * 43 + "=", endpoint=Endpoint(address=IPv4Address(address), port=51820)
+        )
+        for name, address in zip(names, addresses, strict=True)
+    }
+    found = []
+    for node in (plan.nodes[name] for name in names[:2]):
+        keys = KeyNames(private="0" * 8, preshared={peer.name: "0" * 8 for peer in node.peers})
+        text = render_document(node, facts, keys, management_key="ssh-ed25519 AAAA")
+        found.append(text.partition(_FILE)[2].partition("\n==> ")[0] + "\n")
+    return found
+
+
+def _on_both(fleet: Fleet, script: str) -> None:
+    for node in ("n001", "n002"):
+        if fleet.spawn(node, script).wait() != 0:
+            raise BenchError(f"{node}: `{script}` failed")
+
+
+def _block(fleet: Fleet, address: str, seconds: float, pings: int) -> dict[str, Any]:
+    sender = fleet.spawn("n001", f"exec python3 {_SCRIPT} measure {address} {seconds} {pings}")
+    try:
+        printed, _ = sender.communicate(timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        sender.kill()
+        raise
+    if sender.returncode != 0:
+        raise BenchError(f"the sender of the traffic failed: exit code {sender.returncode}")
+    found: dict[str, Any] = json.loads(printed)
+    return found
+
+
+def _sum(blocks: Sequence[dict[str, Any]]) -> Iterator[tuple[str, float]]:
+    """Yield the means of rates, and percentiles of all round trips together."""
+    for name in ("mbit", "packets"):
+        yield name, statistics.mean(block[name] for block in blocks)
+    cuts = statistics.quantiles((time for block in blocks for time in block["round_trips"]), n=100)
+    yield "p50", cuts[49]
+    yield "p99", cuts[98]

@@ -1,0 +1,51 @@
+"""The page says what was measured, and what was not."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import report
+from bench.progress import Failures
+
+RUN = {
+    f"{step}{figure}": 2.0
+    for step in ("first", "unchanged", "added")
+    for figure in ("", " ssh", " host", " operator")
+} | {"lost": 0}
+
+
+def _page(folder: Path, **sections: Any) -> str:
+    common = {"date": "2026-01-01", "machine": "a machine", "failed": {}, "repeats": 1, "long_repeats": 1}
+    page = folder / "page.md"
+    report.write({**common, **sections}, folder / "results.json", page)
+    return page.read_text()
+
+
+def test_ours_is_a_part_of_the_time_of_each_rival(tmp_path: Path) -> None:
+    sizes = {"ours": {"10": [RUN]}, "playbook": {"10": [{**RUN, "first": 8.0}]}, "mitogen": {"10": [RUN]}}
+    text = _page(tmp_path, compare={"sizes": sizes, "failed": {}})
+    assert "| all pairs ping | 10 | 0.25 | at most 0.3 | 1.00 |\n" in text
+    assert "Not measured" not in text
+
+
+def test_a_rival_that_fails_is_named_with_the_reason_and_the_others_have_figures(
+    tmp_path: Path,
+) -> None:
+    sizes = {"ours": {"3": [RUN]}, "playbook": {"3": [RUN]}, "pyinfra": {}}
+    failed = {"pyinfra": "BenchError: pyinfra failed (1):\nno module"}
+    text = _page(tmp_path, compare={"sizes": sizes, "failed": failed}, failed={"tunnel": "BenchError: no"})
+    assert "- section tunnel: `BenchError: no`\n" in text
+    assert "- pyinfra in section compare: `BenchError: pyinfra failed (1): no module`\n" in text
+    assert "| all pairs ping | 3 | 2.0 s | 2.0 s | - |\n" in text
+
+
+def test_a_measurement_that_fails_does_not_end_the_others() -> None:
+    told: list[str] = []
+    failures = Failures(told.append)
+    with failures.noted("tunnel"):
+        raise OSError("no device")
+    assert failures.found == {"tunnel": "OSError: no device"}
+    assert told == ["FAILED tunnel: OSError: no device"]
+    with pytest.raises(KeyboardInterrupt), failures.noted("growth"):
+        raise KeyboardInterrupt
