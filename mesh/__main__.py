@@ -1,25 +1,24 @@
-"""`python -m mesh`: the commands of day two."""
+"""`python -m mesh`: the commands of day two.
 
-import asyncio
+Each command asks the engine first, and imports its modules in the same time.
+"""
+
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 
-from mesh.cli import check, results, status
+from mesh.cli.ahead import importing
 from mesh.cli.engine import CliError, refuse_two_stacks
 from mesh.cli.outputs import read_outputs
-from mesh.cli.reach import measure, over, over_ssh
-from mesh.cli.reach_table import as_json as reach_as_json
-from mesh.cli.reach_table import lost_in_words, table
-from mesh.cli.shell import ssh
 from mesh.cli.state import read_state
 from mesh.edit.command import add_command, remove_command
 from mesh.interrupts import end_in_order
-from mesh.review import LIMIT, ReviewError, as_markdown, as_terminal, review
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
@@ -44,7 +43,16 @@ def reach_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Ping every node from every node through the tunnel; exit code 0 only if all nodes answer."""
-    mesh = read_outputs(pulumi, stack, name)
+    with importing("mesh.cli.reach", "mesh.cli.reach_table", "rich.status"):
+        mesh = read_outputs(pulumi, stack, name)
+    import asyncio
+
+    from rich.console import Console
+
+    from mesh.cli.reach import measure, over, over_ssh
+    from mesh.cli.reach_table import as_json as reach_as_json
+    from mesh.cli.reach_table import lost_in_words, table
+
     run = over_ssh(mesh, cache(lambda: read_state(pulumi, stack, mesh))) if via is None else over(via)
     with Console(stderr=True).status("asking the engine for the nodes") as progress:
         reach = asyncio.run(measure(mesh, run, rounds=rounds, say=progress.update))
@@ -70,6 +78,8 @@ def ssh_command(
     context: typer.Context, node: str, *, stack: Stack = None, name: Mesh = None, pulumi: Pulumi = "pulumi"
 ) -> None:
     """Open a shell on a node, or run a command there."""
+    from mesh.cli.shell import ssh
+
     raise typer.Exit(ssh(read_outputs(pulumi, stack, name), node, context.args))
 
 
@@ -83,8 +93,13 @@ def check_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare every node with the stack; exit code 0 only if no node differs, or all are repaired."""
-    mesh = read_outputs(pulumi, stack, name)
-    state = read_state(pulumi, stack, mesh)
+    with importing("mesh.cli.check", "mesh.cli.results"):
+        mesh = read_outputs(pulumi, stack, name)
+        state = read_state(pulumi, stack, mesh)
+    import asyncio
+
+    from mesh.cli import check, results
+
     found = asyncio.run(check.check_mesh(mesh, state))
     if repair:
         found = asyncio.run(check.repair_mesh(mesh, state, found))
@@ -111,8 +126,14 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Show each node's state, generation and agent, and its peers' handshakes and traffic."""
-    mesh = read_outputs(pulumi, stack, name)
-    found = asyncio.run(status.read_status(mesh, read_state(pulumi, stack, mesh)))
+    with importing("mesh.cli.status", "mesh.cli.results"):
+        mesh = read_outputs(pulumi, stack, name)
+        state = read_state(pulumi, stack, mesh)
+    import asyncio
+
+    from mesh.cli import results, status
+
+    found = asyncio.run(status.read_status(mesh, state))
     if as_json:
         print(results.as_json(found))
     else:
@@ -133,15 +154,20 @@ def review_command(
         Literal["markdown", "terminal"] | None,
         typer.Option("--format", help="The form. Default: terminal on a terminal, otherwise markdown."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1000, help="The most bytes that are written.")] = LIMIT,
+    limit: Annotated[
+        int | None, typer.Option(min=1000, help="The most bytes that are written. Default: a comment's.")
+    ] = None,
 ) -> None:
     """Say what a preview would do: servers, who reaches whom, sessions, SSH access, files."""
+    from mesh.review import LIMIT, ReviewError, as_markdown, as_terminal, review
+
     try:
         found = review(_read(file))
     except ReviewError as error:
         raise CliError(str(error)) from None
     plain = sys.stdout.isatty() if form is None else form == "terminal"
-    sys.stdout.write(as_terminal(found, limit) if plain else as_markdown(found, limit))
+    most = LIMIT if limit is None else limit
+    sys.stdout.write(as_terminal(found, most) if plain else as_markdown(found, most))
 
 
 def _read(file: str) -> str:
@@ -153,8 +179,10 @@ def _read(file: str) -> str:
     return raw.decode(errors="replace")
 
 
-def _console() -> Console:
+def _console() -> "Console":
     """A pipe has no width: leave room for paths and rules there."""
+    from rich.console import Console
+
     return Console() if sys.stdout.isatty() else Console(width=180)
 
 

@@ -41,8 +41,9 @@ def test_a_shell_on_a_node_that_was_never_made_says_so(tmp_path: Path) -> None:
     assert shown.stderr == "error: db-1: not made yet: run `up` again\n"
 
 
-def test_they_start_without_pulumi() -> None:
-    loaded = "import sys, mesh.__main__; print([name for name in sys.modules if name.startswith('pulumi')])"
+def test_they_ask_the_engine_before_costly_imports_and_never_import_pulumi() -> None:
+    costly = ("pulumi", "asyncssh", "cryptography", "rich")
+    loaded = f"import sys, mesh.__main__; print([name for name in sys.modules if name.startswith({costly})])"
     run = subprocess.run(
         [sys.executable, "-c", loaded], cwd=REPOSITORY, check=True, capture_output=True, text=True
     )

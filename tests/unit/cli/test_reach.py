@@ -87,6 +87,19 @@ def test_the_table_shows_time_and_loss(mesh: MeshOutputs) -> None:
     assert "10.10.0.11" in printed.get()
 
 
+def test_an_answer_costs_no_program_beside_ping(
+    mesh: MeshOutputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only").mkdir()
+    ping = tmp_path / "only" / "ping"
+    ping.write_text('#!/bin/sh\necho "rtt min/avg/max/mdev = 0.250/0.250/0.250/0.000 ms"\n')
+    ping.chmod(0o755)
+    for name in ("env", "sh"):
+        (tmp_path / "only" / name).symlink_to(f"/usr/bin/{name}")
+    monkeypatch.setenv("PATH", str(tmp_path / "only"))
+    assert set(asyncio.run(measure(mesh, over(VIA), rounds=1)).pairs.values()) == {0.25}
+
+
 def test_a_command_that_has_said_all_may_end_by_itself(mesh: MeshOutputs, tmp_path: Path) -> None:
     (tmp_path / "answers").write_text("web-1 10.10.0.11\ndb-1 10.10.0.2\n")
     script = tmp_path / "slow-to-end"
