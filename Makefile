@@ -27,7 +27,7 @@ setup-dev: ## also install the packages for tests and measurements
 up: setup ## start cloud, hosts and mesh on this machine; ends with a table of all pings
 	@$(LAB) start
 	@$(LAB) run up --yes --skip-preview
-	@$(MAKE) --no-print-directory reach
+	@$(PYTHON) -m mesh reach
 
 preview: setup ## show the changes that `make up` would make, line by line
 	@$(LAB) start

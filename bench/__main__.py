@@ -101,7 +101,7 @@ def bench(
     results: Annotated[Path, typer.Option(help="The file for the results.")] = FOLDER / "results.json",
     page: Annotated[Path, typer.Option(help="The page to write.")] = REPOSITORY / "docs" / "benchmarks.md",
 ) -> None:
-    """Measure, keep the results, write the page.
+    """Measure, keep the results, write the page: both again after each section.
 
     With `--only`, results and page have only these sections: all figures of a page are from one run. If a
     section or a rival cannot be measured, the others are measured; the page says so, and the exit code is 1.
@@ -124,7 +124,7 @@ def bench(
             with failures.noted(name):
                 kept[name] = measure[name]()
             results.write_text(json.dumps(kept, indent=1))
-    report.write(kept, results, page)
+            report.write(kept, results, page)
     say(f"written: {page}")
     failed = report.failures(kept)
     if failed:
