@@ -155,7 +155,7 @@ def review_command(
         typer.Option("--format", help="The form. Default: terminal on a terminal, otherwise markdown."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1000, help="The most bytes that are written. Default: a comment's.")
+        int | None, typer.Option(min=1000, help="The most bytes that are written. Default: 60000.")
     ] = None,
 ) -> None:
     """Say what a preview would do: servers, who reaches whom, sessions, SSH access, files."""
