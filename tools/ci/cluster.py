@@ -21,6 +21,7 @@ _CLUSTER: Final = "cluster"
 _EXAMPLE: Final = Path("stacks/Pulumi.pr.example.yaml")
 _STACK: Final = re.compile(r"pr-(\d+)")
 _TAIL_LINES: Final = 40
+_UNTIL: Final = f"The cluster is destroyed when this pull request is closed or loses the label `{LABEL}`."
 
 
 def make(run: Runner) -> int:
@@ -39,7 +40,7 @@ def make(run: Runner) -> int:
         end = "\n".join(ran.out.splitlines()[-_TAIL_LINES:])
         _leave(run, f"`up` of {short(run.commit)} failed", fenced(end))
         return ran.code
-    _leave(run, f"the cluster has {short(run.commit)}", f"{_nodes(run)}\n\n{_until(run)}")
+    _leave(run, f"the cluster has {short(run.commit)}", f"{_nodes(run)}\n\n{_UNTIL}")
     return 0
 
 
@@ -104,10 +105,6 @@ def _nodes(run: Runner) -> str:
     nodes = json.loads(ran.out)["nodes"]
     rows = [f"| {name} | {node['public_ip']} | {node['address']} |" for name, node in sorted(nodes.items())]
     return "\n".join(("| node | public address | address in the mesh |", "|---|---|---|", *rows))
-
-
-def _until(run: Runner) -> str:
-    return f"`pulumi stack {run.stack}` is destroyed when this pull request is closed or loses the label {LABEL}."
 
 
 def _leave(run: Runner, title: str, text: str) -> None:

@@ -17,11 +17,11 @@ _FILE: Final = "drift.json"
 _DRIFT: Final = "drift"
 _PART_BYTES: Final = 28_000
 """The longest of each of the two parts of an issue, which has the same limit as a comment."""
-_OTHER: Final = "The differences are others than in the run before ([run]({url})). The description above shows the new ones."
+_OTHER: Final = "The differences have changed ([run]({url})). The description above shows the new ones."
 
 
 def look(run: Runner) -> int:
-    """Compare nodes and cloud with the stack; leave what was found, and write the summary. Raises `CiError`."""
+    """Compare nodes and cloud with the stack; keep the differences for `report`. Raises `CiError`."""
     run.require_access(f"{run.stack}-preview")
     nodes = _nodes(run)
     try:
@@ -55,18 +55,17 @@ def _nodes(run: Runner) -> str:
 
 def _lines(name: str, node: dict[str, Any]) -> list[str]:
     told = [f"{name}: {node['problem']}"] if node["problem"] else []
-    for each in node["differences"]:
-        told.append(f"{name}: {each['item']}\n    is:        {each['live']}\n    should be: {each['wanted']}")
-    return told
+    return told + [
+        f"{name}: {each['item']}\n    is:        {each['live']}\n    should be: {each['wanted']}"
+        for each in node["differences"]
+    ]
 
 
 def report(run: Runner) -> int:
     """Open the issue, update or close the one that is open. Raises `CiError`."""
     left = run.kept(_FILE)
     if left is None:
-        raise CiError(
-            f"{run.stack}: nodes and cloud were not compared, so the issue stays as it is; see the step before"
-        )
+        raise CiError(f"{run.stack}: there is no comparison; see the step before. The issue stays as it is")
     issue = drift_issue(run.repository, marker(_DRIFT, run.stack))
     if left["found"]:
         url = _open_or_update(run, issue, left["found"])
@@ -78,13 +77,15 @@ def report(run: Runner) -> int:
 
 
 def _open_or_update(run: Runner, issue: dict[str, Any] | None, found: str) -> str:
-    """Return the address of the issue. People are notified of the first and of other differences, not of the same."""
+    """Return the address of the issue. A comment notifies people when the differences are others."""
     digest = hashlib.sha256(found.encode()).hexdigest()
     body = (
         f"{marker(_DRIFT, run.stack)}\n"
-        f"The nodes or the cloud differ from the stack {run.stack}, at {short(run.commit)} ([last look]({run.url})). "
+        f"The nodes or the cloud differ from the stack {run.stack}, at {short(run.commit)} "
+        f"([last look]({run.url})). "
         f"`mesh check --stack {run.stack} --repair` repairs nodes; `up` repairs the cloud. "
-        f"This issue is updated every night, and closed when nothing differs.\n\n{found}\n\n{digest_mark(digest)}"
+        "This issue is updated every night, and closed when nothing differs.\n\n"
+        f"{found}\n\n{digest_mark(digest)}"
     )
     if issue is None:
         new = {"title": f"Drift: {run.stack} differs from its stack", "body": body, "labels": [DRIFT_LABEL]}

@@ -20,7 +20,7 @@ _NOT_PASSED: Final = ("GH_TOKEN", "GITHUB_TOKEN", "ACTIONS_", "SSH_AUTH_SOCK")
 
 @dataclass(frozen=True)
 class Ran:
-    """The exit code of a command, and what it printed; `said` is stderr. Both are as printed, not redacted."""
+    """The exit code of a command, and what it printed; `said` is stderr. Nothing is redacted here."""
 
     code: int
     out: str
@@ -67,9 +67,7 @@ def _run(command: Sequence[str]) -> Ran:
             stdin=subprocess.DEVNULL, capture_output=True,
         )  # fmt: skip
     except FileNotFoundError:
-        raise CiError(
-            f"`{command[0]}` is missing: the step that runs tools/ci/setup.sh must come first"
-        ) from None
+        raise CiError(f"`{command[0]}` is missing: run tools/ci/setup.sh in a step before") from None
     print(redacted(ran.stderr), end="", file=sys.stderr, flush=True)
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 

@@ -63,8 +63,8 @@ def _gh(*words: str, stdin: dict[str, Any] | None) -> str:
     )  # fmt: skip
     if ran.returncode != 0:
         raise CiError(
-            f"GitHub refused `gh {' '.join(words[:4])}`: {redacted(ran.stderr).strip()}. docs/github.md lists the "
-            "permissions of each job"
+            f"GitHub refused `gh {' '.join(words[:4])}`: {redacted(ran.stderr).strip()}. "
+            "docs/github.md lists the permissions of each job"
         )
     return ran.stdout
 

@@ -1,6 +1,6 @@
 """The preview of a pull request, and its comment."""
 
-from typing import Final
+from typing import Any, Final
 
 from tools.ci.github import comment, comments
 from tools.ci.reviews import PreviewError, digest_mark, review
@@ -15,10 +15,10 @@ PREVIEW: Final = "preview"
 _NO_SECRETS: Final = """\
 ### No preview
 
-This pull request comes from a fork or from Dependabot. GitHub gives such runs no secret, so this run cannot read the \
-state of a stack, and there is nothing to show. This is no error.
+This pull request comes from a fork or from Dependabot. GitHub gives such runs no secret. So this run cannot \
+read the state of a stack, and has nothing to show. This is no error.
 
-For a preview, somebody with write access pushes the commits to a branch of {repository} after reading them, and \
+For a preview, somebody with write access reads the commits, pushes them to a branch of {repository}, and \
 opens a pull request from that branch. See docs/github.md."""
 _NOTHING: Final = "Nothing changes."
 
@@ -67,9 +67,10 @@ def tell(run: Runner) -> int:
     return 0
 
 
-def _not_run(run: Runner) -> dict[str, object]:
+def _not_run(run: Runner) -> dict[str, Any]:
     """Say that the preview of this commit is missing: the comment must not go on showing an older one."""
     if run.gets_no_secrets:
         raise CiError("the step before did not run; see its log")
-    body = f"### {run.stack}: no preview of {short(run.commit)}\n\nThe run ended before the preview: see [its log]({run.url})."
-    return {"body": f"{marker(PREVIEW, run.stack)}\n{body}", "quiet": False}
+    title = f"### {run.stack}: no preview of {short(run.commit)}"
+    text = f"The run ended before the preview: see [its log]({run.url})."
+    return {"body": f"{marker(PREVIEW, run.stack)}\n{title}\n\n{text}", "quiet": False}

@@ -1,4 +1,4 @@
-"""`up` on merge: the plan of the main branch, a word on whether it was reviewed, and the run after the approval."""
+"""`up` on merge: the plan of the main branch, whether it was reviewed, and the run after the approval."""
 
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ __all__ = ["plan", "reviewed", "up"]
 
 _FILE: Final = "plan.json"
 _TAIL_LINES: Final = 40
+_AGAIN: Final = "Run all jobs of the newest run of this workflow again, and approve the new plan"
 
 
 def plan(run: Runner) -> int:
@@ -47,7 +48,10 @@ def _verdict(run: Runner, digest: str) -> str:
     except CiError as error:
         return f"**Compare this plan with the pull request yourself:** {error}"
     if found is None:
-        return "**Not reviewed:** no pull request of this commit has a preview of this stack. Read this plan before you approve."
+        return (
+            "**Not reviewed:** no pull request of this commit has a preview of this stack. "
+            "Read this plan before you approve."
+        )
     number, body = found
     if digest_in(body) == digest:
         return f"This plan is the one that was reviewed in #{number}."
@@ -67,7 +71,7 @@ def _last_preview(run: Runner) -> tuple[int, str] | None:
 
 
 def up(run: Runner, digest: str) -> int:
-    """Run `up` if the plan is still the approved one, then compare every node with the stack. Raises `CiError`."""
+    """Run `up` if the plan is still the approved one, then `mesh check`. Raises `CiError`."""
     run.require_access(run.stack)
     found = _review_or_tell(run, f"### {run.stack}: `up` of {short(run.commit)} did not begin")
     if found is None:
@@ -75,12 +79,10 @@ def up(run: Runner, digest: str) -> int:
     if found.digest != digest:
         run.summarize(
             f"### {run.stack}: `up` did not begin, because the plan has changed since the approval\n\n"
-            f"Nothing was changed. To approve the new plan, run all jobs of this workflow again, on the newest commit.\n\n"
-            f"{found.text}"
+            f"Nothing was changed. {_AGAIN}.\n\n{found.text}"
         )
         raise CiError(
-            f"{run.stack}: the plan has changed since the approval; nothing was changed. Run all jobs of this "
-            "workflow again, on the newest commit, and approve the new plan"
+            f"{run.stack}: the plan has changed since the approval, so nothing was changed. {_AGAIN}"
         )
     ran = watched("up", "--yes", "--skip-preview", stack=run.stack)
     end = "\n".join(ran.out.splitlines()[-_TAIL_LINES:])

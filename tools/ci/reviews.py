@@ -25,8 +25,8 @@ class PreviewError(Exception):
 class Review:
     """What a run of `up` would do: `text` in Markdown, at most `LIMIT_BYTES`.
 
-    `digest` is the SHA-256 of the whole review in hex: equal reviews have equal consequences. `changes` says whether
-    anything would change.
+    `digest` is the SHA-256 of the whole review in hex: equal reviews have equal consequences. `changes` says
+    whether anything would change.
     """
 
     text: str

@@ -4,7 +4,6 @@ import json
 import os
 import secrets
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,9 +46,9 @@ class Runner:
             f"{os.environ['GITHUB_SERVER_URL']}/{self.repository}/actions/runs/{os.environ['GITHUB_RUN_ID']}"
         )
 
-    @cached_property
+    @property
     def commit(self) -> str:
-        """The commit that this run is about: of a pull request its newest, not the merge that GitHub tries."""
+        """The commit of this run: the newest of a pull request, not the merge that GitHub tries."""
         request = self.event.get("pull_request")
         return str(request["head"]["sha"]) if request else os.environ["GITHUB_SHA"]
 
@@ -80,8 +79,8 @@ class Runner:
         """Raise `CiError` if the secrets of the stack are missing."""
         if not self.access:
             raise CiError(
-                f"{self.stack}: this run has no secret that names the place of the stack's state. Add "
-                f"{ACCESS[0]} or {ACCESS[1]} to the environment {environment} of this repository: see docs/github.md"
+                f"{self.stack}: no secret names the place of the stack's state. Add {ACCESS[0]} or "
+                f"{ACCESS[1]} to the environment {environment} of this repository: see docs/github.md"
             )
 
     def keep(self, name: str, value: dict[str, Any]) -> None:
