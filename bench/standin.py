@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Callable
@@ -30,8 +31,9 @@ _FIRST_CONTACT: Final = "/run/wgmesh-host-key."
 
 @dataclass(kw_only=True)
 class _Host:
-    """What a host has of its own."""
+    """What a host has of its own; `server` is the id of its server in the cloud."""
 
+    server: int
     root: Path
     clients: list[asyncssh.SSHKey]
     keys: list[asyncssh.SSHKey]
@@ -88,16 +90,18 @@ class Standin:
         await server.wait_closed()
 
     def _host(self, address: str) -> _Host | None:
-        if address not in self._hosts:
-            store = Store(self.cloud)
-            owner = next((ip["assignee_id"] for ip in store.all("primary_ips") if ip["ip"] == address), None)
-            server: Any = store.find("servers", owner)
-            if server is None:
-                return None
+        store = Store(self.cloud)
+        owner = next((ip["assignee_id"] for ip in store.all("primary_ips") if ip["ip"] == address), None)
+        server: Any = store.find("servers", owner)
+        if server is None:
+            return None
+        if address not in self._hosts or self._hosts[address].server != server["id"]:
             user_data = base64.b64decode(server["user_data"]).decode().partition("\n")[2]
             root = self.root / address
+            shutil.rmtree(root, ignore_errors=True)  # of a server that had this address before
             root.mkdir(parents=True)
             self._hosts[address] = _Host(
+                server=server["id"],
                 root=root,
                 clients=[asyncssh.import_public_key(text) for text in server["ssh_keys"]],
                 keys=[asyncssh.import_private_key(json.loads(user_data)["ssh_keys"]["ecdsa_private"])],
@@ -134,7 +138,20 @@ def _answer(host: _Host, command: str, payload: bytes, began: float) -> tuple[st
         return f"STORED {host.stored} keys", 0
     if command.endswith("/wgmesh.pyz apply"):
         return _apply(host, hashlib.sha256(payload).hexdigest(), began)
+    if "/wgmesh.pyz check" in command:  # asked by `mesh check`, with words around it
+        return _check(host), 0
     return "USAGE", 64
+
+
+def _check(host: _Host) -> str:
+    """Report what the lines of the file `drift` say: item, is, should be, with tabs between."""
+    agent = hashlib.sha256((host.root / "usr/local/lib/wgmesh/incoming.pyz").read_bytes()).hexdigest()
+    drift = host.root / "drift"
+    lines = drift.read_text().splitlines() if drift.exists() else []
+    names = ("item", "live", "wanted")
+    differences = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
+    report: dict[str, Any] = {"agent": agent, "current": host.committed, "state": "idle", "trial": None}
+    return json.dumps({**report, "peers": {}, "differences": differences})
 
 
 def _install(host: _Host, wanted: str) -> tuple[str, int]:

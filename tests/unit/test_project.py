@@ -22,7 +22,7 @@ def _workflow(path: Path) -> dict[str, Any]:
 
 
 def _steps(path: Path) -> list[dict[str, Any]]:
-    return [step for job in _workflow(path)["jobs"].values() for step in job["steps"]]
+    return [step for job in _workflow(path)["jobs"].values() for step in job.get("steps", ())]
 
 
 def test_the_changelog_has_this_version_first() -> None:
@@ -66,7 +66,7 @@ def test_commands_that_a_page_names_are_there(page: str) -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_runs_what_there_is(path: Path) -> None:
     commands = [step["run"] for step in _steps(path) if "run" in step]
-    assert commands
+    assert commands or path.name == "mesh-up.yml", "which only calls another one"
     for command in commands:
         for target in re.findall(r"\bmake ([a-z-]+)", command):
             assert target in TARGETS
@@ -76,11 +76,13 @@ def test_a_workflow_runs_what_there_is(path: Path) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_may_only_read_and_uses_actions_by_commit(path: Path) -> None:
-    assert _workflow(path)["permissions"] == {"contents": "read"}
-    assert not [job for job in _workflow(path)["jobs"].values() if "permissions" in job]
+    if not path.name.startswith("mesh-"):  # test_workflows.py has the permissions of those
+        assert _workflow(path)["permissions"] == {"contents": "read"}
+        assert not [job for job in _workflow(path)["jobs"].values() if "permissions" in job]
     uses = re.findall(r"uses: *(.+)$", path.read_text(), re.MULTILINE)
     assert uses
-    assert [each for each in uses if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)] == []
+    pinned = r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+|\./\.github/workflows/[\w-]+\.yml\b.*"
+    assert [each for each in uses if not re.fullmatch(pinned, each)] == []
 
 
 def test_dependency_updates_look_where_the_packages_are_named() -> None:

@@ -108,6 +108,6 @@ def _nodes(run: Runner) -> str:
 
 
 def _leave(run: Runner, title: str, text: str) -> None:
-    body = f"### {run.stack}: {title}\n\n([run]({run.url}))\n\n{text}"
+    body = f"## {run.stack}: {title}\n\n([run]({run.url}))\n\n{text}"
     run.summarize(body)
     run.keep(_FILE, {"body": f"{marker(_CLUSTER, run.stack)}\n{body}"})

@@ -25,21 +25,21 @@ def look(run: Runner) -> int:
     run.require_access(f"{run.stack}-preview")
     nodes = _nodes(run)
     try:
-        cloud = review(run.stack, run.temp, "--refresh")
+        cloud = review(run.stack, run.temp, "--refresh", limit=_PART_BYTES)
     except PreviewError as error:
         raise CiError(f"{run.stack}: the preview with refresh failed:\n{error}") from None
     parts = []
     if nodes:
-        parts.append(f"#### Nodes: `mesh check`\n\n{fenced(cut(nodes, _PART_BYTES))}")
+        parts.append(f"## Nodes: `mesh check`\n\n{fenced(cut(nodes, _PART_BYTES))}")
     if cloud.changes:
         parts.append(
-            "#### Cloud and stack file: `up` would do this\n\n"
+            "## Cloud and stack file: `up --refresh` would do this\n\n"
             "Somebody changed the cloud by hand, or the main branch has a change that was not applied.\n\n"
-            f"{cut(cloud.text, _PART_BYTES)}"
+            f"{cloud.text}"
         )
     found = "\n\n".join(parts)
     run.keep(_FILE, {"found": found})
-    run.summarize(f"### {run.stack} at {short(run.commit)}\n\n{found or 'Nodes and cloud match the stack.'}")
+    run.summarize(f"## {run.stack} at {short(run.commit)}\n\n{found or 'Nodes and cloud match the stack.'}")
     return 0
 
 
@@ -83,7 +83,8 @@ def _open_or_update(run: Runner, issue: dict[str, Any] | None, found: str) -> st
         f"{marker(_DRIFT, run.stack)}\n"
         f"The nodes or the cloud differ from the stack {run.stack}, at {short(run.commit)} "
         f"([last look]({run.url})). "
-        f"`mesh check --stack {run.stack} --repair` repairs nodes; `up` repairs the cloud. "
+        f"`mesh check --stack {run.stack} --repair` repairs nodes. The workflow `mesh up`, started by hand "
+        "with `refresh`, repairs the cloud. "
         "This issue is updated every night, and closed when nothing differs.\n\n"
         f"{found}\n\n{digest_mark(digest)}"
     )

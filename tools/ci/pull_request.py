@@ -13,7 +13,7 @@ FILE: Final = "comment.json"
 """Where the preview leaves the comment for the step that posts it."""
 PREVIEW: Final = "preview"
 _NO_SECRETS: Final = """\
-### No preview
+## No preview
 
 This pull request comes from a fork or from Dependabot. GitHub gives such runs no secret. So this run cannot \
 read the state of a stack, and has nothing to show. This is no error.
@@ -48,7 +48,7 @@ def preview(run: Runner) -> int:
 def _leave(run: Runner, title: str, text: str, *, quiet: bool) -> None:
     """Keep the comment for the next step; a quiet one only updates a comment that is there."""
     about = f"Preview of {short(run.commit)}, merged into its target branch ([run]({run.url}))."
-    body = f"### {run.stack}: {title}\n\n{about}\n\n{text}"
+    body = f"## {run.stack}: {title}\n\n{about}\n\n{text}"
     run.summarize(body)
     run.keep(FILE, {"body": f"{marker(PREVIEW, run.stack)}\n{body}", "quiet": quiet})
 
@@ -71,6 +71,6 @@ def _not_run(run: Runner) -> dict[str, Any]:
     """Say that the preview of this commit is missing: the comment must not go on showing an older one."""
     if run.gets_no_secrets:
         raise CiError("the step before did not run; see its log")
-    title = f"### {run.stack}: no preview of {short(run.commit)}"
+    title = f"## {run.stack}: no preview of {short(run.commit)}"
     text = f"The run ended before the preview: see [its log]({run.url})."
     return {"body": f"{marker(PREVIEW, run.stack)}\n{title}\n\n{text}", "quiet": False}

@@ -1,5 +1,6 @@
 """`up` on merge: the plan of the main branch, whether it was reviewed, and the run after the approval."""
 
+import os
 from typing import Any, Final
 
 from tools.ci.engine import mesh, watched
@@ -19,7 +20,7 @@ _AGAIN: Final = "Run all jobs of the newest run of this workflow again, and appr
 def plan(run: Runner) -> int:
     """Preview the main branch. Outputs: `changes` (true or false), `digest`."""
     run.require_access(f"{run.stack}-preview")
-    found = _review_or_tell(run, f"### {run.stack}: the plan of {short(run.commit)} failed")
+    found = _review_or_tell(run, f"## {run.stack}: the plan of {short(run.commit)} failed")
     if found is None:
         return 1
     run.output("changes", "true" if found.changes else "false")
@@ -33,7 +34,7 @@ def reviewed(run: Runner) -> int:
     left = run.kept(_FILE)
     if left is None:
         return 0
-    title = f"### {run.stack}: the plan of {short(run.commit)}"
+    title = f"## {run.stack}: the plan of {short(run.commit)}"
     if not left["changes"]:
         run.summarize(f"{title}\n\nNothing changes. `up` does not run.")
         return 0
@@ -73,22 +74,27 @@ def _last_preview(run: Runner) -> tuple[int, str] | None:
 def up(run: Runner, digest: str) -> int:
     """Run `up` if the plan is still the approved one, then `mesh check`. Raises `CiError`."""
     run.require_access(run.stack)
-    found = _review_or_tell(run, f"### {run.stack}: `up` of {short(run.commit)} did not begin")
+    found = _review_or_tell(run, f"## {run.stack}: `up` of {short(run.commit)} did not begin")
     if found is None:
         return 1
     if found.digest != digest:
         run.summarize(
-            f"### {run.stack}: `up` did not begin, because the plan has changed since the approval\n\n"
+            f"## {run.stack}: `up` did not begin, because the plan has changed since the approval\n\n"
             f"Nothing was changed. {_AGAIN}.\n\n{found.text}"
         )
         raise CiError(
             f"{run.stack}: the plan has changed since the approval, so nothing was changed. {_AGAIN}"
         )
-    ran = watched("up", "--yes", "--skip-preview", stack=run.stack)
+    ran = watched("up", "--yes", "--skip-preview", *_refresh(), stack=run.stack)
     end = "\n".join(ran.out.splitlines()[-_TAIL_LINES:])
     word = "done" if ran.code == 0 else "**failed**"
-    run.summarize(f"### {run.stack}: `up` of {short(run.commit)}: {word}\n\n{fenced(end)}")
+    run.summarize(f"## {run.stack}: `up` of {short(run.commit)}: {word}\n\n{fenced(end)}")
     return ran.code or _check(run)
+
+
+def _refresh() -> list[str]:
+    """Return the engine's option to look at the cloud first, if the run was started with this wish."""
+    return ["--refresh"] if os.environ.get("MESH_REFRESH") == "true" else []
 
 
 def _check(run: Runner) -> int:
@@ -100,7 +106,7 @@ def _check(run: Runner) -> int:
 
 def _review_or_tell(run: Runner, title: str) -> Review | None:
     try:
-        return review(run.stack, run.temp)
+        return review(run.stack, run.temp, *_refresh())
     except PreviewError as error:
         run.summarize(f"{title}\n\n{fenced(str(error))}")
         print(f"::error title={run.stack}::the preview failed: its errors are in the summary")

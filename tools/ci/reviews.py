@@ -23,7 +23,7 @@ class PreviewError(Exception):
 
 @dataclass(frozen=True)
 class Review:
-    """What a run of `up` would do: `text` in Markdown, at most `LIMIT_BYTES`.
+    """What a run of `up` would do: `text` in Markdown, cut to a number of bytes.
 
     `digest` is the SHA-256 of the whole review in hex: equal reviews have equal consequences. `changes` says
     whether anything would change.
@@ -45,10 +45,10 @@ def digest_in(text: str) -> str | None:
     return after[:64] if found else None
 
 
-def review(stack: str, folder: Path, *options: str) -> Review:
+def review(stack: str, folder: Path, *options: str, limit: int = LIMIT_BYTES) -> Review:
     """Preview the stack, with these options of the engine, and review the preview. Raises `PreviewError`.
 
-    `folder` is for the preview's document, which stays on this machine.
+    `folder` is for the preview's document, which stays on this machine; `limit` is in bytes.
     """
     ran = engine("preview", "--json", *options, stack=stack)
     document = _document(ran)
@@ -58,10 +58,12 @@ def review(stack: str, folder: Path, *options: str) -> Review:
     file = folder / "preview.json"
     file.touch(mode=0o600)
     file.write_text(ran.out)
-    whole = _reviewed(file, _WHOLE_BYTES)
+    text = whole = _reviewed(file, _WHOLE_BYTES)
+    if len(whole.encode()) > limit:
+        text = _reviewed(file, limit)
     changes = document.get("changeSummary") or {}
     return Review(
-        text=_reviewed(file, LIMIT_BYTES),
+        text=text,
         digest=hashlib.sha256(whole.encode()).hexdigest(),
         changes=any(count for operation, count in changes.items() if operation not in _STILL),
     )
