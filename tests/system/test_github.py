@@ -161,13 +161,13 @@ def test_every_push_updates_one_comment(site: Site) -> None:
 
 def test_a_preview_that_fails_tells_its_errors_without_secrets(site: Site) -> None:
     github = site.github("fails")
-    site.file({**MESH, "nodes": {"web-1": {"address": "10.30.0.1", "location": TOKEN}}})
+    site.file({**MESH, "nodes": {"web-1": {"address": "10.30.0.1", "location": PASSPHRASE}}})
     run = _preview(github, commit="4" * 40)
     assert run.red
     (comment,) = github.comments()
     assert "## prod: the preview failed" in comment
     assert "mesh.nodes.web-1.location: the cloud has no location ***" in comment
-    assert TOKEN not in _published(github, run)
+    assert PASSPHRASE not in _published(github, run)
     site.file(MORE)
     assert not _preview(github, commit="5" * 40).red
     (comment,) = github.comments()
