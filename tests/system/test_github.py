@@ -123,6 +123,7 @@ def test_nothing_that_others_can_read_holds_a_secret(site: Site) -> None:
     assert _shown(secrets, _published(github, *runs)) == []
 
 
+@pytest.mark.long
 def test_a_plan_without_changes_asks_for_no_approval(site: Site) -> None:
     github = site.github("same")
     plan = _plan(github, "b" * 40)
@@ -153,10 +154,19 @@ def test_every_push_updates_one_comment(site: Site) -> None:
     assert "2" * 12 in ours
     assert "1" * 12 not in ours
     assert "web-3" in ours
+    assert [each.partition(" ")[0] for each in github.asked()] == ["POST", "PATCH"]
+
+
+@pytest.mark.long
+def test_a_push_that_takes_the_change_back_says_so(site: Site) -> None:
+    github = site.github("back")
+    site.file(MORE)
+    assert not _preview(github, commit="1" * 40).red
     site.file(MESH)
     assert not _preview(github, commit="3" * 40).red
-    assert "Nothing changes." in github.comments()[1]
-    assert [each.partition(" ")[0] for each in github.asked()] == ["POST", "PATCH", "PATCH"]
+    (comment,) = github.comments()
+    assert "Nothing changes." in comment
+    assert "web-2" not in comment
 
 
 def test_a_preview_that_fails_tells_its_errors_without_secrets(site: Site) -> None:
@@ -233,33 +243,39 @@ def _address(site: Site) -> str:
     return str(outputs["nodes"]["db-1"]["public_ip"])
 
 
-def test_drift_opens_an_issue_that_is_updated_and_closed(site: Site, drift: Callable[[str], None]) -> None:
+def test_drift_opens_an_issue_and_its_end_closes_the_issue(site: Site, drift: Callable[[str], None]) -> None:
     github = site.github("nightly")
-    quiet = _nightly(github)
-    assert not quiet.red, quiet.out
-    assert github.asked() == []
-
     drift("MTU of wg0\t1300\t1420\n")
     runs = [_nightly(github)]
     (issue,) = github.state["issues"]
     assert issue["title"] == "Drift: prod differs from its stack"
     assert "db-1: MTU of wg0\n    is:        1300\n    should be: 1420" in issue["body"]
-    runs.append(_nightly(github))
-    assert github.comments(issue["number"]) == [], "the same difference notifies nobody again"
-
-    drift("MTU of wg0\t1200\t1420\n")
-    runs.append(_nightly(github))
-    (issue,) = github.state["issues"]
-    assert "1200" in issue["body"]
-    assert len(github.comments(issue["number"])) == 1
-
     drift("")
     runs.append(_nightly(github))
     (issue,) = github.state["issues"]
     assert issue["state"] == "closed"
     assert "match the stack again" in github.comments(issue["number"])[-1]
-    assert not any(run.red for run in runs)
+    assert not any(run.red for run in runs), [run.out for run in runs]
     assert _shown(site.secrets(), _published(github, *runs)) == []
+
+
+@pytest.mark.long
+def test_an_issue_notifies_people_of_other_differences_alone(
+    site: Site, drift: Callable[[str], None]
+) -> None:
+    github = site.github("nights")
+    assert not _nightly(github).red
+    assert github.asked() == [], "without drift there is no issue"
+    drift("MTU of wg0\t1300\t1420\n")
+    _nightly(github)
+    _nightly(github)
+    (issue,) = github.state["issues"]
+    assert github.comments(issue["number"]) == [], "the same difference notifies nobody again"
+    drift("MTU of wg0\t1200\t1420\n")
+    _nightly(github)
+    (issue,) = github.state["issues"]
+    assert "1200" in issue["body"]
+    assert "The differences have changed" in github.comments(issue["number"])[-1]
 
 
 @pytest.mark.long
