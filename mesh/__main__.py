@@ -14,7 +14,7 @@ from mesh.cli.ahead import importing
 from mesh.cli.engine import CliError, refuse_two_stacks
 from mesh.cli.outputs import read_outputs
 from mesh.cli.state import read_state
-from mesh.edit.command import add_command, remove_command
+from mesh.edit.command import add_command, remove_command, rename_command
 from mesh.interrupts import end_in_order
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pret
 
 app.command("add")(add_command)
 app.command("remove")(remove_command)
+app.command("rename")(rename_command)
 
 Pulumi = Annotated[str, typer.Option(envvar="WGMESH_PULUMI", help="The engine's command line.")]
 Stack = Annotated[str | None, typer.Option(help="The name of the stack. Default: the selected stack.")]

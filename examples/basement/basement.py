@@ -10,6 +10,7 @@ from pulumi_command import local
 from pydantic import BeforeValidator
 
 from mesh.plan import NodePlan
+from mesh.program.former import former_parts
 from mesh.program.machines import NO_ANSWER, Family, FirstKey, Provider, Site
 from mesh.program.machines.cloud_init import user_data
 from mesh.settings import Model, Problem
@@ -71,7 +72,7 @@ class Basement:
     def machine(self, node: NodePlan, *, key: FirstKey, parent: pulumi.Resource) -> Machine:
         """Declare a machine; `up` deletes the machine when its node leaves the stack file."""
         assert isinstance(node.machine, BasementMachine)
-        name = f"{self.site.stack}-{self.site.names.of(node.name)}"
+        name = f"{self.site.stack}-{self.site.names.of(node.oldest_name)}"
         made = local.Command(
             self.site.names.part(node.name, "machine"),
             create=f"basement create {name} {node.machine.image}",
@@ -85,6 +86,7 @@ class Basement:
             triggers=[node.machine.image],
             opts=pulumi.ResourceOptions(
                 parent=parent,
+                aliases=former_parts(self.site.names, node, "machine"),
                 delete_before_replace=True,
                 ignore_changes=["stdin", "environment", *(() if node.enabled else ("create", "triggers"))],
             ),

@@ -72,11 +72,15 @@ def read_state(pulumi: str, stack: str | None, mesh: MeshOutputs) -> StackState:
 
 def parse_state(state: Mapping[str, Any], nodes: Iterable[str], names: MeshNames = _FIRST) -> StackState:
     """Pick out of an exported state (deployment version 3) what concerns the nodes. Raises `CliError`."""
-    resources = {
-        (resource["type"], name_in_urn(resource["urn"])): resource
+    found = [
+        resource
         for resource in (state.get("deployment") or {}).get("resources") or []
         if not resource.get("delete") and in_a_mesh(resource["urn"])
-    }
+    ]
+    # a run that was stopped while it renamed a node leaves outputs that have the former name
+    by_urn = [(urn, each) for each in found for urn in each.get("aliases") or ()]
+    by_urn += [(each["urn"], each) for each in found]
+    resources = {(each["type"], name_in_urn(urn)): each for urn, each in by_urn}
     steps = {
         (node, step): resource
         for node in nodes

@@ -1,4 +1,4 @@
-"""`mesh add` and `mesh remove`, as typed."""
+"""`mesh add`, `mesh remove` and `mesh rename`, as typed."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mesh.edit.document import Document
     from mesh.edit.edit import Check, Edit
 
-__all__ = ["add_command", "remove_command"]
+__all__ = ["add_command", "remove_command", "rename_command"]
 
 Stack = Annotated[
     str | None, typer.Option(help="The name of the stack. Default: PULUMI_STACK, or the selected stack.")
@@ -71,6 +71,17 @@ def remove_command(name: str, *, stack: Stack = None, file: File = None, key: Ke
         return remove_node(document, name, check)
 
     _edit(remove, stack=stack, file=file, key=key)
+
+
+def rename_command(old: str, new: str, *, stack: Stack = None, file: File = None, key: Key = None) -> None:
+    """Rename a node in the whole stack file; the node keeps its server, its addresses and its keys."""
+
+    def rename(document: "Document", check: "Check") -> "Edit":
+        from mesh.edit.renaming import rename_node  # noqa: PLC0415 - of use to this command alone
+
+        return rename_node(document, old, new, check)
+
+    _edit(rename, stack=stack, file=file, key=key)
 
 
 def _edit(

@@ -11,7 +11,7 @@ from mesh.edit.document import Entry, end_of, entries, items
 from mesh.edit.errors import EditError
 from mesh.edit.style import scalar
 
-__all__ = ["Splice", "applied", "by_hand", "entry_after", "reworded", "without"]
+__all__ = ["Splice", "applied", "by_hand", "entry_after", "item_after", "reworded", "without"]
 
 _COMMENT: Final = re.compile(r"[ \t]*#")
 
@@ -53,7 +53,7 @@ def entry_after(text: str, mapping: MappingNode, last: Entry, written: str) -> I
         return _after_in_braces(text, mapping, last, written)
     margin = _margin(text, last.key)
     place = _end_of_block(text, end_of(text, last.value), len(margin))
-    newline = "\r\n" if "\r\n" in text else "\n"
+    newline = _newline(text)
     if place == len(text) and not text.endswith("\n"):
         return [Splice(place, place, f"{newline}{margin}{written}")]
     return [Splice(place, place, f"{margin}{written}{newline}")]
@@ -78,6 +78,19 @@ def _after_in_braces(text: str, mapping: MappingNode, last: Entry, written: str)
         return [Splice(end, line, f",{text[end:line]}{blank}{written}")]
     line = _line_end(text, end + comma.end())
     return [Splice(line, line, f"{blank}{written},")]
+
+
+def item_after(text: str, owner: Any, written: str) -> Iterable[Splice]:
+    """Put one more item behind the last one of a list."""
+    last = items(owner)[-1]
+    end = end_of(text, last)
+    if owner.flow_style:
+        return [Splice(end, end, f", {written}")]
+    start = text.rfind("\n", 0, last.start_mark.index) + 1
+    margin, line = text[start : last.start_mark.index], _line_end(text, end)
+    if not re.fullmatch(r"[ \t]*-[ ]+", margin):
+        raise by_hand(last)
+    return [Splice(line, line, f"{_newline(text)}{margin}{written}")]
 
 
 def without(text: str, collection: Any, place: int) -> Splice:
@@ -135,6 +148,10 @@ def _end_of_block(text: str, end: int, column: int) -> int:
             break
         place = min(place + len(line) + 1, len(text))
     return place
+
+
+def _newline(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
 
 
 def _line_end(text: str, place: int) -> int:

@@ -87,7 +87,10 @@ def _taken_out(name: str, was: Before, plan: MeshPlan) -> str:
     successor = next((each for each in plan.nodes.values() if _address(each) == was.address), None)
     why = "is not in the stack file any more"
     if successor is not None:
-        why += f" (renaming a node, here to {successor.name}, makes another server)"
+        why += (
+            f" (if you renamed it to {successor.name}, give {successor.name} `formerly: [{name}]`: then "
+            f"server and keys stay)"
+        )
     return f"{name} {why}: {was.loss.everything}"
 
 

@@ -17,10 +17,13 @@ class NodePlan:
 
     `machine` is what its server is made of, in the words of its `provider`. `peers` are in the order of their
     addresses. A node that is not `enabled` has no peers and is nobody's. `protect` is whether its server,
-    address and keys are protected against deletion.
+    address and keys are protected against deletion. `former` are the names that it had before,
+    `oldest_name` is the oldest of all: its pre-shared keys are derived from that.
     """
 
     name: str
+    former: tuple[str, ...]
+    oldest_name: str
     enabled: bool
     protect: bool
     overlay: OverlayPlan

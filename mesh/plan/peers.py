@@ -6,7 +6,7 @@ from typing import Final
 
 from mesh.settings import Settings
 
-__all__ = ["INTERNET_MTU", "PeerPlan", "addresses_of", "plan_peers"]
+__all__ = ["INTERNET_MTU", "PeerPlan", "addresses_of", "oldest_name", "plan_peers"]
 
 # 1500 on the internet less WireGuard's 80 with IPv6 outside (40 IPv6, 8 UDP, 32 WireGuard): safe on
 # either family, and what wg-quick computes itself (wireguard-tools, src/wg-quick/linux.bash).
@@ -25,10 +25,11 @@ class PeerPlan:
 
     `addresses` are its own inside the mesh, one for each family; `allowed_ips` the networks that it may
     send from and is sent to; `keepalive` is in seconds, `mtu` the bytes that fit into the tunnel on the way
-    to it, `preshared_epoch` the version of the pair's pre-shared key.
+    to it, `preshared_epoch` the version of the pair's pre-shared key, which is derived from `oldest_name`.
     """
 
     name: str
+    oldest_name: str
     addresses: tuple[IPv4Address | IPv6Address, ...]
     allowed_ips: tuple[IPv4Network | IPv6Network, ...]
     keepalive: int
@@ -39,6 +40,11 @@ class PeerPlan:
 def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:
     """Return a node's addresses inside the mesh, one for each family that the mesh has."""
     return (settings.nodes[name].address,)
+
+
+def oldest_name(settings: Settings, name: str) -> str:
+    """Return the name that a node's pre-shared keys are derived from: its oldest, which never changes."""
+    return next(iter(settings.nodes[name].formerly), name)
 
 
 def plan_peers(settings: Settings) -> dict[str, tuple[PeerPlan, ...]]:
@@ -59,6 +65,7 @@ def _seen(settings: Settings, name: str) -> PeerPlan:
     addresses = addresses_of(settings, name)
     return PeerPlan(
         name=name,
+        oldest_name=oldest_name(settings, name),
         addresses=addresses,
         allowed_ips=tuple(ip_network(address) for address in addresses),
         keepalive=_KEEPALIVE,

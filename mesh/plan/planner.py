@@ -3,7 +3,7 @@
 from mesh.plan.access import plan_access
 from mesh.plan.model import MeshPlan, NodePlan
 from mesh.plan.overlay import plan_overlay
-from mesh.plan.peers import PeerPlan, plan_peers
+from mesh.plan.peers import PeerPlan, oldest_name, plan_peers
 from mesh.plan.policy import Policy, plan_policy
 from mesh.plan.policy_tests import check_policy_tests
 from mesh.settings import Settings
@@ -31,6 +31,8 @@ def _plan_node(settings: Settings, policy: Policy | None, name: str, peers: tupl
     node = settings.nodes[name]
     return NodePlan(
         name=name,
+        former=tuple(had for had in node.formerly if had != name),
+        oldest_name=oldest_name(settings, name),
         enabled=node.enabled,
         protect=node.protect if "protect" in node.model_fields_set else settings.protect,
         overlay=plan_overlay(settings, name, peers),

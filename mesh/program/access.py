@@ -77,7 +77,7 @@ class Access:
 
 def committed(previous: Previous, name: str) -> Committed | None:
     """Read what the state has of a node; None when no step on it ever succeeded."""
-    records = {step: previous.record(COMMAND, f"{name}-{step}") for step in _LATEST_FIRST}
+    records = {step: previous.part(COMMAND, name, step) for step in _LATEST_FIRST}
     last = next((record for record in records.values() if record.get("connection")), None)
     if last is None:
         return None

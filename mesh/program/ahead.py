@@ -8,6 +8,7 @@ import pulumi
 from mesh.names import BOOTSTRAP, COMMAND, FIRST_MESH, MeshNames
 from mesh.plan import MeshPlan, NodePlan
 from mesh.plan.dangers import Before, Loss, dangers, refused
+from mesh.program.former import former_names, refuse_names_in_use
 from mesh.program.machines import PROVIDERS, Ahead, Provider
 from mesh.program.previous import Previous
 from mesh.settings import SettingsError
@@ -33,7 +34,8 @@ def look_ahead(
 
     """
     names = MeshNames(mesh)
-    before = previous.of(names)
+    refuse_names_in_use(plan, previous.of(names))
+    before = previous.of(names, former_names(plan))
     for name, nodes in nodes_by_provider(plan).items():
         ahead = Ahead(stack=pulumi.get_stack(), names=names, nodes=nodes, raw=raw, previous=before)
         providers[name].look_ahead(ahead)
@@ -79,5 +81,5 @@ def _loss(name: str, node: NodePlan | None, previous: Previous, providers: Mappi
         if node is not None and there is None:
             return Loss(leaves=f"moves from {provider} to {node.provider}: {loss.everything}")
         return loss
-    is_made = previous.has(COMMAND, f"{name}-{BOOTSTRAP}")
+    is_made = previous.has_part(COMMAND, name, BOOTSTRAP)
     return Loss() if is_made else Loss(everything="it has no server yet")

@@ -92,6 +92,8 @@ class NodeArgs(TypedDict):
     """Whether server and address are protected against deletion. Default: `protect` of the mesh."""
     groups: NotRequired[list[str]]
     """Names that the policy may use for this node."""
+    formerly: NotRequired[list[str]]
+    """Names that the node had before, the oldest first: the node keeps its server and its keys."""
     public: NotRequired[list[str]]
     """Ports that are open to everybody, such as tcp/443 or udp/6000-6010."""
     forward: NotRequired[bool]

@@ -39,7 +39,8 @@ class Target:
 
     `machine` is what they run on; `hooks` answers a failed command. With `keep`, commands that exist stay as
     they are, whatever changes; `gate` is what has to be done before the node is touched. `confirmed` looks at
-    the answer to `apply`; the state has `record` of it. `protect` holds for `apply`.
+    the answer to `apply`; the state has `record` of it. `protect` holds for `apply`. `former` are the names that the
+    node had before.
     """
 
     node: str
@@ -54,6 +55,7 @@ class Target:
     confirmed: pulumi.ResourceHook
     gate: tuple[pulumi.Resource, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    former: tuple[str, ...] = ()
     dials: int = _DIALS
     protect: bool = False
 
@@ -82,6 +84,7 @@ class Target:
 
     def options(
         self,
+        step: str,
         *,
         after: list[pulumi.Resource],
         inputs: list[str],
@@ -96,6 +99,7 @@ class Target:
             ignore_changes=inputs if self.keep else ignore_changes,
             hooks=self.hooks,
             protect=protect,
+            aliases=[pulumi.Alias(name=f"{former}-{step}") for former in self.former],
         )
 
     def command(
@@ -118,7 +122,7 @@ class Target:
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
             opts=self.options(
-                after=after, inputs=_COMMAND_INPUTS, ignore_changes=ignore_changes, protect=protect
+                step, after=after, inputs=_COMMAND_INPUTS, ignore_changes=ignore_changes, protect=protect
             ),
         )
 
@@ -160,7 +164,7 @@ class Commands:
             source=pulumi.FileAsset(agent_file.path),
             remote_path=INCOMING,
             triggers=[target.machine.identity],
-            opts=target.options(after=[bootstrap], inputs=_COPY_INPUTS),
+            opts=target.options(AGENT_FILE, after=[bootstrap], inputs=_COPY_INPUTS),
         )
         agent = target.command(
             INSTALL, create=agent_call("install", agent=INCOMING), stdin=agent_file.sha256, after=[copy]

@@ -44,19 +44,27 @@ _KEY_BYTES = 32  # Curve25519 private keys and WireGuard pre-shared keys
 
 
 def stored(
-    name: str, make: Callable[[], str], *, parent: pulumi.Resource, version: int = FIRST_VERSION
+    name: str,
+    make: Callable[[], str],
+    *,
+    parent: pulumi.Resource,
+    version: int = FIRST_VERSION,
+    aliases: Sequence[pulumi.Alias] = (),
 ) -> pulumi.Output[str]:
     """Keep one secret in the state under `name` and return it as a secret output.
 
     `make` is called on every run, but only what it returned when the stash was created (or last
     replaced by another `version`) counts. A preview passes an unknown instead, so that a key
-    that does not exist yet is shown as unknown and not as a value that will never be.
+    that does not exist yet is shown as unknown and not as a value that will never be. `aliases` are the names
+    that the stash had before.
     """
     fresh: Any = pulumi.output.UNKNOWN if pulumi.runtime.is_dry_run() else make()
     stash = pulumi.Stash(
         name,
         input=pulumi.Output.secret(fresh),
-        opts=pulumi.ResourceOptions(parent=parent, ignore_changes=["input"], replacement_trigger=version),
+        opts=pulumi.ResourceOptions(
+            parent=parent, ignore_changes=["input"], replacement_trigger=version, aliases=list(aliases)
+        ),
     )
     return pulumi.Output.secret(stash.output)
 
@@ -131,12 +139,15 @@ def key_fingerprint(identity: pulumi.Output[str]) -> pulumi.Output[str]:
 def preshared_fingerprints(
     root: pulumi.Output[str], *, node: str, peers: Sequence[PeerPlan]
 ) -> pulumi.Output[dict[str, str]]:
-    """Return the names under which `node` stores its pre-shared keys: peer -> 16 hex digits."""
+    """Return the names under which a node stores its pre-shared keys: peer -> 16 hex digits.
+
+    `node` is the node's oldest name.
+    """
 
     def derive(text: str) -> dict[str, str]:
         secret = base64.b64decode(text)
         return {
-            peer.name: fingerprint(preshared_key(secret, node, peer.name, peer.preshared_epoch))
+            peer.name: fingerprint(preshared_key(secret, node, peer.oldest_name, peer.preshared_epoch))
             for peer in peers
         }
 
@@ -153,14 +164,14 @@ def key_bundle(
 ) -> pulumi.Output[str]:
     """Return what the agent's `keys` command reads, as a secret: the node's own key and one per peer.
 
-    `host_key` is `host_key_to_bring`.
+    `node` is the node's oldest name; `host_key` is `host_key_to_bring`.
     """
 
     def bundle(secrets: Sequence[Any]) -> str:
         own, root_text, host = secrets
         secret = base64.b64decode(root_text)
         shared = [
-            base64.b64encode(preshared_key(secret, node, peer.name, peer.preshared_epoch)).decode()
+            base64.b64encode(preshared_key(secret, node, peer.oldest_name, peer.preshared_epoch)).decode()
             for peer in peers
         ]
         return json.dumps({"format": 1, "keys": [own, *shared], **host})

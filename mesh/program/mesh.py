@@ -15,6 +15,7 @@ from mesh.program.ahead import nodes_by_provider
 from mesh.program.confirmed import CONFIRMED, require_confirmed
 from mesh.program.directory import Directory
 from mesh.program.door import check_settings, mark_stack
+from mesh.program.former import former_names
 from mesh.program.gates import plan_gates
 from mesh.program.machines import PROVIDERS, Provider, Site
 from mesh.program.moves import tell_moves
@@ -49,7 +50,7 @@ class Mesh(pulumi.ComponentResource):
         self._names = MeshNames(name)
         super().__init__(MESH_TYPE, name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        before = (previous or NOTHING_KNOWN).of(self._names)
+        before = (previous or NOTHING_KNOWN).of(self._names, former_names(plan))
         access = plan_access(plan, before)
         tell_moves(plan, access, self)
         shared = self._shared_keys()
@@ -153,7 +154,7 @@ class Mesh(pulumi.ComponentResource):
         agent = agent_file()
         names = self._names
         confirmed = pulumi.ResourceHook(names.of(CONFIRMED), require_confirmed)
-        records = {name: before.record(COMMAND, f"{name}-{APPLY}") for name in nodes}
+        records = {name: before.part(COMMAND, name, APPLY) for name in nodes}
         ran = [pulumi.ResourceHook(names.of(hooks.COMMAND_RAN), hooks.command_ran)]
         let_in = {names.of(name): sources for name, sources in limits.items()}
         machines = {names.of(name): node.machine for name, node in nodes.items()}

@@ -1,6 +1,6 @@
 """One node: its keys, its address, its server and what runs on it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from mesh.program.agent import AgentFile
 from mesh.program.commands import Commands, Target
 from mesh.program.directory import Directory, Entry, entry
 from mesh.program.files import RunFacts, node_files
+from mesh.program.former import former_nodes, former_parts
 from mesh.program.machines import FirstKey, Machines, public_address
 from mesh.program.review import show_files
 from mesh.render import read_doors
@@ -48,13 +49,14 @@ class Node(pulumi.ComponentResource):
         shared: MeshKeys,
         opts: pulumi.ResourceOptions,
     ) -> None:
-        super().__init__(NODE_TYPE, names.of(plan.name), None, opts)
+        renamed = pulumi.ResourceOptions(aliases=former_nodes(names, plan))
+        super().__init__(NODE_TYPE, names.of(plan.name), None, pulumi.ResourceOptions.merge(opts, renamed))
         self._plan = plan
         self._names = names
         self._access = access
         self._shared = shared
-        self._identity = keys.stored(self._part(IDENTITY), keys.node_identity, parent=self)
-        first = keys.stored(self._part("first-contact-key"), keys.first_contact_key, parent=self)
+        self._identity = self._stored(IDENTITY, keys.node_identity)
+        first = self._stored("first-contact-key", keys.first_contact_key)
         key = FirstKey(private=first, public=keys.ssh_public_key(first))
         self.machine = machines.machine(plan, key=key, parent=self)
         """What the node runs on."""
@@ -63,14 +65,19 @@ class Node(pulumi.ComponentResource):
         self.public_key: pulumi.Output[str] = keys.wireguard_public_key(self._identity)
         """The node's WireGuard public key, base64."""
         shown = access.committed.host_key if access.committed else None
-        self._host_key = keys.stored(self._part(HOST_KEY), lambda: keys.other_ssh_key(shown), parent=self)
+        self._host_key = self._stored(HOST_KEY, lambda: keys.other_ssh_key(shown))
         self.host_key: pulumi.Output[str] = keys.ssh_public_key(self._host_key)
         """The SSH host key that the node shows, public half."""
         self.ssh_port: pulumi.Input[int] = plan.access.ssh_port
         """Where its sshd is found."""
 
-    def _part(self, part: str) -> str:
-        return self._names.part(self._plan.name, part)
+    def _stored(self, part: str, make: Callable[[], str]) -> pulumi.Output[str]:
+        return keys.stored(
+            self._names.part(self._plan.name, part),
+            make,
+            parent=self,
+            aliases=former_parts(self._names, self._plan, part),
+        )
 
     def entry(self) -> Entry:
         """Return what the other nodes must know of this one: its entry in the directory."""
@@ -106,7 +113,7 @@ class Node(pulumi.ComponentResource):
                 directory=directory if plan.enabled else self._alone(),
                 private=keys.key_fingerprint(self._identity),
                 preshared=keys.preshared_fingerprints(
-                    self._shared.preshared_root, node=plan.name, peers=plan.peers
+                    self._shared.preshared_root, node=plan.oldest_name, peers=plan.peers
                 ),
                 management=self._shared.management_public,
                 server=self.machine.identity,
@@ -122,7 +129,7 @@ class Node(pulumi.ComponentResource):
             keys=keys.key_bundle(
                 self._identity,
                 self._shared.preshared_root,
-                node=plan.name,
+                node=plan.oldest_name,
                 peers=plan.peers,
                 host_key=keys.host_key_to_bring(
                     self._host_key,
@@ -148,6 +155,7 @@ class Node(pulumi.ComponentResource):
         port, host_key, private_key = self._way_in()
         return Target(
             node=self._names.of(plan.name),
+            former=tuple(self._names.of(former) for former in plan.former),
             address=self.public_ip,
             private_key=private_key,
             host_key=host_key,

@@ -4,7 +4,7 @@ A change can only be told in words, and a node that is behind can only be dialle
 Nothing secret of this may be shown: what is taken from `Previous.record` may be a key.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,12 +28,14 @@ class Previous:
     """The state before this run: for every resource its type and name, and what it had.
 
     `nodes` has each node that the state knows by name, and its entry in the outputs, empty where there is
-    none. `unread` says why the state could not be read; there is nothing in it then.
+    none. `unread` says why the state could not be read; there is nothing in it then. `former` has the names
+    that nodes had before: until a run has renamed a node, the state has the node by one of these.
     """
 
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unread: str | None = None
     records: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    former: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def has(self, type_: str, name: str) -> bool:
         """Whether the state has a resource of this type and name."""
@@ -43,20 +45,39 @@ class Previous:
         """Return what the state has of a resource, secrets in plain; nothing of one that it does not have."""
         return self.records.get((type_, name), {})
 
+    def part(self, type_: str, node: str, part: str) -> Mapping[str, Any]:
+        """Return what the state has of a part of a node: one of `STEPS`, a key, a server."""
+        found = (self.record(type_, f"{called}-{part}") for called in self._called(node))
+        return next(filter(None, found), {})
+
+    def has_part(self, type_: str, node: str, part: str) -> bool:
+        """Whether the state has this part of a node."""
+        return any(self.has(type_, f"{called}-{part}") for called in self._called(node))
+
+    def _called(self, node: str) -> tuple[str, ...]:
+        return node, *self.former.get(node, ())
+
     def node(self, name: str) -> Mapping[str, Any]:
         """Return a node's entry in the outputs; nothing of one that is new."""
         return self.nodes.get(name, {})
 
-    def of(self, names: MeshNames) -> "Previous":
-        """Return what is one mesh's, by the names that its resources have without the mesh's."""
+    def of(self, names: MeshNames, former: Mapping[str, Sequence[str]] | None = None) -> "Previous":
+        """Return what is one mesh's, by the names that its resources have without the mesh's.
+
+        `former` are the names that nodes had before, see `former`.
+        """
+        present = {had: name for name, all_had in (former or {}).items() for had in all_had}
         records = {
             (kind, plain): found
             for (kind, name), found in self.records.items()
             if (plain := names.plain(name)) is not None
         }
         told = self._told(names)
-        nodes = {name: _entry(told.get(name)) for name in sorted({*_names(records)})}
-        return Previous(nodes=nodes, unread=self.unread, records=records)
+        nodes: dict[str, Mapping[str, Any]] = {}
+        for name in sorted({*_names(records)}):
+            called = present.get(name, name)
+            nodes[called] = _entry(told.get(called)) or _entry(told.get(name))
+        return Previous(nodes=nodes, unread=self.unread, records=records, former=former or {})
 
     def _told(self, names: MeshNames) -> Mapping[str, Any]:
         """The nodes in the outputs: those of the stack, or of the component of a mesh."""

@@ -12,7 +12,13 @@ from mesh.settings.interfaces import check_interfaces
 from mesh.settings.names import check_names
 from mesh.settings.ports import check_public_ports
 from mesh.settings.raw import Finding
-from mesh.settings.references import check_groups, check_policy, check_policy_tests, check_rollout
+from mesh.settings.references import (
+    check_former_names,
+    check_groups,
+    check_policy,
+    check_policy_tests,
+    check_rollout,
+)
 from mesh.settings.room import check_addresses
 
 __all__ = ["CHECKS"]
@@ -24,6 +30,7 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_cidr_owner,
     check_interfaces,
     check_public_ports,
+    check_former_names,
     check_groups,
     check_policy,
     check_policy_tests,

@@ -12,7 +12,14 @@ from mesh.settings.ports import overlap, overlapping
 from mesh.settings.problems import REMOVED, Told, another_value, has_secret, nearest, nearest_of, show
 from mesh.settings.raw import Finding, listed, nodes, read
 
-__all__ = ["check_groups", "check_policy", "check_policy_tests", "check_rollout", "named"]
+__all__ = [
+    "check_former_names",
+    "check_groups",
+    "check_policy",
+    "check_policy_tests",
+    "check_rollout",
+    "named",
+]
 
 
 def check_groups(raw: Mapping[Any, Any]) -> Iterator[Finding]:
@@ -30,6 +37,31 @@ def check_groups(raw: Mapping[Any, Any]) -> Iterator[Finding]:
                 yield path, f"{group} is the name of a node; give the group another name"
             elif group in groups[:index]:
                 yield path, _twice(show(group))
+
+
+def check_former_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
+    """Keys are made with former names, and servers are found by them: each belongs to one node for good."""
+    everyone = nodes(raw)
+    owner: dict[str, str] = {}
+    for name, node in everyone.items():
+        former = listed(node, "formerly")
+        for index, had in enumerate(former):
+            path = ("nodes", name, "formerly", index)
+            if read(host_name, had) is None:
+                continue
+            if had in former[:index]:
+                yield path, _twice(had)
+            elif had != name and had in everyone:
+                message = (
+                    f"{had} is the name of another node, but the keys of {name} are made with this name; "
+                    f"give the other node a new name"
+                )
+                yield path, message
+            elif owner.setdefault(had, name) != name:
+                yield (
+                    path,
+                    Told(f"{had} is already a former name of {owner[had]}; remove it here", (REMOVED,)),
+                )
 
 
 def _members(raw: Mapping[Any, Any]) -> dict[str, frozenset[str]]:

@@ -35,7 +35,8 @@ def test_a_node_that_is_taken_out_loses_disk_and_address() -> None:
 
 def test_a_rename_is_called_one() -> None:
     assert _told({"b": NODE}, a=WAS) == {
-        "a": "a is not in the stack file any more (renaming a node, here to b, makes another server): its "
+        "a": "a is not in the stack file any more (if you renamed it to b, give b `formerly: "
+        "[a]`: then server and keys stay): its "
         "server is deleted with its disk, and its public address 192.0.2.7 is given back"
     }
 

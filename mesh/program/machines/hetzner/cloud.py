@@ -15,6 +15,7 @@ import pulumi_hcloud as hcloud
 
 from mesh.names import FIRST_MESH
 from mesh.plan import NodePlan
+from mesh.program.former import former_parts
 from mesh.program.machines.base import Family, FirstKey, Site, protection
 from mesh.program.machines.cloud_init import user_data
 from mesh.program.machines.hetzner.api import MESH_LABEL, NODE_LABEL, STACK_LABEL, CloudAccess
@@ -23,7 +24,7 @@ from mesh.program.machines.hetzner.fate import tell_fate
 from mesh.program.machines.hetzner.firewalls import Firewall, firewall_of, plan_firewalls
 from mesh.program.machines.hetzner.groups import group_of
 from mesh.program.machines.hetzner.model import wanted
-from mesh.program.machines.hetzner.power import Power, declare_power, find_power, power_hooks
+from mesh.program.machines.hetzner.power import POWER_PART, Power, declare_power, find_power, power_hooks
 from mesh.program.machines.hetzner.records import SSH_KEY, server_record
 from mesh.settings import merged
 
@@ -136,6 +137,7 @@ class Cloud:
             hooks=self.power.hooks,
             keep=not node.enabled,
             parent=parent,
+            aliases=former_parts(site.names, node, POWER_PART),
         )
         return Server(address=address, resource=server, power=power, first_host_key=key.public)
 
@@ -159,6 +161,7 @@ class Cloud:
                 protect=protection(wanted=node.protect),
                 delete_before_replace=True,
                 ignore_changes=None if node.enabled else ["location"],
+                aliases=former_parts(self.site.names, node, "ip"),
             ),
         )
 
@@ -197,6 +200,7 @@ class Cloud:
                 protect=protection(wanted=node.protect),
                 ignore_changes=_AT_BIRTH if node.enabled else [*_AT_BIRTH, *_WHILE_OUT],
                 delete_before_replace=True,
+                aliases=former_parts(self.site.names, node, "server"),
             ),
         )
 

@@ -78,6 +78,7 @@ def cloud_answer(stack: str, names: MeshNames, previous: Previous) -> Callable[[
 def _unknown_servers(access: CloudAccess, stack: str, names: MeshNames, previous: Previous) -> list[str]:
     """Return the names of the mesh's servers in the cloud of which the state had nothing."""
     known = {str(server_record(previous, name).get("name")) for name in previous.nodes}
+    known |= {names.in_cloud(stack, name) for name in previous.nodes}  # those that this run has renamed
     try:
         return [name for name in servers_of_mesh(access, stack, names) if name not in known]
     except CatalogError:

@@ -12,7 +12,7 @@ import socket
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,10 +22,12 @@ import pulumi_hcloud as hcloud
 
 from mesh.names import STASH, MeshNames
 from mesh.program.machines.hetzner.api import DEFAULT_ENDPOINT, STACK_LABEL, CloudAccess
+from mesh.program.machines.hetzner.records import server_record
 from mesh.program.previous import Previous
 
 __all__ = [
     "POWER",
+    "POWER_PART",
     "Power",
     "declare_power",
     "find_power",
@@ -34,7 +36,9 @@ __all__ = [
 ]
 
 POWER: Final = "wireguard-mesh-power"
-_SUFFIX: Final = "-power"
+POWER_PART: Final = "power"
+"""`NODE-power` says how a server was found."""
+_SUFFIX: Final = f"-{POWER_PART}"
 _RUNNING: Final = "running"
 _OFF: Final = "off: will be started"
 # Found off in two runs one after the other: a hook only runs before a change.
@@ -65,8 +69,10 @@ def find_power(access: CloudAccess, stack: str, names: MeshNames, previous: Prev
         return {}
     found = {}
     for node in previous.nodes:
-        before = previous.record(STASH, f"{node}{_SUFFIX}").get("input")
-        if names.in_cloud(stack, node) in off:
+        # a server has its former name until a run has renamed it
+        called = {server_record(previous, node).get("name"), names.in_cloud(stack, node)}
+        before = previous.part(STASH, node, POWER_PART).get("input")
+        if called & off:
             found[node] = _OFF_AGAIN if before == _OFF else _OFF
         else:
             # that it was off once and was started is no change that is worth a preview
@@ -120,11 +126,12 @@ def declare_power(
     hooks: pulumi.ResourceHookBinding,
     keep: bool,
     parent: pulumi.Resource,
+    aliases: Sequence[pulumi.Alias] = (),
 ) -> pulumi.Stash:
     """Declare how a node's server was found: off, or running, which is everything else it can be.
 
     `name` is the node's, with its mesh's before it. Where the cloud could not be asked, the state has to do.
-    With `keep` nothing is started.
+    With `keep` nothing is started. `aliases` are the names that the resource had before.
     """
     known: pulumi.Input[str] = (
         found
@@ -134,7 +141,7 @@ def declare_power(
     return pulumi.Stash(
         f"{name}{_SUFFIX}",
         input=_LEFT_ALONE if keep else known,
-        opts=pulumi.ResourceOptions(parent=parent, deleted_with=server, hooks=hooks),
+        opts=pulumi.ResourceOptions(parent=parent, deleted_with=server, hooks=hooks, aliases=list(aliases)),
     )
 
 

@@ -30,13 +30,13 @@ PLACEMENT_GROUP: Final = "hcloud:index/placementGroup:PlacementGroup"
 
 def server_record(previous: Previous, node: str) -> Mapping[str, Any]:
     """Return what the state has of a server, without its user data, a secret; empty where there is none."""
-    found = previous.record(SERVER, f"{node}-server")
+    found = previous.part(SERVER, node, "server")
     return {name: value for name, value in found.items() if name != "userData"}
 
 
 def address_record(previous: Previous, node: str) -> Mapping[str, Any]:
     """Return what the state has of an address; empty where there is none."""
-    return previous.record(ADDRESS, f"{node}-ip")
+    return previous.part(ADDRESS, node, "ip")
 
 
 def is_protected(previous: Previous, node: str) -> bool:
