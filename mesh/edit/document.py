@@ -15,7 +15,18 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mesh.edit.errors import EditError
 
-__all__ = ["Document", "Entry", "end_of", "entries", "entry", "fresh", "items", "line_of", "parse"]
+__all__ = [
+    "Document",
+    "Entry",
+    "end_of",
+    "end_of_entry",
+    "entries",
+    "entry",
+    "fresh",
+    "items",
+    "line_of",
+    "parse",
+]
 
 _MESH: Final = "mesh"
 
@@ -138,13 +149,18 @@ def end_of(text: str, node: Any) -> int:
     if node.flow_style or not node.value:
         return int(node.end_mark.index)
     last = node.value[-1]
-    value = last[1] if isinstance(last, tuple) else last
-    if value.start_mark.index < node.start_mark.index and not isinstance(last, tuple):  # an alias
+    if isinstance(last, tuple):
+        return end_of_entry(text, Entry(*last))
+    if last.start_mark.index < node.start_mark.index:  # an alias
         return len(text[: node.end_mark.index].rstrip())
-    if isinstance(last, tuple) and value.start_mark.index < last[0].end_mark.index:  # an alias
-        line = text.find("\n", last[0].end_mark.index)
-        return len(text[: line if line >= 0 else len(text)].rstrip())
-    return end_of(text, value)
+    return end_of(text, last)
+
+
+def end_of_entry(text: str, found: Entry) -> int:
+    """Return where an entry of a mapping ends, also one whose value is an alias."""
+    end = int(found.key.end_mark.index)
+    alias = re.match(r"\s*:\s*\*[^\s,\[\]{}]+", text[end:])
+    return end + alias.end() if alias else end_of(text, found.value)
 
 
 def line_of(node: Node) -> int:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 
-from mesh.edit.document import Entry, end_of, entries, items
+from mesh.edit.document import Entry, end_of, end_of_entry, entries, items
 from mesh.edit.errors import EditError
 from mesh.edit.style import scalar
 
@@ -52,7 +52,7 @@ def entry_after(text: str, mapping: MappingNode, last: Entry, written: str) -> I
     if mapping.flow_style:
         return _after_in_braces(text, mapping, last, written)
     margin = _margin(text, last.key)
-    place = _end_of_block(text, end_of(text, last.value), len(margin))
+    place = _end_of_block(text, end_of_entry(text, last), len(margin))
     newline = _newline(text)
     if place == len(text) and not text.endswith("\n"):
         return [Splice(place, place, f"{newline}{margin}{written}")]
@@ -69,7 +69,7 @@ def _after_in_braces(text: str, mapping: MappingNode, last: Entry, written: str)
         return [Splice(start, start, f"{written},{blank}")]
     first = int(found[0].key.start_mark.index)
     blank = text[int(mapping.start_mark.index) + 1 : first]
-    end = end_of(text, last.value)
+    end = end_of_entry(text, last)
     comma = re.match(r"\s*,", text[end:])
     if "\n" not in blank or blank.strip():
         return [Splice(end, end, f", {written}")]
@@ -99,8 +99,6 @@ def without(text: str, collection: Any, place: int) -> Splice:
         (each, each) for each in items(collection)
     ]
     head, tail = parts[place]
-    if tail.start_mark.index < head.start_mark.index:
-        raise by_hand(head)
     if collection.flow_style:
         return _without_in_braces(text, parts, place)
     start = text.rfind("\n", 0, head.start_mark.index) + 1
@@ -108,7 +106,9 @@ def without(text: str, collection: Any, place: int) -> Splice:
     marked = re.fullmatch(r"[ \t]*(-\s+)?", margin)
     if marked is None or bool(marked[1]) is not (head is tail):
         raise by_hand(head)
-    end = _end_of_block(text, end_of(text, tail), len(margin.rstrip(" -")) if marked[1] else len(margin))
+    end = _end_of_block(
+        text, _part_end(text, (head, tail)), len(margin.rstrip(" -")) if marked[1] else len(margin)
+    )
     if end == len(text) and not text.endswith("\n") and start:
         start -= 2 if text[start - 2 : start] == "\r\n" else 1
     return Splice(start, end, "")
@@ -120,14 +120,18 @@ def _without_in_braces(text: str, parts: list[tuple[Any, Any]], place: int) -> S
         line = text.rfind("\n", 0, start) + 1
         alone = not text[line:start].strip() and "\n" in text[start:end]
         if alone:  # a line of its own goes with the comment behind it
-            return Splice(line, text.index("\n", end_of(text, parts[place][1])) + 1, "")
+            return Splice(line, text.index("\n", _part_end(text, parts[place])) + 1, "")
         return Splice(start, end, "")
-    start, end = end_of(text, parts[place - 1][1]), end_of(text, parts[place][1])
+    start, end = _part_end(text, parts[place - 1]), _part_end(text, parts[place])
     comma = re.match(r"\s*,", text[end:])
     if comma is None or re.match(r"\s*,[ \t]*(#[^\n]*)?\n", text[start:]) is None:
         return Splice(start, end, "")
     line = text.rfind("\n", 0, parts[place][0].start_mark.index)
     return Splice(line, _line_end(text, end + comma.end()), "")
+
+
+def _part_end(text: str, part: tuple[Any, Any]) -> int:
+    return end_of(text, part[0]) if part[0] is part[1] else end_of_entry(text, Entry(*part))
 
 
 def _margin(text: str, key: Node) -> str:

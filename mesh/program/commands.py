@@ -39,8 +39,8 @@ class Target:
 
     `machine` is what they run on; `hooks` answers a failed command. With `keep`, commands that exist stay as
     they are, whatever changes; `gate` is what has to be done before the node is touched. `confirmed` looks at
-    the answer to `apply`; the state has `record` of it. `protect` holds for `apply`. `former` are the names that the
-    node had before.
+    the answer to `apply`; the state has `record` of it. `protect` holds for `apply`. `former` are
+    the names that the node had before.
     """
 
     node: str

@@ -184,20 +184,6 @@ class Node(Model):
     Refused: `all`, the name of a node, a name twice.
     """
 
-    formerly: Annotated[Names, Field(examples=["[web-1]"])] = ()
-    """The names that the node had before, the oldest first. `mesh rename` writes them.
-
-    A node that lists its former names keeps its server, its public address, its keys and its sessions.
-    Keep the list: the node's pre-shared keys are derived from the oldest name.
-
-    Changed later: a name that is added renames the node ([what changes](#a-node-gets-another-name)). If the
-    list is removed before `up` has renamed the node, the node's server is deleted. If the list is removed
-    later, the node gets other pre-shared keys, and its sessions begin again once both ends have them.
-
-    Refused: the name of another node, a former name of another node, a name twice. Refused by the preview:
-    a node that takes the name of another one whose server still exists.
-    """
-
     public: Annotated[
         tuple[Annotated[PortRange, BeforeValidator(port_range)], ...],
         BeforeValidator(lists.list_of(port_range)),
@@ -222,6 +208,20 @@ class Node(Model):
     translation is up to you.
 
     Changed later: the firewall rules of the node and `net.ipv4.ip_forward` change.
+    """
+
+    formerly: Annotated[Names, Field(examples=["[web-1]"])] = ()
+    """The names that the node had before, the oldest first. `mesh rename` writes them.
+
+    A node that lists its former names keeps its server, its public address, its keys and its sessions.
+    Keep the list: the node's pre-shared keys are derived from the oldest name.
+
+    Changed later: a name that is added renames the node ([what changes](#a-node-gets-another-name)). If the
+    list is removed before `up` has renamed the node, the node's server is deleted. If the list is removed
+    later, the node gets other pre-shared keys, and its sessions begin again once both ends have them.
+
+    Refused: the name of another node, a former name of another node, a name twice. Refused by the preview:
+    a node that takes the name of another one whose server still exists.
     """
 
     trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")] = ()

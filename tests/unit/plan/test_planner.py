@@ -1,3 +1,4 @@
+import copy
 import random
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import Any
@@ -74,12 +75,24 @@ def test_a_peer_is_known_by_its_one_address() -> None:
     (peer, _) = plan_of(THREE).nodes["db-1"].peers
     assert peer == PeerPlan(
         name="web-1",
+        oldest_name="web-1",
         addresses=(ip_address("10.10.0.1"),),
         allowed_ips=(ip_network("10.10.0.1/32"),),
         keepalive=25,
         mtu=1420,
         preshared_epoch=1,
     )
+
+
+def test_a_renamed_node_is_known_by_its_name_and_its_keys_are_made_with_the_oldest() -> None:
+    raw = copy.deepcopy(THREE)
+    raw["nodes"]["front"] = {**raw["nodes"].pop("web-1"), "formerly": ["web-1", "www"]}
+    plan = plan_of(raw)
+    assert (plan.nodes["front"].former, plan.nodes["front"].oldest_name) == (("web-1", "www"), "web-1")
+    assert {peer.name: peer.oldest_name for peer in plan.nodes["db-1"].peers}["front"] == "web-1"
+    raw["nodes"]["www"] = raw["nodes"].pop("front")  # and back to a name that it had
+    www = plan_of(raw).nodes["www"]
+    assert (www.former, www.oldest_name) == (("web-1",), "web-1")
 
 
 def test_a_node_that_is_not_enabled_has_no_peers_and_is_nobodys_and_keeps_its_place() -> None:

@@ -47,6 +47,12 @@ class Registration:
         return {str(urn).rpartition("::")[2] for urn in self.request.dependencies}
 
     @property
+    def known_as(self) -> list[str]:
+        """The URNs that the engine looks for, its own first."""
+        stem = self.urn.rpartition("::")[0]
+        return [self.urn, *(f"{stem}::{alias.spec.name}" for alias in self.request.aliases)]
+
+    @property
     def deleted_with(self) -> str:
         return str(self.request.deletedWith).rpartition("::")[2]
 
@@ -117,12 +123,15 @@ class _Monitor(mocks.MockMonitor):
             urn = f"urn:pulumi:{STACK}::{PROJECT}::{request.type}::{request.name}"
             return resource_pb2.RegisterResourceResponse(urn=urn)
         assert urn not in {each.urn for each in list(self._recording.resources.values())}, f"{urn} twice"
-        self._recording.resources[request.name] = Registration(urn, request)
-        answer = self._answer(urn, request)
+        registration = Registration(urn, request)
+        self._recording.resources[request.name] = registration
+        was = next((each for each in registration.known_as if each in self._existing), urn)
+        answer = self._answer(was, request)
         self._recording.state[urn] = answer
-        kept = urn in self._existing and request.name not in self._replaced
+        kept = was in self._existing and request.name not in self._replaced
         exists = not self._preview or kept
-        number = str(len(request.name) * 1000 + sum(request.name.encode()) % 1000)
+        called = was.rpartition("::")[2]
+        number = str(len(called) * 1000 + sum(called.encode()) % 1000)
         return resource_pb2.RegisterResourceResponse(
             urn=urn, id=number if request.custom and exists else "", object=answer
         )
@@ -138,7 +147,7 @@ class _Monitor(mocks.MockMonitor):
             else:
                 answer["output"] = request.object["input"] if old is None else old["output"]
         elif request.type == "hcloud:index/primaryIp:PrimaryIp" and (old is not None or not self._preview):
-            octet = sum(request.name.encode()) % 250 + 1
+            octet = sum(urn.rpartition("::")[2].encode()) % 250 + 1
             answer["ipAddress"] = f"192.0.2.{octet}"
         elif request.type == "hcloud:index/server:Server" and (old is not None or not self._preview):
             answer["status"] = "running" if old is None else old["status"]

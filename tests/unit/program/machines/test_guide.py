@@ -48,7 +48,10 @@ def _mesh(**nodes: dict[str, Any]) -> dict[str, Any]:
 def test_the_providers_keys_and_limits_are_checked_with_all_others(providers: dict[str, Any]) -> None:
     nodes = {f"n{index}": {"address": f"10.40.0.{index}", "provider": "basement"} for index in range(1, 22)}
     nodes["n1"] = {"address": "10.40.9.1", "provider": "basement", "location": "fsn1"}
-    known = "address, image, enabled, protect, groups, public, forward, trustedInterfaces, metadata, provider"
+    known = (
+        "address, image, enabled, protect, groups, public, forward, formerly, trustedInterfaces, metadata, "
+        "provider"
+    )
     assert _problems(_mesh(**nodes), providers) == [
         "mesh.nodes: are 21, but the basement has room for 20; remove some nodes",
         "mesh.nodes.n1.address: 10.40.9.1 is outside 10.40.0.0/22; write 10.40.0.1, which is free",
