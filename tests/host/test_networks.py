@@ -96,6 +96,11 @@ ip route add throw default table 201; ip route add 10.10.0.0/24 dev eth0 table 2
 ip rule add pref 32000 lookup main suppress_prefixlength 0
 ip rule add pref 32001 not fwmark 0xca6c lookup 51820
 """
+BESIDE_GONE = """
+for pref in 20 21 22 23 24 25 32000 32001; do ip rule del pref $pref; done
+for table in 51820 200 201 202; do ip route flush table $table; done
+ip route del 10.0.0.0/8; ip route del 10.10.0.0/16
+"""
 NETWORKS = (
     "ip rule; ip -6 rule; ip route show table all | grep -Ev 'dev wg0|fe80'; ip -o -4 addr | grep -v wg0"
 )
@@ -139,7 +144,10 @@ def host(hosts: Hosts) -> Iterator[Node]:
 
 @pytest.fixture
 def guest(hosts: Hosts, host: Node) -> Node:
-    """A host that is no node yet, with the agent and its keys."""
+    """A host that is no node yet, with the agent and its keys, whatever another test left."""
+    host.settle()
+    if host.inside("[ ! -e /var/lib/wgmesh/current ] || echo a node"):
+        assert host.agent("leave").word == "LEFT"
     assert host.install().word == "INSTALLED"
     assert host.agent("keys", hosts.keys.bundle("web-3")).word == "STORED"
     return host
@@ -184,6 +192,7 @@ def test_an_endpoint_inside_the_mesh_is_refused(guest: Node, hosts: Hosts) -> No
 
 
 def test_what_takes_nothing_from_anybody_is_no_conflict(guest: Node, hosts: Hosts) -> None:
+    untouched = guest.inside(NETWORKS)
     guest.inside(BESIDE)
     before = guest.inside(NETWORKS)
     run = guest.apply(_of_guest(hosts))
@@ -192,6 +201,8 @@ def test_what_takes_nothing_from_anybody_is_no_conflict(guest: Node, hosts: Host
     assert guest.inside("ip route get 10.10.0.2; ip route get 10.10.0.1 from 10.10.0.3").count("dev wg0") == 2
     assert guest.agent("leave").word == "LEFT"
     assert guest.inside(NETWORKS) == before
+    guest.inside(BESIDE_GONE)
+    assert guest.inside(NETWORKS) == untouched
 
 
 @pytest.mark.parametrize(
