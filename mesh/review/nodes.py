@@ -3,14 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
-from mesh.names import APPLY, COMMAND, NODE_TYPE, name_in_urn
+from mesh.names import APPLY, COMMAND, FIRST_MESH, NODE_TYPE, name_in_urn
 from mesh.review.elements import NotUnderstoodError
 from mesh.review.evaluate import Firewall
 from mesh.review.files import FIREWALL, Tunnel, read_files, read_tunnel
 from mesh.review.preview import UNKNOWN, Preview, Step
 
-__all__ = ["Files", "NodeChange", "read_nodes"]
+__all__ = ["Files", "NodeChange", "read_disabled", "read_nodes"]
+
+_STACK: Final = "pulumi:pulumi:Stack"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,27 @@ def read_nodes(preview: Preview) -> dict[str, NodeChange]:
         if _is_node(urn):
             steps.setdefault(urn, []).append(step)
     return {urn: _node(urn, found) for urn, found in sorted(steps.items())}
+
+
+def read_disabled(preview: Preview) -> frozenset[tuple[str, str]]:
+    """Return the nodes that were out of their mesh before, as (prefix of the mesh, name).
+
+    The outputs of the stack say so, as far as the program exports its nodes; both engines always write them.
+    """
+    stack = next((step.old for step in preview.steps if step.state.type == _STACK and step.old), None)
+    outputs = {} if stack is None else stack.outputs
+    found = set()
+    for record in (outputs, *outputs.values()):
+        nodes = record.get("nodes") if isinstance(record, Mapping) else None
+        if isinstance(record, Mapping) and isinstance(nodes, Mapping):
+            mesh = record.get("mesh")
+            prefix = mesh if isinstance(mesh, str) and mesh != FIRST_MESH else ""
+            found |= {
+                (prefix, str(name))
+                for name, node in nodes.items()
+                if isinstance(node, Mapping) and node.get("enabled") is False
+            }
+    return frozenset(found)
 
 
 def _is_node(urn: str) -> bool:

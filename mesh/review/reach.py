@@ -1,6 +1,6 @@
 """Who reaches whom through the tunnel before and after, from the files that both have: peers and firewall."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -13,6 +13,7 @@ from mesh.review.traffic import NOTHING, Traffic
 __all__ = ["Difference", "Reach", "Side", "compare_reach", "shown"]
 
 Side = Literal["before", "after"]
+_STAYS: Final = "if the node whose files are not in this preview has the other one as a peer"
 _SIDES: Final[tuple[Side, Side]] = ("before", "after")
 
 
@@ -44,19 +45,24 @@ def shown(mesh: str, name: str) -> str:
     return f"{mesh}.{name}" if mesh else name
 
 
-def compare_reach(nodes: Mapping[str, NodeChange]) -> Reach:
-    """Compare all pairs of nodes that the preview knows anything new of; `nodes` are by their URNs."""
+def compare_reach(nodes: Mapping[str, NodeChange], disabled: Collection[tuple[str, str]]) -> Reach:
+    """Compare all pairs of nodes that the preview knows anything new of; `nodes` are by their URNs.
+
+    `disabled` are the nodes, each with its mesh, that were out of it before: no node had them as peers.
+    """
     reach = Reach()
     for mesh in sorted({node.mesh for node in nodes.values()}):
-        _Mesh(mesh, [node for node in nodes.values() if node.mesh == mesh]).compare(reach)
+        out = {name for prefix, name in disabled if prefix == mesh}
+        _Mesh(mesh, [node for node in nodes.values() if node.mesh == mesh], out).compare(reach)
     return reach
 
 
 class _Mesh:
     """The nodes of one mesh by their new names, and the peers of each on both sides."""
 
-    def __init__(self, mesh: str, nodes: list[NodeChange]) -> None:
+    def __init__(self, mesh: str, nodes: list[NodeChange], out: Collection[str]) -> None:
         self._mesh = mesh
+        self._out = out
         self._nodes = {node.name: node for node in nodes if node.touched}
         self._renamed = {node.former: node.name for node in nodes if node.former != node.name}
         self._peers: dict[tuple[str, Side], Mapping[str, Peer]] = {}
@@ -87,9 +93,15 @@ class _Mesh:
             if target not in self._wrong:
                 for source in sorted(self._known_to(target)):
                     self._pair(source, target, reach)
-        for source, target in self._to_untouched():
-            lost = Difference(source=self._shown(source), target=self._shown(target), traffic=None)
-            reach.lost.append(lost)
+        for source, target in self._to_untouched("before", "after"):
+            reach.lost.append(self._difference(source, target))
+        for source, target in self._to_untouched("after", "before"):
+            reach.gained.append(self._difference(source, target, note=_STAYS))
+
+    def _difference(
+        self, source: str, target: str, traffic: Traffic | None = None, note: str = ""
+    ) -> Difference:
+        return Difference(source=self._shown(source), target=self._shown(target), traffic=traffic, note=note)
 
     def _shown(self, name: str) -> str:
         return shown(self._mesh, name)
@@ -97,14 +109,14 @@ class _Mesh:
     def _known_to(self, target: str) -> set[str]:
         return {peer for side in _SIDES for peer in self._peers.get((target, side), ())}
 
-    def _to_untouched(self) -> Iterator[tuple[str, str]]:
-        """Yield pairs whose target stays as it is, while the source does not have it as a peer any more."""
+    def _to_untouched(self, side: Side, other: Side) -> Iterator[tuple[str, str]]:
+        """Yield pairs whose target stays as it is, while the source has it as a peer on one side only."""
         for source in self._nodes:
-            if source not in self._wrong:
-                after = self._peers.get((source, "after"), {})
-                for target in self._peers.get((source, "before"), ()):
-                    if target not in after and target not in self._nodes:
-                        yield source, target
+            if source in self._wrong or (side == "before" and source in self._out):
+                continue
+            for target in self._peers.get((source, side), ()):
+                if target not in self._peers.get((source, other), {}) and target not in self._nodes:
+                    yield source, target
 
     def _pair(self, source: str, target: str, reach: Reach) -> None:
         try:
@@ -112,11 +124,11 @@ class _Mesh:
         except NotUnderstoodError as error:
             reach.untold.setdefault(self._shown(target), str(error))
             return
-        names = {"source": self._shown(source), "target": self._shown(target)}
-        if after - before:
-            reach.gained.append(Difference(**names, traffic=after - before))
-        if before - after:
-            reach.lost.append(Difference(**names, traffic=before - after))
+        if gained := after - before:
+            stays = source not in self._nodes and source not in self._peers.get((target, "before"), {})
+            reach.gained.append(self._difference(source, target, gained, _STAYS if stays else ""))
+        if lost := before - after:
+            reach.lost.append(self._difference(source, target, lost))
 
     def _traffic(self, source: str, target: str, side: Side) -> Traffic:
         files = _files(self._nodes[target], side)
@@ -140,11 +152,7 @@ class _Mesh:
             raise NotUnderstoodError(f"{self._shown(source)}: {self._wrong[source]}")
         if source in self._nodes:
             return target in self._peers.get((source, side), {})
-        if side == "after" and source not in self._peers.get((target, "before"), {}):
-            raise NotUnderstoodError(
-                f"{self._shown(source)} becomes a peer, but its own files are not part of this preview"
-            )
-        return True
+        return side == "after" or not {source, target} & set(self._out)
 
 
 def _files(node: NodeChange, side: Side) -> Files | None:

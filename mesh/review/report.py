@@ -9,7 +9,7 @@ from mesh.review.diffs import FileChange, NewNode, file_changes, new_nodes
 from mesh.review.headline import headline
 from mesh.review.hetzner import CloudFirewalls
 from mesh.review.naming import Names, count
-from mesh.review.nodes import NodeChange, read_nodes
+from mesh.review.nodes import NodeChange, read_disabled, read_nodes
 from mesh.review.outside import compare_outside
 from mesh.review.preview import Preview
 from mesh.review.reach import Difference, Reach, compare_reach, shown
@@ -33,7 +33,7 @@ def make_review(preview: Preview) -> Review:
     nodes = read_nodes(preview)
     names = Names.of(preview.settings)
     fates = read_fates(nodes, preview.steps)
-    inside = compare_reach(nodes)
+    inside = compare_reach(nodes, read_disabled(preview))
     outside = compare_outside(nodes, CloudFirewalls.of(preview.steps))
     sessions = compare_sessions(nodes)
     ssh = compare_ssh(nodes)
