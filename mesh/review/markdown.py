@@ -12,9 +12,10 @@ __all__ = ["block", "heading", "inline", "title"]
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>&|~$#!])")
 _CODE: Final = re.compile(r"`([^`]*)`")
-_BOLD: Final = re.compile(r"^\*\*(.+?)\*\*")
+_BOLD: Final = re.compile(r"^\*\*((?:`[^`]*`|[^`*])+)\*\*")
 _FENCE: Final = re.compile(r"`{3,}")
-_JOINER: Final = "\N{WORD JOINER}"  # after @, so that nobody is called
+_CALLS: Final = re.compile(r"(@|://?|www)", re.IGNORECASE)
+_JOINER: Final = "\N{WORD JOINER}"  # not seen; after these, so that nobody is called and nothing is a link
 
 
 def inline(sentence: str) -> str:
@@ -32,7 +33,7 @@ def _spans(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", text).replace("@", f"@{_JOINER}")
+    return _CALLS.sub(rf"\1{_JOINER}", _SPECIAL.sub(r"\\\1", text))
 
 
 def _code(text: str) -> str:
@@ -80,7 +81,7 @@ def _preformatted(each: Preformatted, lines: Sequence[str], more: str) -> str:
     fence = "`" * max(3, longest + 1)
     text = "".join(f"{line}\n" for line in (f"{fence}{each.language}", *shown, fence))
     if each.closed:
-        summary = html.escape(visible(each.caption).replace("`", ""))
+        summary = _CALLS.sub(rf"\1{_JOINER}", html.escape(visible(each.caption).replace("`", "")))
         return f"<details>\n<summary>{summary}</summary>\n\n{text}{_rest(more)}</details>\n\n"
     caption = f"{inline(each.caption)}\n\n" if each.caption else ""
     return f"{caption}{text}{_rest(more)}"

@@ -18,9 +18,9 @@ _PEM: Final = re.compile(
     r"-----BEGIN[A-Z ]* PRIVATE KEY-----.*?(?:-----END[A-Z ]* PRIVATE KEY-----|\Z)", re.DOTALL
 )
 # A WireGuard key is base64 of 32 bytes (whitepaper 5.4). Only a public one has its name before it.
-_KEY: Final = re.compile(r"(?<![\w+/=])(PublicKey\s*=\s*)?([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)(?![\w+/=])")
+_KEY: Final = re.compile(r"(?<![\w+/])(PublicKey\s*=\s*)?([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)(?![\w+/=])")
 # An API token at Hetzner: 64 letters and digits. A digest in hex has no capital letters.
-_TOKEN: Final = re.compile(r"(?<![\w+/=])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{64}(?![\w+/=])")
+_TOKEN: Final = re.compile(r"(?<![\w+/])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{64}(?![\w+/=])")
 
 
 def masked(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Final
 
 from mesh.names import HOST_KEY, STASH
 from mesh.render import UNKNOWN_TEXT, read_doors
+from mesh.review.blocks import data
 from mesh.review.elements import NotUnderstoodError
 from mesh.review.nodes import Files, NodeChange
 from mesh.review.outside import ssh_networks
@@ -122,6 +123,6 @@ def _key(line: str) -> str:
     try:
         digest = hashlib.sha256(base64.b64decode(blob, validate=True)).digest()
     except ValueError:
-        return f"the key {line}"
+        return f"the key {data(line)}"
     fingerprint = base64.b64encode(digest).decode().rstrip("=")
-    return f"the key {kind} SHA256:{fingerprint}{f' {comment}' if comment else ''}"
+    return f"the key {data(f'{kind} SHA256:{fingerprint} {comment}'.rstrip())}"
