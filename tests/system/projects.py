@@ -16,13 +16,13 @@ from tests.system.simulated import TOKEN, Simulated
 __all__ = ["Project", "copied", "engine_environment"]
 
 
-def engine_environment(folder: Path, packages: str | Path = REPOSITORY) -> dict[str, str]:
-    """What the engine needs to know: its state is beside the project, its stack is `dev`."""
+def engine_environment(folder: Path, packages: str | Path = REPOSITORY, stack: str = "dev") -> dict[str, str]:
+    """What the engine needs to know: its state is beside the project."""
     return {
         "PYTHONPATH": str(packages),
         "PULUMI_BACKEND_URL": f"file://{folder}/state",
         "PULUMI_CONFIG_PASSPHRASE": "test",
-        "PULUMI_STACK": "dev",
+        "PULUMI_STACK": stack,
     }
 
 
@@ -34,12 +34,13 @@ class Project:
     folder: Path
     packages: Path = REPOSITORY
     python: str = sys.executable
+    stack: str = "dev"
 
     def engine(self, *words: str, code: int = 0) -> str:
         """Run the lab's engine, which is part of the package too; return what was printed."""
         ran = self.cloud.run(
             self.python, "-m", "lab.engine", *words,
-            folder=self.folder, environment=engine_environment(self.folder, self.packages),
+            folder=self.folder, environment=engine_environment(self.folder, self.packages, self.stack),
         )  # fmt: skip
         assert ran.returncode == code, ran.stdout
         return ran.stdout
@@ -47,12 +48,14 @@ class Project:
     def create(self, config: Mapping[str, Any]) -> None:
         """Make the stack."""
         self.configure(config)
-        self.engine("stack", "init", "dev")
+        self.engine("stack", "init", self.stack)
 
     def configure(self, config: Mapping[str, Any]) -> None:
         """Write the stack file."""
         known = {"hcloud:endpoint": self.cloud.endpoint, "hcloud:token": TOKEN}
-        (self.folder / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": {**known, **config}}))
+        (self.folder / f"Pulumi.{self.stack}.yaml").write_text(
+            yaml.safe_dump({"config": {**known, **config}})
+        )
 
     def outputs(self) -> Any:
         return json.loads(self.engine("stack", "output", "--json", "--show-secrets"))

@@ -8,9 +8,10 @@ import pulumi
 from mesh.plan import NodePlan
 from mesh.program.machines.base import Ahead
 from mesh.program.machines.hetzner.api import CloudAccess
-from mesh.program.machines.hetzner.catalog import CatalogError, read_offers, servers_of_mesh
+from mesh.program.machines.hetzner.catalog import CatalogError, labels_of_servers, read_offers
 from mesh.program.machines.hetzner.groups import full_groups
 from mesh.program.machines.hetzner.model import wanted
+from mesh.program.machines.hetzner.neighbours import is_of, taken
 from mesh.program.machines.hetzner.records import PLACEMENT_GROUP, address_record, present, server_record
 from mesh.program.machines.hetzner.wishes import Wish, doubts, refusals
 from mesh.program.previous import Previous
@@ -99,7 +100,7 @@ def _path(raw: Any, node: str, key: str) -> str:
 def _look_up(access: CloudAccess, wishes: Sequence[Wish], ahead: Ahead) -> None:
     try:
         offers = read_offers(access, (wish.image for wish in wishes))
-        _refuse_a_lost_state(access, ahead)
+        _refuse_what_is_there(access, ahead)
     except CatalogError as error:
         _not_looked_up(error, wishes)
         return
@@ -123,11 +124,10 @@ def _not_looked_up(error: CatalogError, wishes: Sequence[Wish]) -> None:
     pulumi.log.warn(f"{words}. `up` asks again, and does not begin without an answer")
 
 
-def _refuse_a_lost_state(access: CloudAccess, ahead: Ahead) -> None:
+def _refuse_what_is_there(access: CloudAccess, ahead: Ahead) -> None:
     """Servers that are there although the state has not even what is made before them.
 
-    A run that was stopped while a server was made leaves its address in the state: that is another case. Of a
-    first run that was stopped the engine does not say what it left, so that is told and not refused.
+    Those of others have the name that a server of this mesh would get. Its own are of a state that is lost.
     """
     previous = ahead.previous
     unknown = [
@@ -137,13 +137,24 @@ def _refuse_a_lost_state(access: CloudAccess, ahead: Ahead) -> None:
     ]
     if previous.unread is not None or not unknown:
         return
-    there = set(servers_of_mesh(access, ahead.stack, ahead.names))
-    called = [ahead.names.in_cloud(ahead.stack, name) for name in unknown]
-    found = [name for name in called if name in there]
-    if not found:
-        return
+    there = labels_of_servers(access)
+    called = {name: ahead.names.in_cloud(ahead.stack, name) for name in unknown}
+    others = tuple(taken(called, there, ahead.stack, ahead.names))
+    if others:
+        raise SettingsError(others)
+    found = [name for name in called.values() if is_of(there.get(name, {}), ahead.stack, ahead.names)]
+    if found:
+        _refuse_a_lost_state(found, ahead)
+
+
+def _refuse_a_lost_state(found: Sequence[str], ahead: Ahead) -> None:
+    """Refuse the servers of this mesh that the state does not know.
+
+    A run that was stopped while a server was made leaves its address in the state: that is another case. Of a
+    first run that was stopped the engine does not say what it left, so that is told and not refused.
+    """
     names = ", ".join(found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
     facts = {"count": len(found), "all": len(ahead.nodes), "names": names}
-    if previous.records:
+    if ahead.previous.records:
         raise pulumi.RunError(_LOST_STATE.format(**facts))
     pulumi.log.warn(_FIRST_RUN.format(**facts))

@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from mesh.names import FIRST_MESH, MeshNames
-from mesh.program.machines.hetzner.api import DEFAULT_ENDPOINT, MESH_LABEL, STACK_LABEL, CloudAccess
+from mesh.names import MeshNames
+from mesh.program.machines.hetzner.api import DEFAULT_ENDPOINT, STACK_LABEL, CloudAccess
+from mesh.program.machines.hetzner.neighbours import is_of
 from mesh.program.machines.hetzner.wishes import ImageOffer, Offers, TypeOffer
 
 if TYPE_CHECKING:
     from hcloud import Client
 
-__all__ = ["CatalogError", "read_offers", "servers_of_mesh"]
+__all__ = ["CatalogError", "labels_of", "labels_of_servers", "read_offers", "servers_of_mesh"]
 
 T = TypeVar("T")
 _ANSWER_SECONDS: Final = 15.0
@@ -34,13 +35,22 @@ def read_offers(access: CloudAccess, images: Iterable[str]) -> Offers:
 def servers_of_mesh(access: CloudAccess, stack: str, names: MeshNames) -> tuple[str, ...]:
     """Return the names of the servers that carry the labels of a mesh of a stack. Raises `CatalogError`."""
     found = _asked(access, lambda client: client.servers.get_all(label_selector=f"{STACK_LABEL}={stack}"))
-    return tuple(
-        sorted(
-            str(server.name)
-            for server in found
-            if (server.labels or {}).get(MESH_LABEL, FIRST_MESH) == names.mesh
-        )
-    )
+    return tuple(sorted(str(server.name) for server in found if is_of(server.labels or {}, stack, names)))
+
+
+def labels_of_servers(access: CloudAccess) -> dict[str, dict[str, str]]:
+    """Return the labels of every server in the project, by its name. Raises `CatalogError`."""
+    found = _asked(access, lambda client: client.servers.get_all())
+    return {str(server.name): dict(server.labels or {}) for server in found}
+
+
+def labels_of(access: CloudAccess, collection: str, name: str) -> dict[str, str] | None:
+    """Return the labels of something in the cloud, None when it is not there. Raises `CatalogError`.
+
+    `collection` is the client's word for its kind, such as `primary_ips`.
+    """
+    found = _asked(access, lambda client: getattr(client, collection).get_by_name(name))
+    return None if found is None else dict(found.labels or {})
 
 
 def _asked(access: CloudAccess, ask: "Callable[[Client], T]") -> T:

@@ -9,7 +9,8 @@ import pulumi
 from mesh.names import MeshNames
 from mesh.program.machines.base import NO_ANSWER, NO_ROOT
 from mesh.program.machines.hetzner.api import CloudAccess
-from mesh.program.machines.hetzner.catalog import CatalogError, servers_of_mesh
+from mesh.program.machines.hetzner.catalog import CatalogError, labels_of, servers_of_mesh
+from mesh.program.machines.hetzner.neighbours import is_of, owner
 from mesh.program.machines.hetzner.records import (
     ADDRESS,
     FIREWALL,
@@ -50,6 +51,10 @@ _CLOUD_COMMANDS = {
 }
 
 
+# The client's words for the same kinds.
+_COLLECTIONS: Final = {kind: f"{word.replace('-', '_')}s" for kind, word in _CLOUD_COMMANDS.items()}
+
+
 def cloud_answer(stack: str, names: MeshNames, previous: Previous) -> Callable[[pulumi.ErrorHookArgs], bool]:
     """Return the hook for what the cloud refuses: it explains, and never retries.
 
@@ -61,6 +66,10 @@ def cloud_answer(stack: str, names: MeshNames, previous: Previous) -> Callable[[
 
     def answer(args: pulumi.ErrorHookArgs) -> bool:
         if "uniqueness_error" in args.errors[0]:
+            whose = _other_owner(access, args, stack, names)
+            if whose is not None:
+                pulumi.log.error(_OF_OTHERS.format(name=_name(args), kind=_kind(args), owner=whose))
+                return False
             taken.add(args.name)
             if len(taken) > 1 or not previous.records:
                 pulumi.log.error(_STATE_DIFFERS.format(name=_name(args), kind=_kind(args)))
@@ -85,6 +94,22 @@ def _unknown_servers(access: CloudAccess, stack: str, names: MeshNames, previous
         return []
 
 
+def _other_owner(access: CloudAccess, args: pulumi.ErrorHookArgs, stack: str, names: MeshNames) -> str | None:
+    """Say whose the thing is that has the name already; None for this mesh's own, or where nobody knows."""
+    collection = _COLLECTIONS.get(args.type)
+    if collection is None or access.token is None:
+        return None
+    try:
+        labels = labels_of(access, collection, _name(args))
+    except CatalogError:
+        return None
+    return None if labels is None or is_of(labels, stack, names) else owner(labels)
+
+
+_OF_OTHERS: Final = (
+    "{name}: the cloud already has a {kind} of this name, which belongs to {owner}. Delete nothing. Give the "
+    "node another name, or rename this stack (`pulumi stack rename`), and run up again."
+)
 _UNKNOWN_IN_GROUP: Final = (
     "{group}: the server {server} is in this placement group, but this stack's state does not know the "
     "server: most likely a run was stopped while it created the server. If nothing else uses the server, "
