@@ -11,7 +11,7 @@ from pydantic import BeforeValidator
 
 from mesh.plan import NodePlan
 from mesh.program.former import former_parts
-from mesh.program.machines import NO_ANSWER, Family, FirstKey, Provider, Site
+from mesh.program.machines import NO_ANSWER, Family, FirstKey, Provider, Site, protection
 from mesh.program.machines.cloud_init import user_data
 from mesh.settings import Model, Problem
 from mesh.settings.fields import word
@@ -87,6 +87,7 @@ class Basement:
             opts=pulumi.ResourceOptions(
                 parent=parent,
                 aliases=former_parts(self.site.names, node, "machine"),
+                protect=protection(wanted=node.protect),
                 delete_before_replace=True,
                 ignore_changes=["stdin", "environment", *(() if node.enabled else ("create", "triggers"))],
             ),

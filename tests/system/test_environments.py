@@ -103,7 +103,7 @@ class Environment(Project):
         return ran.stdout.split()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     if os.geteuid() != 0:
         pytest.fail("a network of its own needs root: run `make test`, which uses sudo")

@@ -4,6 +4,7 @@ import pulumi
 import pytest
 
 from mesh.names import MeshNames
+from mesh.program.machines.hetzner.api import CloudAccess
 from mesh.program.machines.hetzner.errors import cloud_answer, cloud_failed
 from mesh.program.machines.hetzner.records import PLACEMENT_GROUP, SERVER
 from mesh.program.previous import Previous
@@ -93,3 +94,28 @@ def test_a_server_that_the_state_does_not_know_is_named_as_what_keeps_a_placemen
 def test_any_other_error_of_the_cloud_is_left_as_it_is(said: list[str]) -> None:
     assert not cloud_failed(failed("resource_limit_exceeded", type_=SERVER))
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"wireguard-mesh/stack": "prod-eu"}, "which belongs to the stack prod-eu. Delete nothing."),
+        ({}, "which belongs to no stack. Delete nothing."),
+        ({"wireguard-mesh/stack": "s"}, "most likely a run was stopped while it created this server"),
+        (None, "most likely a run was stopped while it created this server"),
+    ],
+)
+def test_a_name_that_somebody_else_has_is_never_called_a_leftover(
+    monkeypatch: pytest.MonkeyPatch, labels: dict[str, str] | None, said: str
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", heard.append)
+    monkeypatch.setattr(CloudAccess, "configured", lambda: CloudAccess(token="t" * 64, endpoint=None))
+    monkeypatch.setattr(
+        "mesh.program.machines.hetzner.errors.labels_of", lambda _access, _kind, _name: labels
+    )
+    known = Previous(nodes={"db-1": {}}, records={(SERVER, "db-1-server"): {"name": "s-db-1"}})
+    args = failed("server name is already used (uniqueness_error)", type_=SERVER, inputs={"name": "s-web-1"})
+    assert not _answer(known)(args)
+    assert said in heard[0]
+    assert ("hcloud server delete" in heard[0]) == ("most likely" in said)
