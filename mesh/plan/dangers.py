@@ -65,8 +65,9 @@ def _protected_losses(plan: MeshPlan, before: Mapping[str, Before]) -> Iterator[
         node = plan.nodes.get(name)
         if node is None:
             message = (
-                f"is protected, but not in the stack file any more: {was.loss.everything}. To delete the "
-                f"node, put it back with `protect: false` and run up; then take it out"
+                f"is protected, but not in the stack file any more{_renamed(name, was, plan)}: "
+                f"{was.loss.everything}. To delete the node, put it back with `protect: false` and run up; "
+                f"then take it out"
             )
             yield name, message
             continue
@@ -84,14 +85,18 @@ def _address(node: NodePlan) -> str:
 
 
 def _taken_out(name: str, was: Before, plan: MeshPlan) -> str:
+    return f"{name} is not in the stack file any more{_renamed(name, was, plan)}: {was.loss.everything}"
+
+
+def _renamed(name: str, was: Before, plan: MeshPlan) -> str:
+    """Say what helps where a node of another name has the same address now."""
     successor = next((each for each in plan.nodes.values() if _address(each) == was.address), None)
-    why = "is not in the stack file any more"
-    if successor is not None:
-        why += (
-            f" (if you renamed it to {successor.name}, give {successor.name} `formerly: [{name}]`: then "
-            f"server and keys stay)"
-        )
-    return f"{name} {why}: {was.loss.everything}"
+    if successor is None:
+        return ""
+    return (
+        f" (if you renamed it to {successor.name}, give {successor.name} `formerly: [{name}]`: then server "
+        f"and keys stay)"
+    )
 
 
 def _changed(node: NodePlan, was: Before) -> str | None:

@@ -150,3 +150,9 @@ def test_a_protected_machine_does_not_go_to_another_provider_unseen() -> None:
     assert said.startswith(
         "mesh.nodes.a: is protected, but moves from basement to hetzner: its shelf is emptied."
     )
+
+
+def test_a_rename_of_a_protected_node_is_told_how_to_keep_the_server() -> None:
+    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": {"b": NODE}})
+    (problem,) = refused(plan, {"a": Before(loss=_hetzner(True, None), address="10.10.0.1")})
+    assert "(if you renamed it to b, give b `formerly: [a]`: then server and keys stay)" in problem.message
