@@ -20,6 +20,7 @@ from typing import Any, Final
 import asyncssh
 
 from lab.cloud.store import Store
+from mesh.remote import agent_named
 
 __all__ = ["Standin"]
 
@@ -37,7 +38,7 @@ class _Host:
     root: Path
     clients: list[asyncssh.SSHKey]
     keys: list[asyncssh.SSHKey]
-    stored: int = 0
+    agent: str = ""
     committed: str = ""
     trial: tuple[str, str, float] = ("", "", 0.0)
     """Digest, transaction, and when it went live (monotonic)."""
@@ -131,11 +132,8 @@ def _answer(host: _Host, command: str, payload: bytes, began: float) -> tuple[st
         permanent = asyncssh.import_private_key(payload)
         host.keys = [*(key for key in host.keys if key.get_algorithm() != "ssh-ed25519"), permanent]
         return "ready", 0
-    if command.endswith("/incoming.pyz install"):
-        return _install(host, payload.decode())
-    if command.endswith("/wgmesh.pyz keys"):
-        host.stored = len(json.loads(payload)["keys"])
-        return f"STORED {host.stored} keys", 0
+    if agent := agent_named(command):
+        return _keys(host, agent, len(json.loads(payload)["keys"]))
     if command.endswith("/wgmesh.pyz apply"):
         return _apply(host, hashlib.sha256(payload).hexdigest(), began)
     if "/wgmesh.pyz check" in command:  # asked by `mesh check`, with words around it
@@ -145,21 +143,23 @@ def _answer(host: _Host, command: str, payload: bytes, began: float) -> tuple[st
 
 def _check(host: _Host) -> str:
     """Report what the lines of the file `drift` say: item, is, should be, with tabs between."""
-    agent = hashlib.sha256((host.root / "usr/local/lib/wgmesh/incoming.pyz").read_bytes()).hexdigest()
     drift = host.root / "drift"
     lines = drift.read_text().splitlines() if drift.exists() else []
     names = ("item", "live", "wanted")
     differences = [dict(zip(names, line.split("\t"), strict=True)) for line in lines]
-    report: dict[str, Any] = {"agent": agent, "current": host.committed, "state": "idle", "trial": None}
+    report: dict[str, Any] = {"agent": host.agent, "current": host.committed, "state": "idle", "trial": None}
     return json.dumps({**report, "peers": {}, "differences": differences})
 
 
-def _install(host: _Host, wanted: str) -> tuple[str, int]:
-    found = hashlib.sha256((host.root / "usr/local/lib/wgmesh/incoming.pyz").read_bytes()).hexdigest()
-    if found != wanted:
-        return f"REFUSED the file has {found}", _REFUSED
-    host.keys = [key for key in host.keys if key.get_algorithm() == "ssh-ed25519"]
-    return f"INSTALLED {found}", 0
+def _keys(host: _Host, wanted: str, count: int) -> tuple[str, int]:
+    incoming = host.root / "usr/local/lib/wgmesh/incoming.pyz"
+    if incoming.exists():
+        host.agent = hashlib.sha256(incoming.read_bytes()).hexdigest()
+        host.keys = [key for key in host.keys if key.get_algorithm() == "ssh-ed25519"]
+        incoming.unlink()
+    if host.agent != wanted:
+        return f"REFUSED the file has {host.agent}", _REFUSED
+    return f"STORED {count} keys", 0
 
 
 def _apply(host: _Host, digest: str, began: float) -> tuple[str, int]:

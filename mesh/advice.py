@@ -7,7 +7,7 @@ from typing import Final
 
 from mesh.names import AGENT_FOLDER
 
-__all__ = ["AGENT_GONE", "AGENT_GONE_SAYS", "HOST_KEY_CHANGED", "KEYS_MISSING"]
+__all__ = ["AGENT_GONE", "AGENT_GONE_SAYS", "AGENT_OTHER", "HOST_KEY_CHANGED", "KEYS_MISSING"]
 
 AGENT_GONE_SAYS: Final = f"can't open file '{AGENT_FOLDER}/"
 """What Python says then."""
@@ -15,8 +15,14 @@ AGENT_GONE_SAYS: Final = f"can't open file '{AGENT_FOLDER}/"
 AGENT_GONE: Final = (
     "the agent is gone from the node. If somebody removed the agent, install it again: `pulumi up "
     "--replace '{agent_file}' "
-    "--replace '{agent}'`. If the host has left the mesh, rebuild the server (this erases its disk): "
+    "--replace '{keys}'`. If the host has left the mesh, rebuild the server (this erases its disk): "
     "`pulumi up --replace '{server}'`."
+)
+
+AGENT_OTHER: Final = (
+    "the agent's file on the node is not the one of this run. Nothing was changed. If you ran up with "
+    "`--target`, name '{agent_file}' and '{keys}', too. Otherwise send the file again: `pulumi up --replace "
+    "'{agent_file}' --replace '{keys}'`."
 )
 
 HOST_KEY_CHANGED: Final = (

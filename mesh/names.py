@@ -17,6 +17,7 @@ __all__ = [
     "BOOTSTRAP",
     "COMMAND",
     "COPY",
+    "DONE_BY",
     "FIRST_MESH",
     "HOST_KEY",
     "IDENTITY",
@@ -67,15 +68,18 @@ NODE_TYPE: Final = "wireguard-mesh:index:Node"
 
 BOOTSTRAP: Final = "bootstrap"
 AGENT_FILE: Final = "agent-file"
-INSTALL: Final = "agent"
 KEYS: Final = "keys"
 APPLY: Final = "apply"
-STEPS: Final = (BOOTSTRAP, AGENT_FILE, INSTALL, KEYS, APPLY)
+STEPS: Final = (BOOTSTRAP, AGENT_FILE, KEYS, APPLY)
 """What is done on a node, in this order; each is a resource `NODE-STEP`."""
+INSTALL: Final = "agent"
+"""A step of versions before `KEYS` did this, too: their states have a resource for it."""
 
 IDENTITY: Final = "identity"
 """`NODE-identity` keeps a node's WireGuard key."""
 HOST_KEY: Final = "host-key"
+DONE_BY: Final = "agent"
+"""Output of a node's component: the digest of the agent that did all its steps."""
 MANAGEMENT_KEY: Final = "management-key"
 """The stash of the SSH key that opens all nodes."""
 

@@ -210,9 +210,9 @@ class AgentClient(NodeClient):
             except ReportError as error:
                 trouble = f"; {error}"
         if AGENT_GONE_SAYS in run.out + run.err:
-            agent_file, agent = self._state().agent(node.name)
+            agent_file, keys = self._state().agent(node.name)
             server = self._state().server(node.name)
-            raise NodeError(AGENT_GONE.format(agent_file=agent_file, agent=agent, server=server))
+            raise NodeError(AGENT_GONE.format(agent_file=agent_file, keys=keys, server=server))
         said = run.answer or "it said nothing"
         raise NodeError(
             f"its agent gave no report (exit code {run.code}: {said}{trouble}). "

@@ -19,6 +19,7 @@ from mesh.names import (
     name_in_urn,
 )
 from mesh.outputs import MeshOutputs
+from mesh.remote import agent_named
 
 __all__ = ["NodeFiles", "StackState", "parse_state", "read_state"]
 
@@ -55,7 +56,7 @@ class StackState:
 
     def agent(self, node: str) -> tuple[str, str]:
         """Return the URNs of what copies a node's agent and what installs it."""
-        return self._step(node, AGENT_FILE), self._step(node, INSTALL)
+        return self._step(node, AGENT_FILE), self.keys(node)
 
     def _step(self, node: str, step: str) -> str:
         return self.steps.get((node, step), f"<urn of {node}-{step}>")
@@ -84,18 +85,18 @@ def parse_state(state: Mapping[str, Any], nodes: Iterable[str], names: MeshNames
     steps = {
         (node, step): resource
         for node in nodes
-        for step in STEPS
+        for step in (*STEPS, INSTALL)
         if (resource := resources.get((COPY if step == AGENT_FILE else COMMAND, names.part(node, step))))
     }
-    payloads = {key: (resource.get("inputs") or {}).get("stdin") for key, resource in steps.items()}
+    inputs = {key: resource.get("inputs") or {} for key, resource in steps.items()}
     files = {}
     for node, step in steps:
-        document, agent = payloads[node, step], payloads.get((node, INSTALL))
+        document = inputs[node, step].get("stdin")
         if step != APPLY or document is None:
             continue
         if not isinstance(document, str):
             raise CliError(f"{node}: the node's files are marked as a secret in the state, but must not be")
-        files[node] = NodeFiles(document=document, agent=agent if isinstance(agent, str) else None)
+        files[node] = NodeFiles(document=document, agent=_agent(inputs, node))
     return StackState(
         files=files,
         steps={key: resource["urn"] for key, resource in steps.items()},
@@ -105,3 +106,11 @@ def parse_state(state: Mapping[str, Any], nodes: Iterable[str], names: MeshNames
             if resource.get("deletedWith")
         },
     )
+
+
+def _agent(inputs: Mapping[tuple[str, str], Mapping[str, Any]], node: str) -> str | None:
+    """Return the digest of the agent that was last sent to a node; `INSTALL` is of older versions."""
+    line = inputs.get((node, KEYS), {}).get("create")
+    older = inputs.get((node, INSTALL), {}).get("stdin")
+    found = agent_named(line) if isinstance(line, str) else None
+    return found or (older if isinstance(older, str) else None)

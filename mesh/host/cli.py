@@ -26,7 +26,7 @@ __all__ = ["main"]
 _USAGE = """\
 usage: wgmesh.pyz COMMAND
   install          put this file in place; standard input: its SHA-256
-  keys             store keys; standard input: JSON
+  keys [SHA256]    store keys; standard input: JSON. SHA256 names the agent, which installs itself first
   apply [--local]  try and commit the node's files; standard input: the document
   status           print the state as JSON, with the differences from the node's own files
   check            the same, with the differences from a document; standard input: the document
@@ -72,6 +72,9 @@ def _run(places: Places, tunnel: Tunnel, argv: list[str]) -> tuple[Answer, str]:
     if command == "apply" and rest == ["--local"]:
         _undo_overdue(places, tunnel)
         return _apply(places, tunnel, local=True)
+    if command == "keys" and len(rest) == 1:
+        _undo_overdue(places, tunnel)
+        return _keys_by(places, tunnel, rest[0])
     if command in _UNIT_COMMANDS and not rest:
         _UNIT_COMMANDS[command](places, tunnel)
         return Answer.DONE, ""
@@ -104,6 +107,12 @@ def _keys(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
     from .commands.keys import keys
 
     return keys(places, _read())
+
+
+def _keys_by(places: Places, tunnel: Tunnel, agent: str) -> tuple[Answer, str]:
+    from .commands.keys import keys_by
+
+    return keys_by(places, tunnel, _read(), agent=agent)
 
 
 def _apply(places: Places, tunnel: Tunnel, *, local: bool) -> tuple[Answer, str]:

@@ -38,6 +38,11 @@ class Places:
         return self.library / "wgmesh.pyz"
 
     @property
+    def incoming(self) -> Path:
+        """A zipapp that was copied here and has not installed itself yet."""
+        return self.library / "incoming.pyz"
+
+    @property
     def agent_digest(self) -> Path:
         """SHA-256, hex, of the zipapp as it was sent and as it is installed."""
         return self.library / "wgmesh.sha256"

@@ -1,6 +1,6 @@
-"""The remote commands of a node, in their order: bootstrap, copy, agent, keys, apply."""
+"""The remote commands of a node, in their order: bootstrap, copy, keys, apply."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
 from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
 from mesh.program.machines.base import Machine, protection
-from mesh.remote import BOOTSTRAP_SECONDS, agent_call, limited
+from mesh.remote import BOOTSTRAP_SECONDS, agent_call, agent_named, keys_call, limited
 
 __all__ = ["Commands", "Target"]
 
@@ -40,7 +40,7 @@ class Target:
     `machine` is what they run on; `hooks` answers a failed command. With `keep`, commands that exist stay as
     they are, whatever changes; `gate` is what has to be done before the node is touched. `confirmed` looks at
     the answer to `apply`; the state has `record` of it. `protect` holds for `apply`. `former` are
-    the names that the node had before.
+    the names that the node had before. A state of an `older` version has a step `INSTALL`.
     """
 
     node: str
@@ -56,6 +56,7 @@ class Target:
     gate: tuple[pulumi.Resource, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
     former: tuple[str, ...] = ()
+    older: bool = False
     dials: int = _DIALS
     protect: bool = False
 
@@ -126,6 +127,21 @@ class Target:
             ),
         )
 
+    def keep_older(self, *, after: list[pulumi.Resource]) -> None:
+        """Keep the step `INSTALL` of a state as it is: nothing is done for it, and nothing depends on it.
+
+        It comes after what the state says that it needs, which a run with `--target` would else keep first.
+
+        It goes one run after the steps that depended on it were done without it. With `--continue-on-error`
+        Pulumi's engine would also delete it where those are skipped, as of a node that is down: they would
+        name a resource that is gone, and no run could read the state any more.
+        """
+        remote.Command(
+            f"{self.node}-{INSTALL}",
+            connection=remote.ConnectionArgs(host=""),
+            opts=self.options(INSTALL, after=after, inputs=_COMMAND_INPUTS, ignore_changes=_COMMAND_INPUTS),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Commands:
@@ -133,9 +149,21 @@ class Commands:
 
     bootstrap: remote.Command
     copy: remote.CopyToRemote
-    agent: remote.Command
     keys: remote.Command
     apply: remote.Command
+
+    def agent(self) -> pulumi.Output[str | None]:
+        """Return the digest of the agent that did all steps; None of a node on which not all was done by one.
+
+        So in a run in which a step fails or is left out: it has no answer then.
+        """
+
+        def named(pair: Sequence[Any]) -> str | None:
+            line, answer = pair
+            return agent_named(line) if isinstance(line, str) and isinstance(answer, str) else None
+
+        both: pulumi.Output[Sequence[Any]] = pulumi.Output.all(self.keys.create, self.apply.stdout)
+        return both.apply(named)
 
     @staticmethod
     def declare(
@@ -146,7 +174,7 @@ class Commands:
         keys: pulumi.Input[str],
         document: pulumi.Input[str],
     ) -> "Commands":
-        """Declare the five steps of one node.
+        """Declare the four steps of one node.
 
         `keys` is the secret bundle of WireGuard keys and `document` the node's files as plain text.
         """
@@ -166,17 +194,16 @@ class Commands:
             triggers=[target.machine.identity],
             opts=target.options(AGENT_FILE, after=[bootstrap], inputs=_COPY_INPUTS),
         )
-        agent = target.command(
-            INSTALL, create=agent_call("install", agent=INCOMING), stdin=agent_file.sha256, after=[copy]
-        )
-        stored = target.command(KEYS, create=agent_call("keys"), stdin=keys, after=[agent])
+        if target.older:
+            target.keep_older(after=[copy])
+        stored = target.command(KEYS, create=keys_call(agent_file.sha256), stdin=keys, after=[copy])
         applied = target.looked_at().command(
             APPLY,
             create=line_to_run(agent_call("apply"), target.record),
             stdin=document,
-            after=[agent, stored],
+            after=[stored],
             # deleted before anything else of a node: a destroy that is refused here has deleted nothing, and
             # no key, as this depends on all keys
             protect=protection(wanted=target.protect),
         )
-        return Commands(bootstrap=bootstrap, copy=copy, agent=agent, keys=stored, apply=applied)
+        return Commands(bootstrap=bootstrap, copy=copy, keys=stored, apply=applied)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from mesh.names import APPLY, COMMAND, MANAGEMENT_KEY, MESH_TYPE, MeshNames
+from mesh.names import APPLY, COMMAND, DONE_BY, INSTALL, MANAGEMENT_KEY, MESH_TYPE, MeshNames
 from mesh.outputs import mesh_record, node_record
 from mesh.plan import MeshPlan
 from mesh.program import hooks, keys
@@ -155,6 +155,7 @@ class Mesh(pulumi.ComponentResource):
         names = self._names
         confirmed = pulumi.ResourceHook(names.of(CONFIRMED), require_confirmed)
         records = {name: before.part(COMMAND, name, APPLY) for name in nodes}
+        older = {name for name in nodes if _has_older_step(before, name)}
         ran = [pulumi.ResourceHook(names.of(hooks.COMMAND_RAN), hooks.command_ran)]
         let_in = {names.of(name): sources for name, sources in limits.items()}
         machines = {names.of(name): node.machine for name, node in nodes.items()}
@@ -175,6 +176,7 @@ class Mesh(pulumi.ComponentResource):
                 gate=gate,
                 confirmed=confirmed,
                 record=records[canary],
+                older=canary in older,
             )
             gate = (first.apply,)
         for name, node in nodes.items():
@@ -186,6 +188,7 @@ class Mesh(pulumi.ComponentResource):
                     gate=gate,
                     confirmed=confirmed,
                     record=records[name],
+                    older=name in older,
                 )
 
     def _shared_keys(self) -> MeshKeys:
@@ -195,3 +198,9 @@ class Mesh(pulumi.ComponentResource):
             management_public=keys.ssh_public_key(management),
             preshared_root=keys.stored(self._names.of("preshared-root"), keys.preshared_root, parent=self),
         )
+
+
+def _has_older_step(before: Previous, node: str) -> bool:
+    """Whether a state has a node's step `INSTALL`, and perhaps steps that depend on it."""
+    done_by = before.component(node).get(DONE_BY)
+    return before.has_part(COMMAND, node, INSTALL) and not isinstance(done_by, str)

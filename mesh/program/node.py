@@ -1,13 +1,13 @@
 """One node: its keys, its address, its server and what runs on it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
 from pulumi_command import remote
 
-from mesh.names import HOST_KEY, IDENTITY, NODE_TYPE, MeshNames
+from mesh.names import DONE_BY, HOST_KEY, IDENTITY, NODE_TYPE, MeshNames
 from mesh.plan import NodePlan
 from mesh.program import keys
 from mesh.program.access import Access
@@ -97,15 +97,16 @@ class Node(pulumi.ComponentResource):
         gate: tuple[pulumi.Resource, ...],
         confirmed: pulumi.ResourceHook,
         record: Mapping[str, Any],
+        older: bool,
     ) -> Commands:
         """Declare the commands that put the node's files on its machine.
 
         Nothing but first contact happens before `gate` is done. `confirmed` looks at what the node commits,
-        and `record` is what the state has of that. A node that is not enabled keeps the commands it has; made
-        for the first time, it is a node without peers.
+        and `record` is what the state has of that; an `older` one has a step that is no longer needed.
+        A node that is not enabled keeps the commands it has; made for the first time, it has no peers.
         """
         plan = self._plan
-        target = self._target(hooks, gate, confirmed, record)
+        target = replace(self._target(hooks, gate, confirmed, record), older=older)
         document = node_files(
             plan,
             self._access,
@@ -141,7 +142,9 @@ class Node(pulumi.ComponentResource):
         )
         self.host_key = keys.shown_host_key(commands.keys.stdin, pinned)
         self.ssh_port = self._port_after(commands.apply)
-        self.register_outputs({"public_ip": self.public_ip, "public_key": self.public_key})
+        self.register_outputs(
+            {"public_ip": self.public_ip, "public_key": self.public_key, DONE_BY: commands.agent()}
+        )
         return commands
 
     def _target(

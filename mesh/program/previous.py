@@ -54,6 +54,10 @@ class Previous:
         """Whether the state has this part of a node."""
         return any(self.has(type_, f"{called}-{part}") for called in self._called(node))
 
+    def component(self, node: str) -> Mapping[str, Any]:
+        """Return what the component of a node has registered."""
+        return next(filter(None, (self.record(NODE_TYPE, called) for called in self._called(node))), {})
+
     def _called(self, node: str) -> tuple[str, ...]:
         return node, *self.former.get(node, ())
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import pulumi
 
-from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED, KEYS_MISSING
-from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, INSTALL, KEYS, node_and_step
+from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, AGENT_OTHER, HOST_KEY_CHANGED, KEYS_MISSING
+from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, KEYS, node_and_step
 from mesh.program.machines.base import NO_ANSWER, NO_ROOT, Machine
 from mesh.said import ends, shown
 
@@ -60,6 +60,7 @@ _REMEDIES: Final = {
     r"^bootstrap: (?P<said>.+)": "{said}",
     r"^KEYS-MISSING": KEYS_MISSING,
     re.escape(AGENT_GONE_SAYS): AGENT_GONE,
+    r"^REFUSED .*: (?:copy the file|install the agent) again$|^USAGE$": AGENT_OTHER,
     r"status 137\b": """
         the command took too long and was killed on the node: a disk, systemd or a tool of the host hangs.
         The node undoes what had begun, or the next run finishes it. Look at the host (`uptime`, `dmesg`,
@@ -114,7 +115,6 @@ def remedy(
             words = {
                 "server": _anew(parent, node, machine),
                 "keys": f"{parent}{COMMAND}::{node}-{KEYS}",
-                "agent": f"{parent}{COMMAND}::{node}-{INSTALL}",
                 "agent_file": f"{parent}{COPY}::{node}-{AGENT_FILE}",
                 "port": port[1] if port else "22",
                 **{name: shown(value or "", limit=_SAID) for name, value in found.groupdict().items()},

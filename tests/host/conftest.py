@@ -27,9 +27,8 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
 
 def _ready(hosts: Hosts, name: str) -> Node:
     node = hosts.boot(name)
-    installed = node.install()
-    assert installed.word == "INSTALLED", installed.out
-    stored = node.agent("keys", hosts.keys.bundle(name))
+    node.copy(hosts.agent)
+    stored = node.send_keys(hosts.agent)
     assert stored.word == "STORED", stored.out
     return node
 

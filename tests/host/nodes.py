@@ -20,6 +20,7 @@ from lab.hosts import HostSpec, Lab
 from lab.testing import wait
 from mesh.plan import fingerprint, plan_mesh, preshared_key
 from mesh.program.agent import AgentFile, build_agent
+from mesh.remote import keys_call
 from mesh.render import NOTHING_MOVES, Endpoint, KeyNames, Moving, PeerFacts, render_document
 from mesh.settings import parse_settings
 
@@ -146,11 +147,19 @@ class Node:
     def agent(self, command: str, stdin: str | bytes = "") -> Run:
         return self.ssh(f"exec python3 {AGENT} {command}", stdin)
 
-    def install(self) -> Run:
-        agent = self.hosts.agent
+    def copy(self, agent: AgentFile) -> None:
+        """Put an agent's file where the program does."""
         content = Path(agent.path).read_bytes()
         assert self.ssh(f"mkdir -p /usr/local/lib/wgmesh && cat >{INCOMING}", content).code == 0
-        return self.ssh(f"exec python3 {INCOMING} install", agent.sha256)
+
+    def install(self) -> Run:
+        """Install the agent alone."""
+        self.copy(self.hosts.agent)
+        return self.ssh(f"exec python3 {INCOMING} install", self.hosts.agent.sha256)
+
+    def send_keys(self, agent: AgentFile) -> Run:
+        """Send the keys as the program does, for this agent."""
+        return self.ssh(keys_call(agent.sha256), self.hosts.keys.bundle(self.name))
 
     def apply(self, document: str, *, dials: int = 12) -> Run:
         """Dial as the program does: again for as long as the agent asks for a new connection."""

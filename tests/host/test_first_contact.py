@@ -15,7 +15,7 @@ from lab.hosts.repository import build_repository, offer
 from lab.testing import wait
 from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
 from mesh.program.machines.cloud_init import user_data
-from mesh.remote import BOOTSTRAP_SECONDS, limited
+from mesh.remote import BOOTSTRAP_SECONDS, keys_call, limited
 from tests.host.conftest import IMAGE
 from tests.host.nodes import INCOMING, Hosts, Node, Run
 
@@ -65,19 +65,20 @@ class Server:
         stdin = bootstrap_input((self.hosts.folder / "permanent").read_text()).encode()
         return self.ssh(limited(BOOTSTRAP_SCRIPT, BOOTSTRAP_SECONDS), stdin)
 
-    def install(self) -> Run:
+    def send_keys(self) -> Run:
         agent = self.hosts.agent
         content = base64.b64encode(Path(agent.path).read_bytes())
         assert self.ssh(f"base64 -d >{INCOMING}", content, pin="permanent").code == 0
-        return self.ssh(f"exec python3 {INCOMING} install", agent.sha256.encode(), pin="permanent")
+        bundle = self.hosts.keys.bundle("web-1").encode()
+        return self.ssh(keys_call(agent.sha256), bundle, pin="permanent")
 
     def becomes_a_node(self) -> None:
         """Go through first contact twice, and take the throw-away key away."""
         for _time in range(2):  # half done is done again
             done = self.bootstrap()
             assert done.out.splitlines()[-1] == "ready", done.out
-        installed = self.install()
-        assert installed.word == "INSTALLED", installed.out
+        stored = self.send_keys()
+        assert stored.word == "STORED", stored.out
         again = self.ssh("echo it works", pin="permanent")
         assert again.out == "it works", again.out
         assert self.ssh("true").code == 255, "the key of the user data is still offered"

@@ -17,7 +17,7 @@ SERVERS = {"lab-db-1", "lab-web-1", "lab-web-2"}
 MOMENTS = [
     *("Updating (lab)", "management-key creating", "spread-0 creating", "web-1-ip creating"),
     *("web-1-server creating", "web-1-server created", "web-1-bootstrap creating", "web-1-bootstrap created"),
-    *("web-1-agent-file creating", "web-1-agent created", "web-1-keys creating", "web-1-apply creating"),
+    *("web-1-agent-file creating", "web-1-agent-file created", "web-1-keys creating", "web-1-apply creating"),
     *("web-1-apply: retrying", "web-1-apply created"),
 ]
 USUAL = ["web-1-server creating", "web-1-apply: retrying"]

@@ -51,9 +51,17 @@ def preview(older: World) -> dict[str, Any]:
 
 def test_nothing_but_the_agent_changes(preview: dict[str, Any]) -> None:
     steps = {step["urn"].rsplit("::", 1)[1]: step["op"] for step in preview["steps"] if step["op"] != "same"}
-    assert steps.keys() <= {f"{node}-{part}" for node in NODES for part in ("agent", "agent-file")}, steps
-    assert {"web-1-agent-file", "db-1-agent-file"} <= steps.keys(), "the agent is another one by now"
-    assert set(steps.values()) == {"update"}
+    assert steps == {
+        f"{node}-{part}": "update" for node in ("web-1", "db-1") for part in ("agent-file", "keys")
+    }
+
+
+def test_only_the_line_of_the_keys_changes_by_the_agents_digest(preview: dict[str, Any]) -> None:
+    steps = {step["urn"].rsplit("::", 1)[1]: step for step in preview["steps"]}
+    for node in ("web-1", "db-1"):
+        step, copied = steps[f"{node}-keys"], steps[f"{node}-agent-file"]
+        assert list(step["detailedDiff"]) == ["create"]
+        assert copied["newState"]["inputs"]["source"]["hash"] in step["newState"]["inputs"]["create"]
 
 
 def test_every_resource_of_the_older_version_is_found(preview: dict[str, Any]) -> None:

@@ -23,6 +23,7 @@ def test_the_version_is_the_projects() -> None:
 def test_the_node_knows_the_same_places_and_codes() -> None:
     places = Places()
     assert (str(places.library), str(places.agent)) == (names.AGENT_FOLDER, names.AGENT)
+    assert str(places.incoming) == names.INCOMING
     assert Answer.RECONNECT.code == names.RECONNECT_STATUS
 
 

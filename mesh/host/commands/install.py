@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..places import Places
     from ..tunnel import Tunnel
 
-__all__ = ["install", "with_bytecode"]
+__all__ = ["install", "put_in_place", "require_installable", "with_bytecode"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # Until the first commit says otherwise: WireGuard's usual port.
@@ -48,8 +48,19 @@ def install(places: Places, tunnel: Tunnel, raw: bytes) -> tuple[Answer, str]:
     May be run again at any point. Raises `AgentError`, `OSError`.
     """
     expected = raw.decode("ascii", "replace").strip()
+    require_installable(expected)
+    with lock(places, wait=COMMAND_WAIT):
+        put_in_place(places, tunnel, expected)
+    return Answer.INSTALLED, expected
+
+
+def require_installable(expected: str) -> None:
+    """Refuse to install another file than the expected one, or on a host that lacks a tool.
+
+    `expected` is the SHA-256 of the zipapp this code runs from, hex. Raises `AgentError`.
+    """
     if not _DIGEST.fullmatch(expected):
-        raise AgentError(Answer.REFUSED, "install: standard input must be the SHA-256 of the agent in hex")
+        raise AgentError(Answer.REFUSED, f"expected the SHA-256 of the agent in hex, not {expected[:80]!r}")
     if archive_digest() != expected:
         raise AgentError(
             Answer.REFUSED,
@@ -59,18 +70,23 @@ def install(places: Places, tunnel: Tunnel, raw: bytes) -> tuple[Answer, str]:
     missing = [tool for tool in _TOOLS if find_tool(tool) is None]
     if missing:
         raise AgentError(Answer.REFUSED, f"not installed on this host: {', '.join(missing)}")
-    with lock(places, wait=COMMAND_WAIT):
-        if load_trial(places) is not None:
-            raise AgentError(Answer.BUSY, "a trial is under way and needs the current agent: try again later")
-        _make_folders(places)
-        _install_archive(places, expected)
-        _install_units(places, tunnel)
-        _mend_generations(places)
-        install_stopper(places)
-        _renew_guard(places)
-        drop_first_contact_key(places)
-    log(f"agent {expected} is installed")
-    return Answer.INSTALLED, expected
+
+
+def put_in_place(places: Places, tunnel: Tunnel, digest: str) -> None:
+    """Install the zipapp this code runs from, with this SHA-256; the caller holds the lock.
+
+    May be done again at any point. Raises `AgentError`, `OSError`.
+    """
+    if load_trial(places) is not None:
+        raise AgentError(Answer.BUSY, "a trial is under way and needs the current agent: try again later")
+    _make_folders(places)
+    _install_archive(places, digest)
+    _install_units(places, tunnel)
+    _mend_generations(places)
+    install_stopper(places)
+    _renew_guard(places)
+    drop_first_contact_key(places)
+    log(f"agent {digest} is installed")
 
 
 def _make_folders(places: Places) -> None:

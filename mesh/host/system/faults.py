@@ -17,6 +17,8 @@ from ..answers import AgentError, Answer
 __all__ = ["STEPS", "step"]
 
 STEPS = (
+    "installed",
+    "stored",
     "staged",
     "validated",
     "snapshot",

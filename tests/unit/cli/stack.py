@@ -8,6 +8,8 @@ from typing import Any
 
 import asyncssh
 
+from mesh.remote import keys_call
+
 REPOSITORY = Path(__file__).parents[3]
 NODES: dict[str, Any] = {
     "db-1": {
@@ -59,8 +61,12 @@ def node_resources(node: str) -> list[dict[str, Any]]:
     return [
         resource(SERVER, f"{node}-server"),
         resource(COPY, f"{node}-agent-file", **with_server),
-        command(f"{node}-agent", "ab" * 32, **with_server),
-        command(f"{node}-keys", {"4dabf18193072939515e22adb298388d": "x"}, **with_server),
+        resource(
+            COMMAND,
+            f"{node}-keys",
+            inputs={"create": keys_call("ab" * 32), "stdin": {"4dabf18193072939515e22adb298388d": "x"}},
+            **with_server,
+        ),
         command(f"{node}-apply", f"document of {node}\n", **with_server),
     ]
 

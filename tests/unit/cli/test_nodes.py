@@ -104,7 +104,7 @@ def test_what_is_no_report_is_shown(says: _Says, found: str) -> None:
 def test_an_agent_that_is_gone_is_named_with_the_commands_that_help() -> None:
     with pytest.raises(NodeError, match="the agent is gone from the node") as caught:
         _report(_Says("python3: can't open file '/usr/local/lib/wgmesh/wgmesh.pyz': [Errno 2] No such", 2))
-    urns = f"--replace '{URN}${COPY}::web-1-agent-file' --replace '{URN}${COMMAND}::web-1-agent'"
+    urns = f"--replace '{URN}${COPY}::web-1-agent-file' --replace '{URN}${COMMAND}::web-1-keys'"
     assert f"`pulumi up {urns}`" in str(caught.value)
     assert f"`pulumi up --replace '{URN}${SERVER}::web-1-server'`" in str(caught.value)
 

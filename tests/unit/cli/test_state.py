@@ -34,7 +34,18 @@ def test_what_can_be_replaced_is_named_as_the_engine_does() -> None:
     found = parse_state(exported(*node_resources("web-1"), node), ["web-1"])
     assert found.server("web-1") == f"{URN}${SERVER}::web-1-server"
     assert found.keys("web-1") == f"{URN}${COMMAND}::web-1-keys"
-    assert found.agent("web-1") == (f"{URN}${COPY}::web-1-agent-file", f"{URN}${COMMAND}::web-1-agent")
+    assert found.agent("web-1") == (f"{URN}${COPY}::web-1-agent-file", f"{URN}${COMMAND}::web-1-keys")
+
+
+def test_a_state_of_an_older_version_says_which_agent_was_sent() -> None:
+    """Until its next `up`, and for a node that is not enabled then, which keeps the commands that it has."""
+    older = [
+        command("web-1-apply", "document 1\n"),
+        resource(COMMAND, "web-1-keys", inputs={"create": "exec python3 wgmesh.pyz keys", "stdin": "x"}),
+    ]
+    installed = command("web-1-agent", "cd" * 32)
+    assert parse_state(exported(*older, installed), ["web-1"]).files["web-1"].agent == "cd" * 32
+    assert parse_state(exported(*older), ["web-1"]).files["web-1"].agent is None
 
 
 def test_an_empty_stack_has_no_files() -> None:

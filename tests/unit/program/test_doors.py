@@ -13,7 +13,7 @@ from mesh.program.keys import ssh_public_line
 from tests.unit.meshes import plan_of
 from tests.unit.program.recording import Recording, previous_of, run, value_of
 
-STEPS = ("agent-file", "agent", "keys", "apply")
+STEPS = ("agent-file", "keys", "apply")
 SERVER = "hcloud:index/server:Server"
 
 

@@ -1,9 +1,12 @@
+import copy
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from google.protobuf import struct_pb2
 
-from tests.unit.program.recording import Recording, is_secret, run
+from mesh.program.agent import AgentFile
+from tests.unit.program.recording import Recording, Registration, is_secret, run
 
 MESH: dict[str, Any] = {
     "cidr": "10.10.0.0/24",
@@ -13,7 +16,7 @@ MESH: dict[str, Any] = {
         "db-1": {"address": "10.10.0.11", "location": "nbg1"},
     },
 }
-COMMANDS = ("bootstrap", "agent", "keys", "apply")
+COMMANDS = ("bootstrap", "keys", "apply")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,6 @@ def test_urns_never_change() -> None:
             "$wireguard-mesh:index:Node$pulumi:index:Stash::a-power",
             "$wireguard-mesh:index:Node$command:remote:Command::a-bootstrap",
             "$wireguard-mesh:index:Node$command:remote:CopyToRemote::a-agent-file",
-            "$wireguard-mesh:index:Node$command:remote:Command::a-agent",
             "$wireguard-mesh:index:Node$command:remote:Command::a-keys",
             "$wireguard-mesh:index:Node$command:remote:Command::a-apply",
         ]
@@ -81,7 +83,7 @@ def test_keys_and_connections_are_secret_and_files_are_not(three: Recording) -> 
         for step in (*COMMANDS, "agent-file"):
             assert is_secret(three[f"{node}-{step}"].inputs["connection"])
         secret = {step: is_secret(three[f"{node}-{step}"].inputs["stdin"]) for step in COMMANDS}
-        assert secret == {"bootstrap": True, "agent": False, "keys": True, "apply": False}
+        assert secret == {"bootstrap": True, "keys": True, "apply": False}
         assert is_secret(three[f"{node}-server"].inputs["userData"])
         for stash in ("identity", "host-key", "first-contact-key"):
             assert is_secret(three[f"{node}-{stash}"].inputs["input"])
@@ -130,7 +132,6 @@ def test_steps_of_a_node_come_one_after_the_other(three: Recording) -> None:
         "web-1-server",
         "web-1-bootstrap",
         "web-1-agent-file",
-        "web-1-agent",
         "web-1-keys",
         "web-1-apply",
     ]
@@ -147,7 +148,24 @@ def test_commands_keep_quiet_and_pin_the_host_key(three: Recording) -> None:
         assert connection["hostKey"].startswith("ecdsa-sha2-nistp256 " if first else "ssh-ed25519 ")
         assert connection["dialErrorLimit"] == (40 if first else 10)
         if not first:
-            assert len(each.inputs["create"]) < 80
+            assert len(each.inputs["create"]) < (80 if each.name.endswith("-apply") else 256)
+
+
+def test_a_new_agent_is_one_line_of_a_preview_and_leaves_the_secret_part_alone(
+    three: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = AgentFile(path="build/newer.pyz", sha256="ab" * 32)
+    monkeypatch.setattr("mesh.program.mesh.agent_file", lambda: newer)
+    after = run(MESH, existing=three)
+    changed = {
+        (name, key)
+        for name, each in three.resources.items()
+        for key in each.inputs
+        if each.inputs[key] != after[name].inputs[key] and "input" not in each.request.ignoreChanges
+    }
+    steps = {("agent-file", "source"), ("keys", "create")}
+    assert changed == {(f"{node}-{step}", key) for node in MESH["nodes"] for step, key in steps}
+    assert "ab" * 32 in after["web-1-keys"].inputs["create"]
 
 
 def test_every_command_has_a_time_limit_on_the_node(three: Recording) -> None:
@@ -231,6 +249,28 @@ def test_names_and_labels_make_a_lost_resource_findable(three: Recording) -> Non
         if each.type.startswith("hcloud:"):
             assert each.inputs["name"].startswith("test-")
             assert each.inputs["labels"]["wireguard-mesh/stack"] == "test"
+
+
+def test_the_older_step_stays_as_it_is_until_nothing_depends_on_it_any_more() -> None:
+    """Pulumi's engine would delete it under steps that a run leaves out, and the state would be lost."""
+    before = run(MESH)
+    for node in MESH["nodes"]:
+        keys = before[f"{node}-keys"]
+        request = copy.deepcopy(keys.request)
+        request.name = f"{node}-agent"
+        former = Registration(keys.urn.replace("-keys", "-agent"), request)
+        before.state[former.urn] = struct_pb2.Struct()
+        before.resources[f"{node}-agent"] = former
+    before.state[before["web-1"].urn]["agent"] = "ab" * 32
+    after = run(MESH, existing=before)
+    kept = {name for name in after.resources if name.endswith("-agent")}
+    assert kept == {"web-2-agent", "db-1-agent"}
+    for name in kept:
+        assert set(after[name].request.ignoreChanges) == set(after["web-2-agent"].request.ignoreChanges)
+        assert {"connection", "create", "stdin", "triggers"} <= set(after[name].request.ignoreChanges)
+        assert f"{name}-file" in after[name].dependencies
+    for each in after.resources.values():
+        assert not kept & each.dependencies, each.name
 
 
 def test_a_second_run_asks_for_exactly_the_same(three: Recording) -> None:

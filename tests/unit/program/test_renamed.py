@@ -49,7 +49,7 @@ def test_every_resource_is_found_by_its_former_name_and_none_is_new(
     assert None not in found
     assert sorted(map(str, found)) == sorted(before.state)
     own = {name for name in after.resources if name == new or name.startswith(f"{new}-")}
-    assert len(own) == 12
+    assert len(own) == 11
     for each in after.resources.values():
         names = [urn.rpartition("::")[2] for urn in each.known_as[1:]]
         assert names == ([each.name.replace(new, old, 1)] if each.name in own else [])

@@ -9,7 +9,7 @@ NODES: dict[str, Any] = {
     "web-2": {"address": "10.10.0.2"},
     "db-1": {"address": "10.10.0.11"},
 }
-TOUCHING = ("agent-file", "agent", "keys", "apply")
+TOUCHING = ("agent-file", "keys", "apply")
 
 
 def _mesh(**more: Any) -> dict[str, Any]:
