@@ -78,7 +78,7 @@ image: setup ## build the host image, unless it exists
 api-document: setup ## download Hetzner's API document for more tests of the lab's cloud
 	@$(PYTHON) tools/api_document.py .lab/hcloud-openapi.json
 
-stack-file: setup ## write the descriptions of the keys into docs/stack-file.md, from mesh/settings
+stack-file: setup ## write the keys of docs/stack-file.md and the JSON schemas, from mesh/settings
 	@$(PYTHON) -m tools.stack_file
 
 bench: setup-dev ## compare with other tools and write docs/benchmarks.md; about 40 minutes (BENCH="--repeats 3": 25)

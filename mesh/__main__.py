@@ -16,6 +16,7 @@ from mesh.cli.outputs import read_outputs
 from mesh.cli.state import read_state
 from mesh.edit.command import add_command, remove_command, rename_command
 from mesh.interrupts import end_in_order
+from mesh.stackfile.command import schema_command, validate_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,6 +26,8 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pret
 app.command("add")(add_command)
 app.command("remove")(remove_command)
 app.command("rename")(rename_command)
+app.command("validate")(validate_command)
+app.command("schema")(schema_command)
 
 Pulumi = Annotated[str, typer.Option(envvar="WGMESH_PULUMI", help="The engine's command line.")]
 Stack = Annotated[str | None, typer.Option(help="The name of the stack. Default: the selected stack.")]

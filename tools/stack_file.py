@@ -1,8 +1,9 @@
-"""Write the descriptions of the stack file's keys into docs/stack-file.md, from the models of mesh/settings.
+"""Write what follows from the models of mesh/settings: the keys in docs/stack-file.md, and the JSON schemas.
 
 The page is written by hand but for the parts between `<!-- keys of SECTION -->` and `<!-- end of keys -->`.
 """
 
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,10 +16,12 @@ from pydantic.fields import FieldInfo
 
 from mesh.settings import Model, PolicyRule, PolicyTest, Rollout, Settings, Ssh
 from mesh.settings.machines import KNOWN, MachineModels
+from mesh.stackfile.schema import schema_text
 
-__all__ = ["PAGE", "SECTIONS", "TOLD_ELSEWHERE", "with_keys"]
+__all__ = ["PAGE", "SECTIONS", "TOLD_ELSEWHERE", "schemas", "with_keys"]
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "stack-file.md"
+_ROOT: Final = Path(__file__).parents[1]
+PAGE: Final = _ROOT / "docs" / "stack-file.md"
 _MODELS: Final = MachineModels(KNOWN)
 SECTIONS: Final[Mapping[str, type[Model]]] = MappingProxyType(
     {
@@ -89,12 +92,32 @@ def _default(value: Any) -> str:
     )
 
 
+def schemas() -> dict[Path, str]:
+    """Return the text of each schema that lies beside stack files, by its path."""
+    from mesh.program import KINDS, PROVIDERS  # noqa: PLC0415 - with Pulumi's SDK, which the page does without
+    from mesh.program.machines import kinds_of  # noqa: PLC0415
+
+    path = _ROOT / "examples" / "basement" / "basement.py"
+    spec = importlib.util.spec_from_file_location("basement", path)
+    assert spec is not None
+    assert spec.loader is not None
+    basement = importlib.util.module_from_spec(spec)
+    sys.modules["basement"] = basement  # where its dataclasses look for their module
+    spec.loader.exec_module(basement)
+    with_basement = kinds_of({**PROVIDERS, "basement": basement.BasementProvider()})
+    return {
+        _ROOT / "stacks" / "schema.json": schema_text(KINDS),
+        _ROOT / "examples" / "shop" / "schema.json": schema_text(KINDS, "shop"),
+        _ROOT / "examples" / "basement" / "schema.json": schema_text(with_basement, "basement"),
+    }
+
+
 def main() -> int:
-    """Write the page; returns the exit code."""
-    page = PAGE.read_text()
-    written = with_keys(page)
-    PAGE.write_text(written)
-    print(f"{PAGE} {'was up to date' if written == page else 'is updated'}")
+    """Write the page and the schemas; returns the exit code."""
+    for path, written in {PAGE: with_keys(PAGE.read_text()), **schemas()}.items():
+        before = path.read_text() if path.exists() else ""
+        path.write_text(written)
+        print(f"{path.relative_to(_ROOT)} {'was up to date' if written == before else 'is updated'}")
     return 0
 
 

@@ -14,14 +14,26 @@ from mesh.settings.meant import accepts, meant, plain
 from mesh.settings.problems import has_secret, nearest_of, refuse, show
 from mesh.settings.values import text
 
-__all__ = ["authorized_key", "integer", "mtu", "one_of", "port_number", "word"]
+__all__ = [
+    "WORD",
+    "authorized_key",
+    "integer",
+    "mtu",
+    "one_of",
+    "port_number",
+    "read_one_of",
+    "read_word",
+    "word",
+]
 
-_WORD: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
+
+WORD: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
+"""A name of the cloud's: of a location, a type, an image."""
 _PORT_HIGHEST: Final = 65535
 _MTU_LOWEST: Final = 1280  # IPv6's minimum link MTU, RFC 8200 section 5
 _MTU_HIGHEST: Final = 8920  # a 9000 byte jumbo frame less WireGuard's 80
 # What other firewalls and policies say for the two words of `expect`.
-_OTHER_WORDS: Final = {
+_OTHERWORDS: Final = {
     **dict.fromkeys(("yes", "true", "on", "accept", "permit", "pass", "open", "reachable"), "allow"),
     **dict.fromkeys(("no", "false", "off", "drop", "reject", "block", "closed", "unreachable"), "deny"),
     **dict.fromkeys(("host", "node"), "root"),
@@ -158,14 +170,15 @@ def _key_type(encoded: str) -> str | None:
 
 def word(example: str) -> Callable[[object], str]:
     """A name of the cloud's; `example` is one."""
-    return partial(_word, example)
+    return partial(read_word, example)
 
 
-def _word(example: str, value: object) -> str:
-    given = text(value, f"a name such as {example}", partial(_word, example))
-    if not _WORD.fullmatch(given) or has_secret(given):
+def read_word(example: str, value: object) -> str:
+    """Read a name of the cloud's; `example` is one."""
+    given = text(value, f"a name such as {example}", partial(read_word, example))
+    if not WORD.fullmatch(given) or has_secret(given):
         said = f"{show(given)} is not a name such as {example}"
-        better = meant(given, partial(_word, example), re.sub(r"[\s:]+", "-", plain(given)))
+        better = meant(given, partial(read_word, example), re.sub(r"[\s:]+", "-", plain(given)))
         if better is None:
             raise refuse(f"{said}; give a name of lower-case letters, digits, dots and hyphens")
         raise refuse(f"{said}; write {better}", better)
@@ -174,14 +187,15 @@ def _word(example: str, value: object) -> str:
 
 def one_of(*words: str) -> Callable[[object], str]:
     """One of a few words."""
-    return partial(_one_of, words)
+    return partial(read_one_of, words)
 
 
-def _one_of(words: tuple[str, ...], value: object) -> str:
+def read_one_of(words: tuple[str, ...], value: object) -> str:
+    """Read one of these words."""
     if isinstance(value, str) and value in words:
         return value
     said = f"{show(value)} is not one of {', '.join(words)}"
-    other = _OTHER_WORDS.get(str(value).strip().lower())
+    other = _OTHERWORDS.get(str(value).strip().lower())
     if isinstance(value, bool) and other in words:
         raise refuse(f"{said}; YAML reads yes and on as true, no and off as false: write {other}", other)
     if other in words:

@@ -91,7 +91,7 @@ def _no_port(given: str) -> PydanticCustomError:
     better = meant(given, port_range, *_other_spellings(tidy))
     if better is not None:
         return refuse(f"{said}; write {better}", better)
-    if "," in given:
+    if re.search(r"\S[,;\s]+\S", given):
         return refuse(f"{said}; give each port an entry of its own")
     if re.match(r"[a-z]+/?[0-9]", tidy) and not re.match(r"tcp|udp", tidy):
         return refuse(f"{said}; the protocols are tcp and udp")

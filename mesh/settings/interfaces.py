@@ -11,7 +11,7 @@ from mesh.settings.problems import refuse, show
 from mesh.settings.raw import Finding, listed, nodes, read
 from mesh.settings.values import text
 
-__all__ = ["check_interfaces", "interface", "may_be"]
+__all__ = ["REFUSED", "check_interfaces", "interface", "may_be"]
 
 # How interfaces are called that a host has its addresses on, and what follows there: the names of the
 # kernel and of systemd (systemd.net-naming-scheme(7)), of biosdevname (em1, p1p1), and of hosters with
@@ -30,6 +30,18 @@ _BEHIND: Final = (
     "containers, such as docker0, br-* or cni0 (on a node that forwards: the card of the network behind "
     "the node)"
 )
+
+
+def _refused() -> str:
+    """Return a regular expression of what `interface` refuses although it is a name."""
+    own = [name[:length] for name in (INTERFACE, "lo") for length in range(1, len(name) + 1)]
+    cards = [uplink[:length] for uplink in _UPLINKS for length in range(1, len(uplink))]
+    stems = [*own, *cards, *(f"{uplink}.*" for uplink in _UPLINKS), _CARD.pattern, "p[0-9]+p?"]
+    return rf"{INTERFACE}|lo|{_FIRST_CARD.pattern}|({'|'.join(dict.fromkeys(stems))})\*"
+
+
+REFUSED: Final = _refused()
+"""Names of the node's own interfaces and of network cards: a regular expression."""
 
 
 def interface(value: object) -> str:

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from mesh.settings.meant import plain
-from mesh.settings.problems import REMOVED, Told, another_key, nearest, nearest_of
+from mesh.settings.problems import REMOVED, Told, another_key, nearest, nearest_of, show
 
 __all__ = ["meant_key", "unknown_key"]
 
@@ -62,6 +62,9 @@ def unknown_key(
     """
     words = list(known)
     near = meant_key(key, words)
+    tight = str(key).partition(":")
+    if near is not None and near == tight[0]:
+        return Told(f"is not a known key; write a space after the colon: `{near}: {_cut(tight[2])}`")
     if near is not None:
         there = f" {near} is there already: remove one of the two" if near in beside else ""
         return Told(f"is not a known key; did you mean {near}?{there}", () if there else another_key(near))
@@ -76,10 +79,17 @@ def unknown_key(
 def meant_key(key: object, known: Collection[str]) -> str | None:
     """Return the known key that is meant by one that is not known; None where none is near."""
     reduced = _reduced(key)
+    if str(key).partition(":")[0] in known:
+        return str(key).partition(":")[0]
     synonym = next((word for word in known if reduced in _SYNONYMS.get(word, ())), None)
     if synonym is not None:
         return synonym
     return None if reduced in _ELSEWHERE else nearest_of(plain(str(key)), known)
+
+
+def _cut(text: str) -> str:
+    shown = show(text)
+    return text if shown == repr(text) else shown
 
 
 def _reduced(key: object) -> str:

@@ -12,6 +12,7 @@ from mesh.settings.problems import Instead, refuse, show
 
 __all__ = ["items", "list_of"]
 
+_DASHES: Final = re.compile(r"\s*-\S")
 _MOST: Final = 8  # ways to write one list that are told apart
 
 
@@ -38,7 +39,8 @@ def _items(field: Callable[[object], object], value: object) -> tuple[object, ..
     lists = _lists(field, _entries(value))
     if not lists:
         raise refuse(f"{said}; write [...]")
-    raise refuse(f"{said}; write {' or '.join(map(_shown, lists))}", *lists)
+    dashes = ", or `- ` with a space before each entry" if _DASHES.match(str(value)) else ""
+    raise refuse(f"{said}; write {' or '.join(map(_shown, lists))}{dashes}", *lists)
 
 
 def _mapping(value: object) -> object:
@@ -55,6 +57,8 @@ def _entries(value: object) -> list[object]:
         or "PRIVATE KEY" in value
     ):
         return [value]
+    if _DASHES.match(value):  # `-tcp/80` without the space after the dash
+        return [entry for entry in re.split(r"(?:^|\s)-\s*", value.strip()) if entry]
     inner = value.strip().removeprefix("[").removesuffix("]")
     return [entry for entry in re.split(r"[,;\s]+", inner) if entry] or [value]
 

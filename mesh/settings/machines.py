@@ -16,7 +16,7 @@ from mesh.settings.problems import Problem, nearest, nearest_of, refuse, show
 from mesh.settings.raw import Finding
 from mesh.settings.values import text
 
-__all__ = ["KNOWN", "HetznerMachine", "MachineKind", "MachineModels", "models_of"]
+__all__ = ["KNOWN", "HetznerMachine", "MachineKind", "MachineModels", "models_of", "read_provider"]
 
 
 class HetznerMachine(Model):
@@ -89,7 +89,7 @@ class MachineModels:
         told = Defaults.model_fields["provider"]
         field: Any = Annotated[
             str,
-            BeforeValidator(partial(_provider, kinds, self._default)),
+            BeforeValidator(partial(read_provider, kinds, self._default)),
             Field(title=told.title, description=told.description),
         ]
         self._provider: Any = (field, self._default)
@@ -160,8 +160,9 @@ class MachineModels:
         return given if isinstance(given, str) and given in self._kinds else self._default
 
 
-def _provider(kinds: Mapping[str, MachineKind], default: str, value: object) -> str:
-    given = text(value, f"a provider such as {default}", partial(_provider, kinds, default))
+def read_provider(kinds: Mapping[str, MachineKind], default: str, value: object) -> str:
+    """Read the name of a provider: one of `kinds`."""
+    given = text(value, f"a provider such as {default}", partial(read_provider, kinds, default))
     if given not in kinds:
         near = nearest_of(plain(given), kinds) or (default if len(kinds) == 1 else None)
         values = [] if near is None else [near]

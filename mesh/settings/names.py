@@ -9,14 +9,18 @@ from mesh.settings.problems import Instead, Told, another_key, has_secret, refus
 from mesh.settings.raw import Finding
 from mesh.settings.values import text
 
-__all__ = ["check_names", "host_name", "is_host_name"]
+__all__ = ["NUMBERS", "RESERVED", "check_names", "host_name", "is_host_name"]
 
 # RFC 1123 host name in lower case; with the stack's name before it, it must stay one of 63 characters.
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?")
 _RULE: Final = "lower-case letters, digits and inner hyphens, at most 48"
 _LONGEST_NODE: Final = 48
 # What resolvers take for an address (inet_aton(3): decimal, octal, hexadecimal) and YAML for a number.
-_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]+|0b[01]+|0o[0-7]+|[0-9]+e-?[0-9]+")
+NUMBERS: Final = "[0-9]+|0x[0-9a-f]+|0b[01]+|0o[0-7]+|[0-9]+e-?[0-9]+"
+"""Names that are no node's, as they read as numbers: a regular expression."""
+_NUMBER: Final = re.compile(NUMBERS)
+# What Pulumi makes of a key that YAML reads as a date.
+_DATE: Final = re.compile(r"(\d{4}-\d\d-\d\d) 00:00:00 \+0000 UTC")
 # Names of every host in /etc/hosts (Debian, Fedora), and those that resolvers answer by themselves (RFC 6761,
 # RFC 6762).
 _STANDARD: Final = frozenset(
@@ -24,6 +28,9 @@ _STANDARD: Final = frozenset(
      "broadcasthost", "local", "invalid", "ip6-localhost", "ip6-loopback", "ip6-localnet", "ip6-mcastprefix",
      "ip6-allnodes", "ip6-allrouters", "ip6-allhosts")
 )  # fmt: skip
+
+RESERVED: Final = _STANDARD | {"all"}
+"""Names that no node has: each means something else."""
 
 
 def host_name(value: object) -> str:
@@ -68,6 +75,12 @@ def _no_host_name(name: object, others: Mapping[Any, Any]) -> Told:
     said = f"{show(name)} is not a host name: {_RULE}"
     if isinstance(name, bool) or name is None:
         return Told(f"{said}; put it in quotes")
+    date = _DATE.fullmatch(str(name))
+    if date is not None:
+        return Told(
+            f"YAML reads {date[1]} as a date; put the name in quotes, or write d{date[1]}",
+            _rename(f"d{date[1]}", others),
+        )
     better = f"n{name}" if isinstance(name, int) else _better(name)
     if better is None:
         return Told(f"{said}; give another name")

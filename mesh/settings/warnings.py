@@ -12,7 +12,10 @@ __all__ = ["warnings_of"]
 def warnings_of(settings: Settings, *, where: str = "mesh") -> tuple[Problem, ...]:
     """Return what the author of a stack file should know, each with its path."""
     found = (*_sources(settings), *_network(settings), *_nobody(settings))
-    return tuple(Problem(path=f"{where}.{path}", message=message) for path, message in found)
+    return tuple(
+        Problem(path=f"{where}.{path}", message=message, place=tuple(path.split(".")))
+        for path, message in found
+    )
 
 
 def _sources(settings: Settings) -> Iterator[tuple[str, str]]:
