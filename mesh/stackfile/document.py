@@ -156,7 +156,7 @@ def _bad_names(config: Node) -> Iterator[Found]:
     """A key is NAMESPACE:NAME, or a NAME of the project's own."""
     for name, key, _ in config.entries:
         if not re.fullmatch(r"[^:]+(:config)?(:[^:]+)?", name):
-            message = "is not a key of the configuration; write NAMESPACE:NAME, such as hcloud:token"
+            message = "is not a key of the configuration; write NAMESPACE:NAME"
             yield Found(mark=key.mark, path=f"config.{name}", message=message)
 
 

@@ -11,6 +11,7 @@ MESH: dict[str, Any] = {
     "cidr": "10.10.0.0/24",
     "port": 51820,
     "mtu": 1420,
+    "protect": False,
     "ssh": {"port": 22, "from": ["203.0.113.0/24", "2001:db8::/32"], "authorizedKeys": [SSH_KEY]},
     "defaults": {
         "location": "fsn1",

@@ -142,7 +142,7 @@ def test_no_stack_file_holds_a_token_of_a_real_cloud() -> None:
 
 
 def test_the_guides_example_is_a_stack_file() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    (block,) = re.findall(r"```yaml\n(config:.*?)```", GUIDE, re.DOTALL)
     mesh = yaml.safe_load(block)["config"]["wireguard-mesh:mesh"]
     mesh["ssh"].pop("authorizedKeys")  # cut, as keys in guides are
     plan_mesh(parse_settings(mesh))

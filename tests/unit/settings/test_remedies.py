@@ -28,7 +28,7 @@ TAKEN = {
     r"ssh\.authorizedKeys\.0": {"spaces around", "line break", "no-break space", "comma", "twice"},
     r"ssh\.from\..": {"IPv6", "IPv6 network", "letter missing", "upper case"},
     r"(ssh\.)?port": {"small number", "0777 as Pulumi reads it"},
-    r"nodes\.web-1\.forward": {"true"},
+    r"nodes\.web-1\.forward|protect": {"true"},
     "ssh|defaults|rollout": {"empty mapping"},
     "rollout": {"nothing in it"},
     r"rollout\.canary": {"null"},
