@@ -124,7 +124,8 @@ def bench(
             with failures.noted(name):
                 kept[name] = measure[name]()
             results.write_text(json.dumps(kept, indent=1))
-            report.write(kept, results, page)
+            with failures.noted("page"):
+                report.write(kept, results, page)
     say(f"written: {page}")
     failed = report.failures(kept)
     if failed:

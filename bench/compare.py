@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.environment import environment
 from bench.fleet import Fleet, names
-from bench.operator import Operator
+from bench.operators import Operator
 from bench.progress import Failures, Say
 from bench.rivals import Rival, Tool
 

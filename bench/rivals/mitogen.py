@@ -7,7 +7,7 @@ from typing import Final
 
 from bench.environment import environment
 from bench.fleet import Fleet
-from bench.operator import Operator
+from bench.operators import Operator
 from bench.rivals.inventory import SOURCE
 from bench.rivals.playbook import Playbook, ssh_options
 from bench.rivals.rival import Rival

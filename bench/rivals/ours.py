@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from bench.fleet import Fleet
-from bench.operator import Operator
+from bench.operators import Operator
 from bench.rivals.rival import Rival
 
 __all__ = ["RIVAL"]

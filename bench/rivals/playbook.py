@@ -12,7 +12,7 @@ from typing import Final
 
 from bench.environment import environment
 from bench.fleet import Fleet
-from bench.operator import Operator
+from bench.operators import Operator
 from bench.rivals.inventory import SOURCE, inventory
 from bench.rivals.rival import Rival
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bench.fleet import Fleet
-from bench.operator import Operator
+from bench.operators import Operator
 
 __all__ = ["Rival", "Tool"]
 
