@@ -48,6 +48,16 @@ def test_a_state_of_an_older_version_says_which_agent_was_sent() -> None:
     assert parse_state(exported(*older), ["web-1"]).files["web-1"].agent is None
 
 
+def test_a_node_is_found_by_the_name_that_the_outputs_still_have_when_a_run_that_renames_was_stopped() -> (
+    None
+):
+    renamed = command("front-apply", "document\n", aliases=[f"{URN}${COMMAND}::web-1-apply"])
+    found = parse_state(exported(renamed, *node_resources("db-1")), ["web-1", "db-1"])
+    assert found.files["web-1"].document == "document\n"
+    assert found.steps["web-1", "apply"].endswith("::front-apply")
+    assert parse_state(exported(renamed), ["front"]).files["front"].document == "document\n"
+
+
 def test_an_empty_stack_has_no_files() -> None:
     assert parse_state({"version": 3, "deployment": {}}, ["web-1"]).files == {}
 

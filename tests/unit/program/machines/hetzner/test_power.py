@@ -104,6 +104,12 @@ def _previous(**power: str) -> Previous:
     return Previous(nodes=nodes, records=records)
 
 
+_RENAMED = {
+    ("pulumi:index:Stash", "web-1-power"): {"input": "off: will be started"},
+    ("hcloud:index/server:Server", "web-1-server"): {"name": "prod-web-1"},
+}
+
+
 def test_each_run_asks_once_who_is_off_and_a_second_time_counts() -> None:
     off, again = "off: will be started", "off again: will be started"
     with HTTPServer(("127.0.0.1", 0), _Cloud) as server:
@@ -111,8 +117,13 @@ def test_each_run_asks_once_who_is_off_and_a_second_time_counts() -> None:
         access = CloudAccess(token="t" * 64, endpoint=f"http://127.0.0.1:{server.server_port}/v1")
         before = {"web-1": "running", "web-2": off, "db-1": "running", "db-2": off}
         found = find_power(access, "prod", MESH, _previous(**before))
+        renamed = Previous(
+            nodes={"front": {}, "web-2": {}}, former={"front": ["www", "web-1"]}, records=_RENAMED
+        )
+        found_renamed = find_power(access, "prod", MESH, renamed)
         server.shutdown()
     assert found == {"web-1": off, "web-2": again, "db-1": "running", "db-2": off}
+    assert found_renamed == {"front": again, "web-2": off}, "the cloud has the former name until `up`"
 
 
 def test_a_cloud_that_does_not_say_leaves_it_to_the_state() -> None:
