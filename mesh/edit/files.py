@@ -37,7 +37,7 @@ def find(folder: Path, stack: str | None, environment: Mapping[str, str]) -> Sta
     project = _project_file(folder)
     settings = _settings(project)
     name = settings.get("name")
-    chosen = stack or environment.get("PULUMI_STACK") or _selected(project, str(name), environment)
+    chosen = stack or environment.get("PULUMI_STACK") or _selected(project, settings, environment)
     config = settings.get("config")
     below = settings.get("stackConfigDir") or (config if isinstance(config, str) else ".")
     stacks = project.parent / str(below)
@@ -122,19 +122,28 @@ def _settings(project: Path) -> Mapping[str, Any]:
     return found
 
 
-def _selected(project: Path, name: str, environment: Mapping[str, str]) -> str | None:
+def _selected(project: Path, settings: Mapping[str, Any], environment: Mapping[str, str]) -> str | None:
     """Return the stack that Pulumi has selected: it notes that under its home, by the path of the project.
 
-    See pulumi/pulumi, pkg/workspace/workspace.go.
+    The note has a stack for each place where states are kept (pulumi/pulumi, pkg/workspace). None where
+    several places have one, and neither project nor environment says which place counts.
     """
+    kept = settings.get("backend")
+    backend = environment.get("PULUMI_BACKEND_URL") or (kept.get("url") if isinstance(kept, dict) else None)
+    name = settings.get("name")
     home = environment.get("PULUMI_HOME") or Path(environment.get("HOME") or "/") / ".pulumi"
     digest = hashlib.sha1(str(project).encode(), usedforsecurity=False).hexdigest()
     try:
         found = json.loads((Path(home) / "workspaces" / f"{name}-{digest}-workspace.json").read_text())
     except (OSError, ValueError):
         return None
-    stack = found.get("stack") if isinstance(found, dict) else None
-    return stack if isinstance(stack, str) and stack else None
+    stacks = found.get("stacks") if isinstance(found, dict) else None
+    if not isinstance(stacks, dict):
+        return None
+    if backend is not None:
+        return stacks.get(backend)
+    names = {str(stack) for stack in stacks.values()}
+    return names.pop() if len(names) == 1 else None
 
 
 def _stacks(folder: Path) -> list[str]:

@@ -97,8 +97,14 @@ def test_the_stack_is_named_or_set_or_selected_or_the_only_one(tmp_path: Path) -
     digest = hashlib.sha1(str(tmp_path / "Pulumi.yaml").encode()).hexdigest()
     note = tmp_path / "home" / "workspaces" / f"demo-{digest}-workspace.json"
     note.parent.mkdir(parents=True)
-    note.write_text(json.dumps({"stack": "organization/demo/prod"}))
+    note.write_text(json.dumps({"stacks": {"file:///a": "organization/demo/prod"}}))
     assert found() == "Pulumi.prod.yaml"
+    note.write_text(
+        json.dumps({"stacks": {"file:///a": "organization/demo/prod", "file:///b": "acme/demo/dev"}})
+    )
+    assert found(PULUMI_BACKEND_URL="file:///b") == "Pulumi.dev.yaml"
+    with pytest.raises(EditError, match="no stack is selected"):
+        found()
     note.unlink()
     (stacks / "Pulumi.prod.yaml").unlink()
     assert found() == "Pulumi.dev.yaml"
