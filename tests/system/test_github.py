@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lab.cloud.store import Store
 from tests.github.workflow import GitHub, JobRun, event, push
 from tests.system.github import PASSPHRASE, checkout, engine, hosted, plaintexts, write_stack
 from tests.system.simulated import TOKEN, Simulated, simulated
@@ -22,6 +23,7 @@ MESH = {
 MORE = {**MESH, "nodes": {**MESH["nodes"], "web-2": {"address": "10.30.0.2"}}}  # type: ignore[dict-item]
 PROD = {"matrix": {"stack": "prod"}}
 LABEL = ("mesh-cluster",)
+KINDS = ("servers", "primary_ips", "firewalls", "placement_groups", "ssh_keys")
 
 
 @dataclass(frozen=True)
@@ -327,6 +329,10 @@ def test_a_pull_request_has_a_cluster_as_long_as_it_wants_one(site: Site) -> Non
     assert "the cluster is destroyed" in comment
     assert "pr-7" not in engine(github, "stack", "ls", "--json")
     assert "prod" in engine(github, "stack", "ls", "--json")
+    cloud = Store(site.folder / "cloud" / "cloud.json")
+    named = [each["name"] for kind in KINDS for each in cloud.all(kind)]
+    assert named
+    assert [name for name in named if name.startswith("pr-7")] == []
     text = _published(github, made, destroyed)
     assert "PRIVATE KEY" not in text
     assert TOKEN not in text
