@@ -25,6 +25,7 @@ __all__ = ["Node", "read_yaml"]
 
 _STRING: Final = "tag:yaml.org,2002:str"
 _MERGE: Final = "<<"
+_MOST_TABS: Final = 200
 _MOST: Final = 200_000  # nodes, aliases followed: far more than a stack file has
 
 
@@ -72,16 +73,28 @@ class Node:
 
 def read_yaml(text: str) -> Node:
     """Read the first document. Raises `NotYamlError` with the place and a remedy."""
-    try:
-        events: Iterator[Event] = iter(list(YAML(typ="safe", pure=True).parse(text)))
-    except YAMLError as error:
-        raise words_for(error, text) from None
+    events = _events(text)
     for event in events:
         if isinstance(event, DocumentStartEvent):
             return _Builder(events).node(next(events))
         if isinstance(event, StreamEndEvent):
             break
     return Node(mark=Mark(1, 1), kind="scalar")
+
+
+def _events(text: str) -> Iterator[Event]:
+    """Read the events; a tab between a key and its value is a space for Pulumi, and none for this reader."""
+    for _ in range(_MOST_TABS):
+        try:
+            return iter(list(YAML(typ="safe", pure=True).parse(text)))
+        except YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = text.split("\n")[mark.line] if mark is not None else ""
+            if mark is None or line[mark.column : mark.column + 1] != "\t" or not line[: mark.column].strip():
+                raise words_for(error, text) from None
+            at = sum(len(above) + 1 for above in text.split("\n")[: mark.line]) + mark.column
+            text = f"{text[:at]} {text[at + 1 :]}"
+    raise NotYamlError(Mark(1, 1), "too many tabs; write spaces in place of tabs")
 
 
 class _Builder:

@@ -109,6 +109,14 @@ def test_only_the_first_document_counts_and_a_tag_makes_text() -> None:
     assert read_yaml("# nothing\n").value() is None
 
 
+def test_a_tab_may_stand_between_a_key_and_its_value_but_not_indent() -> None:
+    assert read_yaml('a:\t1\nb: {x:\t2,\ty: "\t"}\nc: [1,\t2]\n').value() == {
+        "a": 1, "b": {"x": 2, "y": "\t"}, "c": [1, 2],
+    }  # fmt: skip
+    with pytest.raises(NotYamlError, match="a tab cannot indent in YAML; write spaces"):
+        read_yaml("a:\n\tb: 1\n")
+
+
 def test_aliases_that_explode_are_refused() -> None:
     laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
     for level in range(1, 9):
