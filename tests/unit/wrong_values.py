@@ -27,6 +27,7 @@ MESH: dict[str, Any] = {
             "enabled": True,
             "forward": False,
             "groups": ["web"],
+            "formerly": ["old-1"],
             "public": ["tcp/80", "tcp/443"],
         },
         "db-1": {"address": "10.10.0.2", "groups": ["db"]},

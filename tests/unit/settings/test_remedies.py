@@ -26,13 +26,16 @@ TAKEN = {
         "yes", "no", "on", "leading zeros", "no address", "letter missing", "twice", "upper case"
     },
     r"ssh\.authorizedKeys\.0": {"spaces around", "line break", "no-break space", "comma", "twice"},
+    r"nodes\.web-1\.formerly\.0": {"yes", "no", "on", "letter missing", "twice"},
     r"ssh\.from\..": {"IPv6", "IPv6 network", "letter missing", "upper case"},
     r"(ssh\.)?port": {"small number", "0777 as Pulumi reads it"},
     r"nodes\.web-1\.forward|protect": {"true"},
     "ssh|defaults|rollout": {"empty mapping"},
     "rollout": {"nothing in it"},
     r"rollout\.canary": {"null"},
-    r"(ssh|defaults|nodes\.web-1)\.(authorizedKeys|trustedInterfaces|public)|policy(Tests)?": {"empty list"},
+    r"(ssh|defaults|nodes\.web-1)\.(authorizedKeys|trustedInterfaces|public|formerly)|policy(Tests)?": {
+        "empty list"
+    },
     r"ssh\.(authorizedKeys|from)|defaults\.trustedInterfaces|policyTests": {"repeated"},
 }  # fmt: skip
 # Where the mistake shows elsewhere: a group or a node that is gone, and who names it.
