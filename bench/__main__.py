@@ -47,7 +47,7 @@ class _Sizes:
 
 
 _FULL: Final = _Sizes(
-    compared=(3, 10), growing=10, delayed=3, many=30, grown=(10, 25, 50, 100), pings=2000, reached=10
+    compared=(3, 10), growing=10, delayed=3, many=30, grown=(10, 25, 50, 100), pings=1500, reached=10
 )
 _QUICK: Final = _Sizes(compared=(3,), growing=3, delayed=2, many=4, grown=(2, 5), pings=200, reached=3)
 
@@ -76,7 +76,7 @@ def _sections(sizes: _Sizes, repeats: int, long_repeats: int) -> dict[str, Calla
             (OURS, PLAYBOOK), sizes=(sizes.delayed,), growing=sizes.delayed, repeats=repeats,
             around=delayed(ROUND_TRIP_SECONDS), say=say,
         ),
-        "tunnel": lambda: traffic(repeats=repeats, rounds=3, seconds=1, pings=sizes.pings, say=say),
+        "tunnel": lambda: traffic(repeats=repeats, rounds=3, seconds=0.6, pings=sizes.pings, say=say),
         "reach": lambda: {
             "size": sizes.reached,
             "measured": reach(size=sizes.reached, repeats=repeats, say=say),

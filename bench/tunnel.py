@@ -27,35 +27,39 @@ PEERS: Final = 100
 RULES: Final = 50
 """Rules of the policy; the last one lets the measured traffic pass."""
 
-_WAYS: Final = ("table", "bare", "again")
-"""With our table, without, and without once more: what differs between the last two is noise."""
+_WAYS: Final = ("table", "bare", "again", "link-table", "link")
+"""Through the tunnel with our table, without, and without once more: the last two differ by noise.
+
+Then beside the tunnel, with our table and without.
+"""
 _SCRIPT: Final = "/run/traffic.py"
 _TABLE: Final = "/run/table.nft"
 _FILE: Final = "==> /etc/wgmesh/firewall.nft <==\n"
 _WITHOUT: Final = "nft delete table inet wgmesh 2>/dev/null || true"
-_PREPARE: Final = {"table": f"nft -f {_TABLE}", "bare": _WITHOUT, "again": _WITHOUT}
+_WITH: Final = f"nft -f {_TABLE}"
+_WITH_TABLE: Final = ("table", "link-table")
+_BESIDE: Final = ("link", "link-table")
 _SECONDS: Final = 120
 _FEWEST_ANSWERS: Final = 0.9
 """Of the packets of a block: with fewer, latency says nothing."""
-_OVERLAY: Final = ("10.10.0.1", "10.10.0.2")
+_OVERLAY: Final = "10.10.0.2"  # of n002
 
 
 def traffic(*, repeats: int, rounds: int, seconds: float, pings: int, say: Say) -> list[dict[str, float]]:
     """Measure throughput, packet rate and latency; a repeat has `rounds` of all ways, in turn.
 
-    A run has for each way (`table`, `bare`, `again`, and `link`: no tunnel at all) `WAY mbit` (TCP, Mbit/s),
-    `WAY packets` (per second), `WAY p50` and `WAY p99` (round trip in microseconds).
+    A run has for each way (`table`, `bare`, `again`, and without the tunnel `link` and `link-table`)
+    `WAY mbit` (TCP, Mbit/s), `WAY packets` (per second), `WAY p50`, `WAY p99` (round trip, microseconds).
     """
     found = []
     with Fleet.of("tunnel") as fleet, _two_hosts(fleet) as link:
         for number in range(1, repeats + 1):
             blocks: dict[str, list[dict[str, Any]]] = {}
             for turn in range(rounds):
-                for way in (*_WAYS[turn % 3 :], *_WAYS[: turn % 3]):
-                    _on_both(fleet, _PREPARE[way])
-                    blocks.setdefault(way, []).append(_block(fleet, _OVERLAY[1], seconds, pings))
-            _on_both(fleet, _WITHOUT)
-            blocks["link"] = [_block(fleet, link, seconds, pings)]
+                for way in (*_WAYS[turn % len(_WAYS) :], *_WAYS[: turn % len(_WAYS)]):
+                    _on_both(fleet, _WITH if way in _WITH_TABLE else _WITHOUT)
+                    address = link if way in _BESIDE else _OVERLAY
+                    blocks.setdefault(way, []).append(_block(fleet, address, seconds, pings))
             found.append({f"{way} {name}": value for way in blocks for name, value in _sum(blocks[way])})
             shown = ", ".join(f"{name} {value:.0f}" for name, value in found[-1].items())
             say(f"tunnel, run {number}: {shown}")
@@ -98,16 +102,19 @@ def _tables(endpoints: Sequence[str]) -> list[str]:
         {"from": [names[number]], "to": names[:2], "allow": [f"tcp/{8000 + number}"]}
         for number in range(2, RULES + 1)
     ]
-    ports = f"{PORT}-{PORT + 2}"
-    rules.append({"from": names[:2], "to": names[:2], "allow": [f"tcp/{ports}", f"udp/{ports}"]})
+    measured = [f"{protocol}/{PORT}-{PORT + 2}" for protocol in ("tcp", "udp")]
+    rules.append({"from": names[:2], "to": names[:2], "allow": measured})
+    nodes: dict[str, dict[str, Any]] = {
+        name: {"address": f"10.10.0.{number}"} for number, name in enumerate(names, start=1)
+    }
+    for name in names[:2]:
+        nodes[name]["public"] = measured  # beside the tunnel
     plan = plan_mesh(
         parse_settings(
             {
                 "cidr": "10.10.0.0/24",
                 "defaults": {"location": "fsn1", "type": "cx23", "image": "debian-12"},
-                "nodes": {
-                    name: {"address": f"10.10.0.{number}"} for number, name in enumerate(names, start=1)
-                },
+                "nodes": nodes,
                 "policy": rules,
             }
         )
