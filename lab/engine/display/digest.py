@@ -7,8 +7,11 @@ from typing import Any
 from lab.engine.deploy.events import is_default_provider
 from lab.engine.deploy.steps import Op
 from lab.engine.state.model import STACK_TYPE
+from lab.engine.values import SECRET_SIGNATURE, SIGNATURE
 
 __all__ = ["Digest"]
+
+_WITHOUT_PREFIX = {"info", "info#err"}  # sdk/go/common/diag/sink.go, Stringify
 
 
 class Digest:
@@ -28,17 +31,23 @@ class Digest:
         elif "resourcePreEvent" in event:
             self._begin(event)
         elif "resOutputsEvent" in event:
-            metadata = event["resOutputsEvent"]["metadata"]
-            step = self._steps.get((metadata["op"], metadata["urn"]))
-            if step is not None and event["records"]["new"] is not None:
-                step["newState"] = event["records"]["new"]
-        elif "diagnosticEvent" in event and event["diagnosticEvent"]["severity"] != "debug":
-            diagnostic = event["diagnosticEvent"]
-            self._diagnostics.append(
-                {k: diagnostic[k] for k in ("urn", "message", "severity") if k in diagnostic}
-            )
+            self._refreshed(event)
+        elif "diagnosticEvent" in event:
+            self._say(event["diagnosticEvent"])
         elif "summaryEvent" in event:
             self._changes = event["summaryEvent"]["resourceChanges"]
+
+    def _say(self, diagnostic: Mapping[str, Any]) -> None:
+        """Keep a message that is not only for the moment, with the word for what it is."""
+        severity = diagnostic["severity"]
+        if severity == "debug" or diagnostic.get("ephemeral"):
+            return
+        prefix = "" if severity in _WITHOUT_PREFIX else f"{severity}: "
+        urn = {"urn": diagnostic["urn"]} if diagnostic.get("urn") else {}
+        message = f"{prefix}{diagnostic['message']}"
+        self._diagnostics.append(
+            {**urn, "message": message if message.endswith("\n") else f"{message}\n", "severity": severity}
+        )
 
     def _begin(self, event: Mapping[str, Any]) -> None:
         metadata = event["resourcePreEvent"]["metadata"]
@@ -47,26 +56,55 @@ class Digest:
             return
         if metadata["op"] == "same" and metadata["type"] != STACK_TYPE and not _protection_changes(metadata):
             return
-        step = {"op": metadata["op"], "urn": metadata["urn"], "provider": metadata["provider"]}
-        records = {"oldState": event["records"]["old"], "newState": event["records"]["new"]}
-        step |= {name: record for name, record in records.items() if record is not None}
-        if metadata.get("diffs"):
-            step["diffReasons"] = metadata["diffs"]
-        if metadata.get("keys"):
-            step["replaceReasons"] = metadata["keys"]
-        if metadata.get("detailedDiff"):
-            step["detailedDiff"] = metadata["detailedDiff"]
-        self._steps[metadata["op"], metadata["urn"]] = step
+        self._steps[metadata["op"], metadata["urn"]] = _step(event, "resourcePreEvent")
+
+    def _refreshed(self, event: Mapping[str, Any]) -> None:
+        """A refresh that found other values is shown as what the state would get."""
+        metadata = event["resOutputsEvent"]["metadata"]
+        key = (Op.REFRESH, metadata["urn"])
+        found = metadata["op"] == "delete" or (metadata["op"] == "update" and metadata.get("detailedDiff"))
+        if key in self._steps and found:
+            self._steps[key] = _step(event, "resOutputsEvent")
 
     def document(self) -> dict[str, Any]:
-        """Return the whole preview."""
-        return {
+        """Return the whole preview; a part that is empty is left out."""
+        parts = {
             "config": dict(self._config),
             "steps": list(self._steps.values()),
             "diagnostics": self._diagnostics,
             "duration": time.monotonic_ns() - self._began,
             "changeSummary": dict(self._changes),
         }
+        return {name: part for name, part in parts.items() if part}
+
+
+def _step(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return one step (pkg/backend/display/json.go, getPreviewMetadataStep)."""
+    metadata = event[kind]["metadata"]
+    records = {"oldState": event["records"]["old"], "newState": event["records"]["new"]}
+    detailed = metadata.get("detailedDiff")
+    return {
+        "op": metadata["op"],
+        "urn": metadata["urn"],
+        **({"provider": metadata["provider"]} if metadata["provider"] else {}),
+        **{name: _masked(record) for name, record in records.items() if record is not None},
+        **({"diffReasons": metadata["diffs"]} if metadata.get("diffs") else {}),
+        **({"replaceReasons": metadata["keys"]} if metadata.get("keys") else {}),
+        "detailedDiff": detailed
+        and {
+            path: {"kind": diff["diffKind"], "inputDiff": diff["inputDiff"]}
+            for path, diff in detailed.items()
+        },
+    }
+
+
+def _masked(value: Any) -> Any:
+    """Return a value with a word in place of each secret."""
+    if isinstance(value, dict):
+        if value.get(SIGNATURE) == SECRET_SIGNATURE:
+            return "[secret]"
+        return {name: _masked(each) for name, each in value.items()}
+    return [_masked(each) for each in value] if isinstance(value, list) else value
 
 
 def _protection_changes(metadata: Mapping[str, Any]) -> bool:

@@ -44,6 +44,11 @@ def _with(**changes: Any) -> dict[str, Any]:
     return {**mesh, **changes}
 
 
+def _renamed(former: str, name: str) -> dict[str, Any]:
+    nodes = {name if each == former else each: keys for each, keys in MESH["nodes"].items()}
+    return {**MESH, "nodes": {**nodes, name: {**nodes[name], "formerly": [former]}}}
+
+
 _WEB_3: Final = {"address": "10.10.0.3", "groups": ["web"], "public": ["tcp/443"]}
 _OPENED: Final = {"from": ["web-1"], "to": ["db"], "allow": ["udp/53"]}
 
@@ -52,6 +57,7 @@ CASES: Final = (
     Case(name="nothing", mesh=MESH),
     Case(name="node-added", mesh=_with(nodes={"web-3": _WEB_3})),
     Case(name="node-removed", mesh=_with(nodes={"web-2": None})),
+    Case(name="node-renamed", mesh=_renamed("web-2", "web-9")),
     Case(name="node-resized", mesh=_with(nodes={"web-1": {"type": "cx33"}})),
     Case(name="node-moved", mesh=_with(nodes={"db-1": {"location": "hel1"}})),
     Case(name="node-disabled", mesh=_with(nodes={"web-2": {"enabled": False}})),
