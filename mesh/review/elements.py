@@ -1,6 +1,7 @@
 """The elements of a set of the firewall table, read once for each thing that a rule may ask of them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -57,14 +58,21 @@ class Elements:
 
     def says(self, address: IPv4Address | IPv6Address) -> tuple[object, ...]:
         """Return all that they tell of an address; equal for two addresses that no rule can tell apart."""
-        try:
-            return (address in self.addresses, *(address in network for network in self.networks))
-        except NotUnderstoodError:
-            pass
-        try:
-            return self.ports_by_address.get(address, ())
-        except NotUnderstoodError:
-            return ()
+        match self._kind:
+            case "networks":
+                return (address in self.addresses, *(address in network for network in self.networks))
+            case "pairs":
+                return self.ports_by_address.get(address, ())
+            case _:
+                return ()
+
+    @cached_property
+    def _kind(self) -> str:
+        with suppress(NotUnderstoodError):
+            return "networks" if self.every or not self.words else "unknown"
+        with suppress(NotUnderstoodError):
+            return "pairs" if self.ports_by_address else "unknown"
+        return "other"
 
     @cached_property
     def ports_by_address(self) -> Mapping[IPv4Address | IPv6Address, Ranges]:
