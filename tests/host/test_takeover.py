@@ -58,7 +58,7 @@ def _changed(before: list[str], after: list[str]) -> list[str]:
     return sorted(set(before) ^ set(after))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def guest(hosts: Hosts) -> Iterator[Node]:
     """A server with an owner, who reaches it with a key of his own."""
     node = hosts.boot("web-3")
@@ -291,6 +291,8 @@ def test_a_node_that_left_can_come_back_and_its_units_are_checked(guest: Node, h
 @pytest.mark.long
 def test_a_link_that_an_undo_left_behind_is_known_by_its_key(guest: Node, hosts: Hosts) -> None:
     """Nothing is committed, and yet the interface is this node's own."""
+    _install(guest, hosts)
+    assert guest.apply(hosts.document("web-3", PAIR)).word == "CONFIRMED"
     guest.inside(
         "systemctl disable -q wg-quick@wg0; rm -f /etc/wireguard/wg0.conf;"
         "cd /var/lib/wgmesh; rm -f current previous"
@@ -301,6 +303,8 @@ def test_a_link_that_an_undo_left_behind_is_known_by_its_key(guest: Node, hosts:
 
 @pytest.mark.long
 def test_another_kind_of_interface_under_our_name_is_told(guest: Node, hosts: Hosts) -> None:
+    _install(guest, hosts)
+    assert guest.apply(hosts.document("web-3", PAIR)).word == "CONFIRMED"
     guest.inside("systemctl stop wg-quick@wg0; ip link add wg0 type bridge")
     found = guest.status()["differences"]
     assert {"item": "link wg0", "live": "of kind bridge", "wanted": "a WireGuard interface"} in found
