@@ -88,7 +88,8 @@ def sweep(run: Runner) -> int:
 
 
 def _destroyed(stack: str) -> int:
-    return watched("destroy", "--yes", "--skip-preview", "--remove", stack=stack).code
+    # Without a refresh the provider fails at a server that somebody deleted by hand.
+    return watched("destroy", "--yes", "--skip-preview", "--refresh", "--remove", stack=stack).code
 
 
 def _stacks() -> list[str]:
