@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from lab.testing import wait
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
+from tests.host.nodes import AGENT, DEADLINE, INCOMING, Hosts, Node
 from tests.host.trials import set_deadline
 
 pytestmark = pytest.mark.hosts
@@ -65,8 +65,9 @@ def test_installing_again_changes_nothing(mesh: Node) -> None:
     assert mesh.live() == before
 
 
-def test_another_file_than_the_announced_one_is_refused(mesh: Node) -> None:
-    run = mesh.ssh("exec python3 /usr/local/lib/wgmesh/incoming.pyz install", "0" * 64)
+def test_another_file_than_the_announced_one_is_refused(mesh: Node, hosts: Hosts) -> None:
+    mesh.copy(hosts.agent)
+    run = mesh.ssh(f"exec python3 {INCOMING} install", "0" * 64)
     assert (run.word, run.code) == ("REFUSED", 65)
 
 
