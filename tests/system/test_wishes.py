@@ -131,7 +131,7 @@ def test_what_would_be_lost_is_the_last_that_a_preview_says(mesh: World) -> None
     assert len(told) == 3, run.out
     words = "\n".join(sorted(told))
     assert "db-1 moves from nbg1 to hel1: its server is deleted with its disk" in words
-    assert "web-1 is not in the stack file any more (if you renamed it to web-9, give web-9 `formerly" in words
+    assert "web-1 is not in the stack file any more (if you renamed it to web-9, give web-9" in words
     assert f"and its public address {ip} is given back" in words
     assert "web-2 becomes a cx33 (now a cx23): the server is powered off" in words
     after = run.out.rpartition("warning: ")[2]
