@@ -20,14 +20,23 @@ POLICY = [
 ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mesh(world: World) -> World:
+    """Two nodes that never had another name."""
+
     def change(settings: dict[str, Any]) -> None:
         settings.update(nodes=NODES, policy=POLICY, rollout={"canary": "web-1"})
 
+    gone = world.lab("run", "destroy", "--yes", "--skip-preview")
+    assert gone.code == 0 or "no stack named" in gone.out, gone.out
     world.edit_mesh(change)
     world.up()
     return world
+
+
+def _rename(mesh: World, old: str, new: str) -> None:
+    done = mesh.command(sys.executable, "-m", "mesh", "rename", old, new, "--stack", "lab")
+    assert done.code == 0, done.out
 
 
 def _facts(mesh: World, host: str) -> dict[str, str]:
@@ -52,8 +61,7 @@ def _servers(mesh: World) -> dict[str, tuple[str, Any]]:
 
 def test_a_renamed_node_is_the_same_server_with_the_same_sessions(mesh: World) -> None:
     before, servers = {host: _facts(mesh, host) for host in NODES}, _servers(mesh)
-    edited = mesh.command(sys.executable, "-m", "mesh", "rename", "web-1", "front-1", "--stack", "lab")
-    assert edited.code == 0, edited.out
+    _rename(mesh, "web-1", "front-1")
     preview = mesh.ok("preview", "--diff")
     assert not re.search(r"\d+ to (create|replace|delete)", preview), preview
     assert "10.10.0.1 front-1" in preview
@@ -71,12 +79,13 @@ def test_a_renamed_node_is_the_same_server_with_the_same_sessions(mesh: World) -
 
 
 def test_its_former_name_cannot_be_taken_and_the_way_back_is_free(mesh: World) -> None:
+    _rename(mesh, "web-1", "front-1")
+    mesh.up()
     refused = mesh.command(sys.executable, "-m", "mesh", "add", "web-1", "--stack", "lab")
     assert refused.code == 1
     assert "web-1 is the name of another node, but the keys of front-1 are made with this name" in refused.out
     before, servers = _facts(mesh, "db-1"), _servers(mesh)
-    back = mesh.command(sys.executable, "-m", "mesh", "rename", "front-1", "web-1", "--stack", "lab")
-    assert back.code == 0, back.out
+    _rename(mesh, "front-1", "web-1")
     up = mesh.up()
     assert not re.search(r"\d+ (created|replaced|deleted)", up), up
     assert _facts(mesh, "db-1") == before
@@ -86,7 +95,7 @@ def test_its_former_name_cannot_be_taken_and_the_way_back_is_free(mesh: World) -
 def test_a_run_that_was_stopped_while_it_renamed_is_carried_on(mesh: World) -> None:
     """The engine knows the node by its new name then, and most of its parts by the former one."""
     servers = _servers(mesh)
-    assert mesh.command(sys.executable, "-m", "mesh", "rename", "db-1", "store-1", "--stack", "lab").code == 0
+    _rename(mesh, "db-1", "store-1")
     mesh.console("db-1", "systemctl stop sshd ssh.socket ssh; true")
     stopped = mesh.lab("run", "up", "--yes", "--skip-preview")
     assert stopped.code != 0, stopped.out
