@@ -125,8 +125,9 @@ class Rehearsal:
             words.append("--ignore-protect")
         code = self.run([*words, "--run-program"])
         if code != 0:
-            print("trying again without the program, only from the state", file=sys.stderr)
-            code = self.run(words)
+            # the provider fails at a server that is gone already, until a refresh has noticed
+            print("trying again without the program, from the state and what the cloud has", file=sys.stderr)
+            code = self.run([*words, "--refresh"])
         return code
 
     def run(self, words: Sequence[str]) -> int:

@@ -125,7 +125,7 @@ def refuse_another_cloud(words: Sequence[str]) -> None:
         following = value or (given[index + 1] if index + 1 < len(given) else "")
         if name in _ELSEWHERE or word.startswith("-C"):
             raise RehearsalError(f"{word}: a rehearsal reads the stack file of its own project only")
-        if name.startswith(_SETTING) and f"{name.removeprefix('-c')} {following}".find("hcloud:") >= 0:
+        if name.startswith(_SETTING) and "hcloud:" in f"{name} {following}":
             raise RehearsalError("an option sets `hcloud:...`, but a rehearsal uses the lab's cloud only")
 
 

@@ -1,6 +1,5 @@
 """What somebody changed in the cloud, behind the stack's back, is noticed and made whole."""
 
-import re
 import sys
 from collections.abc import Iterator
 
@@ -25,24 +24,17 @@ def mesh(world: World) -> World:
 @pytest.fixture
 def cloud(mesh: World) -> Iterator[Client]:
     """The cloud's API, as the provider's own console uses it; the mesh is whole before and after."""
-    endpoint, token = re.findall(r"hcloud:(?:endpoint|token): (\S+)", mesh.stack_file.read_text())
-    yield Client(token=token, api_endpoint=endpoint, poll_interval=0.1)
+    yield mesh.cloud()
     reach = mesh.reach()
     assert reach.code == 0, reach.out
     assert mesh.lab("run", "preview", "--expect-no-changes").code == 0
-
-
-def _delete(cloud: Client, name: str) -> None:
-    server = cloud.servers.get_by_name(name)
-    assert server is not None
-    server.delete().wait_until_finished()
 
 
 def test_a_deleted_server_is_made_again_at_its_address_and_configured_from_the_start(
     mesh: World, cloud: Client
 ) -> None:
     before = mesh.outputs()["nodes"]
-    _delete(cloud, "lab-web-1")
+    mesh.delete_server("lab-web-1")
     assert "web-1-server" in mesh.ok("refresh", "--yes", "--skip-preview")
     printed = mesh.up()
     assert "hcloud:index/server:Server web-1-server created" in printed
@@ -52,7 +44,7 @@ def test_a_deleted_server_is_made_again_at_its_address_and_configured_from_the_s
 
 @pytest.mark.long
 def test_one_up_with_refresh_does_the_same(mesh: World, cloud: Client) -> None:
-    _delete(cloud, "lab-db-1")
+    mesh.delete_server("lab-db-1")
     assert "db-1-server created" in mesh.ok("up", "--yes", "--skip-preview", "--refresh")
 
 
@@ -98,7 +90,7 @@ def test_a_removed_address_is_replaced_and_every_node_learns_the_new_one(mesh: W
     before = mesh.outputs()["nodes"]["db-1"]["public_ip"]
     address = cloud.primary_ips.get_by_name("lab-db-1")
     assert address is not None
-    _delete(cloud, "lab-db-1")
+    mesh.delete_server("lab-db-1")
     address.delete()
     somebody = cloud.primary_ips.create(
         "ipv4", "somebody-elses", location=cloud.locations.get_by_name("nbg1")
@@ -125,11 +117,11 @@ class Impostor:
     """Another machine at a node's address. It would take the stack's SSH key; its host key is its own."""
 
     def __init__(self, mesh: World, cloud: Client) -> None:
-        self._mesh, self._cloud = mesh, cloud
+        self._mesh = mesh
         address = cloud.primary_ips.get_by_name("lab-db-1")
         key = cloud.ssh_keys.get_by_name("lab-management")
         assert key is not None
-        _delete(cloud, "lab-db-1")
+        mesh.delete_server("lab-db-1")
         made = cloud.servers.create(
             name="impostor",
             server_type=ServerType(name="cx23"),
@@ -147,7 +139,7 @@ class Impostor:
         return self._mesh.command(*enter.split(), "sh", "-c", script).out
 
     def end(self) -> None:
-        _delete(self._cloud, "impostor")
+        self._mesh.delete_server("impostor")
         self._mesh.ok("up", "--yes", "--skip-preview", "--refresh")
 
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hcloud import Client
 
 from lab.testing import Run, wait
 from tests.system.world import World
@@ -134,8 +133,7 @@ def test_a_node_that_is_taken_out_for_being_down_is_no_longer_bad(mesh: World) -
 
 
 def test_a_node_whose_creation_failed_is_named_and_the_others_are_asked(mesh: World) -> None:
-    endpoint, token = re.findall(r"hcloud:(?:endpoint|token): (\S+)", mesh.stack_file.read_text())
-    cloud = Client(token=token, api_endpoint=endpoint)
+    cloud = mesh.cloud()
     taken = cloud.primary_ips.create("ipv4", "lab-web-3", location=cloud.locations.get_by_name("fsn1"))
     mesh.edit_mesh(lambda settings: settings["nodes"].update({"web-3": {"address": "10.10.0.3"}}))
     up = mesh.lab("run", "up", "--yes", "--skip-preview", "--continue-on-error")

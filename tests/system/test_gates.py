@@ -6,8 +6,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
-import yaml
-from hcloud import Client
 
 from lab.testing import interrupt
 from tests.knocking import Knocks, knocking
@@ -170,14 +168,9 @@ def test_a_run_that_is_killed_shuts_no_door(
     assert {name: each.shut for name, each in knocks.items()} == {name: [] for name in NODES}
 
 
-def _client(mesh: World) -> Client:
-    config = yaml.safe_load(mesh.stack_file.read_text())["config"]
-    return Client(config["hcloud:token"], config["hcloud:endpoint"])
-
-
 def _firewalls(mesh: World) -> dict[str, list[str]]:
     """The cloud firewalls of each server by name, as the API says."""
-    client = _client(mesh)
+    client = mesh.cloud()
     names = {firewall.id: firewall.name for firewall in client.firewalls.get_all()}
     return {
         str(server.name): sorted(str(names[each.firewall.id]) for each in server.public_net.firewalls or [])
@@ -193,7 +186,7 @@ def test_a_server_never_loses_its_firewall_to_a_step_that_failed(
     mesh.edit_mesh(lambda settings: settings["nodes"]["db-1"].update(public=[]))
     _settled(mesh)
     assert _firewalls(mesh)["lab-db-1"] == ["lab-private"]
-    taken = _client(mesh).firewalls.create(name="lab-tcp5432").firewall
+    taken = mesh.cloud().firewalls.create(name="lab-tcp5432").firewall
     mesh.edit_mesh(lambda settings: settings["nodes"]["db-1"].update(public=["tcp/5432"]))
     with knocking(addresses["db-1"], 22, 2222) as knocks:
         run = mesh.lab("run", *UP)
@@ -203,7 +196,7 @@ def test_a_server_never_loses_its_firewall_to_a_step_that_failed(
         _settled(mesh)
     assert knocks.shut == []
     assert _firewalls(mesh)["lab-db-1"] == ["lab-tcp5432"]
-    assert "lab-private" not in {firewall.name for firewall in _client(mesh).firewalls.get_all()}
+    assert "lab-private" not in {firewall.name for firewall in mesh.cloud().firewalls.get_all()}
 
 
 @pytest.mark.long
@@ -219,7 +212,7 @@ def test_a_server_that_a_failed_change_of_type_left_off_is_started_by_the_next_r
     assert mesh.reach().code == 0
     # and a second time, with nothing but plain runs in between
     mesh.up()
-    server = _client(mesh).servers.get_by_name("lab-web-2")
+    server = mesh.cloud().servers.get_by_name("lab-web-2")
     assert server is not None
     server.power_off().wait_until_finished()
     mesh.up()

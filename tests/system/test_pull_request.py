@@ -6,8 +6,6 @@ import shutil
 from typing import Any
 
 import pytest
-import yaml
-from hcloud import Client
 
 from lab.testing import REPOSITORY
 from tests.system.world import World
@@ -27,11 +25,6 @@ def _pr(world: World, *words: str, timeout: int = 500) -> str:
     run = world.lab("--stack", STACK, "run", *words, timeout=timeout)
     assert run.code == 0, run.out
     return run.out
-
-
-def _client(world: World) -> Client:
-    config = yaml.safe_load(world.stack_file.read_text())["config"]
-    return Client(config["hcloud:token"], config["hcloud:endpoint"])
 
 
 def _has(world: World, stack: str) -> dict[str, list[Any]]:
@@ -66,16 +59,16 @@ def test_a_stack_comes_and_goes_with_dead_hosts_and_the_one_beside_goes_on(world
         assert len(made["servers"]) == 2
 
         # one server deleted by hand, sshd hung on the other
-        _client(world).servers.get_by_name(f"{STACK}-web-1").delete().wait_until_finished()  # type: ignore[union-attr]
+        world.delete_server(f"{STACK}-web-1")
         hosts = world.hosts
         enter = hosts.enter(hosts.find(f"{STACK}-db-1"), ["pkill", "-STOP", "sshd"])
         assert world.command(*enter).code == 0
-        _pr(world, "destroy", "--yes", "--skip-preview", timeout=_SECONDS)
+        _pr(world, "destroy", "--yes", "--skip-preview", "--refresh", timeout=_SECONDS)
         assert not any(_has(world, STACK).values())
 
         # once more, with a server that is off
         _pr(world, "up", "--yes", "--skip-preview")
-        _client(world).servers.get_by_name(f"{STACK}-db-1").power_off().wait_until_finished()  # type: ignore[union-attr]
+        world.cloud().servers.get_by_name(f"{STACK}-db-1").power_off().wait_until_finished()  # type: ignore[union-attr]
         _pr(world, "destroy", "--yes", "--skip-preview", "--remove", timeout=_SECONDS)
         assert not any(_has(world, STACK).values())
     finally:

@@ -59,3 +59,12 @@ def test_down_of_a_half_made_stack_copes(world: World) -> None:
     assert down.code == 0, down.out
     assert "Traceback" not in down.out
     assert not (world.folder / ".lab" / "cloud").exists()
+
+
+def test_down_copes_with_a_server_that_somebody_deleted(world: World) -> None:
+    world.up()
+    world.delete_server("lab-web-1")
+    down = world.lab("down")
+    assert down.code == 0, down.out
+    assert "not found (not_found)" in down.out, "as the real provider, which fails without a refresh"
+    assert not (world.folder / ".lab" / "cloud").exists()

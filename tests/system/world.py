@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+from hcloud import Client
+
 from lab.testing import Run
 from lab.testing import World as Rehearsal
 
@@ -53,6 +56,17 @@ class World(Rehearsal):
     def edit_mesh(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Change the `wireguard-mesh:mesh` part of the stack file."""
         self.edit("wireguard-mesh:mesh", change)
+
+    def cloud(self) -> Client:
+        """Return a client of the lab's cloud, as the provider's own console uses it."""
+        config = yaml.safe_load(self.stack_file.read_text())["config"]
+        return Client(config["hcloud:token"], config["hcloud:endpoint"], poll_interval=0.1)
+
+    def delete_server(self, name: str) -> None:
+        """Delete a server behind the stack's back."""
+        server = self.cloud().servers.get_by_name(name)
+        assert server is not None
+        server.delete().wait_until_finished()
 
     def reach(self) -> Run:
         """Ping all ordered pairs."""

@@ -207,7 +207,7 @@ class HcloudProvider(Provider):
         return ReadResult(id=resource.id, inputs=inputs, outputs={"id": resource.id, **outputs})
 
     async def delete(self, resource: Resource) -> None:
-        """Remove it; gone already is fine."""
+        """Remove it; gone already is fine where the real provider thinks so. Raises `ProviderError`."""
         kind = self._kind(resource.type)
         what = f"{kind.noun} {resource.inputs.get('name', resource.id)}"
         try:
@@ -215,7 +215,8 @@ class HcloudProvider(Provider):
                 what, "delete", lambda client: kind.delete(client, resource.id, plain(resource.inputs))
             )
         except _GoneError:
-            return
+            if not kind.gone_is_deleted:
+                raise
 
     async def invoke(self, token: str, args: Values) -> Values:
         """Look something up."""
@@ -241,7 +242,7 @@ class HcloudProvider(Provider):
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._open, work, client)
         except APIException as error:
             if error.code == "not_found" and verb in {"read", "delete"}:
-                raise _GoneError(f"{what}: not found") from error
+                raise _GoneError(f"could not {verb} {what}: {error.message} ({error.code})") from error
             raise ProviderError(_explained(what, verb, error)) from error
         except ActionException as error:
             reason: Any = error.action.error or {}

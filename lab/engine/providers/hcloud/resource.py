@@ -55,6 +55,8 @@ class Kind(ABC):
     """Lists whose order means nothing."""
     write_only: ClassVar[frozenset[str]] = frozenset()
     """Inputs the cloud does not tell again."""
+    gone_is_deleted: ClassVar[bool] = True
+    """Whether the real provider is content to delete what is gone already, or fails, as of a server."""
 
     def problems(self, inputs: Mapping[str, Any]) -> Sequence[CheckFailure]:  # noqa: ARG002 - for those with rules
         """Say what is wrong with inputs beyond their names; values may be `UNKNOWN`."""

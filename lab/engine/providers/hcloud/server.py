@@ -32,6 +32,7 @@ class Server(Kind):
     noun = "server"
     collection = "servers"
     required = ("serverType",)
+    gone_is_deleted = False
     known = frozenset(
         {
             *("name", "serverType", "image", "location", "sshKeys", "userData", "firewallIds", "labels"),

@@ -59,6 +59,7 @@ class PlacementGroup(Kind):
     noun = "placement group"
     collection = "placement_groups"
     required = ("type",)
+    gone_is_deleted = False
     known = frozenset({"name", "type", "labels"})
     computed = frozenset({"servers"})
 

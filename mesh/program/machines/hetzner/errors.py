@@ -40,6 +40,8 @@ REMEDIES: Final[Mapping[str, str]] = {
 }
 """What errors of a server's commands mean, where that is this cloud's."""
 
+# The provider fails to delete a server or a placement group that is gone already; for others it does not.
+_GONE: Final = re.compile(r"not[ _]found")
 # The first is the API's, the second what its client libraries expect.
 _GROUP_FULL: Final = re.compile(r"placement_group_member_limit_reached|placement_error")
 _CLOUD_COMMANDS = {
@@ -148,6 +150,11 @@ def cloud_failed(args: pulumi.ErrorHookArgs) -> bool:
             f"{name}: the cloud already has a {kind} of this name, but this stack's state does not: most "
             f"likely a run was stopped while it created this {kind}, so nothing depends on the {kind} yet. "
             f"If nothing else uses the {kind}, remove it with `hcloud {kind} delete {name}` and run up again."
+        )
+    elif args.failed_operation == "delete" and _GONE.search(args.errors[0]):
+        pulumi.log.error(
+            f"{args.name}: the cloud does not have this {_kind(args)} any more: somebody deleted it without "
+            f"Pulumi. Run `pulumi refresh`, then the same again; `pulumi destroy --refresh` does both."
         )
     elif args.type == SERVER and args.failed_operation == "update":
         node = args.name.removesuffix("-server")

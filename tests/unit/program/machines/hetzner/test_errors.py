@@ -91,6 +91,15 @@ def test_a_server_that_the_state_does_not_know_is_named_as_what_keeps_a_placemen
     assert heard[0].startswith(said)
 
 
+@pytest.mark.parametrize("kind", [SERVER, PLACEMENT_GROUP])
+def test_a_server_that_is_gone_already_is_told_with_a_refresh(said: list[str], kind: str) -> None:
+    args = failed("server with ID '4711' not found (not_found, 3f2a)", type_=kind, name="db-1-server")
+    args.failed_operation = "delete"
+    assert not cloud_failed(args)
+    assert said[0].startswith("db-1-server: the cloud does not have this")
+    assert "`pulumi destroy --refresh`" in said[0]
+
+
 def test_any_other_error_of_the_cloud_is_left_as_it_is(said: list[str]) -> None:
     assert not cloud_failed(failed("resource_limit_exceeded", type_=SERVER))
     assert said == []
