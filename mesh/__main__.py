@@ -1,7 +1,6 @@
-"""`python -m mesh`: the commands of day two.
+"""`python -m mesh`: edit and check stack files, review previews, look at nodes."""
 
-Each command asks the engine first, and imports its modules in the same time.
-"""
+# Each command about nodes asks the engine first, and imports its modules in the same time.
 
 import sys
 from functools import cache

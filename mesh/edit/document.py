@@ -7,13 +7,14 @@ writes a file again changes lines that nobody asked it to change: long lines, in
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from mesh.edit.errors import EditError
+from mesh.stackfile.names import MESH
 
 __all__ = [
     "Document",
@@ -27,8 +28,6 @@ __all__ = [
     "line_of",
     "parse",
 ]
-
-_MESH: Final = "mesh"
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ def _not_yaml(error: YAMLError) -> str:
 
 def _mesh_key(config: MappingNode, project: str | None, key: str | None) -> str:
     keys = [str(each.key.value) for each in entries(config)]
-    wanted = key or (f"{project}:{_MESH}" if project else None)
+    wanted = key or (f"{project}:{MESH}" if project else None)
     if wanted is not None:
         if wanted not in keys:
             known = ", ".join(keys) or "nothing"
@@ -117,7 +116,7 @@ def _mesh_key(config: MappingNode, project: str | None, key: str | None) -> str:
                 f"has no `{wanted}` under `config:`; it has {known}; name the mesh's key with --key"
             )
         return wanted
-    found = [each for each in keys if each.endswith(f":{_MESH}")]
+    found = [each for each in keys if each.endswith(f":{MESH}")]
     if len(found) != 1:
         known = ", ".join(keys) or "nothing"
         raise EditError(f"the mesh's key under `config:` is not known; it has {known}; name it with --key")

@@ -7,16 +7,15 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from mesh.edit.errors import EditError
+from mesh.stackfile.project import project_file, stack_of
 
 __all__ = ["StackFile", "find", "find_named", "read", "write"]
-
-_PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +60,7 @@ def find_named(path: Path) -> StackFile:
     """Take the file that a user names; its stack is known by a name such as Pulumi.prod.yaml."""
     if not path.is_file():
         raise EditError(f"{path}: there is no such file")
-    parts = path.name.split(".")
-    stack = parts[1] if len(parts) == 3 and parts[0] == "Pulumi" else None
-    return StackFile(path=path, stack=stack, project=None)
+    return StackFile(path=path, stack=stack_of(path), project=None)
 
 
 def read(path: Path) -> str:
@@ -103,13 +100,12 @@ def write(path: Path, before: str, after: str) -> None:
 
 
 def _project_file(folder: Path) -> Path:
-    for each in (folder, *folder.parents):
-        for name in _PROJECT_FILES:
-            if (each / name).is_file():
-                return each / name
-    raise EditError(
-        f"no Pulumi.yaml in {folder} or above; go to the project's folder, or name a file with --file"
-    )
+    found = project_file(folder)
+    if found is None:
+        raise EditError(
+            f"no Pulumi.yaml in {folder} or above; go to the project's folder, or name a file with --file"
+        )
+    return found
 
 
 def _settings(project: Path) -> Mapping[str, Any]:

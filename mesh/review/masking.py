@@ -7,20 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mesh.leaks import PRIVATE_KEY, TOKEN, WIREGUARD_KEY, has_secret
+
 __all__ = ["MASK", "masked"]
 
 MASK: Final = "[secret]"
 """What both engines show for a secret."""
 
 _SPECIAL: Final = "4dabf18193072939515e22adb298388d"  # marks a special value in a state (resource.SigKey)
-_BEGINS: Final = re.compile(r"-----BEGIN[A-Z ]* PRIVATE KEY-----")
-_PEM: Final = re.compile(
-    r"-----BEGIN[A-Z ]* PRIVATE KEY-----.*?(?:-----END[A-Z ]* PRIVATE KEY-----|\Z)", re.DOTALL
-)
-# A WireGuard key is base64 of 32 bytes (whitepaper 5.4). Only a public one has its name before it.
-_KEY: Final = re.compile(r"(?<![\w+/])(PublicKey\s*=\s*)?([A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)(?![\w+/=])")
-# An API token at Hetzner: 64 letters and digits. A digest in hex has no capital letters.
-_TOKEN: Final = re.compile(r"(?<![\w+/])(?=[a-z0-9]*[A-Z])[A-Za-z0-9]{64}(?![\w+/=])")
+# Only a public key has its name before it.
+_KEY: Final = re.compile(rf"(PublicKey\s*=\s*)?{WIREGUARD_KEY.pattern}")
 
 
 def masked(value: Any) -> Any:
@@ -37,9 +33,8 @@ def masked(value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    if _BEGINS.search(text):
-        text = _PEM.sub(MASK, text)
-    if len(text) < 44:
+    if not has_secret(text):
         return text
+    text = PRIVATE_KEY.sub(MASK, text)
     text = _KEY.sub(lambda found: found[0] if found[1] else MASK, text)
-    return _TOKEN.sub(MASK, text)
+    return TOKEN.sub(MASK, text)

@@ -12,7 +12,7 @@ __all__ = ["UNKNOWN", "Diagnostic", "Preview", "ReviewError", "State", "Step", "
 
 # What engines write for a value that is not known before `up` (plugin.UnknownStringValue in Pulumi's SDK).
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-_SETTINGS: Final = "wireguard-mesh:mesh"
+_SETTINGS: Final = "mesh"
 _HALVES: Final = frozenset({"create-replacement", "delete-replaced", "discard-replaced", "read-replacement"})
 """The halves of a replacement, which some displays show beside `replace`."""
 _ADVICE: Final = "give the output of `pulumi preview --json`: a file, or standard input"
@@ -158,7 +158,7 @@ def _state(state: Mapping[str, Any] | None) -> State | None:
 
 def _settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the mesh of the stack file, which engines write as JSON within the JSON."""
-    given = config.get(_SETTINGS)
+    given = next((each for key, each in config.items() if key.rpartition(":")[2] == _SETTINGS), None)
     try:
         value = json.loads(given) if isinstance(given, str) else given
     except ValueError:

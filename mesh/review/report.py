@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from mesh.names import MANAGEMENT_KEY, MESH_TYPE, STASH, in_a_mesh
+from mesh.names import AGENT_FILE, MANAGEMENT_KEY, MESH_TYPE, STASH, in_a_mesh
 from mesh.review.blocks import Block, Bullets, Preformatted, Review, Section, Table, data
 from mesh.review.diffs import FileChange, NewNode, file_changes, new_nodes
 from mesh.review.headline import headline
@@ -182,7 +182,7 @@ def _others(preview: Preview, nodes: Mapping[str, NodeChange], names: Names) -> 
 
 
 def _new_agent(node: NodeChange) -> bool:
-    return any(step.op == "update" and step.name.endswith("-agent-file") for step in node.steps)
+    return any(step.op == "update" and step.name.endswith(f"-{AGENT_FILE}") for step in node.steps)
 
 
 def _file(change: FileChange, names: Names) -> Block:

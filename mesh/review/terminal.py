@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mesh.review.blocks import Block, Bullets, Preformatted, Table
-from mesh.review.visible import visible
+from mesh.said import visible
 
 __all__ = ["block", "heading", "title"]
 

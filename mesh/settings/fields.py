@@ -10,8 +10,9 @@ from typing import Final, Literal
 
 from pydantic_core import PydanticCustomError
 
+from mesh.leaks import has_secret
 from mesh.settings.meant import accepts, meant, plain
-from mesh.settings.problems import has_secret, nearest_of, refuse, show
+from mesh.settings.problems import nearest_of, refuse, show
 from mesh.settings.values import text
 
 __all__ = [

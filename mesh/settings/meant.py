@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic_core import PydanticCustomError
 
-from mesh.settings.problems import has_secret
+from mesh.leaks import has_secret
 
 __all__ = ["accepts", "meant", "plain"]
 

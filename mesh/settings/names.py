@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from mesh.leaks import has_secret
 from mesh.settings.meant import plain
-from mesh.settings.problems import Instead, Told, another_key, has_secret, refuse, show
+from mesh.settings.problems import Instead, Told, another_key, refuse, show
 from mesh.settings.raw import Finding
 from mesh.settings.values import text
 

@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 from pydantic_core import PydanticCustomError
 
+from mesh.leaks import has_secret
+
 __all__ = [
     "REMOVED",
     "Instead",
@@ -16,7 +18,6 @@ __all__ = [
     "Told",
     "another_key",
     "another_value",
-    "has_secret",
     "nearest",
     "nearest_of",
     "path_text",
@@ -25,12 +26,6 @@ __all__ = [
 ]
 
 _SHOWN: Final = 60  # characters of a refused value that an error shows
-# base64 of 32 bytes: every WireGuard key, private ones too
-_KEY: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{42}[AEIMQUYcgkosw480]=")
-# Tokens of Hetzner Cloud, of Pulumi Cloud and of GitHub; a public SSH key begins with AAAA.
-_TOKEN: Final = re.compile(
-    r"\b(?!AAAA)[A-Za-z0-9]{64}\b|\bpul-[0-9a-f]{40}\b|\bgh[opsu]_[A-Za-z0-9]{36}|\bgithub_pat_\w{50}"
-)
 _WORDS: Final = {"None": "null", "True": "true", "False": "false"}  # as the stack file spells them
 _ALIKE: Final = 0.7  # 1 is the same word
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.-]+")
@@ -111,11 +106,6 @@ def show(value: object) -> str:
     text = " ".join(text.split())
     short = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     return repr(short) if isinstance(value, str) else short
-
-
-def has_secret(text: str) -> bool:
-    """Whether a text holds what looks like a private key, a pre-shared key or a token."""
-    return "PRIVATE KEY" in text or bool(_KEY.search(text) or _TOKEN.search(text))
 
 
 def path_text(where: str, parts: Iterable[int | str]) -> str:

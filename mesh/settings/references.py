@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mesh.leaks import has_secret
 from mesh.settings.grants import Grant, allowed
 from mesh.settings.groups import members_by_name
 from mesh.settings.meant import plain
 from mesh.settings.models import EVERY_NODE
 from mesh.settings.names import host_name, is_host_name
 from mesh.settings.ports import overlap, overlapping
-from mesh.settings.problems import REMOVED, Told, another_value, has_secret, nearest, nearest_of, show
+from mesh.settings.problems import REMOVED, Told, another_value, nearest, nearest_of, show
 from mesh.settings.raw import Finding, listed, nodes, read
 
 __all__ = [

@@ -1,6 +1,5 @@
 """One stack file, from its bytes to the plan: every mistake with its line, by the same checks as `up`."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,13 @@ from mesh.settings.machines import MachineKind
 from mesh.settings.problems import path_text, show
 from mesh.settings.remedies import proven
 from mesh.stackfile.document import Found, MeshPart, around_the_mesh, mesh_part, passed_over
-from mesh.stackfile.project import project_of
+from mesh.stackfile.project import project_of, stack_of
 from mesh.stackfile.syntax import Mark, NotYamlError
 from mesh.stackfile.tree import Node, read_yaml
 
 __all__ = ["Report", "check_file"]
 
 _WHERE: Final = "mesh"
-_NAME: Final = re.compile(r"Pulumi\.(.+?)(\.example)?\.ya?ml")
 _START: Final = Mark(1, 1)
 
 
@@ -58,7 +56,7 @@ def check_file(path: Path, kinds: Mapping[str, MachineKind]) -> Report:
     settings = None
     if part is not None:
         problems += _duplicates(part)
-        settings, found = _mesh_problems(part, _stack_of(path), kinds)
+        settings, found = _mesh_problems(part, stack_of(path), kinds)
         problems += found
         warnings += _octals(part)
         if settings is not None:
@@ -77,12 +75,6 @@ def _refused(path: Path, message: str) -> Report:
 
 def _sorted(found: list[Found]) -> tuple[Found, ...]:
     return tuple(sorted(found, key=lambda each: each.mark))
-
-
-def _stack_of(path: Path) -> str | None:
-    """Return the name of the stack that a file is of; of an example, the name of its copy."""
-    name = _NAME.fullmatch(path.name)
-    return None if name is None else name[1]
 
 
 def _mesh_problems(

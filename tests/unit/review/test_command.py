@@ -9,6 +9,7 @@ from typing import Protocol
 import pytest
 
 from mesh.__main__ import main
+from mesh.review.preview import read_preview
 
 RECORDED = Path(__file__).parent / "recorded" / "pulumi"
 
@@ -34,6 +35,13 @@ def mesh_review(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         return Ended(int(ended.value.code or 0), *capsys.readouterr())
 
     return run
+
+
+def test_the_mesh_of_any_project_is_found_in_the_configuration() -> None:
+    text = (RECORDED / "policy-opened.json").read_text()
+    own = read_preview(text).settings
+    assert own["nodes"]
+    assert read_preview(text.replace("wireguard-mesh:mesh", "shop:mesh")).settings == own
 
 
 def test_a_file_and_standard_input_are_read_alike(mesh_review: Reviewing) -> None:
