@@ -21,6 +21,7 @@ def _one_node(world: World, stack: str, cidr: str) -> None:
 def test_down_stops_nobody_elses_servers(world: World) -> None:
     _one_node(world, "lab", "10.10.0.0/24")
     _one_node(world, "prod", "10.20.0.0/24")
+    assert world.lab("start").code == 0
     for stack in ("lab", "prod"):
         run = world.lab("--stack", stack, "run", "up", "--yes", "--skip-preview")
         assert run.code == 0, run.out
@@ -49,6 +50,7 @@ def test_down_stops_nobody_elses_servers(world: World) -> None:
 
 
 def test_down_of_a_half_made_stack_copes(world: World) -> None:
+    _one_node(world, "lab", "10.10.0.0/24")
     assert world.lab("start").code == 0
     (world.folder / ".lab" / "cloud" / "faults.json").write_text(
         json.dumps({"create": "resource_unavailable"})
@@ -62,8 +64,10 @@ def test_down_of_a_half_made_stack_copes(world: World) -> None:
 
 
 def test_down_copes_with_a_server_that_somebody_deleted(world: World) -> None:
-    world.up()
-    world.delete_server("lab-web-1")
+    _one_node(world, "lab", "10.10.0.0/24")
+    assert world.lab("start").code == 0
+    assert world.lab("run", "up", "--yes", "--skip-preview").code == 0
+    world.delete_server("lab-n-1")
     down = world.lab("down")
     assert down.code == 0, down.out
     assert "not found (not_found)" in down.out, "as the real provider, which fails without a refresh"
