@@ -53,15 +53,17 @@ def plan_peers(settings: Settings) -> dict[str, tuple[PeerPlan, ...]]:
     A node that is not enabled has none.
     """
     order = sorted(settings.nodes, key=lambda name: addresses_of(settings, name))
-    members = [_seen(settings, name) for name in order if settings.nodes[name].enabled]
+    members = [name for name in order if settings.nodes[name].enabled]
     return {
-        name: tuple(peer for peer in members if peer.name != name) if settings.nodes[name].enabled else ()
+        name: tuple(_pair(settings, name, other) for other in members if other != name)
+        if settings.nodes[name].enabled
+        else ()
         for name in order
     }
 
 
-def _seen(settings: Settings, name: str) -> PeerPlan:
-    """Return a node as every other one sees it."""
+def _pair(settings: Settings, viewer: str, name: str) -> PeerPlan:  # noqa: ARG001 - who looks decides soon
+    """Return a node as another one, the viewer, sees it."""
     addresses = addresses_of(settings, name)
     return PeerPlan(
         name=name,
