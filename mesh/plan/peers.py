@@ -24,8 +24,9 @@ class PeerPlan:
     """One node as another one sees it.
 
     `addresses` are its own inside the mesh, one for each family; `allowed_ips` the networks that it may
-    send from and is sent to; `keepalive` is in seconds, `mtu` the bytes that fit into the tunnel on the way
-    to it, `preshared_epoch` the version of the pair's pre-shared key, which is derived from `oldest_name`.
+    send from and is sent to; `keepalive` is in seconds (0: off), `mtu` the bytes that fit into the tunnel on
+    the way to it, `preshared_epoch` the version of the pair's pre-shared key, which is derived from
+    `oldest_name`. A peer that only ever `calls` has no endpoint: nobody can say where it calls from.
     """
 
     name: str
@@ -35,6 +36,7 @@ class PeerPlan:
     keepalive: int
     mtu: int
     preshared_epoch: int
+    calls: bool = False
 
 
 def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:

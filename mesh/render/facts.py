@@ -55,10 +55,13 @@ def parse_endpoint(text: str) -> Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class PeerFacts:
-    """What a run knows of a node that others have as a peer; `public_key` is base64."""
+    """What a run knows of somebody whom nodes have as a peer; `public_key` is base64.
+
+    `endpoint` is None where there can be none: of a peer that only ever calls.
+    """
 
     public_key: str | Unknown
-    endpoint: Endpoint | Unknown
+    endpoint: Endpoint | Unknown | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,7 @@ class FirewallView:
     """All sets of the table `inet wgmesh`, in the order of the file; `policy` says whether there is one.
 
     `families` are all there are, `inside` and `absent` those that the mesh has and does not have, `endpoints`
-    those that peers are reached by.
+    those that peers are reached by. `called` says whether a peer calls: then WireGuard's port is open to all.
     """
 
     sets: Sequence[NamedSet]
@@ -78,6 +78,7 @@ class FirewallView:
     inside: Sequence[Side]
     absent: Sequence[Family]
     endpoints: Sequence[Family]
+    called: bool
 
 
 def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallView:
@@ -92,7 +93,7 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
         if address.version == family.version
     ]
     access = node.access
-    endpoints = _endpoint_sets([facts[peer.name].endpoint for peer in node.peers])
+    endpoints = _endpoint_sets([facts[peer.name].endpoint for peer in node.peers if not peer.calls])
     sets = [*endpoints.values(), *_outside_sets(access)]
     if access.ingress is not None:
         for side in inside:
@@ -105,6 +106,7 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
         inside=inside,
         absent=[family for family in _FAMILIES if family not in has],
         endpoints=list(endpoints),
+        called=any(peer.calls for peer in node.peers),
     )
 
 
@@ -116,7 +118,7 @@ def _of(family: Family, values: Sequence[_Address]) -> list[_Address]:
     return [value for value in values if value.version == family.version]
 
 
-def _endpoint_sets(endpoints: Sequence[Endpoint | Unknown]) -> dict[Family, NamedSet]:
+def _endpoint_sets(endpoints: Sequence[Endpoint | Unknown | None]) -> dict[Family, NamedSet]:
     """Return a set for each family that peers are reached by; the one for IPv4 is there without any, too."""
     found = {
         family: NamedSet(
@@ -129,7 +131,7 @@ def _endpoint_sets(endpoints: Sequence[Endpoint | Unknown]) -> dict[Family, Name
     return {family: each for family, each in found.items() if each.elements or family is _IPV4}
 
 
-def _hosts(family: Family, endpoints: Sequence[Endpoint | Unknown]) -> Iterator[str]:
+def _hosts(family: Family, endpoints: Sequence[Endpoint | Unknown | None]) -> Iterator[str]:
     """Yield the addresses of one family, each of them once: nftables refuses an element that comes twice.
 
     Several nodes may stand behind one address.
@@ -139,7 +141,7 @@ def _hosts(family: Family, endpoints: Sequence[Endpoint | Unknown]) -> Iterator[
         if isinstance(endpoint, Unknown):
             if family is _IPV4:
                 yield str(endpoint)
-        elif endpoint.address.version == family.version and endpoint.address not in seen:
+        elif endpoint and endpoint.address.version == family.version and endpoint.address not in seen:
             seen.add(endpoint.address)
             yield str(endpoint.address)
 
