@@ -15,6 +15,7 @@ __all__ = [
     "MeshOutputs",
     "NodeOutputs",
     "OutputsError",
+    "limited_record",
     "mesh_record",
     "node_record",
     "parse_outputs",
@@ -39,7 +40,8 @@ class OutputsError(Exception):
 class NodeOutputs:
     """One node: overlay address, public IP address, WireGuard public key, SSH host key, SSH port.
 
-    A node that is not `enabled` is there, but nobody's peer.
+    A node that is not `enabled` is there, but nobody's peer. `reaches` are the nodes that it has a path to;
+    None: all others.
     """
 
     name: str
@@ -49,6 +51,11 @@ class NodeOutputs:
     host_key: str
     enabled: bool
     ssh_port: int
+    reaches: frozenset[str] | None = None
+
+    def has_path_to(self, name: str) -> bool:
+        """Whether the node has a path to another one: a tunnel, or a relay."""
+        return name != self.name and (self.reaches is None or name in self.reaches)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +89,11 @@ def node_record(
         "public_key": public_key,
         "host_key": host_key,
     }
+
+
+def limited_record(record: dict[str, T], *, reaches: T) -> dict[str, T]:
+    """Return the entry of a node that does not reach all others: with the names that it reaches."""
+    return {**record, "reaches": reaches}
 
 
 def program_record() -> dict[str, str | int]:
@@ -188,7 +200,17 @@ class _Entry:
             host_key=self._text("host_key"),
             enabled=self.enabled,
             ssh_port=self._port(),
+            reaches=self._reaches(),
         )
+
+    def _reaches(self) -> frozenset[str] | None:
+        """The names it has a path to: all others where there is no list, as before there was a choice."""
+        given = self._facts.get("reaches")
+        if given is None:
+            return None
+        if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+            raise self._refused("has a list `reaches` that is no list of names")
+        return frozenset(given)
 
     def _text(self, key: str) -> str:
         value = self._facts.get(key)

@@ -67,12 +67,13 @@ def _say_nothing(_words: str) -> None:
 async def measure(
     mesh: MeshOutputs, run: Runner, *, rounds: int, say: Callable[[str], object] = _say_nothing
 ) -> Reach:
-    """Ping every ordered pair of enabled nodes, those that failed again, at most `rounds` times.
+    """Ping every ordered pair of enabled nodes with a path, those that failed again, at most `rounds` times.
 
     `say` is told how far it has come.
     """
     names = [name for name, node in mesh.nodes.items() if node.enabled]
-    reach = Reach(pairs={(a, b): None for a in names for b in names if a != b}, problems={})
+    pairs = {(a, b): None for a in names for b in names if mesh.nodes[a].has_path_to(b)}
+    reach = Reach(pairs=pairs, problems={})
     for number in range(1, rounds + 1):
         if not reach.lost:
             break

@@ -39,7 +39,8 @@ def table(mesh: MeshOutputs, reach: Reach, *, width: int = 80) -> Table:
 def _matrix(
     nodes: Sequence[tuple[str, str]], heads: Mapping[str, str], labels: Mapping[str, str], reach: Reach
 ) -> Table:
-    grid = Table(title="ping times (ms through the tunnel)")
+    whole = len(reach.pairs) == len(nodes) * (len(nodes) - 1)
+    grid = Table(title="ping times (ms through the tunnel)", caption=None if whole else "-: no link")
     grid.add_column("from \\ to", no_wrap=True)
     for name, _ in nodes:
         grid.add_column(heads[name], justify="right", no_wrap=True)
@@ -52,6 +53,8 @@ def _cell(reach: Reach, source: str, destination: str) -> str:
     time = reach.pairs.get((source, destination))
     if source == destination:
         return "·"
+    if (source, destination) not in reach.pairs:
+        return "[dim]-[/dim]"
     return "[red]lost[/red]" if time is None else f"[green]{time:.1f}[/green]"
 
 

@@ -1,10 +1,10 @@
-"""Where the rest of a stack file names a node: in the policy, in its tests, as the canary."""
+"""Where the rest of a stack file names a node: policy, its tests, canary, links, relays."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mesh.edit.document import Document, entry, items, line_of
+from mesh.edit.document import Document, entries, entry, items, line_of
 from mesh.edit.edit import inside
 
 __all__ = ["Mention", "mentions", "tests_of"]
@@ -32,7 +32,7 @@ class Mention:
 
 
 def mentions(document: Document, name: str) -> Iterator[Mention]:
-    """Yield every place that names a node, in the order of policy, tests, canary.
+    """Yield every place that names a node, in the order of policy, tests, canary, links, relays.
 
     Raises `EditError` where an alias hides one.
     """
@@ -47,6 +47,26 @@ def mentions(document: Document, name: str) -> Iterator[Mention]:
     if rollout is not None and canary is not None and canary.value.value == name:
         inside(rollout)
         yield Mention(path=("rollout", "canary"), node=inside(canary))
+    yield from _in_links(document, name)
+    yield from _as_relay(document, name)
+
+
+def _in_links(document: Document, name: str) -> Iterator[Mention]:
+    links = entry(document.mesh.value, "links")
+    for index, link in enumerate(items(links.value) if links is not None else ()):
+        for place, item in enumerate(items(link)):
+            if item.value == name and links is not None:
+                inside(links)
+                yield Mention(path=("links", index, place), node=item)
+
+
+def _as_relay(document: Document, name: str) -> Iterator[Mention]:
+    nodes = entry(document.mesh.value, "nodes")
+    for owner in entries(inside(nodes)) if nodes is not None else ():
+        relay = entry(owner.value, "relay")
+        if relay is not None and relay.value.value == name:
+            inside(owner)
+            yield Mention(path=("nodes", str(owner.key.value), "relay"), node=inside(relay))
 
 
 def _in_policy(document: Document, name: str) -> Iterator[Mention]:

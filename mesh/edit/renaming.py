@@ -16,7 +16,7 @@ _FORMERLY: Final = "formerly"
 
 
 def rename_node(document: Document, old: str, new: str, check: Check) -> Edit:
-    """Give a node another name, also in the policy, in its tests and as the canary; note its former name.
+    """Give a node another name, also wherever the rest of the file names it; note its former name.
 
     Raises `EditError` for a name that is taken, now or formerly.
     """
@@ -77,3 +77,8 @@ def _change(mesh: dict[Any, Any], old: str, new: str, former: list[str]) -> None
     rollout = mesh.get("rollout") or {}
     if rollout.get("canary") == old:
         rollout["canary"] = new
+    if mesh.get("links"):
+        mesh["links"] = [[new if name == old else name for name in link] for link in mesh["links"]]
+    for node in mesh["nodes"].values():
+        if node.get("relay") == old:
+            node["relay"] = new

@@ -4,13 +4,16 @@ Pure: what was is read elsewhere (`mesh/program/previous.py`), and what becomes 
 (`mesh/program/machines`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from mesh.plan.model import MeshPlan, NodePlan
 from mesh.settings import Problem
 
 __all__ = ["Before", "Loss", "dangers", "refused"]
+
+_NAMED: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +36,15 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class Before:
-    """A node as it was: its overlay address and whether it took part, None where that is not known."""
+    """A node as it was: its overlay address and whether it took part, None where that is not known.
+
+    `reaches` are the nodes that it had a path to, None: all others.
+    """
 
     loss: Loss
     address: str | None = None
     enabled: bool | None = None
+    reaches: frozenset[str] | None = None
 
 
 def dangers(plan: MeshPlan, before: Mapping[str, Before]) -> dict[str, str]:
@@ -45,7 +52,7 @@ def dangers(plan: MeshPlan, before: Mapping[str, Before]) -> dict[str, str]:
     told = {name: _taken_out(name, was, plan) for name, was in before.items() if name not in plan.nodes}
     for name, node in plan.nodes.items():
         was = before.get(name)
-        words = None if was is None else _changed(node, was)
+        words = None if was is None else _changed(node, was, _unlinked(plan, node, before))
         if words:
             told[name] = words
     return told
@@ -99,7 +106,7 @@ def _renamed(name: str, was: Before, plan: MeshPlan) -> str:
     )
 
 
-def _changed(node: NodePlan, was: Before) -> str | None:
+def _changed(node: NodePlan, was: Before, unlinked: Sequence[str]) -> str | None:
     if was.loss.leaves is not None:
         return f"{node.name} {was.loss.leaves}"
     if not node.enabled:
@@ -112,7 +119,34 @@ def _changed(node: NodePlan, was: Before) -> str | None:
             f"has another address in the mesh, {_address(node)} instead of {was.address}: connections to "
             f"the old address are cut off"
         )
+    if unlinked:
+        words.append(
+            f"has no link with {_some(unlinked)} any more (links): connections between both ends are cut off"
+        )
     return f"{node.name} {'; it '.join(words)}" if words else None
+
+
+def _unlinked(plan: MeshPlan, node: NodePlan, before: Mapping[str, Before]) -> list[str]:
+    """Return the nodes that this one had a path to, and has none now; of a pair, one node tells."""
+    if node.reaches is None:
+        return []
+    found = []
+    for other in plan.nodes.values():
+        was = before.get(other.name)
+        took_part = node.enabled and other.enabled and was is not None and was.enabled
+        had_path = took_part and before[node.name].enabled and _reached(before[node.name], other)
+        if node.name < other.name and had_path and other.name not in node.reaches:
+            found.append(other.name)
+    return found
+
+
+def _reached(was: Before, other: NodePlan) -> bool:
+    return was.reaches is None or bool(was.reaches & {other.name, *other.former})
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _out(node: NodePlan, was: Before) -> str | None:

@@ -16,7 +16,8 @@ class NodePlan:
     """One node: its side of the tunnel, who may come in, its server, and its pairs.
 
     `machine` is what its server is made of, in the words of its `provider`. `peers` are in the order of their
-    addresses. A node that is not `enabled` has no peers and is nobody's. `protect` is whether its server,
+    addresses. A node that is not `enabled` has no peers and is nobody's. `reaches` are the names of the nodes
+    that it has a path to once all are enabled; None: all others. `protect` is whether its server,
     address and keys are protected against deletion. `former` are the names that it had before,
     `oldest_name` is the oldest of all: its pre-shared keys are derived from that.
     """
@@ -31,6 +32,7 @@ class NodePlan:
     provider: str
     machine: Model
     peers: tuple[PeerPlan, ...]
+    reaches: tuple[str, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)

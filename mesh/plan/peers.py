@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
+from mesh.plan.links import plan_links
 from mesh.settings import Settings
 
 __all__ = ["INTERNET_MTU", "PeerPlan", "addresses_of", "oldest_name", "plan_peers"]
@@ -52,12 +53,13 @@ def oldest_name(settings: Settings, name: str) -> str:
 def plan_peers(settings: Settings) -> dict[str, tuple[PeerPlan, ...]]:
     """Return the peers of every node, both in the order of their addresses: all others that take part.
 
-    A node that is not enabled has none.
+    With links, only those that have a link to the node. A node that is not enabled has none.
     """
+    links = plan_links(settings)
     order = sorted(settings.nodes, key=lambda name: addresses_of(settings, name))
     members = [name for name in order if settings.nodes[name].enabled]
     return {
-        name: tuple(_pair(settings, name, other) for other in members if other != name)
+        name: tuple(_pair(settings, name, other) for other in members if links.between(name, other))
         if settings.nodes[name].enabled
         else ()
         for name in order

@@ -1,6 +1,7 @@
 """From settings to a plan: one node after the other, each part in a room of its own."""
 
 from mesh.plan.access import plan_access
+from mesh.plan.links import Links, plan_links
 from mesh.plan.model import MeshPlan, NodePlan
 from mesh.plan.overlay import plan_overlay
 from mesh.plan.peers import PeerPlan, oldest_name, plan_peers
@@ -17,17 +18,20 @@ def plan_mesh(settings: Settings) -> MeshPlan:
     Raises `PlanError` when a test of the policy fails.
     """
     check_policy_tests(settings)
-    policy = plan_policy(settings)
+    policy, links = plan_policy(settings), plan_links(settings)
     return MeshPlan(
         ssh_port=settings.ssh.port,
         canary=settings.rollout.canary,
         nodes={
-            name: _plan_node(settings, policy, name, peers) for name, peers in plan_peers(settings).items()
+            name: _plan_node(settings, policy, links, name, peers)
+            for name, peers in plan_peers(settings).items()
         },
     )
 
 
-def _plan_node(settings: Settings, policy: Policy | None, name: str, peers: tuple[PeerPlan, ...]) -> NodePlan:
+def _plan_node(
+    settings: Settings, policy: Policy | None, links: Links, name: str, peers: tuple[PeerPlan, ...]
+) -> NodePlan:
     node = settings.nodes[name]
     return NodePlan(
         name=name,
@@ -40,4 +44,5 @@ def _plan_node(settings: Settings, policy: Policy | None, name: str, peers: tupl
         provider=node.provider,
         machine=node.machine,
         peers=peers,
+        reaches=links.of(name, settings.nodes),
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from mesh.plan.links import Links, plan_links
 from mesh.plan.peers import addresses_of
 from mesh.settings import Grant, PolicyRule, PortRange, Settings, members_by_name, merged
 
@@ -34,13 +35,19 @@ class Ingress:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The rules, and which nodes each name in them stands for."""
+    """The rules, which nodes each name in them stands for, and which nodes have a link."""
 
     rules: Sequence[PolicyRule]
     members: Mapping[str, frozenset[str]]
+    links: Links
 
     def between(self, source: str, target: str) -> Iterator[tuple[int, PolicyRule]]:
-        """Yield the rules that speak of these two nodes, each with its place in the policy."""
+        """Yield the rules that speak of these two nodes, each with its place in the policy.
+
+        Of nodes without a link, none does.
+        """
+        if not self.links.between(source, target):
+            return
         for index, rule in enumerate(self.rules):
             if self._holds(rule.from_, source) and self._holds(rule.to, target):
                 yield index, rule
@@ -54,7 +61,7 @@ def plan_policy(settings: Settings) -> Policy | None:
     if settings.policy is None:
         return None
     groups = {name: node.groups for name, node in settings.nodes.items()}
-    return Policy(rules=settings.policy, members=members_by_name(groups))
+    return Policy(rules=settings.policy, members=members_by_name(groups), links=plan_links(settings))
 
 
 def plan_ingress(settings: Settings, policy: Policy | None, target: str) -> tuple[Ingress, ...] | None:

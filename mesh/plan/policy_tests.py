@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from mesh.plan.access import AccessPlan, plan_access
+from mesh.plan.links import Links, plan_links
 from mesh.plan.peers import addresses_of
 from mesh.plan.policy import Policy, plan_policy
 from mesh.settings import PolicyRule, PolicyTest, PortRange, Problem, Settings, members_by_name, overlap
 from mesh.settings.problems import path_text
 
 __all__ = ["PlanError", "check_policy_tests"]
+
+_LINK: Final = "add [{}, {}] to links, or change the test"
 
 
 class PlanError(Exception):
@@ -30,6 +34,7 @@ class _Mesh:
 
     settings: Settings
     policy: Policy | None
+    links: Links
     access: Mapping[str, AccessPlan]
 
 
@@ -59,6 +64,7 @@ def _enabled(settings: Settings) -> _Mesh:
     return _Mesh(
         settings=everyone,
         policy=policy,
+        links=plan_links(everyone),
         access={name: plan_access(everyone, policy, name) for name in nodes},
     )
 
@@ -69,12 +75,13 @@ def _failure(mesh: _Mesh, sources: Sequence[str], targets: Sequence[str], test: 
         for target in targets:
             if source == target:
                 continue
-            granted = mesh.access[target].lets_in(source, addresses, test.port)
+            linked = mesh.links.between(source, target)
+            granted = linked and mesh.access[target].lets_in(source, addresses, test.port)
             if granted != (test.expect == "allow"):
                 word = "may" if granted else "may not"
                 reason = _reason(mesh, source, target, test.port)
                 said = f"expected {test.expect}, but {source} {word} reach {target} on {test.port}: {reason}"
-                return f"{said}; {_remedy(mesh, granted)}"
+                return f"{said}; {_remedy(mesh, granted) if linked else _LINK.format(source, target)}"
     return None
 
 
@@ -86,6 +93,8 @@ def _remedy(mesh: _Mesh, granted: bool) -> str:  # noqa: FBT001 - what was found
 
 def _reason(mesh: _Mesh, source: str, target: str, port: PortRange) -> str:
     """Say what decided, in the words of the stack file."""
+    if not mesh.links.between(source, target):
+        return f"mesh.links has no link between {source} and {target}"
     if mesh.policy is None:
         return "there is no policy, so every node reaches every other node"
     for index, rule in mesh.policy.between(source, target):

@@ -68,6 +68,7 @@ def _before(name: str, plan: MeshPlan, previous: Previous, providers: Mapping[st
         loss=_loss(name, plan.nodes.get(name), previous, providers),
         address=outputs.get("address"),
         enabled=outputs.get("enabled"),
+        reaches=None if outputs.get("reaches") is None else frozenset(outputs["reaches"]),
     )
 
 

@@ -158,6 +158,8 @@ class MeshArgs(TypedDict):
     """What the policy must come to."""
     rollout: NotRequired[RolloutArgs]
     """In which order changes reach the nodes."""
+    links: NotRequired[list[list[str]]]
+    """Pairs of names (nodes, groups, `all`) that have a tunnel to each other. Left out: all nodes do."""
 
 
 def as_settings(args: MeshArgs) -> dict[str, Any]:

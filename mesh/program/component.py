@@ -3,7 +3,7 @@
 The schema is what the SDK makes of the types here and in `arguments.py`; a test keeps a copy of the schema.
 """
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 from pulumi.errors import InputPropertiesError, InputPropertyError
@@ -39,6 +39,8 @@ class NodeFacts(TypedDict):
     """The node's WireGuard public key, base64."""
     host_key: str
     """The node's SSH host key, public half."""
+    reaches: NotRequired[list[str]]
+    """With `links`: the nodes that the node has a path to. Left out: all others."""
 
 
 class Mesh(ProgramMesh):

@@ -6,8 +6,8 @@ from typing import Any
 import pulumi
 
 from mesh.names import APPLY, COMMAND, DONE_BY, INSTALL, MANAGEMENT_KEY, MESH_TYPE, MeshNames
-from mesh.outputs import mesh_record, node_record
-from mesh.plan import MeshPlan
+from mesh.outputs import limited_record, mesh_record, node_record
+from mesh.plan import MeshPlan, NodePlan
 from mesh.program import hooks, keys
 from mesh.program.access import Access, plan_access, ssh_limits
 from mesh.program.agent import agent_file
@@ -70,19 +70,11 @@ class Mesh(pulumi.ComponentResource):
         entries = {name: node.entry() for name, node in nodes.items() if plan.nodes[name].enabled}
         directory = pulumi.Stash(self._names.of("directory"), input=entries, opts=child)
         self._configure(nodes, Directory.of(directory.input), plan.canary, before, ssh_limits(access))
-        self.nodes: dict[str, dict[str, pulumi.Input[str | int | bool]]] = {
-            node.name: node_record(
-                address=str(node.overlay.first.ip),
-                enabled=node.enabled,
-                ssh_port=nodes[node.name].ssh_port,
-                public_ip=nodes[node.name].public_ip,
-                public_key=nodes[node.name].public_key,
-                host_key=nodes[node.name].host_key,
-            )
-            for node in plan.nodes.values()
+        self.nodes: dict[str, dict[str, Any]] = {
+            node.name: _record(node, nodes[node.name]) for node in plan.nodes.values()
         }
         """Per node: overlay address, whether it takes part, SSH port, public IP address, WireGuard public
-        key, SSH host key."""
+        key, SSH host key; with links, the names of the nodes that the node has a path to."""
         self.ssh_private_key: pulumi.Output[str] = shared.management
         """The management SSH key, OpenSSH format, secret."""
         self.outputs: dict[str, Any] = mesh_record(
@@ -204,3 +196,16 @@ def _has_older_step(before: Previous, node: str) -> bool:
     """Whether a state has a node's step `INSTALL`, and perhaps steps that depend on it."""
     done_by = before.component(node).get(DONE_BY)
     return before.has_part(COMMAND, node, INSTALL) and not isinstance(done_by, str)
+
+
+def _record(plan: NodePlan, node: Node) -> dict[str, Any]:
+    """Return the node's entry in the outputs."""
+    record: dict[str, Any] = node_record(
+        address=str(plan.overlay.first.ip),
+        enabled=plan.enabled,
+        ssh_port=node.ssh_port,
+        public_ip=node.public_ip,
+        public_key=node.public_key,
+        host_key=node.host_key,
+    )
+    return record if plan.reaches is None else limited_record(record, reaches=list(plan.reaches))

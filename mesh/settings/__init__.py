@@ -2,9 +2,8 @@
 
 from mesh.settings.base import Model
 from mesh.settings.grants import Grant, PortRange
-from mesh.settings.groups import members_by_name
+from mesh.settings.groups import EVERY_NODE, members_by_name
 from mesh.settings.models import (
-    EVERY_NODE,
     Defaults,
     Node,
     PolicyRule,
@@ -16,6 +15,7 @@ from mesh.settings.models import (
 from mesh.settings.parser import parse_settings
 from mesh.settings.ports import merged, overlap
 from mesh.settings.problems import Instead, Problem, SettingsError
+from mesh.settings.topology import linked_pairs
 from mesh.settings.warnings import warnings_of
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Ssh",
+    "linked_pairs",
     "members_by_name",
     "merged",
     "overlap",

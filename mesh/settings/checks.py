@@ -20,6 +20,7 @@ from mesh.settings.references import (
     check_rollout,
 )
 from mesh.settings.room import check_addresses
+from mesh.settings.topology import check_links
 
 __all__ = ["CHECKS"]
 
@@ -35,5 +36,6 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_policy,
     check_policy_tests,
     check_rollout,
+    check_links,
 )
 """Each takes the raw value of the mesh and yields what is wrong with it."""

@@ -132,7 +132,7 @@ def _told(details: ErrorDetails, raw: Mapping[Any, Any]) -> Told:
     if kind == "dict_type":
         return _no_nodes(value)
     if kind == "too_short":
-        leave = ", or leave it out for the default" if path[0] == "ssh" else ""
+        leave = ", or leave it out for the default" if path[0] in {"ssh", "links"} else ""
         return Told(f"is empty; list at least one entry{leave}", (REMOVED,) if leave else ())
     return Told(f"{show(value)}: {details['msg']}")
 

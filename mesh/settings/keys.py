@@ -15,7 +15,7 @@ _MEMBERS: Final = "only servers that this stack creates can be members, for now"
 _KEYS: Final = "`up` makes the keys and keeps them in the stack's state; never write a key here"
 _ONE_USER: Final = "everything on a node is done as root"
 _NO_USER_DATA: Final = "a server gets no user data from the stack file; set up your software after `up`"
-_ALL_PEERS: Final = "every node is a peer of every other node; policy says which nodes may reach each other"
+_ALL_PEERS: Final = "links says which nodes have a tunnel to each other; without links, all nodes have"
 _NO_DENY: Final = "there are no deny rules: a policy denies all traffic that no rule allows"
 _NO_DNS: Final = "the names of all nodes are written into every node's /etc/hosts; there is no DNS server"
 _NO_ROUTES: Final = "a node has one address in the mesh; networks behind the node are not routed, for now"
@@ -47,6 +47,7 @@ _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "enabled": ("disabled", "active", "state"),
     "policy": ("rules", "acl", "acls", "policies"),
     "policyTests": ("tests",),
+    "links": ("edges", "tunnels", "connections"),
     "from": ("sources", "allowfrom", "source"),
     "to": ("destination", "target"),
     "authorizedKeys": ("keys", "sshkeys", "publickeys"),

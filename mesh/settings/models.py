@@ -9,13 +9,12 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
 
-from mesh.settings import addresses, fields, interfaces, lists, names
+from mesh.settings import addresses, fields, interfaces, lists, names, topology
 from mesh.settings.base import Model
 from mesh.settings.grants import Grant, PortRange, allowed, port_range, single_port
 
 __all__ = [
     "DEFAULT_PROVIDER",
-    "EVERY_NODE",
     "Defaults",
     "Node",
     "PolicyRule",
@@ -24,9 +23,6 @@ __all__ = [
     "Settings",
     "Ssh",
 ]
-
-EVERY_NODE: Final = "all"
-"""In `from` and `to` of a policy: every node of the mesh."""
 
 DEFAULT_PROVIDER: Final = "hetzner"
 """Of a node that names none."""
@@ -381,3 +377,21 @@ class Settings(Model):
         tuple[PolicyTest, ...], BeforeValidator(lists.items), Field(alias="policyTests")
     ] = ()
     rollout: Rollout = Rollout()
+    links: Annotated[
+        tuple[Annotated[tuple[str, str], BeforeValidator(topology.link)], ...] | None,
+        BeforeValidator(lists.list_of(topology.link)),
+        Field(min_length=1, title="list of pairs of names", examples=["[[web, db], [all, db-1]]"]),
+    ] = None
+    """Which nodes have a tunnel to each other. Without this key, every node has one to every other node.
+
+    A link has two names. A name is a group, a node, or `all`. Every node of one name has a tunnel to every
+    node of the other; `[web, web]` links the nodes of a group with each other. Nodes without a link do
+    not reach each other, whatever the policy allows. A [guide](topology.md) shows usual forms.
+
+    Changed later: only files change, on the nodes whose peers change. The preview warns of each pair that
+    loses its link: the connections between the two nodes end.
+
+    Refused: unknown names, a link given twice, a link of one node to itself, a node without any link, a
+    rule of the policy that no linked pair can use. A policy test that expects `allow` between two nodes
+    without a link fails.
+    """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from mesh.settings import addresses, fields, grants, interfaces, machines, names
+from mesh.settings import addresses, fields, grants, interfaces, machines, names, topology
 
 __all__ = ["NODE_NAME", "fragment_of"]
 
@@ -45,6 +45,7 @@ NODE_NAME: Final = {
 }
 """The name of a node."""
 
+_HOST_NAME: Final = _text(_whole(_NAME), "a name: lower-case letters, digits and inner hyphens, at most 48")
 _ALLOWED: Final = rf"(tcp|udp)/{_NUMBER}(-{_NUMBER})?"
 _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
     addresses.address: _text(_whole(_IPV4), "an IPv4 address such as 10.10.0.1", format="ipv4"),
@@ -69,7 +70,8 @@ _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
         **_text(_whole(_INTERFACE), "an interface such as docker0 or br-*, and no network card"),
         "not": {"pattern": _whole(interfaces.REFUSED)},
     },
-    names.host_name: _text(_whole(_NAME), "a name: lower-case letters, digits and inner hyphens, at most 48"),
+    names.host_name: _HOST_NAME,
+    topology.link: {"type": "array", "items": _HOST_NAME, "minItems": 2, "maxItems": 2},
 }
 _WORD: Final = _text(f"^{fields.WORD.pattern}$", "a name of lower-case letters, digits, dots and hyphens")
 

@@ -5,9 +5,8 @@ from typing import Any
 
 from mesh.leaks import has_secret
 from mesh.settings.grants import Grant, allowed
-from mesh.settings.groups import members_by_name
+from mesh.settings.groups import EVERY_NODE, members_in
 from mesh.settings.meant import plain
-from mesh.settings.models import EVERY_NODE
 from mesh.settings.names import host_name, is_host_name
 from mesh.settings.ports import overlap, overlapping
 from mesh.settings.problems import REMOVED, Told, another_value, nearest, nearest_of, show
@@ -65,19 +64,9 @@ def check_former_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
                 )
 
 
-def _members(raw: Mapping[Any, Any]) -> dict[str, frozenset[str]]:
-    """Return the nodes behind each name, as far as groups can be read."""
-    return members_by_name(
-        {
-            name: [group for group in listed(node, "groups") if read(host_name, group) is not None]
-            for name, node in nodes(raw).items()
-        }
-    )
-
-
 def check_policy(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """Names, ports named twice, rules without effect, rules given twice."""
-    members = _members(raw)
+    members = members_in(raw)
     seen: dict[tuple[frozenset[str], ...], int] = {}
     for index, rule in enumerate(listed(raw, "policy")):
         path = ("policy", index)
@@ -126,7 +115,7 @@ def _ports_twice(values: list[Any], path: tuple[int | str, ...]) -> Iterator[Fin
 def named(value: object, told: Told, raw: Mapping[Any, Any]) -> Told:
     """Say of what is no name at all which of the names that there are is meant."""
     inner = value[0] if isinstance(value, list) and len(value) == 1 else value
-    given, members = str(inner), _members(raw)
+    given, members = str(inner), members_in(raw)
     if not isinstance(inner, str | int) or isinstance(inner, bool) or has_secret(given):
         return Told(told.text)
     near = nearest_of(plain(given), members)
@@ -151,7 +140,7 @@ def _enabled(node: object) -> bool:
 
 def check_policy_tests(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """Names, and tests of a node against itself."""
-    members = _members(raw)
+    members = members_in(raw)
     for index, test in enumerate(listed(raw, "policyTests")):
         if not isinstance(test, Mapping):
             continue

@@ -63,4 +63,4 @@ def test_what_is_written_is_what_is_read() -> None:
     (mesh,) = parse_outputs({"any": record}).values()
     (node,) = mesh.nodes.values()
     assert (mesh.mesh, mesh.ssh_private_key) == ("office", "secret")
-    assert vars(node) == {"name": "a", **facts}
+    assert vars(node) == {"name": "a", **facts, "reaches": None}

@@ -35,6 +35,7 @@ MESH: dict[str, Any] = {
     "policy": [{"from": ["web"], "to": ["db"], "allow": ["tcp/5432", "icmp"]}],
     "policyTests": [{"from": "web", "to": "db", "port": "tcp/5432", "expect": "allow"}],
     "rollout": {"canary": "web-1"},
+    "links": [["web", "db"]],
 }
 Place = tuple[int | str, ...]
 

@@ -162,3 +162,37 @@ def test_why_a_node_cannot_be_asked_stands_under_the_table(mesh: MeshOutputs, tm
     for node in ("web-1", "db-1"):
         assert f"\n{node}: 127.0.0.1 refuses connections to port {port}\n" in result.stdout
     assert "error: no answer: web-1 -> db-1, db-1 -> web-1" in result.stderr
+
+
+def _star(mesh: MeshOutputs) -> MeshOutputs:
+    """web-1 - db-1 - web-2."""
+    one = mesh.nodes["web-1"]
+    nodes = {
+        "web-1": replace(one, address="10.10.0.1", reaches=frozenset({"db-1"})),
+        "db-1": replace(one, name="db-1", address="10.10.0.2", reaches=frozenset({"web-1", "web-2"})),
+        "web-2": replace(one, name="web-2", address="10.10.0.3", reaches=frozenset({"db-1"})),
+    }
+    return replace(mesh, nodes=nodes)
+
+
+def test_pairs_without_a_link_are_not_pinged_and_shown_as_such(mesh: MeshOutputs, tmp_path: Path) -> None:
+    star = _star(mesh)
+    reach = _measure(
+        star, tmp_path, "".join(f"{name} 10.10.0.{to}\n" for name in star.nodes for to in (1, 2, 3))
+    )
+    assert reach.lost == []
+    assert {name: [to for of, to in reach.pairs if of == name] for name in star.nodes} == {
+        "web-1": ["db-1"],
+        "db-1": ["web-1", "web-2"],
+        "web-2": ["db-1"],
+    }
+    console = Console(width=80)
+    with console.capture() as printed:
+        console.print(table(star, reach))
+    assert "-: no link" in printed.get()
+    assert "lost" not in printed.get()
+
+
+def test_a_list_of_whom_a_node_reaches_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CliError, match="a list `reaches` that is no list of names"):
+        read_outputs(engine(tmp_path, changed(web_1={"reaches": "db-1"})), None)

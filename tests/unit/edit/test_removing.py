@@ -77,6 +77,13 @@ def test_what_would_change_the_meaning_of_the_rest_is_refused_with_what_to_do_fi
         assert each in str(refused.value)
 
 
+def test_an_end_of_a_link_stays_until_the_link_is_gone() -> None:
+    with pytest.raises(EditError) as refused:
+        remove(_WHOLE + "    links: [[all, web-1], [web-2, db-1]]\n", "web-2")
+    assert "mesh.links[1][0] (line " in str(refused.value)
+    assert "web-2 is one end of a link; remove the link, or name another node, first" in str(refused.value)
+
+
 def test_the_only_node_stays() -> None:
     text = "config: {x:mesh: {cidr: 10.10.0.0/24, nodes: {web-1: {address: 10.10.0.1}}}}\n"
     with pytest.raises(EditError, match="`pulumi destroy` deletes the whole mesh"):

@@ -50,6 +50,14 @@ def test_a_name_is_changed_wherever_it_stands_for_the_node() -> None:
     assert len(gone) == len(new)
 
 
+def test_links_name_the_node_by_its_new_name() -> None:
+    links = "    links:\n      - [db-1, web-1]  # web-1\n      - ['web-1', web]\n      - [all, db-1]\n"
+    after = rename(_WHOLE + links, "web-1", "front")
+    assert after.endswith(
+        "    links:\n      - [db-1, front]  # web-1\n      - ['front', web]\n      - [all, db-1]\n"
+    )
+
+
 def test_names_before_are_kept_the_oldest_first_in_a_list_of_any_look() -> None:
     new, _ = added_lines(_WHOLE, rename(_WHOLE, "web-2", "front"))
     assert "".join(new) == "      front:\n          - web-2\n"

@@ -11,13 +11,18 @@ SERVER = Present(location="fsn1", type="cx23")
 WAS: dict[str, Any] = {"server": SERVER, "ip": "192.0.2.7", "address": "10.10.0.1", "enabled": True}
 
 
-def _told(nodes: dict[str, Any], **before: dict[str, Any]) -> dict[str, str]:
-    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": nodes})
+def _told(nodes: dict[str, Any], links: Any = None, **before: dict[str, Any]) -> dict[str, str]:
+    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": nodes, **({} if links is None else {"links": links})})
 
     def was(name: str, facts: dict[str, Any]) -> Before:
         node = plan.nodes.get(name)
         loss = loss_of(wanted(node) if node else None, facts["server"], location="fsn1", ip=facts.get("ip"))
-        return Before(loss=loss, address=facts.get("address"), enabled=facts.get("enabled"))
+        return Before(
+            loss=loss,
+            address=facts.get("address"),
+            enabled=facts.get("enabled"),
+            reaches=facts.get("reaches"),
+        )
 
     return dangers(plan, {name: was(name, facts) for name, facts in before.items()})
 
@@ -156,3 +161,39 @@ def test_a_rename_of_a_protected_node_is_told_how_to_keep_the_server() -> None:
     plan = plan_of({"cidr": "10.10.0.0/24", "nodes": {"b": NODE}})
     (problem,) = refused(plan, {"a": Before(loss=_hetzner(True, None), address="10.10.0.1")})
     assert "(if you renamed it to b, give b `formerly: [a]`: then server and keys stay)" in problem.message
+
+
+FOUR = {name: {"address": f"10.10.0.{number}"} for number, name in enumerate("abcd", 1)}
+STAR = [["a", "all"]]
+
+
+def _four(**more: Any) -> dict[str, dict[str, Any]]:
+    return {
+        name: {"server": SERVER, "address": node["address"], "enabled": True, **more}
+        for name, node in FOUR.items()
+    }
+
+
+def test_pairs_that_lose_their_link_are_told_once_each() -> None:
+    assert _told(FOUR, STAR, **_four()) == {
+        "b": "b has no link with c, d any more (links): connections between both ends are cut off",
+        "c": "c has no link with d any more (links): connections between both ends are cut off",
+    }
+
+
+def test_pairs_without_a_link_before_lose_none() -> None:
+    was = {name: {**facts, "reaches": frozenset("a")} for name, facts in _four().items()}
+    was["a"]["reaches"] = frozenset("bcd")
+    assert _told(FOUR, STAR, **was) == {}
+    was["c"]["reaches"] = frozenset("ad")
+    assert list(_told(FOUR, STAR, **was)) == ["c"]
+
+
+def test_a_link_is_not_lost_by_a_node_that_was_out_or_is_new_or_has_another_name() -> None:
+    was = _four()
+    was["c"]["enabled"] = False
+    del was["d"]
+    assert _told(FOUR, STAR, **was) == {}
+    was = {name: {**facts, "reaches": frozenset({"a", "old"})} for name, facts in _four().items()}
+    renamed = {**FOUR, "c": {**FOUR["c"], "formerly": ["old"]}}
+    assert list(_told(renamed, STAR, **was)) == ["b"]

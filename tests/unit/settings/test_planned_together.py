@@ -354,7 +354,7 @@ def test_merging_keeps_every_port_and_adds_none(ports: list[PortRange]) -> None:
         ("mesh", "clients", "only servers that this stack creates can be members"),
         ("mesh", "peers", "only servers that this stack creates can be members"),
         ("mesh", "dns", "there is no DNS server"),
-        ("mesh", "topology", "every node is a peer of every other node"),
+        ("mesh", "topology", "links says which nodes have a tunnel to each other"),
         ("mesh", "network", "did you mean cidr?"),
         ("node", "publicKey", "`up` makes the keys"),
         ("node", "host", "only servers that this stack creates can be members"),
