@@ -1,11 +1,13 @@
 """Who may come in to a node, and what may pass through it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from typing import Literal
 
+from mesh.plan.links import Links
+from mesh.plan.peers import Relayed, addresses_of
 from mesh.plan.policy import Ingress, Policy, plan_ingress
 from mesh.settings import PortRange, Settings
 
@@ -18,7 +20,8 @@ class AccessPlan:
 
     `ssh_port` is TCP, `ssh_from` are networks outside the mesh and `ssh_mesh` those inside it that may open
     SSH, `public` the ports that everybody may use, `ingress` is what peers may do to it (None: everything).
-    Packets pass through a node that does `forward`.
+    Packets pass through a node that does `forward`; `relayed` are the ordered pairs of nodes whose packets it
+    passes on inside the mesh.
     """
 
     ssh_port: int
@@ -30,6 +33,7 @@ class AccessPlan:
     trusted_interfaces: tuple[str, ...]
     metadata: Literal["root", "containers"]
     forward: bool
+    relayed: tuple[tuple[Relayed, Relayed], ...] = ()
 
     def lets_in(self, source: str, addresses: Iterable[IPv4Address | IPv6Address], port: PortRange) -> bool:
         """Whether a peer reaches a port through the tunnel; `addresses` are its own inside the mesh."""
@@ -55,8 +59,8 @@ class AccessPlan:
         return {each.source: each for each in self.ingress or ()}
 
 
-def plan_access(settings: Settings, policy: Policy | None, name: str) -> AccessPlan:
-    """Decide who may come in to a node."""
+def plan_access(settings: Settings, policy: Policy | None, links: Links, name: str) -> AccessPlan:
+    """Decide who may come in to a node, and what passes through."""
     node = settings.nodes[name]
     ssh_from, ssh_mesh = _ssh_sources(settings)
     return AccessPlan(
@@ -69,7 +73,17 @@ def plan_access(settings: Settings, policy: Policy | None, name: str) -> AccessP
         trusted_interfaces=tuple(sorted(set(node.trusted_interfaces))),
         metadata=node.metadata,
         forward=node.forward,
+        relayed=tuple(_relayed(settings, links, name)),
     )
+
+
+def _relayed(settings: Settings, links: Links, name: str) -> Iterator[tuple[Relayed, Relayed]]:
+    for one, other in links.relayed_by(name):
+        if settings.nodes[one].enabled and settings.nodes[other].enabled and settings.nodes[name].enabled:
+            yield (
+                Relayed(name=one, addresses=addresses_of(settings, one)),
+                Relayed(name=other, addresses=addresses_of(settings, other)),
+            )
 
 
 def _ssh_sources(

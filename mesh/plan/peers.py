@@ -1,23 +1,30 @@
 """The pairs that a mesh is made of: what one node must know of another one, as far as it can be planned."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
-from mesh.plan.links import plan_links
+from mesh.plan.links import Links, plan_links
 from mesh.settings import Settings
+from mesh.settings.callers import NO_ENDPOINT
 
-__all__ = ["INTERNET_MTU", "PeerPlan", "addresses_of", "oldest_name", "plan_peers"]
+__all__ = ["INTERNET_MTU", "PeerPlan", "Relayed", "addresses_of", "oldest_name", "plan_peers"]
 
 # 1500 on the internet less WireGuard's 80 with IPv6 outside (40 IPv6, 8 UDP, 32 WireGuard): safe on
 # either family, and what wg-quick computes itself (wireguard-tools, src/wg-quick/linux.bash).
 INTERNET_MTU: Final = 1500 - 80
 """Bytes that fit into the tunnel between two nodes on the internet."""
 
-# Opens NAT and stateful firewalls in time, and makes a restarted node shake hands at once
-# (wireguard.com/quickstart, "NAT and Firewall Traversal Persistence").
-_KEEPALIVE: Final = 25
 _PRESHARED_EPOCH: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relayed:
+    """A node that another one reaches over a relay: its name, and its addresses inside the mesh."""
+
+    name: str
+    addresses: tuple[IPv4Address | IPv6Address, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +35,7 @@ class PeerPlan:
     send from and is sent to; `keepalive` is in seconds (0: off), `mtu` the bytes that fit into the tunnel on
     the way to it, `preshared_epoch` the version of the pair's pre-shared key, which is derived from
     `oldest_name`. A peer that only ever `calls` has no endpoint: nobody can say where it calls from.
+    `relays` are the nodes that are reached over this peer: their networks are among `allowed_ips`.
     """
 
     name: str
@@ -38,6 +46,7 @@ class PeerPlan:
     mtu: int
     preshared_epoch: int
     calls: bool = False
+    relays: tuple[Relayed, ...] = ()
 
 
 def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:
@@ -53,28 +62,43 @@ def oldest_name(settings: Settings, name: str) -> str:
 def plan_peers(settings: Settings) -> dict[str, tuple[PeerPlan, ...]]:
     """Return the peers of every node, both in the order of their addresses: all others that take part.
 
-    With links, only those that have a link to the node. A node that is not enabled has none.
+    Only those to which the node has a tunnel. A node that is not enabled has none.
     """
     links = plan_links(settings)
     order = sorted(settings.nodes, key=lambda name: addresses_of(settings, name))
     members = [name for name in order if settings.nodes[name].enabled]
     return {
-        name: tuple(_pair(settings, name, other) for other in members if links.between(name, other))
+        name: tuple(
+            _pair(settings, links, members, name, other)
+            for other in members
+            if links.between(name, other) and links.relay(name, other) is None
+        )
         if settings.nodes[name].enabled
         else ()
         for name in order
     }
 
 
-def _pair(settings: Settings, viewer: str, name: str) -> PeerPlan:  # noqa: ARG001 - who looks decides soon
-    """Return a node as another one, the viewer, sees it."""
+def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str, name: str) -> PeerPlan:
+    """Return a node as another one, the viewer, sees it; `members` are the nodes that take part."""
+    relays = tuple(
+        Relayed(name=other, addresses=addresses_of(settings, other))
+        for other in (members if links.over(viewer, name) else ())
+        if other in links.over(viewer, name)
+    )
     addresses = addresses_of(settings, name)
     return PeerPlan(
         name=name,
         oldest_name=oldest_name(settings, name),
         addresses=addresses,
-        allowed_ips=tuple(ip_network(address) for address in addresses),
-        keepalive=_KEEPALIVE,
+        allowed_ips=tuple(
+            ip_network(address)
+            for each in (addresses, *(other.addresses for other in relays))
+            for address in each
+        ),
+        keepalive=settings.nodes[viewer].keepalive,
         mtu=INTERNET_MTU,
         preshared_epoch=_PRESHARED_EPOCH,
+        calls=settings.nodes[name].endpoint == NO_ENDPOINT,
+        relays=relays,
     )

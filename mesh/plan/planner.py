@@ -40,7 +40,7 @@ def _plan_node(
         enabled=node.enabled,
         protect=node.protect if "protect" in node.model_fields_set else settings.protect,
         overlay=plan_overlay(settings, name, peers),
-        access=plan_access(settings, policy, name),
+        access=plan_access(settings, policy, links, name),
         provider=node.provider,
         machine=node.machine,
         peers=peers,

@@ -60,12 +60,12 @@ def check_policy_tests(settings: Settings) -> None:
 def _enabled(settings: Settings) -> _Mesh:
     nodes = {name: node.model_copy(update={"enabled": True}) for name, node in settings.nodes.items()}
     everyone = settings.model_copy(update={"nodes": nodes})
-    policy = plan_policy(everyone)
+    policy, links = plan_policy(everyone), plan_links(everyone)
     return _Mesh(
         settings=everyone,
         policy=policy,
-        links=plan_links(everyone),
-        access={name: plan_access(everyone, policy, name) for name in nodes},
+        links=links,
+        access={name: plan_access(everyone, policy, links, name) for name in nodes},
     )
 
 

@@ -14,6 +14,7 @@ from pulumi.errors import InputPropertyError
 
 __all__ = [
     "DefaultsArgs",
+    "Endpoint",
     "Expectation",
     "MeshArgs",
     "Metadata",
@@ -34,6 +35,15 @@ class Metadata(Enum):
     """Root on the node."""
     CONTAINERS = "containers"
     """Containers on the node too."""
+
+
+class Endpoint(Enum):
+    """Where other nodes reach a node."""
+
+    AUTO = "auto"
+    """At the node's public address."""
+    NONE = "none"
+    """Nowhere: the node is behind NAT, and calls the others."""
 
 
 class Expectation(Enum):
@@ -92,6 +102,12 @@ class NodeArgs(TypedDict):
     """Whether server and address are protected against deletion. Default: `protect` of the mesh."""
     groups: NotRequired[list[str]]
     """Names that the policy may use for this node."""
+    endpoint: NotRequired[Endpoint]
+    """Where the others reach this node. Default: auto, the node's public address."""
+    keepalive: NotRequired[int]
+    """Seconds without traffic after which the node sends each peer an empty packet; 0: never. Default: 25."""
+    relay: NotRequired[str]
+    """With endpoint none: the node that passes on packets between this node and others of that kind."""
     formerly: NotRequired[list[str]]
     """Names that the node had before, the oldest first: the node keeps its server and its keys."""
     public: NotRequired[list[str]]

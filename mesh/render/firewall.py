@@ -94,7 +94,7 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
     ]
     access = node.access
     endpoints = _endpoint_sets([facts[peer.name].endpoint for peer in node.peers if not peer.calls])
-    sets = [*endpoints.values(), *_outside_sets(access)]
+    sets = [*endpoints.values(), *_outside_sets(access), *_relay_sets(access)]
     if access.ingress is not None:
         for side in inside:
             sets += _policy_sets(side.family, access, access.ingress)
@@ -164,6 +164,24 @@ def _outside_sets(access: AccessPlan) -> list[NamedSet]:
             )
             for protocol in ("tcp", "udp")
         ),
+    ]
+
+
+def _relay_sets(access: AccessPlan) -> list[NamedSet]:
+    """Return the pairs that the node passes packets on for: a set for each family that they have."""
+    found = {
+        family: [
+            (f"{source} . {target}", f"{one.name} to {other.name}")
+            for one, other in access.relayed
+            for source in _of(family, one.addresses)
+            for target in _of(family, other.addresses)
+        ]
+        for family in _FAMILIES
+    }
+    return [
+        NamedSet(name=f"relayed{family.suffix}", type=f"{family.type} . {family.type}", elements=pairs)
+        for family, pairs in found.items()
+        if pairs
     ]
 
 

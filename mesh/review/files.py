@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
 from typing import Final
 
 from mesh.render import UNKNOWN_TEXT
@@ -16,6 +16,9 @@ _TUNNEL: Final = re.compile(r"/etc/wireguard/[^/]+\.conf")
 _HEADER: Final = re.compile(r"^==> (.+) <==\n", re.MULTILINE)
 _KEY: Final = re.compile(r"^(?:# )?(\w+) = (.*)$")
 _NAME: Final = re.compile(r"^# (\S+)$")
+_RELAY: Final = re.compile(r"^# relay to (\S+): (.+)$")
+
+_RELAYED: Final = "relay to "
 
 
 def read_files(document: str) -> dict[str, str]:
@@ -31,12 +34,14 @@ class Peer:
     """A peer in `wg0.conf`; keys are as the file has them, or `UNKNOWN_TEXT`.
 
     `preshared` is the fingerprint of the pre-shared key. `allowed` are the addresses that it may send from.
+    A node that is reached over a peer has no keys here: `relay` is the peer's name.
     """
 
     name: str
     public_key: str
     preshared: str
     allowed: tuple[IPv4Address | IPv6Address, ...]
+    relay: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,7 @@ def read_tunnel(files: Mapping[str, str]) -> Tunnel:
     """Read the tunnel of a node. Raises `NotUnderstoodError`."""
     interface, text = tunnel_text(files)
     first, *sections = _sections(text)
-    peers = [_peer(section) for section in sections]
+    peers = [peer for section in sections for peer in _peers(section)]
     named = {peer.name: peer for peer in peers}
     if len(named) != len(peers):
         raise NotUnderstoodError(f"{interface}.conf has two peers of one name")
@@ -86,9 +91,25 @@ def _sections(text: str) -> Iterator[dict[str, str]]:
             keys = {"name": name}
         elif known := _KEY.match(line):
             keys[known[1]] = known[2]
+        elif relay := _RELAY.match(line):
+            keys[f"{_RELAYED}{relay[1]}"] = relay[2]
         elif named := _NAME.match(line):
             name = named[1]
     yield keys
+
+
+def _peers(keys: Mapping[str, str]) -> Iterator[Peer]:
+    """Yield a peer, and the nodes that are reached over this peer."""
+    peer = _peer(keys)
+    relayed = {
+        key.removeprefix(_RELAYED): tuple(ip_address(text.strip()) for text in value.split(","))
+        for key, value in keys.items()
+        if key.startswith(_RELAYED)
+    }
+    others = {address for addresses in relayed.values() for address in addresses}
+    yield replace(peer, allowed=tuple(address for address in peer.allowed if address not in others))
+    for name, addresses in relayed.items():
+        yield Peer(name=name, public_key="", preshared="", allowed=addresses, relay=peer.name)
 
 
 def _peer(keys: Mapping[str, str]) -> Peer:

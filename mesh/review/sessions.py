@@ -66,5 +66,5 @@ def _kept(node: NodeChange, renamed: Mapping[tuple[str, str], str]) -> Iterator[
         return  # told where reach is compared
     for former, peer in before.items():
         name = renamed.get((node.mesh, former), former)
-        if name in after:
+        if name in after and not (peer.relay or after[name].relay):
             yield name, peer, after[name]

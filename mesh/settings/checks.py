@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from mesh.settings.addresses import check_cidr_owner
+from mesh.settings.callers import check_callers
 from mesh.settings.interfaces import check_interfaces
 from mesh.settings.names import check_names
 from mesh.settings.ports import check_public_ports
@@ -37,5 +38,6 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_policy_tests,
     check_rollout,
     check_links,
+    check_callers,
 )
 """Each takes the raw value of the mesh and yields what is wrong with it."""

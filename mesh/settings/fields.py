@@ -19,6 +19,7 @@ __all__ = [
     "WORD",
     "authorized_key",
     "integer",
+    "keepalive",
     "mtu",
     "one_of",
     "port_number",
@@ -32,6 +33,7 @@ WORD: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 """A name of the cloud's: of a location, a type, an image."""
 _PORT_HIGHEST: Final = 65535
 _MTU_LOWEST: Final = 1280  # IPv6's minimum link MTU, RFC 8200 section 5
+_KEEPALIVE_HIGHEST: Final = 3600  # no NAT keeps a mapping of UDP that long (RFC 4787, 4.3: 2 to 5 minutes)
 _MTU_HIGHEST: Final = 8920  # a 9000 byte jumbo frame less WireGuard's 80
 # What other firewalls and policies say for the two words of `expect`.
 _OTHERWORDS: Final = {
@@ -103,6 +105,15 @@ def mtu(value: object) -> int | Literal["auto"]:
         raise _no_number(mtu, value, said, f"write {span}")
     if not _MTU_LOWEST <= number <= _MTU_HIGHEST:
         raise refuse(f"{number} is out of range; write {span}")
+    return number
+
+
+def keepalive(value: object) -> int:
+    """A number of seconds; 0 is off."""
+    number = _integer(keepalive, value)
+    if not 0 <= number <= _KEEPALIVE_HIGHEST:
+        side = "below 0" if number < 0 else f"above {_KEEPALIVE_HIGHEST}"
+        raise refuse(f"{number} is {side}; write 0 to {_KEEPALIVE_HIGHEST} seconds, 0 for none")
     return number
 
 

@@ -23,7 +23,7 @@ _NO_ROUTES: Final = "a node has one address in the mesh; networks behind the nod
 # What people coming from WireGuard, Tailscale, Terraform or Ansible write, by what it stands for there.
 _ELSEWHERE: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        ("client", "clients", "peer", "peers", "host", "hosts", "hostkey", "provider", "endpoint", "laptop"),
+        ("client", "clients", "peer", "peers", "host", "hosts", "hostkey", "provider", "laptop"),
         _MEMBERS,
     ),
     **dict.fromkeys(("publickey", "privatekey", "presharedkey", "psk", "identity", "key"), _KEYS),
@@ -33,7 +33,6 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     **dict.fromkeys(("deny", "drop", "reject"), _NO_DENY),
     **dict.fromkeys(("dns", "domain", "nameserver", "nameservers"), _NO_DNS),
     **dict.fromkeys(("routes", "route", "allowedips", "subnets", "advertise"), _NO_ROUTES),
-    **dict.fromkeys(("keepalive", "persistentkeepalive"), "between all nodes it is 25 seconds"),
 }
 _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "address": ("ip", "addr", "ipaddress", "privateip", "overlay"),
@@ -47,6 +46,8 @@ _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "enabled": ("disabled", "active", "state"),
     "policy": ("rules", "acl", "acls", "policies"),
     "policyTests": ("tests",),
+    "keepalive": ("persistentkeepalive",),
+    "relay": ("via", "jump"),
     "links": ("edges", "tunnels", "connections"),
     "from": ("sources", "allowfrom", "source"),
     "to": ("destination", "target"),

@@ -206,6 +206,50 @@ class Node(Model):
     Changed later: the firewall rules of the node and `net.ipv4.ip_forward` change.
     """
 
+    endpoint: Annotated[
+        Literal["auto", "none"],
+        BeforeValidator(fields.one_of("auto", "none")),
+        Field(title="`auto` or `none`"),
+    ] = "auto"
+    """Where the other nodes reach this node. `auto` is the node's public address.
+
+    `none` is for a node behind NAT or behind a firewall that lets nothing in: the node calls the others, and
+    no other node begins. The others have no endpoint for this node. They answer to the address from which
+    the node calls, also when this address changes. Their WireGuard port is open to all addresses then, but
+    WireGuard does not answer strangers. Two nodes with `none` need a [`relay`](#nodesnamerelay), or no link
+    ([guide](topology.md#nodes-behind-nat)).
+
+    Changed later: files change on every node that has this one as a peer. Sessions stay.
+
+    Refused: two nodes with `none` that have a link and no relay.
+    """
+
+    keepalive: Annotated[
+        int, BeforeValidator(fields.keepalive), Field(title="number from 0 to 3600", examples=["60"])
+    ] = 25
+    """The seconds without traffic after which this node sends each peer an empty packet; 0 means never.
+
+    Keepalives hold the way through NAT and firewalls open. The node that is behind NAT must send them: the
+    `keepalive` of a peer counts for what this peer sends. With 0, nobody reaches a node behind NAT until
+    the node itself sends something.
+
+    Changed later: `wg0.conf` changes on this node. Tunnels stay up.
+    """
+
+    relay: Annotated[Name | None, Field(title="name of a node", examples=["db-1"])] = None
+    """The node that passes on packets between this node and other nodes with `endpoint: none`.
+
+    Both ends reach each other at their own addresses, and the policy of both ends counts as for any pair. One
+    of the two names the relay. When the two name different nodes, the first in the alphabet counts that has a
+    link to both. The relay forwards packets between such pairs, and nothing else.
+
+    Changed later: files change on the relay and on the nodes that it relays. Connections between these nodes
+    may stop for a moment.
+
+    Refused: a node that does not exist, is not enabled, has `endpoint: none` itself, or has no link to this
+    node; a relay for a node that has an endpoint.
+    """
+
     formerly: Annotated[Names, Field(examples=["[web-1]"])] = ()
     """The names that the node had before, the oldest first. `mesh rename` writes them.
 

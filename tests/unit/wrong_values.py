@@ -26,6 +26,8 @@ MESH: dict[str, Any] = {
             "address": "10.10.0.1",
             "enabled": True,
             "forward": False,
+            "endpoint": "auto",
+            "keepalive": 25,
             "groups": ["web"],
             "formerly": ["old-1"],
             "public": ["tcp/80", "tcp/443"],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
+from ..files.generation import load_link
 from ..files.keystore import require_keys
 from ..records import dataclass, replace
 from ..system.run import attempt, find_tool, run
@@ -29,6 +30,7 @@ from .device import (
     wg_commands,
     with_keys,
 )
+from .roaming import with_roamed
 from .routes import put_back, routes_of_others
 
 TYPE_CHECKING = False
@@ -170,11 +172,18 @@ def converge(tunnel: Tunnel, device: Device, link: Link, ours: frozenset[str] = 
 
 
 def bring_to(places: Places, tunnel: Tunnel, generation: Generation, ours: frozenset[str]) -> int:
-    """Bring the existing interface to what a generation asks for; as `converge`."""
+    """Bring the existing interface to what a generation asks for; as `converge`.
+
+    A peer that calls from elsewhere than its file says stays there, unless the file says something new.
+    """
     keys = require_keys(places, generation.file.key_names())
-    return converge(
-        tunnel, with_keys(wanted_device(generation.file), keys), wanted_link(generation.file), ours
+    committed = load_link(places, places.current)
+    device = with_roamed(
+        with_keys(wanted_device(generation.file), keys),
+        read_device(tunnel),
+        committed.file if committed else None,
     )
+    return converge(tunnel, device, wanted_link(generation.file), ours)
 
 
 def _live_link(tunnel: Tunnel, ours: frozenset[str]) -> Link:

@@ -103,7 +103,7 @@ def ssh_knocks(
 
 
 def wireguard_knocks(generation: Generation, doors: Sequence[Door]) -> list[Knock]:
-    """Return a WireGuard packet's way in from every peer's endpoint."""
+    """Return a WireGuard packet's way in from every peer's endpoint; from anywhere for peers without one."""
     by_version = {door.version: door for door in doors}
     port = generation.file.port
     found = []
@@ -116,7 +116,19 @@ def wireguard_knocks(generation: Generation, doors: Sequence[Door]) -> list[Knoc
         if door is not None and str(address) != door.address:
             what = f"WireGuard (UDP to port {port})"
             found.append(Knock(what, "udp", str(address), door, port, int(source_port)))
+    if any(not peer.endpoint for peer in generation.file.peers):
+        found += _calls(generation, by_version.values(), port)
     return list(dict.fromkeys(found))[:_MOST]
+
+
+def _calls(generation: Generation, doors: Iterable[Door], port: int) -> Iterator[Knock]:
+    """Yield the way in from an address that nobody has: who has no endpoint may call from anywhere."""
+    mesh = [ipaddress.ip_interface(address).network for address in generation.file.addresses]
+    for door in doors:
+        caller = foreign_address(door.version, [*mesh, ipaddress.ip_network(door.address)])
+        if caller:
+            what = f"WireGuard (UDP to port {port}, a peer without an endpoint)"
+            yield Knock(what, "udp", caller, door, port, _ANY_PORT)
 
 
 def mesh_knocks(tunnel: Tunnel, generation: Generation) -> list[Knock]:

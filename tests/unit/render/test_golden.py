@@ -49,8 +49,11 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
             (
                 facts[peer.name].public_key,
                 names.preshared[peer.name],
-                (f"{plan.nodes[peer.name].overlay.first.ip}/32",),
-                str(facts[peer.name].endpoint),
+                tuple(
+                    f"{plan.nodes[each].overlay.first.ip}/32"
+                    for each in (peer.name, *(relayed.name for relayed in peer.relays))
+                ),
+                None if peer.calls else str(facts[peer.name].endpoint),
                 peer.keepalive,
             )
             for peer in node.peers
@@ -61,7 +64,7 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
             "table inet wgmesh {}",
         ]
         forwarding = parse_sysctls(document.files[SYSCTL], where=name).get("net.ipv4.ip_forward")
-        assert forwarding == ("1" if node.access.forward else None)
+        assert forwarding == ("1" if node.access.forward or node.access.relayed else None)
         everyone = {
             str(other.overlay.first.ip): other.name
             for other in plan.nodes.values()
