@@ -1,0 +1,119 @@
+"""Nodes behind NAT, a relay and a public node: packets through real tunnels. Needs root, for namespaces."""
+
+import os
+from collections.abc import Iterator
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from mesh.host.live.device import wanted_device, wg_commands
+from mesh.host.live.roaming import with_roamed
+from mesh.host.records import replace
+from mesh.host.tunnel import WG0
+from tests.tunnels.world import OUTSIDE, Node, World, until, wireguard_go, world
+
+PROGRAM = wireguard_go()
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or PROGRAM is None, reason="needs root, and wireguard-go (`make image`)"
+)
+
+MESH: dict[str, Any] = {
+    "cidr": "10.10.0.0/24",
+    "nodes": {
+        "hub": {"address": "10.10.0.1"},
+        "web": {"address": "10.10.0.2"},
+        "office": {"address": "10.10.0.3", "endpoint": "none", "relay": "hub", "keepalive": 1},
+        "home": {"address": "10.10.0.4", "endpoint": "none", "keepalive": 1},
+    },
+    "policy": [{"from": ["office"], "to": ["home"], "allow": ["tcp/5432"]}],
+}
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[World]:
+    assert PROGRAM is not None
+    with world(MESH, PROGRAM) as built:
+        yield built
+
+
+def _key(node: Node, other: Node) -> str:
+    """The public key under which a node has another one."""
+    allowed = f"{other.inner}/32"
+    return next(key for key, peer in node.device().peers.items() if allowed in peer.allowed_ips)
+
+
+def _heard(node: Node, other: Node) -> str | None:
+    return node.device().peers[_key(node, other)].endpoint
+
+
+def _everybody_pings(place: World) -> bool:
+    return all(one.pings(other) for one, other in permutations(place.nodes.values(), 2))
+
+
+def test_every_pair_pings_and_nobody_reaches_a_node_behind_nat_from_outside(place: World) -> None:
+    until(lambda: _everybody_pings(place))
+    web, office = place.nodes["web"], place.nodes["office"]
+    assert web.pings(place.nodes["hub"], outer=True)
+    assert not web.pings(office, outer=True)
+
+
+def test_the_policy_of_the_end_decides_what_a_relay_brings(place: World) -> None:
+    office, home = place.nodes["office"], place.nodes["home"]
+    until(lambda: office.pings(home))
+    with home.listening(5432, 8080), office.listening(5432):
+        assert office.connects(home, 5432) == office.inner
+        assert office.connects(home, 8080) is None
+        assert home.connects(office, 5432) is None
+
+
+def test_a_relay_passes_on_no_other_pair(place: World) -> None:
+    """A node that sends everything to the relay gets no further than the relay."""
+    web, hub, office = (place.nodes[name] for name in ("web", "hub", "office"))
+    until(lambda: web.pings(hub) and web.pings(office))
+    key = _key(web, hub)
+    web.run("wg", "set", "wg0", "peer", key, "allowed-ips", f"{hub.inner}/32,{office.inner}/32")
+    # the end would refuse, too: let the end take everything from the relay
+    relay = _key(office, hub)
+    allowed = ",".join(f"{place.nodes[name].inner}/32" for name in ("hub", "web", "home"))
+    office.run("wg", "set", "wg0", "peer", relay, "allowed-ips", allowed)
+    try:
+        assert web.pings(hub)
+        assert not web.pings(office)
+        place.nodes["hub"].run("nft", "flush", "chain", "inet", "wgmesh", "forward_mesh")
+        place.nodes["hub"].run("nft", "add", "rule", "inet", "wgmesh", "forward_mesh", "accept")
+        assert web.pings(office), "without the relay's rules the packet would have come through"
+    finally:
+        place.apply()
+
+
+def test_a_peer_that_calls_from_elsewhere_stays_there_while_something_else_changes(place: World) -> None:
+    hub, web, office = (place.nodes[name] for name in ("hub", "web", "office"))
+    until(lambda: _everybody_pings(place))
+    place.nat(OUTSIDE["second"], first_port=30_000)
+    until(lambda: (_heard(hub, office) or "").startswith(f"{OUTSIDE['second']}:300"))
+    until(lambda: _everybody_pings(place))
+    roamed = _heard(hub, office)
+
+    file = hub.document.wg
+    changed = _with_keepalive(file, 7)
+    live = hub.device()
+    wanted = with_roamed(wanted_device(changed), live, file)
+    # keys are names in a file; they are the same
+    same = {
+        key: replace(peer, preshared_key=live.peers[key].preshared_key) for key, peer in wanted.peers.items()
+    }
+    wanted = replace(wanted, private_key=live.private_key, peers=same)
+    commands = wg_commands(WG0, live, wanted)
+    assert commands
+    for command in commands:
+        hub.run(*map(str, command))
+    assert {peer.keepalive for peer in hub.device().peers.values()} == {7}
+    assert _heard(hub, office) == roamed
+    assert hub.pings(office)
+    assert web.pings(office)
+    assert place.nodes["home"].pings(office)
+
+
+def _with_keepalive(file: Any, seconds: int) -> Any:
+    return replace(file, peers=tuple(replace(peer, keepalive=seconds) for peer in file.peers))

@@ -1,0 +1,277 @@
+"""Nodes of a planned mesh as namespaces: WireGuard in userspace, the rendered files of each node, a NAT.
+
+Much quicker than hosts: what the agent does with the files is played here, and no program runs on a node.
+"""
+
+import base64
+import contextlib
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Final
+
+from nacl.public import PrivateKey
+
+from mesh.host.files.document import FIREWALL, SYSCTL, Document, parse_document
+from mesh.host.files.wgconf import complete
+from mesh.host.live.device import Device, parse_dump
+from mesh.plan import MeshPlan, NodePlan, fingerprint, preshared_key
+from mesh.render import Endpoint, KeyNames, PeerFacts, render_document
+from tests.unit.meshes import MANAGEMENT, plan_of
+
+__all__ = ["OUTSIDE", "Node", "World", "wireguard_go", "world"]
+
+_ROOT: Final = b"r" * 32
+_GATEWAY: Final = "192.0.2.254"
+OUTSIDE: Final = {"first": "198.51.100.1", "second": "198.51.100.2"}
+"""Addresses that a NAT shows to the world."""
+_CONF: Final = "/etc/wireguard/wg0.conf"
+_OF_WG_QUICK: Final = ("Address", "MTU")
+# As in tests/firewall/world.py: deletes the table of connections.
+_FORGET: Final = """
+import socket, struct
+asked = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
+asked.send(struct.pack("=IHHIIBBH", 20, 0x102, 5, 1, 0, 0, 0, 0))
+assert struct.unpack_from("=i", asked.recv(4096), 16) == (0,)
+"""
+_LISTEN: Final = """
+import select, socket, sys
+found = [socket.create_server(("", int(port))) for port in sys.argv[1:]]
+print("ready", flush=True)
+while True:
+    for each in select.select(found, [], [])[0]:
+        connection, (address, _) = each.accept()
+        connection.sendall(address.encode())
+        connection.close()
+"""
+_CONNECT: Final = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2) as connection:
+    print(connection.recv(100).decode())
+"""
+
+
+# An echo request (RFC 792) and its answer, as not every machine has ping; the kernel leaves the sum to us.
+_PING: Final = """
+import os, socket, struct, sys
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+    raw.settimeout(2)
+    number = os.getpid() & 0xFFFF
+    total = 0x0800 + number + 1
+    total = (total & 0xFFFF) + (total >> 16)
+    raw.sendto(struct.pack("!BBHHH", 8, 0, ~total & 0xFFFF, number, 1), (sys.argv[1], 0))
+    while True:
+        answer = raw.recv(2000)
+        if answer[20] == 0 and struct.unpack_from("!H", answer, 24) == (number,):
+            break
+"""
+
+
+def wireguard_go() -> str | None:
+    """Where the program is: on this machine, or in an image of the lab."""
+    images = Path(__file__).parents[2] / ".lab" / "image"
+    found = sorted(str(path) for path in images.glob("*/usr/bin/wireguard-go"))
+    return shutil.which("wireguard-go") or next(iter(found), None)
+
+
+class Space:
+    """A namespace of network and of `/run`, which ends with its first process."""
+
+    def __init__(self) -> None:
+        script = "mount -t tmpfs none /run && mkdir /run/wireguard && echo ready && exec cat"
+        self._keeper = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "sh", "-c", script],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert self._keeper.stdout is not None
+        assert self._keeper.stdout.readline() == "ready\n"
+        self._started: list[subprocess.Popen[str]] = []
+        self.run("ip", "link", "set", "lo", "up")
+
+    @property
+    def pid(self) -> int:
+        return self._keeper.pid
+
+    def argv(self, *words: str) -> list[str]:
+        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--", *words]
+
+    def run(self, *words: str, stdin: str = "") -> str:
+        done = subprocess.run(self.argv(*words), input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+        return done.stdout
+
+    def works(self, *words: str) -> bool:
+        return subprocess.run(self.argv(*words), capture_output=True, check=False).returncode == 0
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            self.argv("setpriv", "--pdeathsig", "KILL", *words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # where wireguard-go advises to take the kernel's
+            text=True,
+        )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.wait()
+        self._keeper.kill()
+        self._keeper.wait()
+
+
+class Node(Space):
+    """A node with the files that the program renders for it."""
+
+    def __init__(self, plan: NodePlan, outer: str, private: bytes) -> None:
+        super().__init__()
+        self.plan, self.outer, self.private = plan, outer, private
+        self.document: Document
+
+    @property
+    def inner(self) -> str:
+        return str(self.plan.overlay.first.ip)
+
+    def tunnel(self, program: str) -> None:
+        """Make the interface."""
+        self.start(program, "-f", "wg0")
+        until(lambda: self.works("wg", "show", "wg0"))
+        self.run("ip", "addr", "add", str(self.plan.overlay.first), "dev", "wg0")
+        self.run("ip", "link", "set", "wg0", "mtu", str(self.plan.overlay.mtu), "up")
+
+    def apply(self, text: str, keys: Mapping[str, str]) -> None:
+        """Do with the files what the agent does."""
+        self.document = parse_document(text.encode())
+        lines = complete(self.document.files[_CONF], keys).splitlines()
+        conf = "\n".join(line for line in lines if not line.startswith(_OF_WG_QUICK))
+        self.run("wg", "setconf", "wg0", "/dev/stdin", stdin=f"{conf}\n")
+        self.run("nft", "-f", "-", stdin=self.document.files[FIREWALL])
+        forward = "net.ipv4.ip_forward = 1" in self.document.files[SYSCTL]
+        self.run("sysctl", "-qw", f"net.ipv4.ip_forward={int(forward)}")
+
+    def device(self) -> Device:
+        return parse_dump(self.run("wg", "show", "wg0", "dump"))
+
+    def pings(self, other: "Node", *, outer: bool = False) -> bool:
+        address = other.outer if outer else other.inner
+        return self.works(sys.executable, "-S", "-c", _PING, address)
+
+    def connects(self, other: "Node", port: int) -> str | None:
+        """Return the address from which the other one sees this node; None without a connection."""
+        argv = self.argv(sys.executable, "-S", "-c", _CONNECT, other.inner, str(port))
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.stdout.strip() or None
+
+    @contextlib.contextmanager
+    def listening(self, *ports: int) -> Iterator[None]:
+        process = self.start(sys.executable, "-S", "-u", "-c", _LISTEN, *map(str, ports))
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield
+        process.kill()
+        process.wait()
+
+
+class World:
+    """The nodes by name, and the router between them; nodes with `endpoint: none` are behind a NAT there."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self.plan: MeshPlan = plan_of(raw)
+        self.router = Space()
+        self._behind = [name for name, node in raw["nodes"].items() if node.get("endpoint") == "none"]
+        self.nodes = {
+            name: Node(node, f"192.0.2.{number}", bytes(PrivateKey.generate()))
+            for number, (name, node) in enumerate(self.plan.nodes.items(), 1)
+        }
+        self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        for name, node in self.nodes.items():
+            self._connect(name, node)
+        self.nat(OUTSIDE["first"], first_port=20_000)
+
+    def _connect(self, name: str, node: Node) -> None:
+        link = f"to-{name}"
+        self.router.run(
+            *("ip", "link", "add", link, "type", "veth"),
+            *("peer", "name", "eth0", "netns", str(node.pid)),
+        )  # fmt: skip
+        self.router.run("ip", "addr", "add", f"{_GATEWAY}/32", "dev", link)
+        self.router.run("ip", "link", "set", link, "up")
+        self.router.run("ip", "route", "add", f"{node.outer}/32", "dev", link)
+        node.run("ip", "addr", "add", f"{node.outer}/32", "dev", "eth0")
+        node.run("ip", "link", "set", "eth0", "up")
+        node.run("ip", "route", "add", "default", "via", _GATEWAY, "dev", "eth0", "onlink")
+
+    def nat(self, outside: str, *, first_port: int) -> None:
+        """Show all nodes behind NAT as one address, on other ports; mappings of before are gone."""
+        ports = f"{first_port}-{first_port + 99}"
+        behind = ", ".join(self.nodes[name].outer for name in self._behind)
+        links = ", ".join(f'"to-{name}"' for name in self._behind)
+        self.router.run("nft", "-f", "-", stdin=f"""
+            table ip nat
+            delete table ip nat
+            table ip nat {{
+                chain out {{
+                    type nat hook postrouting priority srcnat;
+                    ip saddr {{ {behind} }} meta l4proto {{ tcp, udp }} snat to {outside}:{ports}
+                    ip saddr {{ {behind} }} snat to {outside}
+                }}
+                chain in {{
+                    type filter hook forward priority filter;
+                    oifname {{ {links} }} ct state new drop
+                }}
+            }}""")  # fmt: skip
+        self.router.run(sys.executable, "-S", "-c", _FORGET)
+
+    def apply(self) -> None:
+        """Bring every node the files of the plan."""
+        facts = {
+            name: PeerFacts(
+                public_key=_text(bytes(PrivateKey(node.private).public_key)),
+                endpoint=Endpoint(address=IPv4Address(node.outer), port=node.plan.overlay.port),
+            )
+            for name, node in self.nodes.items()
+        }
+        for name, node in self.nodes.items():
+            preshared = {peer.name: preshared_key(_ROOT, name, peer.name, 1) for peer in node.plan.peers}
+            names = KeyNames(
+                private=fingerprint(node.private),
+                preshared={peer: fingerprint(key) for peer, key in preshared.items()},
+            )
+            text = render_document(node.plan, facts, names, management_key=MANAGEMENT)
+            keys = {fingerprint(key): _text(key) for key in (node.private, *preshared.values())}
+            node.apply(text, keys)
+
+    def end(self) -> None:
+        for space in (*self.nodes.values(), self.router):
+            space.end()
+
+
+def _text(key: bytes) -> str:
+    return base64.b64encode(key).decode()
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Wait for something that comes soon."""
+    for _ in range(600):
+        if done():
+            return
+        time.sleep(0.05)
+    raise AssertionError("did not come")
+
+
+@contextlib.contextmanager
+def world(raw: Mapping[str, Any], program: str) -> Iterator[World]:
+    """The whole mesh, up."""
+    built = World(raw)
+    try:
+        for node in built.nodes.values():
+            node.tunnel(program)
+        built.apply()
+        yield built
+    finally:
+        built.end()
