@@ -80,8 +80,10 @@ def _match(ports: Sequence[int]) -> str:
 def _everyone(node: NodePlan) -> list[tuple[str, str]]:
     """Return the overlay addresses of the node and its peers with their names: by family, in their order."""
     own = [(address.ip, node.name) for address in node.overlay.addresses]
-    known = [each for peer in node.peers for each in (peer, *peer.relays)]
-    others = [(address, each.name) for each in known for address in each.addresses]
+    others = [(address, peer.name) for peer in node.peers for address in peer.addresses]
+    others += [
+        (address, each.name) for peer in node.peers for each in peer.relays for address in each.addresses
+    ]
     ordered = sorted((*own, *others), key=lambda pair: (pair[0].version, int(pair[0])))
     return [(str(address), name) for address, name in ordered]
 
