@@ -118,7 +118,8 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
     assert _problems(raw) == [
         (
             "mesh.nodes.web-1.zzz: is not a known key; known are address, location, type, image, enabled, "
-            "protect, groups, public, forward, formerly, trustedInterfaces, metadata, provider"
+            "protect, groups, public, forward, endpoint, keepalive, relay, "
+            "formerly, trustedInterfaces, metadata, provider"
         ),
         "mesh.policy[0].zzz: is not a known key; known are from, to, allow",
         "mesh.policyTests[0].zzz: is not a known key; known are from, to, port, expect",

@@ -359,7 +359,6 @@ def test_merging_keeps_every_port_and_adds_none(ports: list[PortRange]) -> None:
         ("node", "publicKey", "`up` makes the keys"),
         ("node", "host", "only servers that this stack creates can be members"),
         ("node", "userData", "a server gets no user data from the stack file"),
-        ("node", "endpoint", "only servers that this stack creates can be members"),
         ("node", "region", "did you mean location?"),
         ("node", "size", "did you mean type?"),
         ("node", "ip", "did you mean address?"),

@@ -71,7 +71,6 @@ def test_a_word_with_its_letters_swapped_is_nearer_than_one_that_looks_alike() -
         ("Server-Type", "is not a known key; did you mean type?"),
         ("adress", "is not a known key; did you mean address?"),
         ("private_key", f"is not a known key: {KEYS_ARE_MADE}; remove this key"),
-        ("persistent-keepalive", "is not a known key: between all nodes it is 25 seconds; remove this key"),
         (7, "is not a known key; known are address, type"),
     ],
 )
