@@ -52,28 +52,34 @@ def reach_command(
 
     from rich.console import Console
 
-    from mesh.cli.reach import measure, over, over_ssh
+    from mesh.cli.reach import in_ipv6, measure, over, over_ssh
+    from mesh.cli.reach_table import TITLE6, in_words, table
     from mesh.cli.reach_table import as_json as reach_as_json
-    from mesh.cli.reach_table import lost_in_words, table
 
     run = over_ssh(mesh, cache(lambda: read_state(pulumi, stack, mesh))) if via is None else over(via)
+    mesh6, reach6 = in_ipv6(mesh), None
     with Console(stderr=True).status("asking the engine for the nodes") as progress:
         reach = asyncio.run(measure(mesh, run, rounds=rounds, say=progress.update))
+        if mesh6 is not None:
+            reach6 = asyncio.run(measure(mesh6, run, rounds=rounds, say=progress.update))
+    problems = {**(reach6.problems if reach6 else {}), **reach.problems}
     if as_json:
-        print(reach_as_json(reach))
+        print(reach_as_json(reach, reach6))
     else:
         console = _console()
         console.print(table(mesh, reach, width=console.width))
-        for node, problem in reach.problems.items():
+        if mesh6 is not None and reach6 is not None:
+            console.print(table(mesh6, reach6, width=console.width, title=TITLE6))
+        for node, problem in problems.items():
             print(f"{node}: {problem}")
-    if reach.lost:
-        raise CliError(lost_in_words(reach))
-    if reach.problems:
+    if reach.lost or (reach6 and reach6.lost):
+        raise CliError(in_words(reach, reach6))
+    if problems:
         raise CliError(
-            f"not tested, because it could not be reached or does not exist yet: {', '.join(reach.problems)}"
+            f"not tested, because it could not be reached or does not exist yet: {', '.join(problems)}"
         )
     if not as_json:
-        print(f"all {len(reach.pairs)} pairs reach each other")
+        print(f"all {len(reach.pairs)} pairs reach each other{'' if reach6 is None else ' in IPv4 and IPv6'}")
 
 
 @app.command("ssh", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

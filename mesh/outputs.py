@@ -6,7 +6,7 @@ default; where there can be none, the error names the version that wrote the sta
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeVar
 
 from mesh.names import FIRST_MESH, VERSION, MeshNames
@@ -41,7 +41,7 @@ class NodeOutputs:
     """One node: overlay address, public IP address, WireGuard public key, SSH host key, SSH port.
 
     A node that is not `enabled` is there, but nobody's peer. `reaches` are the nodes that it has a path to;
-    None: all others.
+    None: all others. `address6` is None in a mesh without IPv6.
     """
 
     name: str
@@ -52,6 +52,7 @@ class NodeOutputs:
     enabled: bool
     ssh_port: int
     reaches: frozenset[str] | None = None
+    address6: str | None = None
 
     def has_path_to(self, name: str) -> bool:
         """Whether the node has a path to another one: a tunnel, or a relay."""
@@ -78,11 +79,19 @@ class MeshOutputs:
 
 
 def node_record(
-    *, address: T, enabled: T, ssh_port: T, public_ip: T, public_key: T, host_key: T
+    *,
+    address: T,
+    enabled: T,
+    ssh_port: T,
+    public_ip: T,
+    public_key: T,
+    host_key: T,
+    address6: T | None = None,
 ) -> dict[str, T]:
     """Return a node's entry as it is written; each value may be an output of Pulumi's."""
     return {
         "address": address,
+        **({} if address6 is None else {"address6": address6}),
         "enabled": enabled,
         "ssh_port": ssh_port,
         "public_ip": public_ip,
@@ -180,6 +189,15 @@ class _Entry:
             raise self._refused("has no IPv4 address in the mesh") from None
 
     @property
+    def address6(self) -> str | None:
+        """The IPv6 overlay address; None where the mesh has none. Raises `OutputsError`."""
+        given = self._facts.get("address6")
+        try:
+            return None if given is None else str(IPv6Address(given if isinstance(given, str) else ""))
+        except ValueError:
+            raise self._refused("has an address6 that is no IPv6 address") from None
+
+    @property
     def enabled(self) -> bool:
         """Whether it takes part: all nodes did before there was a choice."""
         return self._facts.get("enabled") is not False
@@ -195,6 +213,7 @@ class _Entry:
         return NodeOutputs(
             name=self._name,
             address=str(self.address),
+            address6=self.address6,
             public_ip=self._text("public_ip"),
             public_key=self._text("public_key"),
             host_key=self._text("host_key"),

@@ -17,7 +17,7 @@ from mesh.names import INTERFACE
 from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import TEXT_BYTES, last_line, shown
 
-__all__ = ["Reach", "Runner", "measure", "over", "over_ssh"]
+__all__ = ["Reach", "Runner", "in_ipv6", "measure", "over", "over_ssh"]
 
 Runner = Callable[[NodeOutputs, str], Awaitable[str]]
 """Runs a shell command on a node and returns what it printed. Raises `NodeError`."""
@@ -58,6 +58,16 @@ class Reach:
     def lost(self) -> list[tuple[str, str]]:
         """The pairs without an answer."""
         return [pair for pair, time in self.pairs.items() if time is None]
+
+
+def in_ipv6(mesh: MeshOutputs) -> MeshOutputs | None:
+    """Return the same mesh with its IPv6 addresses in place of the others; None where no node has one."""
+    nodes = {
+        name: replace(node, address=node.address6)
+        for name, node in mesh.nodes.items()
+        if node.address6 is not None
+    }
+    return replace(mesh, nodes=nodes) if nodes else None
 
 
 def _say_nothing(_words: str) -> None:

@@ -7,13 +7,13 @@ from typing import Any, Final
 from mesh.edit.document import Document, Entry, entries, line_of
 from mesh.edit.edit import Check, Edit, edited, node_entry, nodes_of, require_valid
 from mesh.edit.errors import EditError
-from mesh.edit.place import address_of, network_of, next_address, relatives
+from mesh.edit.place import address_of, network6_of, network_of, next_address, relatives
 from mesh.edit.splice import applied, entry_after
 from mesh.edit.style import Style, style_of
 
 __all__ = ["add_node"]
 
-_OWN: Final = frozenset({"address", "enabled"})
+_OWN: Final = frozenset({"address", "address6", "enabled"})
 """What a node that is made like another one does not take over."""
 
 
@@ -35,7 +35,7 @@ def add_node(
     if like is not None:
         node_entry(document, like)
         copied = {key: value for key, value in given[like].items() if key not in _OWN}
-    address = settings.get("address") or str(next_address(network_of(document.value), given, name))
+    address = settings.get("address") or str(_next_address(document, given, name))
     node = {"address": address, **copied, **settings}
     node["address"] = address
     behind = _behind(document, given, name, like, address)
@@ -52,6 +52,10 @@ def add_node(
 
     text = applied(document.text, entry_after(document.text, nodes, neighbour, written))
     return edited(document, text, change, check)
+
+
+def _next_address(document: Document, given: Mapping[str, Any], name: str) -> IPv4Address:
+    return next_address(network_of(document.value), given, name, network6_of(document.value))
 
 
 def _behind(document: Document, given: Mapping[str, Any], name: str, like: str | None, address: str) -> str:

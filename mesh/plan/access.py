@@ -1,9 +1,9 @@
 """Who may come in to a node, and what may pass through it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
 from typing import Literal
 
 from mesh.plan.links import Links
@@ -88,10 +88,33 @@ def _relayed(settings: Settings, links: Links, name: str) -> Iterator[tuple[Rela
 
 def _ssh_sources(
     settings: Settings,
-) -> tuple[tuple[IPv4Network | IPv6Network, ...], tuple[IPv4Network, ...]]:
+) -> tuple[tuple[IPv4Network | IPv6Network, ...], tuple[IPv4Network | IPv6Network, ...]]:
     """Split who may open SSH into networks outside and inside the mesh, each without overlap and sorted."""
     v4 = [source for source in settings.ssh.from_ if isinstance(source, IPv4Network)]
-    inside = [source for source in v4 if source.subnet_of(settings.cidr)]
-    outside = [source for source in v4 if source not in inside]
     v6 = [source for source in settings.ssh.from_ if isinstance(source, IPv6Network)]
-    return (*collapse_addresses(outside), *collapse_addresses(v6)), tuple(collapse_addresses(inside))
+    inside = [source for source in v4 if source.subnet_of(settings.cidr)]
+    inside6 = [] if settings.cidr6 is None else [one for one in v6 if one.subnet_of(settings.cidr6)]
+    outside = [source for source in v4 if source not in inside]
+    outside6 = [source for source in v6 if source not in inside6]
+    both = [*inside, *inside6, *_in_the_other_family(settings, (*inside, *inside6))]
+    return (
+        (*collapse_addresses(outside), *collapse_addresses(outside6)),
+        (
+            *collapse_addresses(one for one in both if isinstance(one, IPv4Network)),
+            *collapse_addresses(one for one in both if isinstance(one, IPv6Network)),
+        ),
+    )
+
+
+def _in_the_other_family(
+    settings: Settings, listed: Sequence[IPv4Network | IPv6Network]
+) -> Iterator[IPv4Network | IPv6Network]:
+    """Yield the other addresses of the nodes that may open SSH: a name has both, and either is to work."""
+    if settings.cidr6 is None:
+        return
+    if settings.cidr in listed:
+        yield settings.cidr6
+    for name in settings.nodes:
+        own = addresses_of(settings, name)
+        if any(each in network for each in own for network in listed):
+            yield from map(ip_network, own)

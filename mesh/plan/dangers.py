@@ -36,13 +36,14 @@ class Loss:
 
 @dataclass(frozen=True, kw_only=True)
 class Before:
-    """A node as it was: its overlay address and whether it took part, None where that is not known.
+    """A node as it was: its overlay addresses and whether it took part, None where that is not known.
 
     `reaches` are the nodes that it had a path to, None: all others.
     """
 
     loss: Loss
     address: str | None = None
+    address6: str | None = None
     enabled: bool | None = None
     reaches: frozenset[str] | None = None
 
@@ -119,6 +120,8 @@ def _changed(node: NodePlan, was: Before, unlinked: Sequence[str]) -> str | None
             f"has another address in the mesh, {_address(node)} instead of {was.address}: connections to "
             f"the old address are cut off"
         )
+    if was.address6 not in {None, _address6(node)}:
+        words.append(_lost6(was.address6, _address6(node)))
     if unlinked:
         words.append(
             f"has no link with {_some(unlinked)} any more (links): connections between both ends are cut off"
@@ -147,6 +150,19 @@ def _reached(was: Before, other: NodePlan) -> bool:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _address6(node: NodePlan) -> str | None:
+    return None if node.overlay.address6 is None else str(node.overlay.address6)
+
+
+def _lost6(was: str | None, now: str | None) -> str:
+    if now is None:
+        return f"loses its IPv6 address in the mesh, {was}: connections to it are cut off"
+    return (
+        f"has another IPv6 address in the mesh, {now} instead of {was}: connections to the old address are "
+        f"cut off"
+    )
 
 
 def _out(node: NodePlan, was: Before) -> str | None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 
 from mesh.names import INTERFACE
-from mesh.plan.peers import INTERNET_MTU, PeerPlan, addresses_of
+from mesh.plan.peers import INTERNET_MTU, PeerPlan, addresses_of, networks_of
 from mesh.settings import Settings
 
 __all__ = ["OverlayPlan", "plan_overlay"]
@@ -25,6 +25,11 @@ class OverlayPlan:
     mtu: int
 
     @property
+    def address6(self) -> IPv6Address | None:
+        """The node's IPv6 address; None in a mesh that has IPv4 addresses only."""
+        return next((each.ip for each in self.addresses if isinstance(each, IPv6Interface)), None)
+
+    @property
     def first(self) -> IPv4Interface | IPv6Interface:
         """The address that stands for the node."""
         return self.addresses[0]
@@ -36,7 +41,8 @@ def plan_overlay(settings: Settings, name: str, peers: Sequence[PeerPlan]) -> Ov
     return OverlayPlan(
         interface=INTERFACE,
         addresses=tuple(
-            ip_interface((address, settings.cidr.prefixlen)) for address in addresses_of(settings, name)
+            ip_interface((address, network.prefixlen))
+            for address, network in zip(addresses_of(settings, name), networks_of(settings), strict=True)
         ),
         port=settings.port,
         mtu=auto if settings.mtu == "auto" else settings.mtu,

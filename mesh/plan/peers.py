@@ -7,9 +7,18 @@ from typing import Final
 
 from mesh.plan.links import Links, plan_links
 from mesh.settings import Settings
+from mesh.settings.addresses6 import derived
 from mesh.settings.callers import NO_ENDPOINT
 
-__all__ = ["INTERNET_MTU", "PeerPlan", "Relayed", "addresses_of", "oldest_name", "plan_peers"]
+__all__ = [
+    "INTERNET_MTU",
+    "PeerPlan",
+    "Relayed",
+    "addresses_of",
+    "networks_of",
+    "oldest_name",
+    "plan_peers",
+]
 
 # 1500 on the internet less WireGuard's 80 with IPv6 outside (40 IPv6, 8 UDP, 32 WireGuard): safe on
 # either family, and what wg-quick computes itself (wireguard-tools, src/wg-quick/linux.bash).
@@ -51,7 +60,15 @@ class PeerPlan:
 
 def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:
     """Return a node's addresses inside the mesh, one for each family that the mesh has."""
-    return (settings.nodes[name].address,)
+    node = settings.nodes[name]
+    if settings.cidr6 is None:
+        return (node.address,)
+    return node.address, node.address6 or derived(node.address, settings.cidr, settings.cidr6)
+
+
+def networks_of(settings: Settings) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks of the mesh, one for each family that the mesh has, IPv4 first."""
+    return (settings.cidr,) if settings.cidr6 is None else (settings.cidr, settings.cidr6)
 
 
 def oldest_name(settings: Settings, name: str) -> str:

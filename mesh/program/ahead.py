@@ -67,6 +67,7 @@ def _before(name: str, plan: MeshPlan, previous: Previous, providers: Mapping[st
     return Before(
         loss=_loss(name, plan.nodes.get(name), previous, providers),
         address=outputs.get("address"),
+        address6=outputs.get("address6"),
         enabled=outputs.get("enabled"),
         reaches=None if outputs.get("reaches") is None else frozenset(outputs["reaches"]),
     )

@@ -88,6 +88,8 @@ class NodeArgs(TypedDict):
 
     address: str
     """The node's address in the mesh, inside `cidr`."""
+    address6: NotRequired[str]
+    """The node's IPv6 address, inside `cidr6`. Default: the host part of `address`."""
     provider: NotRequired[str]
     """Who makes the server."""
     location: NotRequired[str]
@@ -156,6 +158,8 @@ class MeshArgs(TypedDict):
 
     cidr: str
     """The mesh's network, such as 10.10.0.0/24."""
+    cidr6: NotRequired[str]
+    """The mesh's IPv6 network, such as fd1a:2b3c:4d5e::/64. Default: IPv4 only."""
     port: NotRequired[int]
     """WireGuard's UDP port. Default: 51820."""
     mtu: NotRequired[int]

@@ -29,6 +29,8 @@ class NodeFacts(TypedDict):
 
     address: str
     """The node's address in the mesh."""
+    address6: NotRequired[str]
+    """The node's IPv6 address in the mesh, if the mesh has `cidr6`."""
     enabled: bool
     """Whether the node takes part."""
     ssh_port: int

@@ -1,7 +1,8 @@
 """The directory: what every node must know of all others, kept by one resource. Its shape is said here alone.
 
 Kept is `{node: {address, public_key, endpoint}}`, all of it text, so that its preview reads as the change of
-the mesh. `address` is for that reader: a node's address inside the mesh is taken from the plan.
+the mesh; with IPv6 in the mesh `address6`, too. The addresses are for that reader: those inside the mesh are
+taken from the plan.
 """
 
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ def entry(
     """Return a node's entry; `port` is where its peers find WireGuard, UDP."""
     return {
         "address": str(plan.overlay.first.ip),
+        **({} if plan.overlay.address6 is None else {"address6": str(plan.overlay.address6)}),
         "public_key": public_key,
         "endpoint": public_ip.apply(lambda ip: str(Endpoint(address=ip_address(ip), port=port))),
     }

@@ -202,6 +202,7 @@ def _record(plan: NodePlan, node: Node) -> dict[str, Any]:
     """Return the node's entry in the outputs."""
     record: dict[str, Any] = node_record(
         address=str(plan.overlay.first.ip),
+        address6=None if plan.overlay.address6 is None else str(plan.overlay.address6),
         enabled=plan.enabled,
         ssh_port=node.ssh_port,
         public_ip=node.public_ip,

@@ -1,19 +1,20 @@
 """Who reaches whom through the tunnel before and after, from the files that both have: peers and firewall."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from mesh.review.elements import NotUnderstoodError
 from mesh.review.files import Peer
 from mesh.review.nodes import Files, NodeChange
 from mesh.review.rules import Packet
-from mesh.review.traffic import NOTHING, Traffic
+from mesh.review.traffic import ECHO_REQUEST, EVERYTHING, NOTHING, Traffic
 
 __all__ = ["Difference", "Reach", "Side", "compare_reach", "shown"]
 
 Side = Literal["before", "after"]
 _STAYS: Final = "if the node whose files are not in this preview has the other one as a peer"
+_WITHOUT_ICMP: Final = replace(EVERYTHING, icmp=((ECHO_REQUEST, ECHO_REQUEST),))
 _SIDES: Final[tuple[Side, Side]] = ("before", "after")
 
 
@@ -137,7 +138,7 @@ class _Mesh:
             return NOTHING
         found = NOTHING
         for packet in _packets(files, peer, self._sends(source, side), self._sends(target, side)):
-            found |= files.firewall.let_in(packet)
+            found |= _either_family(files.firewall.let_in(packet), packet.version)
         return found
 
     def _sends(self, name: str, side: Side) -> set[str] | None:
@@ -157,6 +158,11 @@ class _Mesh:
 
 def _files(node: NodeChange, side: Side) -> Files | None:
     return node.before if side == "before" else node.after
+
+
+def _either_family(traffic: Traffic, version: int) -> Traffic:
+    """Leave out of ICMP what IPv6 itself needs, as neighbour discovery: both families are told as one."""
+    return traffic if version == 4 or traffic.icmp == EVERYTHING.icmp else traffic & _WITHOUT_ICMP
 
 
 def _packets(files: Files, peer: Peer, sends: set[str] | None, receives: set[str] | None) -> Iterator[Packet]:

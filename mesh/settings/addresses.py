@@ -80,7 +80,7 @@ def _no_address(given: str) -> PydanticCustomError:
     dotted = _without_zeros(host)
     better = meant(given, address, host, dotted, host.partition(":")[0], host.replace(",", "."))
     if better is None:
-        return refuse(f"{said}{_only_ipv4(given) or '; give four numbers from 0 to 255, with dots'}")
+        return refuse(f"{said}{_ipv6(given, 'address', 'give four numbers from 0 to 255, with dots')}")
     if slash:
         return refuse(f"{said}; write {better}: cidr already has the network", better)
     zeros = better == dotted and dotted != host
@@ -93,9 +93,11 @@ def _without_zeros(given: str) -> str:
     return re.sub(r"\b0+(?=[0-9])", "", given)
 
 
-def _only_ipv4(given: str) -> str:
-    is_ipv6 = isinstance(read_ip(given.partition("/")[0]), IPv6Address)
-    return "; a mesh has IPv4 addresses only" if is_ipv6 else ""
+def _ipv6(given: str, what: str, otherwise: str) -> str:
+    """Return the remedy for an address or a network: IPv6 has a key of its own."""
+    if isinstance(read_ip(given.partition("/")[0]), IPv6Address):
+        return f"; write an IPv6 {what} as {'address6' if what == 'address' else 'cidr6'}"
+    return f"; {otherwise}"
 
 
 def read_ip(given: str) -> IPv4Address | IPv6Address | None:
@@ -147,7 +149,7 @@ def _no_network(given: str) -> PydanticCustomError:
         return refuse(f"{said}; write {better}", better)
     if isinstance(read_ip(host), IPv4Address) and slash:
         return refuse(f"{said}; the prefix length after the slash goes from 8 to {_PREFIX_LONGEST}")
-    return refuse(f"{said}{_only_ipv4(given) or '; give the first address, a slash and the prefix length'}")
+    return refuse(f"{said}{_ipv6(given, 'network', 'give the first address, a slash and the prefix length')}")
 
 
 def _no_prefix(given: str) -> PydanticCustomError:

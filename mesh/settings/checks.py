@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from mesh.settings.addresses import check_cidr_owner
+from mesh.settings.addresses6 import check_addresses6
 from mesh.settings.callers import check_callers
 from mesh.settings.interfaces import check_interfaces
 from mesh.settings.names import check_names
@@ -29,6 +30,7 @@ __all__ = ["CHECKS"]
 CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_names,
     check_addresses,
+    check_addresses6,
     check_cidr_owner,
     check_interfaces,
     check_public_ports,

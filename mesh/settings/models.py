@@ -4,12 +4,12 @@ The text below a key is the key's description in docs/stack-file.md, which `make
 key is, what happens when the key changes ("Changed later"), what is refused ("Refused").
 """
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
 
-from mesh.settings import addresses, fields, interfaces, lists, names, topology
+from mesh.settings import addresses, addresses6, fields, interfaces, lists, names, topology
 from mesh.settings.base import Model
 from mesh.settings.grants import Grant, PortRange, allowed, port_range, single_port
 
@@ -156,6 +156,22 @@ class Node(Model):
 
     Refused: an address outside `cidr`, the network address, the broadcast address, an address that another
     node has.
+    """
+
+    address6: Annotated[
+        IPv6Address | None,
+        BeforeValidator(addresses6.address6),
+        Field(title="IPv6 address", examples=['"fd1a:2b3c:4d5e::80"']),
+    ] = None
+    """The node's IPv6 address in the mesh, in a mesh with `cidr6`.
+
+    Without this key, the node has the host part of its IPv4 address in `cidr6`: with `10.10.0.0/24` and
+    `fd1a:2b3c:4d5e::/64`, the node `10.10.0.11` has `fd1a:2b3c:4d5e::b`, because `b` is 11 in hexadecimal.
+
+    Changed later: only files change, on every node. Connections to the old address are cut off.
+
+    Refused: an address outside `cidr6`, the network address, an address that another node has, and the key
+    in a mesh without `cidr6`.
     """
 
     enabled: Switch = True
@@ -374,11 +390,31 @@ class Settings(Model):
     Changed later: every node needs an address in the new network. Only files change, on every node;
     connections over the old addresses are cut off.
 
-    Refused: host bits, public address space, a network smaller than /29, IPv6, a network with less room
-    than there are nodes, and a network that holds `172.31.1.1` (the gateway of every server at Hetzner). If
-    a node trusts the bridge of Docker, Podman, LXC, libvirt or Kubernetes, the usual network of this bridge
-    is refused, too. The node itself refuses a network that [overlaps another network of the
-    host](protocol.md#other-networks-of-the-host), such as a bridge of Docker's.
+    Refused: host bits, public address space, a network smaller than /29, IPv6 (`cidr6` is for that), a
+    network with less room than there are nodes, and a network that holds `172.31.1.1` (the gateway of every
+    server at Hetzner). If a node trusts the bridge of Docker, Podman, LXC, libvirt or Kubernetes, the usual
+    network of this bridge is refused, too. The node itself refuses a network that [overlaps another network
+    of the host](protocol.md#other-networks-of-the-host), such as a bridge of Docker's.
+    """
+
+    cidr6: Annotated[
+        IPv6Network | None,
+        BeforeValidator(addresses6.mesh_network6),
+        Field(title="IPv6 network", examples=['"fd1a:2b3c:4d5e::/64"']),
+    ] = None
+    """The private IPv6 network of the mesh: nodes have an IPv6 address beside the IPv4 one. Without this key,
+    a mesh has IPv4 addresses only ([both families](ipv6.md)).
+
+    Every node has the host part of its `address` in this network, or its own `address6`. Firewall, policy,
+    names and `mesh reach` hold for both families. `forward: true` switches on forwarding of IPv4 alone.
+
+    Changed later: added, every node gets a second address; sessions and connections stay. Another network or
+    none: only files change, on every node; connections over the old IPv6 addresses are cut off.
+
+    Refused: host bits, another spelling than the shortest one, a network outside `fd00::/8`, wider than /48
+    or smaller than /120, a network without room for the host parts of `cidr`, and a node with a `relay`
+    (a relay passes on IPv4 alone). The node itself refuses a network that overlaps another network of the
+    host, and a host on which IPv6 is switched off.
     """
 
     port: Port = _DEFAULT_PORT

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from mesh.settings import addresses, fields, grants, interfaces, machines, names, topology
+from mesh.settings import addresses, addresses6, fields, grants, interfaces, machines, names, topology
 
 __all__ = ["NODE_NAME", "fragment_of"]
 
@@ -21,6 +21,9 @@ _MESH_NETWORKS: Final = "|".join(
         rf"100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.{_BYTE}\.{_BYTE}/(1[0-9]|2[0-9])",
     )
 )
+# in the shortest spelling, which the function checks
+_IPV6: Final = r"[0-9a-f]{1,4}:[0-9a-f:]*:[0-9a-f:.]*"
+_MESH_NETWORKS6: Final = r"fd[0-9a-f]{2}:[0-9a-f:]*/(4[89]|[5-9][0-9]|1[01][0-9]|120)"
 # Python's ip_network takes masks in both forms, and zeros before a prefix length.
 _SOURCE: Final = rf"{_IPV4}(/([0-9]+|{_IPV4}))?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/[0-9]+)?"
 _PORT: Final = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
@@ -51,6 +54,10 @@ _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
     addresses.address: _text(_whole(_IPV4), "an IPv4 address such as 10.10.0.1", format="ipv4"),
     addresses.mesh_network: _text(
         _whole(_MESH_NETWORKS), "a private IPv4 network such as 10.10.0.0/24, /8 to /29"
+    ),
+    addresses6.address6: _text(_whole(_IPV6), "an IPv6 address such as fd1a:2b3c:4d5e::1", format="ipv6"),
+    addresses6.mesh_network6: _text(
+        _whole(_MESH_NETWORKS6), "a private IPv6 network such as fd1a:2b3c:4d5e::/64, /48 to /120"
     ),
     addresses.source_network: _text(_whole(_SOURCE), "a network such as 203.0.113.0/24 or 2001:db8::/32"),
     fields.port_number: {"type": "integer", "minimum": 1, "maximum": 65535},

@@ -19,9 +19,11 @@ def warnings_of(settings: Settings, *, where: str = "mesh") -> tuple[Problem, ..
 
 
 def _sources(settings: Settings) -> Iterator[tuple[str, str]]:
-    sources = settings.ssh.from_
+    inside = [network for network in (settings.cidr, settings.cidr6) if network is not None]
     outside = [
-        one for one in sources if one.version != settings.cidr.version or not one.overlaps(settings.cidr)
+        one
+        for one in settings.ssh.from_
+        if not any(one.version == network.version and one.overlaps(network) for network in inside)
     ]
     if len(outside) == 1 and outside[0].num_addresses == 1:
         address = outside[0].network_address

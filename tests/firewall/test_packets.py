@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,6 +175,24 @@ def test_nobody_plays_the_mesh_from_outside_and_nobody_outside_comes_through_it(
         place.mesh.knock(udp("10.99.0.1", NODE_MESH, 53))
         assert place.outside.knock(udp(STRANGER, NODE_PUBLIC, 53)) == [True]
     assert heard.packets == [(STRANGER, 53)]
+
+
+def test_nobody_plays_the_mesh_from_outside_by_ipv6_either(place: World) -> None:
+    both: dict[str, Any] = {"cidr6": "fd00:10::/64", "db": {"public": ["udp/53"], "address6": NODE_MESH6}}
+    place.load(ruleset_of(mesh_of(**both)))
+    with place.listening([53]) as heard:
+        # first, so that each side knows its neighbour
+        assert place.outside.knock(udp(OUTSIDE6[0], NODE_PUBLIC6, 53)) == [True]
+        assert place.mesh.knock(udp(PEER6, NODE_MESH6, 53)) == [True]
+        place.outside.knock(udp("fd00:10::250", NODE_PUBLIC6, 53))
+        place.outside.knock(udp(OUTSIDE6[0], NODE_MESH6, 53))
+        place.mesh.knock(udp("fd00:11::1", NODE_MESH6, 53))
+    assert heard.packets == [(OUTSIDE6[0], 53), (PEER6, 53)]
+    place.load("table inet wgmesh\ndelete table inet wgmesh\n")
+    with place.listening([53]) as heard:
+        place.outside.knock(udp(OUTSIDE6[0], NODE_MESH6, 53))
+        place.mesh.knock(udp("fd00:11::1", NODE_MESH6, 53))
+    assert len(heard.packets) == 2, "without our rules these packets arrive"
 
 
 def test_nothing_comes_through_the_tunnel_by_ipv6(place: World) -> None:

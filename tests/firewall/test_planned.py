@@ -37,18 +37,36 @@ PORTS = [
 ]
 
 
+IN_IPV4: dict[str, Any] = {"cidr": "10.10.0.0/24", "nodes": NODES}
+IN_BOTH: dict[str, Any] = {
+    **IN_IPV4,
+    "cidr6": "fd00:10::/64",
+    "nodes": {**NODES, "db-1": {**NODES["db-1"], "address6": NODE_MESH6}},
+}
+
+
+@pytest.mark.parametrize("mesh", [IN_IPV4, IN_BOTH], ids=["IPv4", "both families"])
 @pytest.mark.parametrize(
     "policy", [None, [], POLICY, [{"from": ["mon-1"], "to": ["db"], "allow": ["all"]}]], ids=str
 )
-def test_what_policy_tests_are_asked_of_is_what_packets_meet(place: World, policy: Any) -> None:
+def test_what_policy_tests_are_asked_of_is_what_packets_meet(
+    place: World, policy: Any, mesh: dict[str, Any]
+) -> None:
     more = {} if policy is None else {"policy": policy}
-    plan = plan_of(
-        {"cidr": "10.10.0.0/24", "nodes": NODES, "ssh": {"from": [PEERS[2], "203.0.113.0/24"]}, **more}
-    )
+    plan = plan_of({**mesh, "ssh": {"from": [PEERS[2], "203.0.113.0/24"]}, **more})
     target = plan.nodes["db-1"]
     place.load(firewall_of(documents_of(plan)["db-1"]))
-    asked = [(peer, port) for peer in target.peers for port in PORTS]
-    knocks = [Knock(port.protocol, str(peer.addresses[0]), NODE_MESH, port.first) for peer, port in asked]
+    ways = [
+        (peer, way)
+        for peer in target.peers
+        for way in zip(peer.addresses, target.overlay.addresses, strict=True)
+    ]
+    asked = [(peer, port) for peer, _ in ways for port in PORTS]
+    knocks = [
+        Knock(port.protocol, str(source), str(own.ip), port.first)
+        for _, (source, own) in ways
+        for port in PORTS
+    ]
     with place.listening([port.first for port in PORTS if port.protocol == "udp"]):
         came_in = place.mesh.knock(knocks)
     planned = [target.access.lets_in(peer.name, peer.addresses, port) for peer, port in asked]

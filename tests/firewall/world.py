@@ -17,7 +17,8 @@ _PLAYER: Final = Path(__file__).with_name("player.py")
 
 NODE_PUBLIC, NODE_MESH, NODE_BRIDGE = "198.51.100.1", "10.10.0.11", "172.17.0.1"
 NODE_PUBLIC6, OUTSIDE6 = "2001:db8:1::1", ("2001:db8:2::5", "2001:db8:3::5")
-NODE_MESH6, PEER6 = "fd00:10::11", "fd00:10::1"
+NODE_MESH6, PEERS6 = "fd00:10::11", ("fd00:10::1", "fd00:10::2", "fd00:10::3")
+PEER6: Final = PEERS6[0]
 PEERS: Final = ("10.10.0.1", "10.10.0.2", "10.10.0.3")
 PEER_ENDPOINT, OFFICE, STRANGER = "192.0.0.1", "203.0.113.5", "198.51.100.66"
 NEXT_HOP: Final = "172.31.1.1"
@@ -205,17 +206,20 @@ def _link(world: World) -> None:
                 "10.10.0.250",
             )
         ),
-        *(f"address add {address}/128 dev eth0 nodad" for address in OUTSIDE6),
+        *(f"address add {address}/128 dev eth0 nodad" for address in (*OUTSIDE6, "fd00:10::250")),
         f"route add {NODE_PUBLIC} dev eth0",
         f"route add {NODE_MESH} dev eth0",
         f"route add {PEERS[1]} via {NODE_PUBLIC}",
         f"route add {NODE_PUBLIC6} dev eth0",
+        # who has an address is asked on its own link only
+        f"route add {NODE_MESH6} via {NODE_PUBLIC6} dev eth0",
     )
     mesh.ip(
         "link set wg0 mtu 1500 up",
         *(f"address add {address}/32 dev wg0" for address in (*PEERS, "10.99.0.1")),
         f"route add default via {NODE_MESH} dev wg0 onlink",
-        f"address add {PEER6}/64 dev wg0 nodad",
+        *(f"address add {address}/64 dev wg0 nodad" for address in (*PEERS6, "fd00:11::1")),
+        f"route add ::/0 via {NODE_MESH6} dev wg0",
     )
     container.ip(
         "link set eth0 up", f"address add {CONTAINER}/16 dev eth0", f"route add default via {NODE_BRIDGE}"

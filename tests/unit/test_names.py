@@ -50,7 +50,8 @@ def test_a_mesh_whose_name_cannot_begin_a_host_name_is_refused(name: str) -> Non
         MeshNames(name)
 
 
-def test_what_is_written_is_what_is_read() -> None:
+@pytest.mark.parametrize("address6", [None, "fd00::1"])
+def test_what_is_written_is_what_is_read(address6: str | None) -> None:
     facts = node_record(
         address="10.10.0.1",
         enabled=False,
@@ -58,9 +59,11 @@ def test_what_is_written_is_what_is_read() -> None:
         public_ip="192.0.2.1",
         public_key="k",
         host_key="ssh-ed25519 A",
+        address6=address6,
     )
+    assert ("address6" in facts) == (address6 is not None)
     record = mesh_record(mesh="office", nodes={"a": facts}, ssh_private_key="secret")
     (mesh,) = parse_outputs({"any": record}).values()
     (node,) = mesh.nodes.values()
     assert (mesh.mesh, mesh.ssh_private_key) == ("office", "secret")
-    assert vars(node) == {"name": "a", **facts, "reaches": None}
+    assert vars(node) == {"name": "a", **facts, "reaches": None, "address6": address6}

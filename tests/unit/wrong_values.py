@@ -9,6 +9,7 @@ __all__ = ["MESH", "PLACES", "REMEDY", "SECRETS", "SSH_KEY", "Place", "value_at"
 SSH_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMzUfO2eM8tJGiBGGlVUNBsd0JBTcPlvDeIRLGMqLY4o me"
 MESH: dict[str, Any] = {
     "cidr": "10.10.0.0/24",
+    "cidr6": "fd1a:2b3c:4d5e::/64",
     "port": 51820,
     "mtu": 1420,
     "protect": False,
@@ -24,6 +25,7 @@ MESH: dict[str, Any] = {
     "nodes": {
         "web-1": {
             "address": "10.10.0.1",
+            "address6": "fd1a:2b3c:4d5e::80",
             "enabled": True,
             "forward": False,
             "endpoint": "auto",
@@ -145,6 +147,6 @@ PLACES = list(places(MESH))
 # What tells the reader what to do.
 REMEDY = re.compile(
     r"[;:,?] (write|give|take|name|list|leave|remove|put|widen|keep|change|indent|did you mean|known are|"
-    r"the only known word is|ports go from|the prefix length|the protocols are|no address of|a mesh has)\b"
+    r"the only known word is|ports go from|the prefix length|the protocols are|no address of)\b"
     r"|^is missing and required, such as `|names of all nodes|a node has one address"
 )

@@ -11,6 +11,7 @@ from ..files.generation import Generation, current_digest, load_generation, load
 from ..files.wentback import forget_going_back
 from ..live.drift import running_differences, stored_differences
 from ..live.following import reconcile, require_changeable
+from ..live.ipv6 import require_ipv6
 from ..live.overlap import refuse_overlap
 from ..live.ports import require_free_port
 from ..live.sshd import require_ports
@@ -89,6 +90,7 @@ def _begin(places: Places, tunnel: Tunnel, document: Document) -> Optional[tuple
         _remember(places, document, obstacles(tunnel, committed, ssh_session()))
         return Answer.CONFIRMED if repaired else Answer.UNCHANGED, document.digest
     refuse_foreign_interface(places, tunnel)
+    require_ipv6(places, tunnel, document.wg)
     refuse_overlap(places, tunnel, document.wg)
     generation = stage(places, document)
     step("staged")

@@ -9,6 +9,7 @@ from ..files.wentback import committed_generation, originals_of_damaged, went_ba
 from ..live.firewall import expected_table, live_table, load_table
 from ..live.following import reconcile
 from ..live.interface import bring_to, create_link, delete_link, read_link
+from ..live.ipv6 import as_far_as_possible
 from ..live.routes import routes_made
 from ..live.sysctl import set_sysctls
 from ..system.run import attempt, io_error, remove_tree
@@ -49,6 +50,8 @@ def _target(places: Places) -> Generation:
 def link_up(places: Places, tunnel: Tunnel) -> None:
     """Bring the interface up; one that exists is adopted. Raises `AgentError`, with nothing made then.
 
+    On a host without IPv6 it has its IPv4 addresses.
+
     Takes no lock: a trial holds it while systemd calls this.
     """
     target = _target(places)
@@ -56,7 +59,7 @@ def link_up(places: Places, tunnel: Tunnel) -> None:
     if made:
         create_link(tunnel)
     try:
-        bring_to(places, tunnel, target, routes_made(places))
+        bring_to(places, tunnel, as_far_as_possible(places, tunnel, target), routes_made(places))
     except AgentError:
         if made:
             delete_link(tunnel)

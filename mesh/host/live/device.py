@@ -322,7 +322,8 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     """
     device = ["dev", tunnel.interface]
     commands = [
-        ["ip", "address", "add", address, *device] for address in sorted(wanted.addresses - live.addresses)
+        ["ip", "address", "add", address, *device, *_at_once(address)]
+        for address in sorted(wanted.addresses - live.addresses)
     ]
     commands += [
         ["ip", "address", "del", address, *device] for address in sorted(live.addresses - wanted.addresses)
@@ -337,6 +338,11 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
         for route in sorted(wanted.routes - live.routes)
     ]
     return commands + [_network_command(tunnel, live, network) for network in _lost_networks(live, wanted)]
+
+
+def _at_once(address: str) -> list[str]:
+    """Have an IPv6 address without asking the link whether another host has it: the peers cannot."""
+    return ["nodad"] if ":" in address else []
 
 
 def _lost_networks(live: Link, wanted: Link) -> list[str]:
@@ -355,8 +361,6 @@ def _network_command(tunnel: Tunnel, live: Link, network: str) -> list[str]:
         for address in map(ipaddress.ip_interface, sorted(live.addresses))
         if str(address.network) == network
     )
-    scope = ["scope", "link"] if own.version == 4 else []
-    return [
-        *("ip", "route", "replace", network, "dev", tunnel.interface),
-        *("proto", "kernel", *scope, "src", str(own.ip)),
-    ]
+    # IP6_RT_PRIO_ADDRCONF in net/ipv6/route.c
+    how = ["scope", "link", "src", str(own.ip)] if own.version == 4 else ["metric", "256"]
+    return ["ip", "route", "replace", network, "dev", tunnel.interface, "proto", "kernel", *how]

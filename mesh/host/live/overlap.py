@@ -32,11 +32,20 @@ _NAMESERVER = re.compile(r"(?m)^nameserver\s+([0-9a-fA-F.:]+)\s*$")
 
 @dataclass(frozen=True)
 class Conflict:
-    """What of ours is in conflict, with what of this host, and how to end that but by another `cidr`."""
+    """What of ours is in conflict, with what of this host, and how to end that but by another `cidr`.
+
+    `version` is the IP version of the network that is ours.
+    """
 
     ours: str
     theirs: str
     cure: str
+    version: int
+
+    @property
+    def key(self) -> str:
+        """The key of the stack file that moves the mesh elsewhere."""
+        return "cidr" if self.version == 4 else "cidr6"
 
     def __str__(self) -> str:
         return f"{self.ours} {self.theirs}"
@@ -133,6 +142,7 @@ def _endpoints(tunnel: Tunnel, file: WgFile, networks: Sequence[Network]) -> Ite
                 f"the endpoint {peer.endpoint} of peer {', '.join(peer.allowed_ips)}",
                 f"lies in {inside}, but {tunnel.interface} sends this network through the tunnel",
                 "give that peer an endpoint outside this network",
+                inside.version,
             )
 
 
@@ -146,19 +156,24 @@ def _overlaps(network: Network, host: Host) -> Iterator[Conflict]:
                 str(network),
                 f"overlaps the network {theirs} of {interface} (its address {address})",
                 f"remove that network from {interface}, or move it to other addresses",
+                network.version,
             )
     for route in host.routes:
         # What is wider than ours is no conflict: the longest prefix wins.
         if route.table in ("main", "local") and route.kind != "throw" and route.device not in taken:
             if _within(route.destination, network):
                 yield Conflict(
-                    str(network), f"holds the route {route}", "remove that route, or move it elsewhere"
+                    str(network),
+                    f"holds the route {route}",
+                    "remove that route, or move it elsewhere",
+                    network.version,
                 )
             elif route.gateway and _holds(network, route.gateway):
                 yield Conflict(
                     str(network),
                     f"holds the gateway of the route {route}",
                     "give that gateway another address",
+                    network.version,
                 )
     for rule in host.rules.get(network.version, ()):
         target = rule.target
@@ -167,6 +182,7 @@ def _overlaps(network: Network, host: Host) -> Iterator[Conflict]:
                 str(network),
                 f"contains the network of the rule {rule}",
                 f"remove that rule (`ip rule del pref {rule.priority}`)",
+                network.version,
             )
 
 
@@ -194,6 +210,7 @@ def _lost_resolvers(file: WgFile, networks: Sequence[Network], host: Host) -> It
                     str(network),
                     f"holds this host's DNS server {resolver}",
                     "let this host use another DNS server",
+                    network.version,
                 )
 
 
@@ -210,7 +227,7 @@ def _other_ways(tunnel: Tunnel, file: WgFile, networks: Sequence[Network], host:
         if theirs not in told:
             told.add(theirs)
             cure = f"remove that route or that rule (`ip rule del pref {rule.priority}`)"
-            yield Conflict(f"the way to {packet.destination}", theirs, cure)
+            yield Conflict(f"the way to {packet.destination}", theirs, cure, packet.destination.version)
 
 
 def packets(file: WgFile) -> list[Packet]:
@@ -232,7 +249,7 @@ def refuse_overlap(places: Places, tunnel: Tunnel, file: WgFile) -> None:
     for found in conflicts(tunnel, file, read_host(places, tunnel, routed(file))):
         raise AgentError(
             Answer.REFUSED,
-            f"{WG_CONF}: {found}: give the mesh another `cidr` in the stack file, or {found.cure}",
+            f"{WG_CONF}: {found}: give the mesh another `{found.key}` in the stack file, or {found.cure}",
         )
 
 

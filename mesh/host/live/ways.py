@@ -81,6 +81,7 @@ def by_query(answers: Iterable[list[_Way]]) -> dict[str, _Way]:
     """Return answers to several `route get` by what was asked: destination and source. Pure."""
     ways = {}
     for way, *_rest in answers:
-        source = f" from {way['from']}" if "from" in way else ""
+        # `ip` says so of IPv6 where it was asked without a source
+        source = f" from {way['from']}" if way.get("from", "::") != "::" else ""
         ways[f"{way['dst']}{source}"] = way
     return ways

@@ -27,6 +27,8 @@ _ANY_PORT = 49_137
 _MOST = 150
 _MOST_LISTENERS = 16
 _MOST_THROUGH = 4
+# What the names of a family's sets end with (mesh/render/firewall.py).
+_SUFFIX = {4: "", 6: "6"}
 _LISTENING = "0A"  # linux/net/tcp_states.h
 _LOOPBACK6 = f"{0:024}01000000"
 _SOCKETS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
@@ -137,24 +139,36 @@ def mesh_knocks(tunnel: Tunnel, generation: Generation) -> list[Knock]:
     Where all ports are allowed, one that nobody has stands for them, and from one peer those on which
     something listens.
     """
-    door = Door(tunnel.interface, str(ipaddress.ip_interface(generation.file.addresses[0]).ip))
     sets = _sets(expected_table(generation.firewall))
-    if "mesh_all" in sets:
-        everything = [_first(element) for element in sets["mesh_all"]]
+    own = [str(ipaddress.ip_interface(address).ip) for address in generation.file.addresses]
+    doors = [Door(tunnel.interface, address) for address in own]
+    return [
+        Knock(f"{_shown(protocol, port)} through the tunnel", protocol, source, door, port)
+        for door in doors
+        for protocol, source, port in _allowed(generation, sets, door.version)[: _MOST // len(doors)]
+        if source != door.address
+    ]
+
+
+def _allowed(
+    generation: Generation, sets: Mapping[str, Sequence[Any]], version: int
+) -> list[tuple[str, str, int]]:
+    """Return what the table allows through the tunnel in one family: protocol, source, port."""
+    family = _SUFFIX[version]
+    if f"mesh_all{family}" in sets:
+        everything = [_first(element) for element in sets[f"mesh_all{family}"]]
     else:
-        peers = generation.file.peers
-        everything = [str(ipaddress.ip_interface(ip).ip) for peer in peers for ip in sorted(peer.allowed_ips)]
+        allowed = (ip for peer in generation.file.peers for ip in sorted(peer.allowed_ips))
+        everything = [
+            str(each.ip) for each in map(ipaddress.ip_interface, allowed) if each.version == version
+        ]
     wanted = [("tcp", source, _ANY_PORT) for source in everything]
     wanted += [("tcp", source, port) for source in everything[:1] for port in _listeners()]
     for protocol in ("tcp", "udp"):
-        for element in sets.get(f"mesh_{protocol}", []):
+        for element in sets.get(f"mesh_{protocol}{family}", []):
             source, port = (_first(part) for part in element["concat"])
             wanted.append((protocol, source, int(port)))
-    return [
-        Knock(f"{_shown(protocol, port)} through the tunnel", protocol, source, door, port)
-        for protocol, source, port in list(dict.fromkeys(wanted))[:_MOST]
-        if source != door.address
-    ]
+    return list(dict.fromkeys(wanted))
 
 
 def forwarded_knocks(through: Sequence[Knock], networks: Sequence[Behind]) -> list[Knock]:
@@ -166,8 +180,12 @@ def forwarded_knocks(through: Sequence[Knock], networks: Sequence[Behind]) -> li
             behind=network,
         )
         for network in networks
-        for knock in through[:_MOST_THROUGH]
+        for knock in [each for each in through if each.door.version == _version(network)][:_MOST_THROUGH]
     ]
+
+
+def _version(network: Behind) -> int:
+    return ipaddress.ip_interface(network.address).version
 
 
 def _shown(protocol: str, port: int) -> str:

@@ -117,9 +117,14 @@ def test_one_stack_is_not(words: str) -> None:
 
 
 def test_a_stack_of_a_newer_version_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
-    newer = changed(web_1={"address6": "fd00::2", "tunnels": [{}]})
+    newer = changed(web_1={"tunnels": [{}]})
     newer = {**newer, "wireguard_mesh": {"format": 9, "version": "9.0.0", "more": 1}, "else": 5}
     assert list(read_outputs(engine(tmp_path, newer), None).nodes) == ["web-1", "db-1"]
+
+
+def test_an_ipv6_address_in_the_mesh_is_read_where_there_is_one(tmp_path: Path) -> None:
+    mesh = read_outputs(engine(tmp_path, changed(web_1={"address6": "fd00::2"})), None)
+    assert {name: node.address6 for name, node in mesh.nodes.items()} == {"web-1": "fd00::2", "db-1": None}
 
 
 def test_a_stack_of_an_older_version_gets_the_defaults_of_its_time(tmp_path: Path) -> None:
@@ -136,6 +141,8 @@ def test_a_stack_of_an_older_version_gets_the_defaults_of_its_time(tmp_path: Pat
     [
         ({"address": "fd00::2"}, "has no IPv4 address in the mesh"),
         ({"address": None}, "has no IPv4 address in the mesh"),
+        ({"address6": "10.10.0.2"}, "has an address6 that is no IPv6 address"),
+        ({"address6": 6}, "has an address6 that is no IPv6 address"),
         ({"ssh_port": "22"}, "has an ssh_port that is not a port"),
         ({"ssh_port": 1e9}, "has an ssh_port that is not a port"),
         ({"public_ip": ["192.0.2.2"]}, "has a public_ip that is not text"),

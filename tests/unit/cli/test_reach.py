@@ -1,4 +1,5 @@
 import asyncio
+import json
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from rich.console import Console
 
 from mesh.cli.engine import CliError
 from mesh.cli.outputs import read_outputs
-from mesh.cli.reach import Reach, measure, over
-from mesh.cli.reach_table import table
+from mesh.cli.reach import Reach, in_ipv6, measure, over
+from mesh.cli.reach_table import as_json, in_words, table
 from mesh.outputs import MeshOutputs
 from tests.unit.cli.stack import KEY, OUTPUTS, UNKNOWN, changed, engine, type_command
 
@@ -69,6 +70,44 @@ def test_a_node_that_is_out_is_not_asked_for(mesh: MeshOutputs, tmp_path: Path) 
     with console.capture() as printed:
         console.print(table(out, reach))
     assert "db-1" not in printed.get()
+
+
+def _both(mesh: MeshOutputs) -> MeshOutputs:
+    own = {"web-1": "fd00::2", "db-1": "fd00::b"}
+    nodes = {name: replace(node, address6=own[name]) for name, node in mesh.nodes.items()}
+    return replace(mesh, nodes=nodes)
+
+
+def test_in_ipv6_the_other_addresses_are_pinged(mesh: MeshOutputs, tmp_path: Path) -> None:
+    assert in_ipv6(mesh) is None
+    six = in_ipv6(_both(mesh))
+    assert six is not None
+    reach = _measure(six, tmp_path, "web-1 fd00::b\n")
+    assert reach.pairs == {("web-1", "db-1"): 0.5, ("db-1", "web-1"): None}
+
+
+@pytest.mark.parametrize(
+    ("lost", "lost6", "words"),
+    [
+        ([], [("a", "b")], "in IPv6: no answer: a -> b"),
+        ([("a", "b")], [], "in IPv4: no answer: a -> b"),
+        ([("a", "b")], [("b", "a")], "in IPv4: no answer: a -> b; in IPv6: no answer: b -> a"),
+        ([("a", "b")], [("a", "b")], "no answer: a -> b"),
+    ],
+)
+def test_what_is_lost_is_told_by_family_where_they_differ(
+    lost: list[tuple[str, str]], lost6: list[tuple[str, str]], words: str
+) -> None:
+    def reach(pairs: list[tuple[str, str]]) -> Reach:
+        return Reach(
+            pairs={pair: None if pair in pairs else 0.5 for pair in (("a", "b"), ("b", "a"))}, problems={}
+        )
+
+    assert in_words(reach(lost), reach(lost6)) == words
+    told = json.loads(as_json(reach(lost), reach(lost6)))
+    assert told["good"] is False
+    assert told["pairs"]["a"]["b"] == (None if ("a", "b") in lost else 0.5)
+    assert told["pairs6"]["b"]["a"] == (None if ("b", "a") in lost6 else 0.5)
 
 
 def test_a_way_in_that_is_not_there_is_named(mesh: MeshOutputs) -> None:

@@ -216,3 +216,13 @@ def _layout(name: str) -> Path:
 def _mesh(*given: str, cidr: str = "10.10.0.0/24", more: str = "port: 51820") -> str:
     lines = "".join(f"      {node}\n" for node in given)
     return f"config:\n  x:mesh:\n    cidr: {cidr}\n    nodes:\n{lines}    {more}\n"
+
+
+def test_a_new_node_in_both_families_has_its_own_host_part() -> None:
+    """An IPv4 address is passed over whose host part another node has in IPv6."""
+    text = (
+        "config:\n  wireguard-mesh:mesh:\n    cidr: 10.10.0.0/24\n    cidr6: fd00:10::/64\n    nodes:\n"
+        "      web-1: {address: 10.10.0.1, address6: 'fd00:10::2'}\n"
+    )
+    after = add(text, "web-2", like="web-1")
+    assert added_lines(text, after) == (["      web-2: {address: 10.10.0.3}\n"], [])

@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from mesh.plan.dangers import Before, Loss, dangers, refused
 from mesh.program.machines.hetzner.losses import loss_of
 from mesh.program.machines.hetzner.model import wanted
@@ -56,6 +58,35 @@ def test_a_move_a_resize_and_another_address_are_one_line_each() -> None:
         "never shrinks again; it has another address in the mesh, 10.10.0.9 instead of 10.10.0.1: "
         "connections to the old address are cut off"
     )
+
+
+@pytest.mark.parametrize(
+    ("cidr6", "was", "told"),
+    [
+        ("fd00:1::/64", "fd00:1::1", None),
+        ("fd00:1::/64", None, None),
+        (None, None, None),
+        (
+            None,
+            "fd00:1::1",
+            "a loses its IPv6 address in the mesh, fd00:1::1: connections to it are cut off",
+        ),
+        (
+            "fd00:2::/64",
+            "fd00:1::1",
+            (
+                "a has another IPv6 address in the mesh, fd00:2::1 instead of fd00:1::1: connections to the "
+                "old address are cut off"
+            ),
+        ),
+    ],
+)
+def test_an_ipv6_address_that_changes_or_goes_is_told_and_a_first_one_is_not(
+    cidr6: str | None, was: str | None, told: str | None
+) -> None:
+    plan = plan_of({"cidr": "10.10.0.0/24", **({"cidr6": cidr6} if cidr6 else {}), "nodes": {"a": NODE}})
+    found = dangers(plan, {"a": Before(loss=Loss(), address="10.10.0.1", address6=was, enabled=True)})
+    assert found == ({"a": told} if told else {})
 
 
 def test_an_address_that_nobody_knew_has_not_changed() -> None:

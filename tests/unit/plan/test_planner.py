@@ -1,6 +1,7 @@
 import copy
 import random
-from ipaddress import ip_address, ip_interface, ip_network
+from dataclasses import replace
+from ipaddress import IPv6Network, ip_address, ip_interface, ip_network
 from typing import Any
 
 from hypothesis import given
@@ -120,6 +121,72 @@ def test_who_may_open_ssh_is_split_into_outside_and_inside_and_nobody_twice() ->
     )
     assert [str(network) for network in access.ssh_from] == ["10.0.0.0/8", "203.0.113.0/24", "2001:db8::/32"]
     assert [str(network) for network in access.ssh_mesh] == ["10.10.0.0/24"]
+
+
+def test_in_both_families_a_node_has_its_host_part_or_its_own_address() -> None:
+    mesh: dict[str, Any] = {
+        "cidr": "10.10.0.0/16",
+        "cidr6": "fd00:10::/64",
+        "nodes": {
+            "a": {"address": "10.10.0.11"},
+            "b": {"address": "10.10.1.0"},
+            "c": {"address": "10.10.0.1", "address6": "fd00:10::abc"},
+        },
+    }
+    nodes = plan_of(mesh).nodes
+    assert {name: [str(each) for each in node.overlay.addresses] for name, node in nodes.items()} == {
+        "c": ["10.10.0.1/16", "fd00:10::abc/64"],
+        "a": ["10.10.0.11/16", "fd00:10::b/64"],
+        "b": ["10.10.1.0/16", "fd00:10::100/64"],
+    }
+    assert {name: str(node.overlay.first.ip) for name, node in nodes.items()} == {
+        name: node["address"] for name, node in mesh["nodes"].items()
+    }
+    assert [[str(each) for each in peer.allowed_ips] for peer in nodes["a"].peers] == [
+        ["10.10.0.1/32", "fd00:10::abc/128"],
+        ["10.10.1.0/32", "fd00:10::100/128"],
+    ]
+
+
+@given(meshes(at_least=2), st.sampled_from(("fd00:10::/64", "fd00:10::/48", "fd00:10::ff00/120")))
+def test_ipv6_adds_an_address_to_each_node_and_nothing_else(mesh: dict[str, Any], cidr6: str) -> None:
+    one, both = plan_of(mesh), plan_of({**mesh, "cidr6": cidr6})
+    found = [node.overlay.address6 for node in both.nodes.values()]
+    assert len({*found}) == len(found)
+    assert all(own is not None and own in IPv6Network(cidr6) for own in found)
+    for name, node in both.nodes.items():
+        overlay = replace(node.overlay, addresses=node.overlay.addresses[:1])
+        peers = tuple(
+            replace(peer, addresses=peer.addresses[:1], allowed_ips=peer.allowed_ips[:1])
+            for peer in node.peers
+        )
+        assert replace(node, overlay=overlay, peers=peers) == one.nodes[name]
+
+
+def test_who_may_open_ssh_from_inside_is_so_in_either_family() -> None:
+    sources = ["203.0.113.0/24", "10.10.0.1", "fd00:10::2", "fd00:10::/65", "2001:db8::/32", "fd00:11::/64"]
+    mesh: dict[str, Any] = {
+        "cidr": "10.10.0.0/24",
+        "ssh": {"from": sources},
+        "nodes": {"a": {"address": "10.10.0.1"}, "b": {"address": "10.10.0.2"}},
+        "policy": [],
+        "policyTests": [{"from": "b", "to": "a", "port": "tcp/22", "expect": "allow"}],
+    }
+    access = plan_of({**mesh, "cidr6": "fd00:10::/64"}).nodes["a"].access
+    assert [str(network) for network in access.ssh_mesh] == ["10.10.0.1/32", "10.10.0.2/32", "fd00:10::/65"]
+    outside = ["203.0.113.0/24", "2001:db8::/32", "fd00:11::/64"]
+    assert [str(network) for network in access.ssh_from] == outside
+    mesh["ssh"]["from"] = ["10.10.0.2"]
+    access = plan_of({**mesh, "cidr6": "fd00:10::/64"}).nodes["a"].access
+    assert [str(network) for network in access.ssh_mesh] == ["10.10.0.2/32", "fd00:10::2/128"]
+    mesh["ssh"]["from"] = ["10.10.0.0/24"]
+    access = plan_of({**mesh, "cidr6": "fd00:10::/64"}).nodes["a"].access
+    assert [str(network) for network in access.ssh_mesh] == ["10.10.0.0/24", "fd00:10::/64"]
+    mesh["ssh"]["from"] = sources
+    del mesh["policyTests"]
+    access = plan_of(mesh).nodes["a"].access
+    assert [str(network) for network in access.ssh_mesh] == ["10.10.0.1/32"]
+    assert "fd00:10::/65" in [str(network) for network in access.ssh_from]
 
 
 def test_keys_that_can_log_in_are_those_of_the_file() -> None:

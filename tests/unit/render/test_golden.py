@@ -40,7 +40,7 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
         document = parse_document(text.encode())
         names = key_names_of(node)
         assert document.wg.private == names.private
-        assert document.wg.addresses == (str(node.overlay.first),)
+        assert document.wg.addresses == tuple(map(str, node.overlay.addresses))
         assert (document.wg.port, document.wg.mtu) == (node.overlay.port, node.overlay.mtu)
         assert [
             (peer.public_key, peer.preshared, peer.allowed_ips, peer.endpoint, peer.keepalive)
@@ -50,8 +50,9 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
                 facts[peer.name].public_key,
                 names.preshared[peer.name],
                 tuple(
-                    f"{plan.nodes[each].overlay.first.ip}/32"
+                    f"{own.ip}/{own.max_prefixlen}"
                     for each in (peer.name, *(relayed.name for relayed in peer.relays))
+                    for own in plan.nodes[each].overlay.addresses
                 ),
                 None if peer.calls else str(facts[peer.name].endpoint),
                 peer.keepalive,
@@ -66,8 +67,9 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
         forwarding = parse_sysctls(document.files[SYSCTL], where=name).get("net.ipv4.ip_forward")
         assert forwarding == ("1" if node.access.forward or node.access.relayed else None)
         everyone = {
-            str(other.overlay.first.ip): other.name
+            str(own.ip): other.name
             for other in plan.nodes.values()
             if other is node or node.reaches is None or other.name in node.reaches
+            for own in other.overlay.addresses
         }
         assert dict(line.split() for line in document.files[HOSTS].splitlines()) == everyone

@@ -12,7 +12,10 @@ _NAMES: Final = ("web-1", "web-2", "db-1", "mon-1", "mail")
 _GROUPS: Final = ("web", "db", "eu")
 _ALLOW: Final = ("tcp/80", "tcp/443", "udp/53", "tcp/5432-5440", "tcp/22", "udp/8000-8100", "icmp", "all")
 _PUBLIC: Final = ("tcp/80", "tcp/443", "udp/53", "tcp/8000-8100", "tcp/79")
-_SSH: Final = ("0.0.0.0/0", "::/0", "203.0.113.0/24", "198.51.100.7/32", "10.10.0.2/32", "10.10.0.0/29")
+_SSH: Final = (
+    "0.0.0.0/0", "::/0", "203.0.113.0/24", "198.51.100.7/32", "10.10.0.2/32", "10.10.0.0/29",
+    "fd00:10::2/128",
+)  # fmt: skip
 PORTS: Final = (
     *(
         ("tcp", port)
@@ -48,6 +51,8 @@ def stacks(draw: st.DrawFn) -> dict[str, Any]:
         "nodes": nodes,
         "ssh": {"from": draw(_some(_SSH, at_least=1)), "port": draw(st.sampled_from((22, 22, 2222)))},
     }
+    if draw(st.booleans()):
+        mesh["cidr6"] = "fd00:10::/64"
     if draw(st.booleans()):
         known = ("all", *names, *sorted(groups))
         mesh["policy"] = draw(st.lists(_rule(known), max_size=4, unique_by=str))

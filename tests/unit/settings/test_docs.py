@@ -98,6 +98,7 @@ def test_every_example_is_accepted(key: str, field: FieldInfo) -> None:
             continue
         mesh: dict[str, Any] = {
             "cidr": "10.10.0.0/24",
+            "cidr6": "fd1a:2b3c:4d5e::/64",
             "nodes": {
                 "web-1": {"address": "10.10.0.1", "groups": ["web"]},
                 "db-1": {"address": "10.10.0.2", "groups": ["db"]},

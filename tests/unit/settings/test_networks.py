@@ -22,9 +22,9 @@ LENGTH = "; the prefix length after the slash goes from 8 to 29"
         ("", FOUR),
         ("10.10.0.1/x", "; write 10.10.0.1: cidr already has the network"),
         ("10.10.0.1%eth0", FOUR),
-        ("fe80::1%eth0", "; a mesh has IPv4 addresses only"),
-        ("fd00::1/64", "; a mesh has IPv4 addresses only"),
-        ("fe80::1%eth0/64", "; a mesh has IPv4 addresses only"),
+        ("fe80::1%eth0", "; write an IPv6 address as address6"),
+        ("fd00::1/64", "; write an IPv6 address as address6"),
+        ("fe80::1%eth0/64", "; write an IPv6 address as address6"),
     ],
 )
 def test_what_is_no_address_is_refused_with_a_better_one(value: str, told: str) -> None:
@@ -34,7 +34,7 @@ def test_what_is_no_address_is_refused_with_a_better_one(value: str, told: str) 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("fd00::1", "; a mesh has IPv4 addresses only"),
+        ("fd00::1", "; write an IPv6 network as cidr6"),
         ("10.10.0.0/x", LENGTH),
         ("10.10.0.0/24/24", LENGTH),
         ("", "; give the first address, a slash and the prefix length"),

@@ -117,8 +117,8 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
     raw = _mesh(nodes=nodes, policy=[rule], policyTests=[test], rollout={"zzz": 1}, ssh={"zzz": 1})
     assert _problems(raw) == [
         (
-            "mesh.nodes.web-1.zzz: is not a known key; known are address, location, type, image, enabled, "
-            "protect, groups, public, forward, endpoint, keepalive, relay, "
+            "mesh.nodes.web-1.zzz: is not a known key; known are address, location, type, image, "
+            "address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, "
             "formerly, trustedInterfaces, metadata, provider"
         ),
         "mesh.policy[0].zzz: is not a known key; known are from, to, allow",
@@ -130,7 +130,9 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
 
 @pytest.mark.parametrize("key", [1, None, 2.5])
 def test_a_key_that_is_no_text_is_no_known_key_either(key: object) -> None:
-    known = "known are cidr, port, mtu, protect, ssh, defaults, nodes, policy, policyTests, rollout, links"
+    known = (
+        "known are cidr, cidr6, port, mtu, protect, ssh, defaults, nodes, policy, policyTests, rollout, links"
+    )
     assert _problems(dict([*_mesh().items(), (key, 2)])) == [f"mesh.{key}: is not a known key; {known}"]
 
 

@@ -38,8 +38,8 @@ TAKEN = {
     },
     r"ssh\.(authorizedKeys|from)|defaults\.trustedInterfaces|policyTests": {"repeated"},
 }  # fmt: skip
-# Where the mistake shows elsewhere: a group or a node that is gone, and who names it.
-ELSEWHERE = re.compile(r"nodes\.[^.]+\.groups(\.0)?|nodes\.web-1\.enabled|nodes")
+# Where the mistake shows elsewhere: a group or a node that is gone, and who names it; another network.
+ELSEWHERE = re.compile(r"cidr6|nodes\.[^.]+\.groups(\.0)?|nodes\.web-1\.enabled|nodes")
 
 
 def _problems(raw: Any) -> tuple[Problem, ...]:

@@ -199,6 +199,22 @@ def test_the_route_to_a_network_that_is_gone_comes_back_as_the_kernel_makes_it()
         assert not any("proto kernel" in " ".join(command) for command in link_commands(WG0, fresh, wanted))
 
 
+def test_ipv6_has_its_address_at_once_and_its_network_as_the_kernel_makes_it() -> None:
+    both = frozenset(["10.10.0.1/24", "fd00::1/64"])
+    networks = frozenset(["10.10.0.0/24", "fd00::/64"])
+    wanted = Link(both, 1420, up=True, routes=frozenset(), networks=networks)
+    before = replace(wanted, addresses=frozenset(["10.10.0.1/24"]), networks=frozenset(["10.10.0.0/24"]))
+    assert [" ".join(command) for command in link_commands(WG0, before, wanted)] == [
+        "ip address add fd00::1/64 dev wg0 nodad"
+    ]
+    assert [" ".join(command) for command in link_commands(WG0, wanted, before)] == [
+        "ip address del fd00::1/64 dev wg0"
+    ]
+    assert [" ".join(each) for each in link_commands(WG0, replace(before, addresses=both), wanted)] == [
+        "ip route replace fd00::/64 dev wg0 proto kernel metric 256"
+    ]
+
+
 def test_only_networks_outside_the_address_get_a_route() -> None:
     text = WG.replace("10.10.0.2/32", "10.10.0.2/32, 10.20.0.0/16")
     assert wanted_link(parse_wg_file(text, where="x")).routes == frozenset(["10.20.0.0/16"])

@@ -6,7 +6,7 @@ from mesh.host.files.document import parse_document
 from mesh.host.files.generation import Generation, as_generation
 from mesh.host.places import Places
 from mesh.host.system.session import Session
-from mesh.host.trial.knocks import Door, mesh_knocks, ssh_knocks, wireguard_knocks
+from mesh.host.trial.knocks import Behind, Door, forwarded_knocks, mesh_knocks, ssh_knocks, wireguard_knocks
 from mesh.host.tunnel import WG0
 from tests.unit.meshes import documents_of, plan_of
 
@@ -64,3 +64,27 @@ def test_through_the_tunnel_what_the_policy_allows_is_tried() -> None:
     assert not [port for source, protocol, port in tried if source == "10.10.0.1" and port not in (5432, 100)]
     without = {knock.source for knock in mesh_knocks(WG0, generation())}
     assert without == {"10.10.0.1", "10.10.0.2"}
+
+
+@needs_root
+def test_through_the_tunnel_both_families_are_tried_each_at_its_own_address() -> None:
+    policy = [
+        {"from": ["web-1"], "to": ["db-1"], "allow": ["tcp/5432"]},
+        {"from": ["web-2"], "to": ["db-1"], "allow": ["all"]},
+    ]
+    for mesh in ({"policy": policy}, {}):
+        knocks = mesh_knocks(WG0, generation(cidr6="fd00:10::/64", **mesh))
+        assert {(knock.source, knock.door.address) for knock in knocks} == {
+            ("10.10.0.1", "10.10.0.11"),
+            ("10.10.0.2", "10.10.0.11"),
+            ("fd00:10::1", "fd00:10::b"),
+            ("fd00:10::2", "fd00:10::b"),
+        }
+        assert bool(mesh) == (("fd00:10::1", 5432) in {(knock.source, knock.port) for knock in knocks})
+
+
+@needs_root
+def test_what_is_forwarded_is_of_the_family_of_the_network_behind() -> None:
+    knocks = mesh_knocks(WG0, generation(cidr6="fd00:10::/64"))
+    behind = Behind("eth1", "10.20.0.1/24", "10.20.0.2")
+    assert {each.source for each in forwarded_knocks(knocks, [behind])} == {"10.10.0.1", "10.10.0.2"}
