@@ -29,6 +29,7 @@ TAKEN = {
     r"nodes\.web-1\.formerly\.0": {"yes", "no", "on", "letter missing", "twice"},
     r"ssh\.from\..": {"IPv6", "IPv6 network", "letter missing", "upper case"},
     r"(ssh\.)?port": {"small number", "0777 as Pulumi reads it"},
+    r"nodes\.web-1\.keepalive": {"small number", "0777 as Pulumi reads it", "zero"},
     r"nodes\.web-1\.forward|protect": {"true"},
     "ssh|defaults|rollout": {"empty mapping"},
     "rollout": {"nothing in it"},
