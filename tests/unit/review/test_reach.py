@@ -1,8 +1,10 @@
 """What a review says of random changes is what the plan's own evaluation says, for every pair and port."""
 
 from collections.abc import Iterable, Iterator
+from itertools import permutations
 from typing import Any, Literal
 
+import pytest
 from hypothesis import given
 
 from mesh.plan import MeshPlan
@@ -24,11 +26,12 @@ Way = tuple[str, str, str, int]
 def planned_ways(plan: MeshPlan) -> set[Way]:
     """All that is open between nodes, as the plan has it."""
     return {
-        (peer.name, node.name, protocol, port)
+        (other.name, node.name, protocol, port)
         for node in plan.nodes.values()
         for peer in node.peers
+        for other in (peer, *peer.relays)
         for protocol, port in PORTS
-        if node.access.lets_in(peer.name, peer.addresses, _port(protocol, port))
+        if node.access.lets_in(other.name, other.addresses, _port(protocol, port))
     }
 
 
@@ -87,6 +90,36 @@ def test_stated_and_planned_differences_between_nodes_are_equal(change: tuple[An
     assert told_ways(reach.gained, after) == after - before
     kept = _kept(*change)  # both of two such nodes keep their files, so they still reach each other
     assert told_ways(reach.lost, before) == {way for way in before - after if not {*way[:2]} <= kept}
+
+
+def _four(**of_a: Any) -> dict[str, Any]:
+    nodes = {name: {"address": f"10.10.0.{number}", "enabled": True} for number, name in enumerate("abcd", 1)}
+    nodes["a"].update(of_a)
+    nodes["b"].update({"endpoint": "none"} if of_a else {})
+    return {
+        "cidr": "10.10.0.0/24",
+        "nodes": nodes,
+        "policy": [{"from": ["all"], "to": ["a", "b"], "allow": ["tcp/22"]}],
+    }
+
+
+_SHAPES = (_four(), {**_four(), "links": [["c", "all"]]}, _four(endpoint="none", relay="c"))
+
+
+@pytest.mark.parametrize("change", list(permutations(_SHAPES, 2)))
+def test_links_and_relays_are_told_as_planned(change: tuple[Any, Any]) -> None:
+    before, after = (planned_ways(plan_of(mesh)) for mesh in change)
+    reach = _reach(*change)
+    assert reach.untold == {}
+    assert told_ways(reach.gained, after) == after - before
+    assert told_ways(reach.lost, before) == before - after
+
+
+def test_a_port_that_is_open_for_callers_is_told_as_open_to_the_internet() -> None:
+    preview = _read(_SHAPES[0], _SHAPES[2])
+    told = compare_outside(read_nodes(preview), CloudFirewalls.of(preview.steps)).gained
+    assert {each.target for each in told} == {"c", "d"}
+    assert {str(each.traffic) for each in told} == {"udp/51820"}
 
 
 @given(changes())
