@@ -1,4 +1,5 @@
 import asyncio
+import json
 from typing import Any
 
 import pulumi
@@ -26,3 +27,22 @@ def test_outputs_tell_how_to_reach_a_node_and_hide_the_key() -> None:
     assert not any(_secret(facts[name]) for name in ("public_ip", "public_key", "host_key"))
     assert _secret(mesh.ssh_private_key)
     assert "PRIVATE KEY" in value_of(mesh.ssh_private_key)
+
+
+def test_only_where_links_limit_them_outputs_tell_whom_a_node_reaches() -> None:
+    nodes = {name: {"address": f"10.10.0.{number}"} for number, name in enumerate("abc", 1)}
+    whole = run({**MESH, "nodes": nodes}).mesh
+    assert not any("reaches" in facts for facts in whole.nodes.values())
+    star = run({**MESH, "nodes": nodes, "links": [["a", "all"]]}).mesh
+    assert {name: facts["reaches"] for name, facts in star.nodes.items()} == {
+        "a": ["b", "c"],
+        "b": ["a"],
+        "c": ["a"],
+    }
+
+
+def test_a_pair_without_a_link_has_no_pre_shared_key() -> None:
+    nodes = {name: {"address": f"10.10.0.{number}"} for number, name in enumerate("abc", 1)}
+    made = run({**MESH, "nodes": nodes, "links": [["a", "all"]]})
+    keys = {name: json.loads(made[f"{name}-keys"].inputs["stdin"]["value"])["keys"] for name in "abc"}
+    assert {name: len(found) for name, found in keys.items()} == {"a": 3, "b": 2, "c": 2}

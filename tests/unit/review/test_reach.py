@@ -1,13 +1,14 @@
 """What a review says of random changes is what the plan's own evaluation says, for every pair and port."""
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address
 from itertools import permutations
 from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 
-from mesh.plan import MeshPlan
+from mesh.plan import MeshPlan, NodePlan
 from mesh.review.hetzner import CloudFirewalls
 from mesh.review.nodes import read_disabled, read_nodes
 from mesh.review.outside import INTERNET, compare_outside
@@ -26,13 +27,20 @@ Way = tuple[str, str, str, int]
 def planned_ways(plan: MeshPlan) -> set[Way]:
     """All that is open between nodes, as the plan has it."""
     return {
-        (other.name, node.name, protocol, port)
+        (name, node.name, protocol, port)
         for node in plan.nodes.values()
-        for peer in node.peers
-        for other in (peer, *peer.relays)
+        for name, addresses in _others(node)
         for protocol, port in PORTS
-        if node.access.lets_in(other.name, other.addresses, _port(protocol, port))
+        if node.access.lets_in(name, addresses, _port(protocol, port))
     }
+
+
+def _others(node: NodePlan) -> Iterator[tuple[str, tuple[IPv4Address | IPv6Address, ...]]]:
+    """The nodes that have a path to this one, with their addresses."""
+    for peer in node.peers:
+        yield peer.name, peer.addresses
+        for relayed in peer.relays:
+            yield relayed.name, relayed.addresses
 
 
 def planned_from_the_internet(plan: MeshPlan) -> set[Way]:

@@ -101,3 +101,16 @@ def test_an_engine_that_cannot_say_what_was_is_told(said: list[str]) -> None:
     assert told.startswith(
         "could not read the stack's former state (no backend client is available), so this run cannot warn"
     )
+
+
+def test_pairs_that_lose_their_link_are_warned_of(said: list[str]) -> None:
+    nodes = {name: {"address": f"10.10.0.{number}"} for number, name in enumerate("abc", 1)}
+    was = _previous(**{name: _node(node["address"]) for name, node in nodes.items()})
+    star = {"cidr": "10.10.0.0/24", "nodes": nodes, "links": [["a", "all"]]}
+    assert _look({"cidr": "10.10.0.0/24", "nodes": nodes}, was) == {}
+    assert list(_look(star, was)) == ["b"]
+    assert said == ["b has no link with c any more (links): connections between both ends are cut off"]
+    told = was.records["pulumi:pulumi:Stack", "wireguard-mesh-test"]["nodes"]
+    for name, reaches in {"a": ["b", "c"], "b": ["a"], "c": ["a"]}.items():
+        told[name]["reaches"] = reaches
+    assert _look(star, was) == {}
