@@ -4,8 +4,10 @@ ENGINE ?= lab
 STACK ?= lab
 export ENGINE
 export WGMESH_PULUMI = $(LAB) run
-# The command provider fails if this variable names a missing SSH agent. No key of an agent is needed here.
+# The command provider fails if this variable names an SSH agent that is gone. `ssh-add -l` ends with 2 then.
+ifneq ($(shell timeout 5 ssh-add -l >/dev/null 2>&1; test $$? -lt 2 && echo there),there)
 unexport SSH_AUTH_SOCK
+endif
 
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab --stack $(STACK)

@@ -92,6 +92,18 @@ def ssh_command(
     raise typer.Exit(ssh(read_outputs(pulumi, stack, name), node, context.args))
 
 
+@app.command("scan-host-key")
+def scan_host_key_command(
+    host: str, *, port: Annotated[int, typer.Option(min=1, max=65535, help="The port of sshd.")] = 22
+) -> None:
+    """Print a server's SSH host key as a line of the stack file, and its fingerprint, to be compared."""
+    from mesh.cli.scan import scan, to_compare
+
+    found = scan(host, port)
+    print(f"hostKey: {found.line}", flush=True)
+    print(to_compare(found), file=sys.stderr)
+
+
 @app.command("check")
 def check_command(
     *,

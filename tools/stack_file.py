@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from mesh.settings import Model, PolicyRule, PolicyTest, Rollout, Settings, Ssh
 from mesh.settings.machines import KNOWN, MachineModels
+from mesh.settings.static import StaticMachine
 from mesh.stackfile.schema import schema_text
 
 __all__ = ["PAGE", "SECTIONS", "TOLD_ELSEWHERE", "schemas", "with_keys"]
@@ -29,6 +30,7 @@ SECTIONS: Final[Mapping[str, type[Model]]] = MappingProxyType(
         "ssh": Ssh,
         "defaults": _MODELS.defaults,
         "nodes.<name>": _MODELS.node({}),
+        "nodes.<name> (static)": StaticMachine,
         "policy[]": PolicyRule,
         "policyTests[]": PolicyTest,
         "rollout": Rollout,
@@ -62,7 +64,7 @@ def _part(section: str) -> str:
 
 
 def _entries(section: str) -> Iterator[str]:
-    prefix = "" if section == "the mesh" else f"{section}."
+    prefix = "" if section == "the mesh" else f"{section.removesuffix(' (static)')}."
     shared: list[str] = []
     for name, field in SECTIONS[section].model_fields.items():
         key = field.alias or name

@@ -13,7 +13,7 @@ from mesh.edit.style import Style, style_of
 
 __all__ = ["add_node"]
 
-_OWN: Final = frozenset({"address", "address6", "enabled"})
+_OWN: Final = frozenset({"address", "address6", "enabled", "host", "hostKey", "forget"})
 """What a node that is made like another one does not take over."""
 
 

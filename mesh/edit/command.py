@@ -35,6 +35,11 @@ def add_command(  # noqa: PLR0913 - a command's parameters are its options
     location: Text = None,
     type_: Annotated[str | None, typer.Option("--type", help="As this key of the stack file.")] = None,
     image: Text = None,
+    host: Text = None,
+    host_key: Text = None,
+    user: Text = None,
+    ssh_port: Annotated[int | None, typer.Option(help="As this key of the stack file.")] = None,
+    first_key: Text = None,
     group: Annotated[list[str] | None, typer.Option(help="A group of the node; once for each.")] = None,
     public: Annotated[list[str] | None, typer.Option(help="A port such as tcp/80; once for each.")] = None,
     trusted_interface: Annotated[
@@ -49,6 +54,7 @@ def add_command(  # noqa: PLR0913 - a command's parameters are its options
     """Add a node to the stack file, with the next free address; the rest of the file stays as it is."""
     given: dict[str, Any] = {
         "address": address, "provider": provider, "location": location, "type": type_, "image": image,
+        "host": host, "hostKey": host_key, "user": user, "sshPort": ssh_port, "firstKey": first_key,
         "groups": group, "public": public, "forward": forward, "trustedInterfaces": trusted_interface,
         "metadata": metadata,
     }  # fmt: skip

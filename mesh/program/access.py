@@ -10,13 +10,15 @@ import json
 import socket
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final
 
 import pulumi
 
 from mesh.names import APPLY, BOOTSTRAP, COMMAND, INSTALL, KEYS, MANAGEMENT_KEY, STASH
 from mesh.plan import MeshPlan, NodePlan
+from mesh.program.first_contact import key_brought
 from mesh.program.keys import ssh_public_line
 from mesh.program.previous import Previous
 from mesh.render import Doors, Endpoint, Moving, Unknown, read_doors
@@ -26,6 +28,7 @@ __all__ = ["Access", "Committed", "answers", "committed", "plan_access", "ssh_li
 # Later steps first: each is dialled with what the one before it was.
 _LATEST_FIRST: Final = (APPLY, KEYS, INSTALL, BOOTSTRAP)
 _EVERYWHERE: Final = frozenset({"0.0.0.0/0", "::/0"})
+_NO_PORTS: Final[Mapping[str, int]] = MappingProxyType({})
 _KNOCK_SECONDS: Final = 5.0
 _KNOCKS_AT_ONCE: Final = 32
 
@@ -54,13 +57,15 @@ class Committed:
 class Access:
     """The ways to a node in this run: `port` is dialled, `moving` stays open beside what is planned.
 
-    `endpoint_port` is where peers find it, `committed` what it has; None for a node that is new.
+    `endpoint_port` is where peers find it, `committed` what it has; None for a node that is new. `first_port`
+    is where sshd listens at first contact, None where that is the mesh's own port.
     """
 
     port: int
     endpoint_port: int
     moving: Moving
     committed: Committed | None
+    first_port: int | None = None
 
     def of(self, server: object) -> Committed | None:
         """Return what is known of this very server, given its id; nothing of one that was made anew."""
@@ -84,7 +89,8 @@ def committed(previous: Previous, name: str) -> Committed | None:
     connection = last["connection"]
     text = records[APPLY].get("stdin")
     doors = read_doors(text) if isinstance(text, str) else None
-    used = str(connection["privateKey"])
+    brought = None if last is not records[BOOTSTRAP] else key_brought(last.get("create"))
+    used = None if brought else str(connection["privateKey"])
     stored = previous.record(STASH, MANAGEMENT_KEY).get("output")
     keys = {ssh_public_line(key): key for key in (used, stored) if isinstance(key, str)}
     host_key, rolled = _host_key(records)
@@ -93,7 +99,7 @@ def committed(previous: Previous, name: str) -> Committed | None:
         address=str(connection["host"]),
         doors=doors,
         ssh_ports=doors.ssh_ports if doors else (int(connection.get("port") or 22),),
-        management_keys=doors.management_keys if doors else (ssh_public_line(used),),
+        management_keys=doors.management_keys if doors else (brought or ssh_public_line(str(used)),),
         private_keys=keys,
         host_key=host_key,
         rolled=rolled,
@@ -124,20 +130,26 @@ def ssh_limits(access: Mapping[str, Access]) -> dict[str, str]:
     return found
 
 
-def plan_access(plan: MeshPlan, previous: Previous) -> dict[str, Access]:
+def plan_access(
+    plan: MeshPlan, previous: Previous, first_ports: Mapping[str, int] = _NO_PORTS
+) -> dict[str, Access]:
     """Decide for every node how it is dialled and what stays open.
 
-    Where a node has two SSH ports open, `up` knocks to see which one answers; a preview does not.
+    `first_ports` has, by node, where sshd listens at first contact, if that is not the mesh's port. Where a
+    node has two SSH ports open, `up` knocks to see which one answers; a preview does not.
     """
     known = {name: committed(previous, name) for name in plan.nodes}
-    dialled = _dialled_ports(plan, known)
+    dialled = _dialled_ports(plan, known, first_ports)
     endpoints = {
         endpoint
         for name, node in plan.nodes.items()
         if node.enabled and (had := known[name]) is not None and had.doors is not None
         for endpoint in had.doors.endpoints
     }
-    return {name: _access(node, known[name], dialled[name], endpoints) for name, node in plan.nodes.items()}
+    return {
+        name: replace(_access(node, known[name], dialled[name], endpoints), first_port=first_ports.get(name))
+        for name, node in plan.nodes.items()
+    }
 
 
 def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Collection[Endpoint]) -> Access:
@@ -161,9 +173,12 @@ def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Coll
     )
 
 
-def _dialled_ports(plan: MeshPlan, known: Mapping[str, Committed | None]) -> dict[str, int]:
+def _dialled_ports(
+    plan: MeshPlan, known: Mapping[str, Committed | None], first_ports: Mapping[str, int]
+) -> dict[str, int]:
     choices = {
-        name: had.ssh_ports if had else (plan.nodes[name].access.ssh_port,) for name, had in known.items()
+        name: had.ssh_ports if had else (first_ports.get(name, plan.nodes[name].access.ssh_port),)
+        for name, had in known.items()
     }
     open_twice = [name for name, ports in choices.items() if len(ports) > 1]
     found = {name: ports[0] for name, ports in choices.items()}

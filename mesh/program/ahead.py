@@ -43,6 +43,9 @@ def look_ahead(
     protected = refused(plan, was)
     if protected:
         raise SettingsError(protected)
+    for provider, each in providers.items():
+        stay = {name for name, node in plan.nodes.items() if node.provider == provider}
+        each.look_back(before.nodes.keys() - stay, before, names)
     told = dangers(plan, was)
     for words in told.values():
         pulumi.log.warn(names.said(words))

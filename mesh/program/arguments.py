@@ -81,6 +81,12 @@ class DefaultsArgs(TypedDict):
     """Interfaces of the node whose traffic the firewall lets in, such as docker0."""
     metadata: NotRequired[Metadata]
     """Who may ask the cloud's metadata service. Default: root."""
+    user: NotRequired[str]
+    """With provider static: the user that logs in at first contact. Default: root."""
+    ssh_port: NotRequired[int]
+    """With provider static: the port of sshd at first contact, if it is not the mesh's."""
+    first_key: NotRequired[str]
+    """With provider static: the secret of the configuration with the SSH key of first contact."""
 
 
 class NodeArgs(TypedDict):
@@ -120,6 +126,18 @@ class NodeArgs(TypedDict):
     """Interfaces of the node whose traffic the firewall lets in."""
     metadata: NotRequired[Metadata]
     """Who may ask the cloud's metadata service."""
+    host: NotRequired[str]
+    """With provider static: the public address of the server."""
+    host_key: NotRequired[str]
+    """With provider static: the public SSH host key that the server shows before it becomes a node."""
+    user: NotRequired[str]
+    """With provider static: the user that logs in at first contact."""
+    ssh_port: NotRequired[int]
+    """With provider static: the port of sshd at first contact, if it is not the mesh's."""
+    first_key: NotRequired[str]
+    """With provider static: the secret of the configuration with the SSH key of first contact."""
+    forget: NotRequired[bool]
+    """With provider static: nothing is run on the server when the node goes, because the server is dead."""
 
 
 class PolicyRuleArgs(TypedDict):

@@ -7,11 +7,11 @@ from typing import Any, Final
 import pulumi
 from pulumi_command import remote
 
-from mesh.names import AGENT_FILE, APPLY, BOOTSTRAP, INCOMING, INSTALL, KEYS
+from mesh.names import AGENT_FILE, APPLY, BOOTSTRAP, INCOMING, INSTALL, KEYS, LEAVE
 from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
 from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
-from mesh.program.machines.base import Machine, protection
+from mesh.program.machines.base import Contact, Machine, protection
 from mesh.remote import BOOTSTRAP_SECONDS, agent_call, agent_named, keys_call, limited
 
 __all__ = ["Commands", "Target"]
@@ -40,7 +40,8 @@ class Target:
     `machine` is what they run on; `hooks` answers a failed command. With `keep`, commands that exist stay as
     they are, whatever changes; `gate` is what has to be done before the node is touched. `confirmed` looks at
     the answer to `apply`; the state has `record` of it. `protect` holds for `apply`. `former` are
-    the names that the node had before. A state of an `older` version has a step `INSTALL`.
+    the names that the node had before. A state of an `older` version has a step `INSTALL`. `contact` is how a
+    machine is met that was there already.
     """
 
     node: str
@@ -59,6 +60,7 @@ class Target:
     older: bool = False
     dials: int = _DIALS
     protect: bool = False
+    contact: Contact | None = None
 
     def looked_at(self) -> "Target":
         """Return the same target, on which the answers of commands are looked at."""
@@ -70,6 +72,24 @@ class Target:
     def first_contact(self) -> "Target":
         """Return the same target as it is before it has its permanent host key."""
         return replace(self, host_key=self.machine.first_host_key, dials=_FIRST_CONTACT_DIALS, gate=())
+
+    def meeting(self, command: str) -> pulumi.Input[str]:
+        """Return what first contact runs: `command`, unless the machine was there already."""
+        return self.contact.command if self.contact else command
+
+    def first_connection(self) -> remote.ConnectionArgs:
+        """Return the SSH connection of first contact."""
+        if self.contact is None:
+            return self.connection()
+        return remote.ConnectionArgs(
+            host=self.address,
+            port=self.contact.port,
+            user=self.contact.user,
+            private_key=self.contact.private_key,
+            host_key=self.contact.host_key,
+            dial_error_limit=_DIALS,
+            per_dial_timeout=_DIAL_SECONDS,
+        )
 
     def connection(self) -> remote.ConnectionArgs:
         """Return the SSH connection, pinned to the host key."""
@@ -107,16 +127,17 @@ class Target:
         self,
         step: str,
         *,
-        create: str,
+        create: pulumi.Input[str],
         stdin: pulumi.Input[str],
         after: list[pulumi.Resource],
         ignore_changes: list[str] | None = None,
         protect: bool | None = None,
+        connection: remote.ConnectionArgs | None = None,
     ) -> remote.Command:
         """Declare one command: payload on stdin, nothing logged, run again on a new server."""
         return remote.Command(
             f"{self.node}-{step}",
-            connection=self.connection(),
+            connection=connection or self.connection(),
             create=create,
             stdin=stdin,
             triggers=[self.machine.identity],
@@ -124,6 +145,23 @@ class Target:
             add_previous_output_in_env=False,
             opts=self.options(
                 step, after=after, inputs=_COMMAND_INPUTS, ignore_changes=ignore_changes, protect=protect
+            ),
+        )
+
+    def leave(self, contact: Contact, *, after: list[pulumi.Resource]) -> None:
+        """Declare what takes the mesh off a machine that outlives its node: a command that its deletion runs.
+
+        No step depends on it: so the state can do without it where the machine is dead. The canary holds it
+        up no more than first contact.
+        """
+        remote.Command(
+            f"{self.node}-{LEAVE}",
+            connection=self.connection(),
+            delete=contact.part,
+            logging=remote.Logging.STDOUT,
+            add_previous_output_in_env=False,
+            opts=replace(self, gate=()).options(
+                LEAVE, after=after, inputs=["connection"], protect=protection(wanted=self.protect)
             ),
         )
 
@@ -178,14 +216,18 @@ class Commands:
 
         `keys` is the secret bundle of WireGuard keys and `document` the node's files as plain text.
         """
-        bootstrap = target.first_contact().command(
+        first = target.first_contact()
+        bootstrap = first.command(
             BOOTSTRAP,
-            create=limited(BOOTSTRAP_SCRIPT, BOOTSTRAP_SECONDS),
+            connection=first.first_connection(),
+            create=first.meeting(limited(BOOTSTRAP_SCRIPT, BOOTSTRAP_SECONDS)),
             stdin=pulumi.Output.from_input(host_private_key).apply(bootstrap_input),
             after=[*([made] if (made := target.machine.resource) else []), *target.machine.ready],
             # Done once per server: only another server (the trigger) runs it again.
             ignore_changes=["connection", "create", "stdin", "environment"],
         )
+        if target.contact is not None:
+            target.leave(target.contact, after=[bootstrap])
         copy = remote.CopyToRemote(
             f"{target.node}-{AGENT_FILE}",
             connection=target.connection(),

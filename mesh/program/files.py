@@ -43,7 +43,7 @@ def node_files(plan: NodePlan, access: Access, facts: RunFacts) -> pulumi.Output
             directory.facts,
             KeyNames(private=known(private), preshared=_preshared(plan, known(preshared))),
             management_key=wanted,
-            moving=_moving(access, known(server), wanted),
+            moving=_moving(plan, access, known(server), wanted),
         )
 
     every: pulumi.Output[Any] = pulumi.Output.all(
@@ -58,9 +58,10 @@ def _preshared(plan: NodePlan, names: Mapping[str, Any] | Unknown) -> dict[str, 
     return {peer: known(name) for peer, name in names.items()}
 
 
-def _moving(access: Access, server: str | Unknown, management: str | Unknown) -> Moving:
-    """Return what stays open on this server; a new one has nothing to move away from but its peers."""
+def _moving(plan: NodePlan, access: Access, server: str | Unknown, management: str | Unknown) -> Moving:
+    """Return what stays open on this server; a new one moves away from its peers and from its first port."""
     if access.of(server) is None:
-        return replace(access.moving, ssh_ports=())
+        first = access.first_port
+        return replace(access.moving, ssh_ports=() if first in {None, plan.access.ssh_port} else (first,))
     former = access.former_management_key(server, management)
     return replace(access.moving, management_keys=(former,) if former else ())

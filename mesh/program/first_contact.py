@@ -1,24 +1,43 @@
 """How a new server is met for the first time: the bootstrap script."""
 
+import re
 from pathlib import Path
 from typing import Final
 
-__all__ = ["BOOTSTRAP_SCRIPT", "bootstrap_input"]
+__all__ = ["BOOTSTRAP_SCRIPT", "bare", "between", "bootstrap_input", "key_brought"]
 
 _HERE: Final = Path(__file__).parent
 
 
-def _bare(script: str) -> str:
+def bare(script: str) -> str:
     """Return a shell script without comments, blank lines and indentation: a state has it twice per node."""
     lines = (line.strip() for line in script.splitlines())
     return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 
 
-BOOTSTRAP_SCRIPT: Final = _bare((_HERE / "bootstrap.sh").read_text())
+BOOTSTRAP_SCRIPT: Final = bare((_HERE / "bootstrap.sh").read_text())
 """Shell script without a single quote, so that any shell hands it on; run once per server.
 
 It reads `bootstrap_input`.
 """
+
+_BROUGHT: Final = re.compile(r'management_key="([^"]+)"')
+_LAST_LINE: Final = "echo ready\n"
+
+
+def between(before: str, after: str) -> str:
+    """Return the script of first contact with one that runs before, and one that runs once all is well."""
+    return f"{before}{BOOTSTRAP_SCRIPT.removesuffix(_LAST_LINE)}{after}{_LAST_LINE}"
+
+
+def key_brought(command: object) -> str | None:
+    """Return the public management key that a command of first contact brings; None where a cloud did that.
+
+    The script has it as the value of `management_key`.
+    """
+    found = _BROUGHT.search(command) if isinstance(command, str) else None
+    return found[1] if found else None
+
 
 _ENDS_A_SHELL: Final = "exit 97"
 

@@ -51,7 +51,7 @@ class Mesh(pulumi.ComponentResource):
         super().__init__(MESH_TYPE, name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         before = (previous or NOTHING_KNOWN).of(self._names, former_names(plan))
-        access = plan_access(plan, before)
+        access = plan_access(plan, before, _first_ports(plan, providers))
         tell_moves(plan, access, self)
         shared = self._shared_keys()
         sites = self._sites(plan, access, shared, before, told)
@@ -190,6 +190,12 @@ class Mesh(pulumi.ComponentResource):
             management_public=keys.ssh_public_key(management),
             preshared_root=keys.stored(self._names.of("preshared-root"), keys.preshared_root, parent=self),
         )
+
+
+def _first_ports(plan: MeshPlan, providers: Mapping[str, Provider]) -> dict[str, int]:
+    """Return the ports of sshd at first contact, where they are not the mesh's."""
+    found = {name: providers[node.provider].first_port(node) for name, node in plan.nodes.items()}
+    return {name: port for name, port in found.items() if port is not None}
 
 
 def _has_older_step(before: Previous, node: str) -> bool:

@@ -16,7 +16,7 @@ from mesh.program.commands import Commands, Target
 from mesh.program.directory import Directory, Entry, entry
 from mesh.program.files import RunFacts, node_files
 from mesh.program.former import former_nodes, former_parts
-from mesh.program.machines import FirstKey, Machines, public_address
+from mesh.program.machines import ExistingMachine, FirstKey, Machines, public_address
 from mesh.program.review import show_files
 from mesh.render import read_doors
 
@@ -154,7 +154,8 @@ class Node(pulumi.ComponentResource):
         confirmed: pulumi.ResourceHook,
         record: Mapping[str, Any],
     ) -> Target:
-        plan, keep = self._plan, not self._plan.enabled
+        plan, keep, machine = self._plan, not self._plan.enabled, self.machine
+        contact = machine.contact(self.host_key) if isinstance(machine, ExistingMachine) else None
         port, host_key, private_key = self._way_in()
         return Target(
             node=self._names.of(plan.name),
@@ -171,6 +172,7 @@ class Node(pulumi.ComponentResource):
             gate=gate,
             record=record,
             protect=plan.protect,
+            contact=contact,
         )
 
     def _way_in(
@@ -185,7 +187,7 @@ class Node(pulumi.ComponentResource):
             return access.port, self.host_key, shared.management
 
         def port(server: Any) -> int:
-            return access.port if access.of(server) else self._plan.access.ssh_port
+            return access.port if access.of(server) else access.first_port or self._plan.access.ssh_port
 
         def host_key(pair: Any) -> Any:
             had = access.of(pair[0])
@@ -210,7 +212,8 @@ class Node(pulumi.ComponentResource):
     def _port_after(self, applied: remote.Command) -> pulumi.Input[int]:
         """Return where sshd is found after this run: as the files say that were committed last."""
         access = self._access
-        if access.committed is None or access.committed.ssh_ports == (self._plan.access.ssh_port,):
+        had = access.committed.ssh_ports if access.committed else (access.port,)
+        if had == (self._plan.access.ssh_port,) and access.first_port is None:
             return self._plan.access.ssh_port
 
         def port(document: Any) -> int:

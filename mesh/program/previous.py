@@ -29,13 +29,15 @@ class Previous:
 
     `nodes` has each node that the state knows by name, and its entry in the outputs, empty where there is
     none. `unread` says why the state could not be read; there is nothing in it then. `former` has the names
-    that nodes had before: until a run has renamed a node, the state has the node by one of these.
+    that nodes had before: until a run has renamed a node, the state has the node by one of these. `urns` has
+    the URN of each resource.
     """
 
     nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unread: str | None = None
     records: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict, repr=False)
     former: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    urns: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def has(self, type_: str, name: str) -> bool:
         """Whether the state has a resource of this type and name."""
@@ -58,6 +60,11 @@ class Previous:
         """Return what the component of a node has registered."""
         return next(filter(None, (self.record(NODE_TYPE, called) for called in self._called(node))), {})
 
+    def urn(self, type_: str, node: str, part: str) -> str | None:
+        """Return the URN that a part of a node has in the state."""
+        found = (self.urns.get((type_, f"{called}-{part}")) for called in self._called(node))
+        return next(filter(None, found), None)
+
     def _called(self, node: str) -> tuple[str, ...]:
         return node, *self.former.get(node, ())
 
@@ -76,12 +83,17 @@ class Previous:
             for (kind, name), found in self.records.items()
             if (plain := names.plain(name)) is not None
         }
+        urns = {
+            (kind, plain): urn
+            for (kind, name), urn in self.urns.items()
+            if (plain := names.plain(name)) is not None
+        }
         told = self._told(names)
         nodes: dict[str, Mapping[str, Any]] = {}
         for name in sorted({*_names(records)}):
             called = present.get(name, name)
             nodes[called] = _entry(told.get(called)) or _entry(told.get(name))
-        return Previous(nodes=nodes, unread=self.unread, records=records, former=former or {})
+        return Previous(nodes=nodes, unread=self.unread, records=records, former=former or {}, urns=urns)
 
     def _told(self, names: MeshNames) -> Mapping[str, Any]:
         """The nodes in the outputs: those of the stack, or of the component of a mesh."""
@@ -111,13 +123,8 @@ def read_previous() -> Previous:
 
 
 def _parse(found: Mapping[str, Any]) -> Previous:
-    return Previous(
-        records={
-            (str(each["type"]), name_in_urn(urn)): each.get("outputs") or {}
-            for urn, each in found.items()
-            if _is_ours(urn)
-        }
-    )
+    ours = {(str(each["type"]), name_in_urn(urn)): urn for urn, each in found.items() if _is_ours(urn)}
+    return Previous(records={key: found[urn].get("outputs") or {} for key, urn in ours.items()}, urns=ours)
 
 
 def _is_ours(urn: str) -> bool:

@@ -24,6 +24,7 @@ _NODES: Final = {
     Kind.DISABLED: ("leaves", "leave", "the mesh"),
     Kind.RENAMED: ("is", "are", "renamed"),
     Kind.ENABLED: ("joins", "join", "the mesh again"),
+    Kind.JOINED: ("joins", "join", "the mesh"),
 }
 
 

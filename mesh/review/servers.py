@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from mesh.names import COMMAND, COPY, NODE_TYPE, STASH, name_in_urn
+from mesh.names import COMMAND, COPY, LEAVE, NODE_TYPE, STASH, name_in_urn
 from mesh.review.blocks import data
 from mesh.review.hetzner import ADDRESS, SERVER
 from mesh.review.nodes import NodeChange
@@ -28,8 +28,9 @@ class Kind(IntEnum):
     RENAMED = 4
     STARTED = 5
     ENABLED = 6
-    CREATED = 7
-    CHANGED = 8
+    JOINED = 7
+    CREATED = 8
+    CHANGED = 9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +65,29 @@ def _of_node(node: NodeChange) -> Iterator[Fate]:
         _, after = power.values("input")
         if isinstance(after, str) and after.startswith("off: will be started"):
             yield Fate(kind=Kind.STARTED, node=name, words="the server is off, and is started")
-    if node.op != "same" and all(step.state.type in _OURS for step in node.steps):
+    if (leave := node.step(COMMAND, LEAVE)) is not None:
+        yield from _existing(name, leave)
+    elif node.op != "same" and all(step.state.type in _OURS for step in node.steps):
         kind = Kind.DELETED if node.op == "delete" else Kind.CREATED
         yield Fate(kind=kind, node=name, words=f"the node is {node.op}d")
+
+
+def _existing(name: str, step: Step) -> Iterator[Fate]:
+    """Tell what becomes of a server that no provider has made."""
+    if step.op == "create" and step.new is not None:
+        connection = step.new.inputs.get("connection")
+        host = connection.get("host") if isinstance(connection, Mapping) else None
+        at = "" if host is None else f" {_value(host)}"
+        yield Fate(
+            kind=Kind.JOINED, node=name, words=f"the server{at}, which is there already, joins the mesh"
+        )
+    elif step.op == "delete" and step.old is not None:
+        runs = step.old.inputs.get("delete") is not None
+        words = "is as it was before the mesh" if runs else "keeps what the mesh put there (`forget: true`)"
+        yield Fate(kind=Kind.DISABLED, node=name, words=f"leaves the mesh; its server stays, and {words}")
+    elif step.op == "update" and step.values("delete")[1] is None and step.values("delete")[0] is not None:
+        words = "its server is given up (`forget: true`): nothing runs there when the node goes"
+        yield Fate(kind=Kind.CHANGED, node=name, words=words)
 
 
 def _server(name: str, node: NodeChange, step: Step) -> Iterator[Fate]:

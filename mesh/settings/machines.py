@@ -68,11 +68,13 @@ def _anything_goes(_raw: Mapping[Any, Any], _stack: str | None, _mesh: str) -> I
 class MachineKind:
     """One provider, as far as the stack file goes: `model` has its keys of a node, each with a default.
 
-    `check` says what does not fit into its limits.
+    `check` says what does not fit into its limits. `defaults` has the keys that several nodes may have in
+    common, None where all may.
     """
 
     model: type[Model]
     check: Check = _anything_goes
+    defaults: type[Model] | None = None
 
 
 KNOWN: Final[Mapping[str, MachineKind]] = MappingProxyType(
@@ -95,7 +97,7 @@ class MachineModels:
         self._provider: Any = (field, self._default)
         self._kinds = kinds
         self._nodes = {name: self._node(name, kind) for name, kind in kinds.items()}
-        bases: Any = (Defaults, *dict.fromkeys(kind.model for kind in kinds.values()))
+        bases: Any = (Defaults, *dict.fromkeys(kind.defaults or kind.model for kind in kinds.values()))
         made: Any = create_model("defaults", __base__=bases, provider=self._provider)
         self.defaults: type[Defaults] = made
         """What `defaults` may have: the keys of every kind."""

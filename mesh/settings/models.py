@@ -130,10 +130,12 @@ class Defaults(Model):
     provider: Annotated[str, Field(title="name")] = DEFAULT_PROVIDER
     """Who makes the node's server.
 
-    `hetzner` is the only provider so far; [another one can be added](add-a-provider.md). `location`,
-    `type` and `image` are Hetzner's keys: another provider has keys of its own.
+    `hetzner` makes a server; `static` is for [a server that is there already](static-nodes.md), with keys of
+    its own. [Another provider can be added](add-a-provider.md). `location`, `type` and `image` are Hetzner's
+    keys.
 
-    Changed later: the node's server is deleted with its disk, and the other provider makes a new one.
+    Changed later: the node's server is deleted with its disk (a server of `static` leaves the mesh and
+    stays), and the other provider's server takes its place.
 
     Refused: a provider that is not known.
     """

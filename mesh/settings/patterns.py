@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from mesh.settings import addresses, addresses6, fields, grants, interfaces, machines, names, topology
+from mesh.settings import addresses, addresses6, fields, grants, interfaces, machines, names, static, topology
 
 __all__ = ["NODE_NAME", "fragment_of"]
 
@@ -78,6 +78,14 @@ _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
         **_text(_whole(_INTERFACE), "an interface such as docker0 or br-*, and no network card"),
         "not": {"pattern": _whole(interfaces.REFUSED)},
     },
+    static.host_address: _text(
+        _whole(rf"\s*({_IPV4}|[0-9a-f]*:[0-9a-f:.]*)\s*"), "an IP address such as 203.0.113.7"
+    ),
+    static.public_host_key: _text(
+        r"^\s*(ssh|ecdsa)-[a-z0-9-]+\s+[A-Za-z0-9+/]+=*(\s|$)", "a public SSH host key"
+    ),
+    static.login: _text(_whole("[a-z_][a-z0-9_-]{0,31}"), "the name of a user such as root or debian"),
+    static.config_key: _text(_whole("[A-Za-z][A-Za-z0-9_-]{0,63}"), "the name of a secret"),
     names.host_name: _HOST_NAME,
     topology.link: {"type": "array", "items": _HOST_NAME, "minItems": 2, "maxItems": 2},
 }

@@ -7,7 +7,7 @@ docs/add-a-provider.md walks through one.
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import pulumi
 
@@ -22,6 +22,8 @@ __all__ = [
     "NO_ANSWER",
     "NO_ROOT",
     "Ahead",
+    "Contact",
+    "ExistingMachine",
     "Family",
     "FirstKey",
     "Machine",
@@ -69,6 +71,31 @@ class Machine(Protocol):
     @property
     def remedies(self) -> Mapping[str, str]:
         """What errors of its commands mean: a regular expression -> what helps (`program/remedies.py`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """How a machine that the provider has not made is met: the login, its key, and the command.
+
+    Without a `private_key` the SSH agent of whoever runs Pulumi has the key. `host_key` is what the machine
+    is pinned to, `command` is what first contact runs. `part` takes the mesh off the machine again; None for
+    one on which nothing is run any more.
+    """
+
+    user: str
+    port: int
+    private_key: pulumi.Output[str] | None
+    host_key: pulumi.Output[str]
+    command: pulumi.Output[str]
+    part: str | None
+
+
+@runtime_checkable
+class ExistingMachine(Machine, Protocol):
+    """A machine that is there before its node, and stays when the node goes."""
+
+    def contact(self, host_key: pulumi.Output[str]) -> Contact:
+        """Return how it is met; `host_key` is the public SSH host key that it gets."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +168,16 @@ class Provider(ABC):
 
     def look_ahead(self, ahead: Ahead) -> None:  # noqa: B027 - not every provider can be asked
         """Refuse what cannot be done, before anything is. Raises `SettingsError`, `pulumi.RunError`."""
+
+    def first_port(self, node: NodePlan) -> int | None:  # noqa: ARG002
+        """Return the port of sshd at first contact; None where that is the mesh's own."""
+        return None
+
+    def look_back(self, gone: Collection[str], previous: Previous, names: MeshNames) -> None:  # noqa: B027
+        """Refuse, before anything is changed, what cannot be done for nodes that are `gone` from here.
+
+        Raises `pulumi.RunError`.
+        """
 
     def loss(self, name: str, node: NodePlan | None, previous: Previous) -> Loss | None:  # noqa: ARG002
         """Say what a run takes away of a node's machine; None of one that is not this provider's.

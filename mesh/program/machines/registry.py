@@ -6,6 +6,7 @@ from typing import Final
 
 from mesh.program.machines.base import Provider
 from mesh.program.machines.hetzner import Hetzner
+from mesh.program.machines.static import Static
 from mesh.settings.machines import MachineKind
 
 __all__ = ["KINDS", "PROVIDERS", "kinds_of"]
@@ -13,6 +14,7 @@ __all__ = ["KINDS", "PROVIDERS", "kinds_of"]
 PROVIDERS: Final[Mapping[str, Provider]] = MappingProxyType(
     {
         "hetzner": Hetzner(),
+        "static": Static(),
     }
 )
 """By the name that `provider` has in the stack file."""

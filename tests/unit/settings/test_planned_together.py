@@ -357,7 +357,7 @@ def test_merging_keeps_every_port_and_adds_none(ports: list[PortRange]) -> None:
         ("mesh", "topology", "links says which nodes have a tunnel to each other"),
         ("mesh", "network", "did you mean cidr?"),
         ("node", "publicKey", "`up` makes the keys"),
-        ("node", "host", "only servers that this stack creates can be members"),
+        ("node", "host", "such a node also has `provider: static`"),
         ("node", "userData", "a server gets no user data from the stack file"),
         ("node", "region", "did you mean location?"),
         ("node", "size", "did you mean type?"),

@@ -1,0 +1,34 @@
+# Before first contact with a server that is there already: see that nothing on it is in the way, and save what
+# first contact changes. No single quote. Reads: cidr, management_key, host_key (two words each).
+set -euf
+umask 077
+exec 2>&1
+export LC_ALL=C
+fail() { printf "bootstrap: %s\n" "$*"; exit 1; }
+[ "$(id -u)" = 0 ] || fail "needs root, is $(id -un)"
+state=/var/lib/wgmesh before=/var/lib/wgmesh/before ssh=/etc/ssh
+shown=$(cut -d" " -f1,2 $ssh/ssh_host_ed25519_key.pub 2>/dev/null || true)
+if [ "$shown" != "$host_key" ]; then
+    again="then run up again. Nothing was changed"
+    [ ! -e $state/current ] ||
+        fail "this server is a node of another mesh of wireguard-mesh ($state). Take it out of that mesh first (or, if that stack is gone, run \`python3 /usr/local/lib/wgmesh/wgmesh.pyz leave\` on the server), $again"
+    if [ -e /sys/class/net/wg0 ]; then
+        fail "the server has an interface wg0 already, which is not of this mesh: $(ip -o -4 addr show dev wg0 | sed "s/.*inet \([^ ]*\).*/\1/" | tr "\n" " "). Moving an existing tunnel into the mesh is not supported yet: take wg0 down, or give it another name, $again"
+    fi
+    if systemctl -q is-enabled wg-quick@wg0 2>/dev/null; then
+        fail "wg-quick@wg0 is enabled on the server, with an interface wg0 that is not of this mesh. Moving an existing tunnel into the mesh is not supported yet: \`systemctl disable wg-quick@wg0\`, or give it another name, $again"
+    fi
+    for link in $(ip -o link show type wireguard 2>/dev/null | sed "s/^[0-9]*: \([^:@]*\).*/\1/"); do
+        inside=$(ip -o -4 addr show dev "$link" to "$cidr" | sed "s/.*inet \([^ ]*\).*/\1/"; ip -4 route show table all dev "$link" root "$cidr" | sed "s/ .*//")
+        [ -z "$inside" ] ||
+            fail "the WireGuard interface $link of the server, which is not of this mesh, has $(echo $inside) in the mesh's network $cidr. Choose another mesh.cidr, or take $link down, $again"
+    done
+    rm -rf $before
+    install -d -m 0700 $state $before
+    for name in ssh_host_ed25519_key ssh_host_ed25519_key.pub; do
+        [ ! -e $ssh/$name ] || cp -a $ssh/$name $before/
+    done
+    [ -e $ssh/sshd_config.d ] || : >$before/no-sshd_config.d
+    [ -e /root/.ssh ] || : >$before/no-ssh
+    if command -v dpkg-query >/dev/null; then dpkg-query -W -f "\${Package}\n" | sort -u >$before/had; fi
+fi
