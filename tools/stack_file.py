@@ -15,15 +15,16 @@ from typing import Any, Final
 from pydantic.fields import FieldInfo
 
 from mesh.settings import Model, PolicyRule, PolicyTest, Rollout, Settings, Ssh
-from mesh.settings.machines import KNOWN, MachineModels
-from mesh.settings.static import StaticMachine
+from mesh.settings.machines import KNOWN, MachineKind, MachineModels
+from mesh.settings.static import StaticDefaults, StaticMachine
 from mesh.stackfile.schema import schema_text
 
 __all__ = ["PAGE", "SECTIONS", "TOLD_ELSEWHERE", "schemas", "with_keys"]
 
 _ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = _ROOT / "docs" / "stack-file.md"
-_MODELS: Final = MachineModels(KNOWN)
+_STATIC: Final = MachineKind(model=StaticMachine, defaults=StaticDefaults)
+_MODELS: Final = MachineModels({**KNOWN, "static": _STATIC})
 SECTIONS: Final[Mapping[str, type[Model]]] = MappingProxyType(
     {
         "the mesh": Settings,
@@ -68,7 +69,7 @@ def _entries(section: str) -> Iterator[str]:
     shared: list[str] = []
     for name, field in SECTIONS[section].model_fields.items():
         key = field.alias or name
-        if section == "nodes.<name>" and name in _MODELS.defaults.model_fields:
+        if section.startswith("nodes.<name>") and name in _MODELS.defaults.model_fields:
             shared.append(f"`{prefix}{key}`")
         elif prefix or key not in TOLD_ELSEWHERE:
             yield _entry(prefix + key, field)

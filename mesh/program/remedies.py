@@ -8,7 +8,7 @@ from typing import Final
 import pulumi
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, AGENT_OTHER, HOST_KEY_CHANGED, KEYS_MISSING
-from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, KEYS, node_and_step
+from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, KEYS, LEAVE, node_and_step
 from mesh.program.machines.base import NO_ANSWER, NO_ROOT, Machine
 from mesh.said import ends, shown
 
@@ -81,6 +81,10 @@ _SFTP: Final = """
     interactive shells (put `case $- in *i*) ;; *) return ;; esac` before it). Otherwise look at
     `Subsystem sftp` in sshd's settings.
     Then run up again."""
+_LEAVE: Final = """
+    the server still has what the mesh put there, or a part of that. Correct what the error says, and do the
+    same again. If the server is dead, `pulumi state delete '{urn}'` before that: then nothing runs on the
+    server."""
 # As much as is shown of what a node said.
 _SAID: Final = 800
 _PORT: Final = re.compile(r":(\d+): (?:connect|i/o timeout)")
@@ -105,6 +109,8 @@ def remedy(
     there are such, and `machines` what a provider knows better.
     """
     (node, step), said = node_and_step(args.name), ends(args.errors[0])
+    if step == LEAVE:
+        return f"{node}: {' '.join(_LEAVE.split()).format(urn=args.urn)}"
     machine = machines.get(node)
     known = {**_REMEDIES, **(machine.remedies if machine else {})}
     for pattern, text in known.items():

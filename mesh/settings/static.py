@@ -113,7 +113,9 @@ class StaticDefaults(Model):
     """How servers that are there already are met: what several nodes may have in common."""
 
     user: Annotated[str, BeforeValidator(login), Field(title="name of a user", examples=["debian"])] = "root"
-    """The user that logs in at first contact: root, or a user with `sudo` without a password.
+    """With `provider: static`, the user that logs in at first contact.
+
+    Root, or a user with `sudo` without a password.
 
     Changed later: nothing; after first contact the mesh logs in as root with its own key.
     """
@@ -121,7 +123,7 @@ class StaticDefaults(Model):
     ssh_port: Annotated[
         Port | None, Field(alias="sshPort", title="number from 1 to 65535", examples=["2222"])
     ] = None
-    """The port of sshd at first contact, if it differs from `ssh.port`.
+    """With `provider: static`, the port of sshd at first contact, if it differs from `ssh.port`.
 
     The mesh then moves sshd to `ssh.port` [in steps](#what-moves-in-steps).
 
@@ -133,7 +135,7 @@ class StaticDefaults(Model):
         BeforeValidator(config_key),
         Field(alias="firstKey", title="name of a secret in the configuration", examples=["firstKey"]),
     ] = None
-    """The secret of the stack's configuration with the private SSH key for first contact.
+    """With `provider: static`, the secret of the configuration with the private SSH key for first contact.
 
     `pulumi config set --secret firstKey < ~/.ssh/id_ed25519` stores a key. Without `firstKey`, first contact
     uses your SSH agent (`SSH_AUTH_SOCK`).
@@ -152,7 +154,9 @@ class StaticMachine(StaticDefaults):
         BeforeValidator(host_address),
         Field(title="IP address, required", examples=["203.0.113.7", "'2001:db8::7'"]),
     ] = None
-    """The public address of the server: the other nodes and `up` reach the server at this address.
+    """With `provider: static`, the public address of the server.
+
+    The other nodes and `up` reach the server at this address.
 
     Changed later: the server counts as the same one at a new address. The other nodes get the new endpoint.
 
@@ -166,7 +170,7 @@ class StaticMachine(StaticDefaults):
         BeforeValidator(public_host_key),
         Field(alias="hostKey", title="public SSH key, required", examples=["ssh-ed25519 AAAA..."]),
     ] = None
-    """The public SSH host key that the server shows before it becomes a node.
+    """With `provider: static`, the public SSH host key that the server shows before it becomes a node.
 
     `mesh scan-host-key HOST` prints the line, with the fingerprint that you must compare. At first contact
     `up` accepts only this key. After that the server has the mesh's own host key, and this line stays in the
@@ -178,9 +182,11 @@ class StaticMachine(StaticDefaults):
     """
 
     forget: Switch = False
-    """Whether the node goes without a command on the server, because the server is dead.
+    """With `provider: static`, whether the node goes without a command on the server: the server is dead.
 
     Without this key, the server of a node that is taken out runs `leave` over SSH.
+
+    Changed later: with `true`, nothing runs on the server any more when the node goes.
 
     Refused: `forget: true` without `enabled: false`.
     """

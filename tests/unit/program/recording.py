@@ -13,9 +13,11 @@ from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_pulumi_func
 
-from mesh.program import Mesh
+from mesh.plan import MeshPlan, plan_mesh
+from mesh.program import KINDS, Mesh
 from mesh.program.previous import Previous
-from tests.unit.meshes import plan_of
+from mesh.settings import parse_settings
+from mesh.settings.machines import KNOWN
 
 PROJECT, STACK = "wireguard-mesh", "test"
 
@@ -154,6 +156,11 @@ class _Monitor(mocks.MockMonitor):
         return answer
 
 
+def _plan(mesh: Mapping[str, Any]) -> MeshPlan:
+    """Plan a mesh of any size: without the limits of the cloud."""
+    return plan_mesh(parse_settings(mesh, kinds={**KINDS, **KNOWN}))
+
+
 def run(
     mesh: Mapping[str, Any],
     *,
@@ -170,9 +177,9 @@ def run(
     monitor = _Monitor(recording, existing.state if existing else {}, preview=preview, replaced=replaced)
 
     def program() -> None:
-        recording.mesh = Mesh("mesh", plan_of(mesh), previous=previous_of(existing))
+        recording.mesh = Mesh("mesh", _plan(mesh), previous=previous_of(existing))
         for name, other in beside.items():
-            Mesh(name, plan_of(other), previous=previous_of(existing))
+            Mesh(name, _plan(other), previous=previous_of(existing))
 
     with own_loop() as loop:
         mocks.set_mocks(_Nothing(), PROJECT, STACK, preview, monitor=monitor)

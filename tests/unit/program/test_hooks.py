@@ -167,6 +167,14 @@ def test_a_provider_says_better_what_its_errors_mean(said: list[str]) -> None:
     assert ["the next `up` starts it" in words for words in said] == [False, True]
 
 
+def test_a_server_that_cannot_leave_is_told_with_the_command_that_goes_on_without_it(said: list[str]) -> None:
+    args = failed("dial tcp 192.0.2.1:22: i/o timeout", name="db-1-leave", under=_URN)
+    assert not command_failed(args)
+    assert len(said) == 1
+    assert said[0].startswith("db-1: the server still has what the mesh put there")
+    assert f"`pulumi state delete '{_URN}::db-1-leave'`" in said[0]
+
+
 def test_a_machine_that_outlives_its_node_is_done_anew_by_first_contact(
     said: list[str],
 ) -> None:

@@ -14,6 +14,7 @@ from mesh.plan import plan_mesh
 from mesh.program import KINDS
 from mesh.settings import PolicyRule, PolicyTest, Rollout, Settings, Ssh, parse_settings
 from mesh.settings.machines import MachineModels
+from mesh.settings.static import StaticMachine
 from tools.stack_file import with_keys
 
 REPOSITORY = Path(__file__).parents[3]
@@ -28,11 +29,14 @@ SECTIONS: dict[str, Any] = {
     "policyTests[]": PolicyTest,
     "rollout": Rollout,
 }
+STATIC = {field.alias or name for name, field in StaticMachine.model_fields.items()}
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDcYbQUFzGN9Rr1m7r0bzMbPmlYvU0n9f3Bq0hQm3yqC"
 WITHOUT_PREFIX = {name.split(".")[0].removesuffix("[]") for name in SECTIONS}
 
 
 def _fields() -> Iterator[tuple[str, FieldInfo]]:
-    for prefix, model in [("", Settings), *((f"{name}.", model) for name, model in SECTIONS.items())]:
+    sections = [*SECTIONS.items(), ("nodes.<name>", StaticMachine)]
+    for prefix, model in [("", Settings), *((f"{name}.", model) for name, model in sections)]:
         for name, field in model.model_fields.items():
             key = field.alias or name
             if prefix or key not in WITHOUT_PREFIX:
@@ -106,6 +110,8 @@ def test_every_example_is_accepted(key: str, field: FieldInfo) -> None:
             "policy": [{"from": ["web"], "to": ["db"], "allow": ["all"]}],
             "policyTests": [{"from": "web", "to": "db", "port": "tcp/1", "expect": "allow"}],
         }
+        if key.startswith("nodes.") and key.rpartition(".")[2] in STATIC:
+            mesh["nodes"]["web-1"] |= {"provider": "static", "host": "203.0.113.9", "hostKey": HOST_KEY}
         owner: Any = mesh
         for part in key.replace("<name>", "web-1").replace("[]", ".0").split(".")[:-1]:
             owner = owner[int(part)] if part.isdigit() else owner.setdefault(part, {})

@@ -18,7 +18,10 @@ if [ "$shown" != "$host_key" ]; then
     if systemctl -q is-enabled wg-quick@wg0 2>/dev/null; then
         fail "wg-quick@wg0 is enabled on the server, with an interface wg0 that is not of this mesh. Moving an existing tunnel into the mesh is not supported yet: \`systemctl disable wg-quick@wg0\`, or give it another name, $again"
     fi
-    for link in $(ip -o link show type wireguard 2>/dev/null | sed "s/^[0-9]*: \([^:@]*\).*/\1/"); do
+    tunnels=$(ip -o link show type wireguard 2>/dev/null | sed "s/^[0-9]*: \([^:@]*\).*/\1/" || true)
+    # the userspace implementation has links of another kind
+    if command -v wg >/dev/null; then tunnels="$tunnels $(wg show interfaces 2>/dev/null || true)"; fi
+    for link in $(printf "%s\n" $tunnels | sort -u); do
         inside=$(ip -o -4 addr show dev "$link" to "$cidr" | sed "s/.*inet \([^ ]*\).*/\1/"; ip -4 route show table all dev "$link" root "$cidr" | sed "s/ .*//")
         [ -z "$inside" ] ||
             fail "the WireGuard interface $link of the server, which is not of this mesh, has $(echo $inside) in the mesh's network $cidr. Choose another mesh.cidr, or take $link down, $again"

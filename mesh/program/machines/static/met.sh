@@ -1,7 +1,7 @@
 # After first contact with a server that is there already: let in the key of the mesh, in the lines that the
 # agent takes over. No single quote. Reads what meet.sh reads.
 keys=/root/.ssh/authorized_keys
-install -d -m 0700 /root/.ssh
+[ -d /root/.ssh ] || install -d -m 0700 /root/.ssh
 if [ ! -e $keys ]; then
     printf "%s\n" "# BEGIN wgmesh (there was no such file)" "$management_key" "# END wgmesh" >$keys.wgmesh
     chmod 0600 $keys.wgmesh

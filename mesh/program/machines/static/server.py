@@ -25,6 +25,10 @@ _REMEDIES: Final[Mapping[str, str]] = MappingProxyType(
         r"sudo: (?:command )?not found|sudo: No such file": """
             the server has no sudo, so only root can log in at first contact: set user to root in the stack
             file, or install sudo. Then run up again.""",
+        r"dial unix .{1,200}: connect: ": """
+            the SSH agent that SSH_AUTH_SOCK names on this machine is gone. If first contact needs the agent,
+            start one (`eval $(ssh-agent)`, `ssh-add`); otherwise `unset SSH_AUTH_SOCK`. Then run up again.
+            Nothing was sent.""",
         r"host key mismatch": """
             the server shows another SSH host key than the stack file (hostKey) and the state have. If the
             server was installed anew, compare and write its new key into hostKey: `python -m mesh

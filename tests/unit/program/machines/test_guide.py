@@ -98,7 +98,7 @@ def test_the_first_kind_is_the_default_where_hetzner_is_none(providers: dict[str
 def test_a_provider_that_is_not_known_is_named(providers: dict[str, Any]) -> None:
     raw = _mesh(a={"address": "10.40.0.1", "provider": "cellar"})
     assert _problems(raw, providers) == [
-        "mesh.nodes.a.provider: 'cellar' is not a known provider; known are hetzner, basement"
+        "mesh.nodes.a.provider: 'cellar' is not a known provider; known are hetzner, static, basement"
     ]
     assert _problems(raw, dict(PROVIDERS)) == [
         "mesh.nodes.a.provider: 'cellar' is not a known provider; the only known word is hetzner"
