@@ -26,8 +26,9 @@ def _run(existing: Recording | None = None, /, **more: Any) -> Recording:
 
 
 def _connection(step: Any) -> dict[str, Any]:
-    found: dict[str, Any] = step.inputs["connection"]
-    return found.get("value", found)
+    given = step.inputs["connection"]
+    found: dict[str, Any] = given.get("value", given)
+    return found
 
 
 def test_first_contact_is_the_operators_and_everything_after_it_the_meshs() -> None:
