@@ -101,5 +101,5 @@ def test_a_provider_that_is_not_known_is_named(providers: dict[str, Any]) -> Non
         "mesh.nodes.a.provider: 'cellar' is not a known provider; known are hetzner, static, basement"
     ]
     assert _problems(raw, dict(PROVIDERS)) == [
-        "mesh.nodes.a.provider: 'cellar' is not a known provider; the only known word is hetzner"
+        "mesh.nodes.a.provider: 'cellar' is not a known provider; known are hetzner, static"
     ]
