@@ -30,7 +30,7 @@ def test_a_life_of_a_server_that_was_there_before(world: World, server: tuple[Se
     refused = world.lab("run", "up", "--yes", "--skip-preview")
     assert refused.code != 0
     assert "rack-1: the WireGuard interface wg7 of the server" in refused.out
-    assert "10.10.0.77/24 in the mesh's network 10.10.0.0/24" in refused.out
+    assert "10.10.0.77/24 in 10.10.0.0/24, the network of the mesh" in refused.out
     own.inside("ip link del wg7; rm -r /var/lib/wgmesh")
     assert own.inside(LOOK) == before
 

@@ -21,12 +21,12 @@ _ROOT: Final = "root"
 _SUDO: Final = 'exec sudo -n env "SSH_CONNECTION=$SSH_CONNECTION" '
 
 
-def meeting(user: str, *, cidr: str, management_key: str, host_key: str) -> str:
+def meeting(user: str, *, networks: str, management_key: str, host_key: str) -> str:
     """Return the shell command of first contact: `user` needs sudo without a password, unless it is root.
 
-    `cidr` is the mesh's network; the keys are public: the one that opens the node from then on, and the SSH
-    host key that the server gets.
+    `networks` are those of the mesh, with spaces between. The keys are public: the one that opens the node from
+    then on, and the SSH host key that the server gets.
     """
-    values = f'cidr="{cidr}" management_key="{management_key}" host_key="{host_key}"\n'
+    values = f'networks="{networks}" management_key="{management_key}" host_key="{host_key}"\n'
     command = limited(f"{values}{between(_MEET, _MET)}", BOOTSTRAP_SECONDS)
     return command if user == _ROOT else f"{_SUDO}{command.removeprefix('exec ')}"

@@ -1,5 +1,5 @@
 # Before first contact with a server that is there already: see that nothing on it is in the way, and save what
-# first contact changes. No single quote. Reads: cidr, management_key, host_key (two words each).
+# first contact changes. No single quote. Reads: networks, management_key, host_key (two words each).
 set -euf
 umask 077
 exec 2>&1
@@ -22,9 +22,12 @@ if [ "$shown" != "$host_key" ]; then
     # the userspace implementation has links of another kind
     if command -v wg >/dev/null; then tunnels="$tunnels $(wg show interfaces 2>/dev/null || true)"; fi
     for link in $(printf "%s\n" $tunnels | sort -u); do
-        inside=$(ip -o -4 addr show dev "$link" to "$cidr" | sed "s/.*inet \([^ ]*\).*/\1/"; ip -4 route show table all dev "$link" root "$cidr" | sed "s/ .*//")
-        [ -z "$inside" ] ||
-            fail "the WireGuard interface $link of the server, which is not of this mesh, has $(echo $inside) in the mesh's network $cidr. Choose another mesh.cidr, or take $link down, $again"
+        for cidr in $networks; do
+            case $cidr in *:*) family=-6 ;; *) family=-4 ;; esac
+            inside=$(ip -o $family addr show dev "$link" to "$cidr" | sed "s/.*inet6\{0,1\} \([^ ]*\).*/\1/"; ip $family route show table all type unicast dev "$link" root "$cidr" | sed "s/ .*//")
+            [ -z "$inside" ] ||
+                fail "the WireGuard interface $link of the server, which is not of this mesh, has $(printf "%s\n" $inside | sort -u | tr "\n" " ")in $cidr, the network of the mesh. Choose another network for the mesh, or take $link down, $again"
+        done
     done
     rm -rf $before
     install -d -m 0700 $state $before

@@ -96,7 +96,7 @@ class Server:
             management, shown = values
             return meeting(
                 machine.user,
-                cidr=str(self.node.overlay.first.network),
+                networks=" ".join(str(each.network) for each in self.node.overlay.addresses),
                 management_key=management,
                 host_key=shown,
             )

@@ -40,7 +40,7 @@ def _node(**more: Any) -> NodePlan:
 
 def _previous(*, host: str = "203.0.113.7", port: int = 22, part: str | None = PART) -> Previous:
     command = meeting(
-        "ops", cidr="10.10.0.0/24", management_key=ssh_public_line(MANAGEMENT), host_key="ssh-ed25519 A"
+        "ops", networks="10.10.0.0/24", management_key=ssh_public_line(MANAGEMENT), host_key="ssh-ed25519 A"
     )
     bootstrap = {
         "connection": {"host": host, "port": 2222.0, "user": "ops"},

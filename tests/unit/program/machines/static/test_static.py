@@ -54,7 +54,7 @@ def test_another_user_works_with_sudo_and_brings_the_public_keys_alone() -> None
     made = _run(user="ops")
     command = made["rack-bootstrap"].inputs["create"]
     assert command.startswith('exec sudo -n env "SSH_CONNECTION=$SSH_CONNECTION" timeout -s KILL ')
-    assert 'cidr="10.10.0.0/24"' in command
+    assert 'networks="10.10.0.0/24"' in command
     private = _connection(made["rack-keys"])["privateKey"]
     assert f'management_key="{ssh_public_line(private)}"' in command
     assert "PRIVATE" not in command
