@@ -24,8 +24,8 @@ _SUDO: Final = 'exec sudo -n env "SSH_CONNECTION=$SSH_CONNECTION" '
 def meeting(user: str, *, networks: str, management_key: str, host_key: str) -> str:
     """Return the shell command of first contact: `user` needs sudo without a password, unless it is root.
 
-    `networks` are those of the mesh, with spaces between. The keys are public: the one that opens the node from
-    then on, and the SSH host key that the server gets.
+    `networks` are those of the mesh, with spaces between. The keys are public: the one that opens the node
+    from then on, and the SSH host key that the server gets.
     """
     values = f'networks="{networks}" management_key="{management_key}" host_key="{host_key}"\n'
     command = limited(f"{values}{between(_MEET, _MET)}", BOOTSTRAP_SECONDS)
