@@ -146,10 +146,19 @@ def plan_access(
         if node.enabled and (had := known[name]) is not None and had.doors is not None
         for endpoint in had.doors.endpoints
     }
+    unnamed = frozenset(name for name, node in plan.nodes.items() if _has_new_ipv6(node, known[name]))
+    found = {name: _access(node, known[name], dialled[name], endpoints) for name, node in plan.nodes.items()}
     return {
-        name: replace(_access(node, known[name], dialled[name], endpoints), first_port=first_ports.get(name))
-        for name, node in plan.nodes.items()
+        name: replace(each, moving=replace(each.moving, unnamed=unnamed), first_port=first_ports.get(name))
+        for name, each in found.items()
     }
+
+
+def _has_new_ipv6(node: NodePlan, had: Committed | None) -> bool:
+    """Whether a node that has files has not committed its IPv6 address yet."""
+    own = node.overlay.address6
+    doors = had.doors if had is not None else None
+    return node.enabled and own is not None and doors is not None and doors.address6 != str(own)
 
 
 def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Collection[Endpoint]) -> Access:

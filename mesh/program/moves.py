@@ -20,7 +20,7 @@ def tell_moves(plan: MeshPlan, access: Mapping[str, Access], resource: pulumi.Re
 
 def moves(plan: MeshPlan, access: Mapping[str, Access]) -> Iterator[str]:
     """Yield a sentence for each move, with all nodes that it concerns."""
-    for say in (_ssh, _wireguard):
+    for say in (_ssh, _wireguard, _ipv6):
         said: dict[str, list[str]] = {}
         for name, node in plan.nodes.items():
             words = say(node, access[name]) if node.enabled else None
@@ -64,3 +64,12 @@ def _wireguard(node: NodePlan, access: Access) -> str | None:
     if access.moving.ports:
         return f"peers now use WireGuard's UDP port {wanted}; the next `up` closes {former}."
     return f"WireGuard's UDP port {former} is closed: all peers use {wanted}."
+
+
+def _ipv6(node: NodePlan, access: Access) -> str | None:
+    if node.name not in access.moving.unnamed:
+        return None
+    return (
+        "new IPv6 address in the mesh. Names of nodes lead to IPv4 addresses until the nodes have committed: "
+        "the next `up` adds the IPv6 addresses to the hosts files."
+    )

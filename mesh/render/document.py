@@ -1,6 +1,6 @@
 """The one text that carries all files of a node; docs/protocol.md describes the format."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -57,7 +57,7 @@ def render_document(
         "node": node,
         "keys": keys,
         "facts": facts,
-        "everyone": _everyone(node),
+        "everyone": _everyone(node, moving.unnamed),
         "firewall": firewall_view(node, facts),
         "management_keys": (management_key, *moving.management_keys),
         "ssh_port": _match((node.access.ssh_port, *moving.ssh_ports)),
@@ -77,15 +77,19 @@ def _match(ports: Sequence[int]) -> str:
     return str(ports[0]) if len(ports) == 1 else f"{{ {', '.join(str(port) for port in ports)} }}"
 
 
-def _everyone(node: NodePlan) -> list[tuple[str, str]]:
-    """Return the overlay addresses of the node and its peers with their names: by family, in their order."""
+def _everyone(node: NodePlan, unnamed: Collection[str]) -> list[tuple[str, str]]:
+    """Return the overlay addresses of the node and its peers with their names: by family, in their order.
+
+    Programs try IPv6 first: a name that is `unnamed` there leads to IPv4.
+    """
     own = [(address.ip, node.name) for address in node.overlay.addresses]
     others = [(address, peer.name) for peer in node.peers for address in peer.addresses]
     others += [
         (address, each.name) for peer in node.peers for each in peer.relays for address in each.addresses
     ]
     ordered = sorted((*own, *others), key=lambda pair: (pair[0].version, int(pair[0])))
-    return [(str(address), name) for address, name in ordered]
+    named = (each for each in ordered if each[0].version == 4 or each[1] not in unnamed)
+    return [(str(address), name) for address, name in named]
 
 
 def _checked(node: str, path: str, content: str) -> str:

@@ -18,6 +18,7 @@ _SSH_PORTS: Final = re.compile(r"^ +tcp dport (\d+|\{[\d, ]+\}) ip saddr @ssh_so
 _LISTEN_PORT: Final = re.compile(r"^ListenPort = (\d+)$", re.MULTILINE)
 _FORMER_PORTS: Final = re.compile(r"^ +.*udp dport (\d+|\{[\d, ]+\}) .*udp dport set \d+ ", re.MULTILINE)
 _ENDPOINT: Final = re.compile(r"^Endpoint = (\S+:\d+)$", re.MULTILINE)
+_ADDRESS6: Final = re.compile(r"^Address = [0-9./]+, ([0-9a-f:]+)/\d+$", re.MULTILINE)
 _MANAGEMENT: Final = re.compile(r"^(\S+ \S+) wireguard-mesh$", re.MULTILINE)
 _PUBLIC: Final = re.compile(r"^    set public_(tcp|udp) \{\n(.*?)^    \}$", re.MULTILINE | re.DOTALL)
 _SSH_SOURCES: Final = re.compile(r"^    set ssh_sources[46] \{\n(.*?)^    \}$", re.MULTILINE | re.DOTALL)
@@ -29,12 +30,14 @@ _ELEMENT: Final = re.compile(r"^ {12}(\d+)(?:-(\d+))?,", re.MULTILINE)
 class Moving:
     """What a node still lets in beside what its plan says, until what is new is known to be in force.
 
-    `ssh_ports` are TCP, `ports` WireGuard's UDP ports, `management_keys` lines of authorized_keys.
+    `ssh_ports` are TCP, `ports` WireGuard's UDP ports, `management_keys` lines of authorized_keys. `unnamed`
+    are nodes whose IPv6 address is not known to be in force: a name without it leads to their IPv4 address.
     """
 
     ssh_ports: tuple[int, ...] = ()
     ports: tuple[int, ...] = ()
     management_keys: tuple[str, ...] = ()
+    unnamed: frozenset[str] = frozenset()
 
 
 NOTHING_MOVES: Final = Moving()
@@ -46,7 +49,7 @@ class Doors:
     """The doors of one document: of each kind the one that is to stay first, then those about to go.
 
     `endpoints` are where it finds its peers, `public` the ports that the internet may reach, `ssh_sources`
-    the networks that SSH is let in from.
+    the networks that SSH is let in from, `address6` its IPv6 address in the mesh.
     """
 
     ssh_ports: tuple[int, ...]
@@ -55,10 +58,12 @@ class Doors:
     endpoints: frozenset[Endpoint]
     public: tuple[PortRange, ...]
     ssh_sources: tuple[str, ...]
+    address6: str | None = None
 
 
 def read_doors(document: str) -> Doors:
     """Read the doors of a document, as `render_document` writes them."""
+    six = _ADDRESS6.search(document)
     return Doors(
         ssh_ports=tuple(_numbers(_SSH_PORTS.findall(document))),
         ports=tuple(
@@ -70,6 +75,7 @@ def read_doors(document: str) -> Doors:
         ssh_sources=tuple(
             source for elements in _SSH_SOURCES.findall(document) for source in _SOURCE.findall(elements)
         ),
+        address6=six[1] if six else None,
     )
 
 

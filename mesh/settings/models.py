@@ -410,8 +410,9 @@ class Settings(Model):
     Every node has the host part of its `address` in this network, or its own `address6`. Firewall, policy,
     names and `mesh reach` hold for both families. `forward: true` switches on forwarding of IPv4 alone.
 
-    Changed later: added, every node gets a second address; sessions and connections stay. Another network or
-    none: only files change, on every node; connections over the old IPv6 addresses are cut off.
+    Changed later: added, every node gets a second address; sessions and connections stay. Names lead to the
+    IPv6 addresses after a second `up` ([steps](#what-moves-in-steps)). Another network or none: only files
+    change, on every node; connections over the old IPv6 addresses are cut off.
 
     Refused: host bits, another spelling than the shortest one, a network outside `fd00::/8`, wider than /48
     or smaller than /120, a network without room for the host parts of `cidr`, and a node with a `relay`

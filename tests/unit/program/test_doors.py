@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
 from mesh.program import access
 from mesh.program.keys import ssh_public_line
+from mesh.program.moves import moves
 from tests.unit.meshes import plan_of
 from tests.unit.program.recording import Recording, previous_of, run, value_of
 
@@ -179,6 +180,37 @@ def test_wireguards_port_moves_in_three_runs_and_no_peer_is_left_behind() -> Non
     fourth = run(wanted, existing=third)
     assert _wireguard(fourth, "a") == ("51821", ["51821"], False)
     assert _rules(fourth, "private", "WireGuard") == ["51821"]
+
+
+def _hosts(recording: Recording, node: str) -> list[str]:
+    return _document(recording, node).partition("==> /etc/hosts <==\n")[2].partition("==>")[0].splitlines()
+
+
+def test_names_get_their_ipv6_addresses_once_the_nodes_have_committed_these() -> None:
+    """A program tries IPv6 first, and would wait in vain for a node that does not have its address yet."""
+    wanted = _mesh(cidr6="fd00:10::/64")
+    first = run(_mesh())
+    second = run(wanted, existing=first)
+    assert "Address = 10.10.0.1/24, fd00:10::1/64\n" in _document(second, "a")
+    assert "AllowedIPs = 10.10.0.2/32, fd00:10::2/128\n" in _document(second, "a")
+    assert _hosts(second, "a") == ["10.10.0.1 a", "10.10.0.2 b"]
+    names = ["10.10.0.1 a", "10.10.0.2 b", "fd00:10::1 a", "fd00:10::2 b"]
+    third = run(wanted, existing=second)
+    assert _hosts(third, "a") == _hosts(third, "b") == names
+    assert _document(run(wanted, existing=third), "a") == _document(third, "a")
+    behind = run(wanted, existing=_failed(first, second, "b-apply"))
+    assert _hosts(behind, "a") == ["10.10.0.1 a", "10.10.0.2 b", "fd00:10::1 a"], "b has not committed"
+    assert _hosts(run(wanted), "a") == names, "a new mesh has all names at once"
+
+
+def test_a_preview_says_when_names_get_ipv6_addresses() -> None:
+    plan = plan_of(_mesh(cidr6="fd00:10::/64"))
+    assert list(moves(plan, access.plan_access(plan, previous_of(run(_mesh()))))) == [
+        (
+            "a, b: new IPv6 address in the mesh. Names of nodes lead to IPv4 addresses until the nodes have "
+            "committed: the next `up` adds the IPv6 addresses to the hosts files."
+        )
+    ]
 
 
 def test_another_management_key_is_brought_over_the_old_ones_connection_and_replaces_no_server() -> None:
