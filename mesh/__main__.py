@@ -43,9 +43,17 @@ def reach_command(
         str | None, typer.Option(help="A command line to use instead of SSH, with {node} or {public_ip}.")
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="The number of rounds for pairs that fail.")] = 10,
+    mtu: Annotated[
+        bool, typer.Option("--mtu", help="Send the largest packets, and name the pairs that lose them.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Ping every node from every node through the tunnel; exit code 0 only if all nodes answer."""
+    if mtu:
+        from mesh.cli.paths_command import reach_mtu
+
+        reach_mtu(pulumi, stack, name, via=via, as_json=as_json)
+        return
     with importing("mesh.cli.reach", "mesh.cli.reach_table", "rich.status"):
         mesh = read_outputs(pulumi, stack, name)
     import asyncio
@@ -114,20 +122,20 @@ def check_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare every node with the stack; exit code 0 only if no node differs, or all are repaired."""
-    with importing("mesh.cli.check", "mesh.cli.results"):
+    with importing("mesh.cli.check", "mesh.cli.paths_command", "mesh.cli.results"):
         mesh = read_outputs(pulumi, stack, name)
         state = read_state(pulumi, stack, mesh)
     import asyncio
 
-    from mesh.cli import check, results
+    from mesh.cli import check, paths_command, results
 
-    found = asyncio.run(check.check_mesh(mesh, state))
+    found = asyncio.run(paths_command.check_with_paths(mesh, state))
     if repair:
         found = asyncio.run(check.repair_mesh(mesh, state, found))
     if as_json:
         print(results.as_json(found))
     else:
-        if any(node.differences or node.repaired for node in found):
+        if any(node.differences or node.repaired or node.paths for node in found):
             _console().print(check.table(found))
         results.print_remarks(found)
     bad = results.bad(found)

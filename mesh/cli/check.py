@@ -8,13 +8,14 @@ from rich.text import Text
 
 from mesh.advice import KEYS_MISSING
 from mesh.cli.nodes import AgentClient, NodeError, Ran
+from mesh.cli.paths import Paths
 from mesh.cli.reports import ReportedDifference, Trial
 from mesh.cli.results import NodeResult, ask_all
 from mesh.cli.state import StackState
 from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import shown
 
-__all__ = ["Difference", "NodeCheck", "check_mesh", "repair_mesh", "table"]
+__all__ = ["Difference", "NodeCheck", "check_mesh", "repair_mesh", "table", "with_paths"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,21 +29,34 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeCheck(NodeResult):
-    """What differs on one node; `repaired` are the differences there were."""
+    """What differs on one node; `repaired` are the differences there were.
+
+    `paths` are those to other nodes that lose large packets: no repair helps there.
+    """
 
     differences: tuple[Difference, ...] = ()
     repaired: tuple[Difference, ...] = ()
+    paths: tuple[Difference, ...] = ()
 
     @property
     def good(self) -> bool:
         """Whether the node is what the stack says."""
-        return super().good and not self.differences
+        return super().good and not self.differences and not self.paths
 
 
 async def check_mesh(mesh: MeshOutputs, state: StackState) -> list[NodeCheck]:
     """Compare all nodes at once."""
     agents = AgentClient(mesh, lambda: state)
     return await ask_all(mesh, NodeCheck, lambda node: _check(agents, mesh, state, node))
+
+
+def with_paths(found: Sequence[NodeCheck], paths: Paths) -> list[NodeCheck]:
+    """Add the paths that lose large packets, each at the node where it begins."""
+    narrow: dict[str, list[Difference]] = {}
+    for (source, to), path in paths.holes.items():
+        live, wanted = f"{path.passes} bytes pass", f"{path.mtu} bytes"
+        narrow.setdefault(source, []).append(Difference(item=f"path to {to}", live=live, wanted=wanted))
+    return [replace(check, paths=tuple(narrow.get(check.node, ()))) for check in found]
 
 
 async def repair_mesh(mesh: MeshOutputs, state: StackState, found: Sequence[NodeCheck]) -> list[NodeCheck]:
@@ -96,7 +110,7 @@ async def _repair(agents: AgentClient, mesh: MeshOutputs, state: StackState, che
     except NodeError as error:
         return replace(check, problem=str(error))
     repaired = tuple(found for found in check.differences if found not in now.differences)
-    return replace(now, repaired=repaired)
+    return replace(now, repaired=repaired, paths=check.paths)
 
 
 def _remedy(state: StackState, node: str, run: Ran) -> str:
@@ -116,7 +130,7 @@ def table(found: Sequence[NodeCheck]) -> Table:
     for name in ("node", "what", "is", "should be"):
         grid.add_column(name, overflow="fold")
     for check in found:
-        for state, differences in ((Text(), check.differences), (_REPAIRED, check.repaired)):
+        for state, differences in ((Text(), (*check.differences, *check.paths)), (_REPAIRED, check.repaired)):
             for each in differences[:_ROWS]:
                 cells = (shown(cell) for cell in (each.item, each.live, each.wanted))
                 item, live, wanted = map(Text, cells)

@@ -134,17 +134,19 @@ def _said(printed: str) -> str:
     return shown(last_line(printed)) or "its shell printed nothing"
 
 
-def over_ssh(mesh: MeshOutputs, state: Callable[[], StackState]) -> Runner:
+def over_ssh(
+    mesh: MeshOutputs, state: Callable[[], StackState], *, seconds: float = _ROUND_SECONDS
+) -> Runner:
     """Return what runs a command on a node over SSH; `state` is asked where an error needs it."""
     client = NodeClient(mesh, state)
 
     async def run(node: NodeOutputs, command: str) -> str:
-        return (await client.run(node, command, seconds=_ROUND_SECONDS)).out
+        return (await client.run(node, command, seconds=seconds)).out
 
     return run
 
 
-def over(via: str) -> Runner:
+def over(via: str, *, seconds: float = _ROUND_SECONDS) -> Runner:
     """Return what runs a command on a node by the command line `via`, which runs what follows it there.
 
     It has `{node}` or `{public_ip}` in it. The runner raises `CliError` when it is not there.
@@ -153,12 +155,12 @@ def over(via: str) -> Runner:
     async def run(node: NodeOutputs, command: str) -> str:
         words = [word.format(node=node.name, public_ip=node.public_ip) for word in shlex.split(via)]
         try:
-            async with _printed_by([*words, "sh", "-c", command]) as stream, asyncio.timeout(_ROUND_SECONDS):
+            async with _printed_by([*words, "sh", "-c", command]) as stream, asyncio.timeout(seconds):
                 printed = await read_at_most(stream, TEXT_BYTES)
         except FileNotFoundError:
             raise CliError(f"--via: `{words[0]}` is not on PATH") from None
         except TimeoutError:
-            raise NodeError(f"no answer within {_ROUND_SECONDS:.0f} s over --via") from None
+            raise NodeError(f"no answer within {seconds:.0f} s over --via") from None
         return printed.decode(errors="replace")
 
     return run

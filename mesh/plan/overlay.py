@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 
 from mesh.names import INTERFACE
-from mesh.plan.peers import INTERNET_MTU, PeerPlan, addresses_of, networks_of
+from mesh.plan.mtu import interface_mtu
+from mesh.plan.peers import PeerPlan, addresses_of, networks_of
 from mesh.settings import Settings
 
 __all__ = ["OverlayPlan", "plan_overlay"]
@@ -36,8 +37,7 @@ class OverlayPlan:
 
 
 def plan_overlay(settings: Settings, name: str, peers: Sequence[PeerPlan]) -> OverlayPlan:
-    """Decide a node's side of the tunnel; of its pairs the one with the smallest MTU decides."""
-    auto = min((peer.mtu for peer in peers), default=INTERNET_MTU)
+    """Decide a node's side of the tunnel; of its pairs the one with the largest MTU decides."""
     return OverlayPlan(
         interface=INTERFACE,
         addresses=tuple(
@@ -45,5 +45,5 @@ def plan_overlay(settings: Settings, name: str, peers: Sequence[PeerPlan]) -> Ov
             for address, network in zip(addresses_of(settings, name), networks_of(settings), strict=True)
         ),
         port=settings.port,
-        mtu=auto if settings.mtu == "auto" else settings.mtu,
+        mtu=interface_mtu(peers) if settings.mtu == "auto" else settings.mtu,
     )

@@ -6,12 +6,12 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from typing import Final
 
 from mesh.plan.links import Links, plan_links
+from mesh.plan.mtu import Underlay, underlay_of
 from mesh.settings import Settings
 from mesh.settings.addresses6 import derived
 from mesh.settings.callers import NO_ENDPOINT
 
 __all__ = [
-    "INTERNET_MTU",
     "PeerPlan",
     "Relayed",
     "addresses_of",
@@ -19,11 +19,6 @@ __all__ = [
     "oldest_name",
     "plan_peers",
 ]
-
-# 1500 on the internet less WireGuard's 80 with IPv6 outside (40 IPv6, 8 UDP, 32 WireGuard): safe on
-# either family, and what wg-quick computes itself (wireguard-tools, src/wg-quick/linux.bash).
-INTERNET_MTU: Final = 1500 - 80
-"""Bytes that fit into the tunnel between two nodes on the internet."""
 
 _PRESHARED_EPOCH: Final = 1
 
@@ -45,6 +40,7 @@ class PeerPlan:
     the way to it, `preshared_epoch` the version of the pair's pre-shared key, which is derived from
     `oldest_name`. A peer that only ever `calls` has no endpoint: nobody can say where it calls from.
     `relays` are the nodes that are reached over this peer: their networks are among `allowed_ips`.
+    `underlay` is what `mtu` comes from, None where the stack file gives it.
     """
 
     name: str
@@ -56,6 +52,7 @@ class PeerPlan:
     preshared_epoch: int
     calls: bool = False
     relays: tuple[Relayed, ...] = ()
+    underlay: Underlay | None = None
 
 
 def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:
@@ -104,6 +101,7 @@ def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str,
         if other in links.over(viewer, name)
     )
     addresses = addresses_of(settings, name)
+    underlay = underlay_of(settings, viewer, name)
     return PeerPlan(
         name=name,
         oldest_name=oldest_name(settings, name),
@@ -114,8 +112,9 @@ def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str,
             for address in each
         ),
         keepalive=settings.nodes[viewer].keepalive,
-        mtu=INTERNET_MTU,
+        mtu=underlay.inside if settings.mtu == "auto" else settings.mtu,
         preshared_epoch=_PRESHARED_EPOCH,
         calls=settings.nodes[name].endpoint == NO_ENDPOINT,
         relays=relays,
+        underlay=underlay if settings.mtu == "auto" else None,
     )

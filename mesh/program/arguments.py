@@ -87,6 +87,8 @@ class DefaultsArgs(TypedDict):
     """With provider static: the port of sshd at first contact, if it is not the mesh's."""
     first_key: NotRequired[str]
     """With provider static: the secret of the configuration with the SSH key of first contact."""
+    underlay_mtu: NotRequired[int]
+    """The largest packet that the network below the mesh carries, 1280 to 9000. Default: 1500."""
 
 
 class NodeArgs(TypedDict):
@@ -138,6 +140,8 @@ class NodeArgs(TypedDict):
     """With provider static: the secret of the configuration with the SSH key of first contact."""
     forget: NotRequired[bool]
     """With provider static: nothing is run on the server when the node goes, because the server is dead."""
+    underlay_mtu: NotRequired[int]
+    """The largest packet that the network below the mesh carries to and from this node."""
 
 
 class PolicyRuleArgs(TypedDict):
@@ -181,7 +185,7 @@ class MeshArgs(TypedDict):
     port: NotRequired[int]
     """WireGuard's UDP port. Default: 51820."""
     mtu: NotRequired[int]
-    """MTU of the tunnel, 1280 to 8920. Default: what fits the internet, 1420."""
+    """MTU of the tunnel, 1280 to 8920. Default: what fits between each two nodes, 1420 on the internet."""
     protect: NotRequired[bool]
     """Whether servers and addresses are protected against deletion. Default: false."""
     ssh: NotRequired[SshArgs]

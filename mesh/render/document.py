@@ -9,6 +9,7 @@ from mesh.plan import NodePlan
 from mesh.render.doors import NOTHING_MOVES, Moving
 from mesh.render.facts import KeyNames, PeerFacts, Unknown
 from mesh.render.firewall import firewall_view
+from mesh.render.mtu import narrow_paths, widest_path
 
 __all__ = ["RenderError", "render_document"]
 
@@ -59,6 +60,8 @@ def render_document(
         "facts": facts,
         "everyone": _everyone(node, moving.unnamed),
         "firewall": firewall_view(node, facts),
+        "widest": widest_path(node),
+        "narrow": narrow_paths(node),
         "management_keys": (management_key, *moving.management_keys),
         "ssh_port": _match((node.access.ssh_port, *moving.ssh_ports)),
         "former_port": _match(moving.ports) if moving.ports else None,

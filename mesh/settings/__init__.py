@@ -16,10 +16,12 @@ from mesh.settings.parser import parse_settings
 from mesh.settings.ports import merged, overlap
 from mesh.settings.problems import Instead, Problem, SettingsError
 from mesh.settings.topology import linked_pairs
+from mesh.settings.underlay import OVERHEAD
 from mesh.settings.warnings import warnings_of
 
 __all__ = [
     "EVERY_NODE",
+    "OVERHEAD",
     "Defaults",
     "Grant",
     "Instead",

@@ -23,6 +23,7 @@ from mesh.settings.references import (
 )
 from mesh.settings.room import check_addresses
 from mesh.settings.topology import check_links
+from mesh.settings.underlay import check_underlay_mtu
 
 __all__ = ["CHECKS"]
 
@@ -41,5 +42,6 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_rollout,
     check_links,
     check_callers,
+    check_underlay_mtu,
 )
 """Each takes the raw value of the mesh and yields what is wrong with it."""

@@ -25,6 +25,7 @@ __all__ = [
     "port_number",
     "read_one_of",
     "read_word",
+    "underlay_mtu",
     "word",
 ]
 
@@ -35,6 +36,8 @@ _PORT_HIGHEST: Final = 65535
 _MTU_LOWEST: Final = 1280  # IPv6's minimum link MTU, RFC 8200 section 5
 _KEEPALIVE_HIGHEST: Final = 3600  # no NAT keeps a mapping of UDP that long (RFC 4787, 4.3: 2 to 5 minutes)
 _MTU_HIGHEST: Final = 8920  # a 9000 byte jumbo frame less WireGuard's 80
+_UNDERLAY_LOWEST: Final = 1280  # what every network with IPv6 carries, RFC 8200 section 5
+_UNDERLAY_HIGHEST: Final = 9000  # the usual size of a jumbo frame
 # What other firewalls and policies say for the two words of `expect`.
 _OTHERWORDS: Final = {
     **dict.fromkeys(("yes", "true", "on", "accept", "permit", "pass", "open", "reachable"), "allow"),
@@ -114,6 +117,17 @@ def keepalive(value: object) -> int:
     if not 0 <= number <= _KEEPALIVE_HIGHEST:
         side = "below 0" if number < 0 else f"above {_KEEPALIVE_HIGHEST}"
         raise refuse(f"{number} is {side}; write 0 to {_KEEPALIVE_HIGHEST} seconds, 0 for none")
+    return number
+
+
+def underlay_mtu(value: object) -> int:
+    """A number of bytes that a network carries."""
+    number = _whole(value)
+    span = f"{_UNDERLAY_LOWEST} to {_UNDERLAY_HIGHEST}"
+    if number is None:
+        raise _no_number(underlay_mtu, value, f"{show(value)} is not a whole number", f"write {span}")
+    if not _UNDERLAY_LOWEST <= number <= _UNDERLAY_HIGHEST:
+        raise refuse(f"{number} is out of range; write {span}")
     return number
 
 

@@ -31,6 +31,11 @@ _DEFAULT_PORT: Final = 51820  # what wg-quick examples and most firewalls' docum
 
 
 Port = Annotated[int, BeforeValidator(fields.port_number), Field(title="number from 1 to 65535")]
+UnderlayMtu = Annotated[
+    int | None,
+    PlainValidator(fields.underlay_mtu),
+    Field(alias="underlayMtu", title="number from 1280 to 9000", examples=["1400"]),
+]
 Switch = Annotated[bool, Field(strict=True, title="`true` or `false`")]
 Interfaces = Annotated[
     tuple[Annotated[str, BeforeValidator(interfaces.interface)], ...],
@@ -125,6 +130,20 @@ class Defaults(Model):
     `containers` also containers.
 
     Changed later: the firewall rules of the node change.
+    """
+
+    underlay_mtu: UnderlayMtu = None
+    """The largest packet that the network below the mesh carries to and from this node, in bytes.
+
+    Without this key, 1500 counts, which the internet carries. Give the number for a node on a narrower
+    network (1400 at a vSwitch), or give 9000 to nodes that share a network with jumbo frames. With
+    `mtu: auto`, a pair of nodes uses the smaller number of both ends ([docs/mtu.md](mtu.md)).
+
+    Changed later: `wg0` and the routes to peers get another MTU, on this node and on its peers. Tunnels
+    stay up.
+
+    Refused: a number below 1360 in a mesh with IPv6 addresses, because IPv6 needs 1280 bytes inside the
+    tunnel.
     """
 
     provider: Annotated[str, Field(title="name")] = DEFAULT_PROVIDER
@@ -284,6 +303,7 @@ class Node(Model):
 
     trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")] = ()
     metadata: Metadata = "root"
+    underlay_mtu: UnderlayMtu = None
     provider: str = DEFAULT_PROVIDER
 
     @property
@@ -432,9 +452,16 @@ class Settings(Model):
         PlainValidator(fields.mtu),
         Field(title="number from 1280 to 8920, or `auto`", examples=["1380"]),
     ] = "auto"
-    """MTU of `wg0`. `auto` means 1420 (1500 minus WireGuard's 80 bytes over IPv6).
+    """The largest packet that fits into the tunnel, in bytes.
+
+    With `auto`, each pair of nodes has its own MTU: what the network below carries between them, minus
+    WireGuard's 80 bytes. `wg0` has the largest one, and each narrower peer has a route with its own MTU.
+    Without `underlayMtu`, this is 1420 everywhere (1500 - 80). A number is the MTU of `wg0` on every
+    node, for every pair. [docs/mtu.md](mtu.md) has the details.
 
     Changed later: `wg0` gets the new MTU on every node. Tunnels stay up.
+
+    Refused: a number that does not fit the `underlayMtu` of a node.
     """
 
     protect: Switch = False

@@ -63,6 +63,7 @@ _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
     fields.port_number: {"type": "integer", "minimum": 1, "maximum": 65535},
     fields.keepalive: {"type": "integer", "minimum": 0, "maximum": 3600},
     fields.mtu: {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1280, "maximum": 8920}]},
+    fields.underlay_mtu: {"type": "integer", "minimum": 1280, "maximum": 9000},
     fields.authorized_key: _text(f"^{_KEY}", "a public key: one line of authorized_keys without options"),
     grants.port_range: _text(_whole(_ALLOWED), "a port such as tcp/443, udp/53 or tcp/8000-8100"),
     grants.single_port: _text(

@@ -129,9 +129,11 @@ class Node:
         return process
 
     @contextmanager
-    def pinging(self, address: str, interval: float, *, within: Sequence[str] = ()) -> "Iterator[Pings]":
+    def pinging(
+        self, address: str, interval: float, *, within: Sequence[str] = (), options: Sequence[str] = ()
+    ) -> "Iterator[Pings]":
         """Ping all the while; `within` is a command line that runs ping, say in a namespace."""
-        argv = [*within, "ping", "-n", "-i", str(interval), address]
+        argv = [*within, "ping", "-n", "-i", str(interval), *options, address]
         pings = Pings()
         with subprocess.Popen(
             self.hosts.lab.enter(self.key, argv), stdout=subprocess.PIPE, text=True
@@ -266,13 +268,24 @@ class Hosts:
         return node
 
     def document(
-        self, name: str, members: Sequence[str], *, moving: Moving = NOTHING_MOVES, **changes: Any
+        self,
+        name: str,
+        members: Sequence[str],
+        *,
+        moving: Moving = NOTHING_MOVES,
+        underlays: Mapping[str, int] | None = None,
+        **changes: Any,
     ) -> str:
-        """Render a node's document; `changes` go to the node's settings, `mesh_` ones to the mesh's."""
+        """Render a node's document; `changes` go to the node's settings, `mesh_` ones to the mesh's.
+
+        `underlays` are the `underlayMtu` of members.
+        """
         mesh = {key[5:]: value for key, value in changes.items() if key.startswith("mesh_")}
         own = {key: value for key, value in changes.items() if not key.startswith("mesh_")}
         nodes: dict[str, dict[str, Any]] = {member: {"address": ADDRESSES[member]} for member in members}
         nodes[name].update(own)
+        for member, size in (underlays or {}).items():
+            nodes[member]["underlayMtu"] = size
         defaults = {"location": "fsn1", "type": "cx23", "image": "debian-12"}
         raw = {"cidr": "10.10.0.0/24", "defaults": defaults, "nodes": nodes, **mesh}
         plan = plan_mesh(parse_settings(raw)).nodes[name]

@@ -19,6 +19,7 @@ MESH: dict[str, Any] = {
         "type": "cx23",
         "image": "debian-12",
         "metadata": "root",
+        "underlayMtu": 1500,
         "provider": "hetzner",
         "trustedInterfaces": ["docker0"],
     },

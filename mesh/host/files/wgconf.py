@@ -21,19 +21,28 @@ __all__ = ["KEY_LINE", "WgFile", "WgPeer", "clamped", "complete", "is_address", 
 KEY_LINE = re.compile(r"# (PrivateKey|PresharedKey) = key:([0-9a-f]{16})")
 """A line that stands for a key: which kind, and the key's fingerprint."""
 
+# A comment for wg-quick, which knows no MTU of a peer.
+_PEER_MTU = "# MTU"
+_MTU_LINE = re.compile(r"# MTU = ([0-9]{3,5}) \(underlay [0-9]{4,5} - [0-9]{2}\)")
+# What every network must carry: RFC 8200 section 5, RFC 791 section 3.1.
+_IPV6_LEAST, _IPV4_LEAST = 1280, 576
 _SETTING = re.compile(r"([A-Za-z]+) = (\S(?:.*\S)?)")
 _ENDPOINT = re.compile(r"(\[[0-9a-fA-F:.]+\]|[0-9.]+):([0-9]+)")
 
 
 @dataclass(frozen=True)
 class WgPeer:
-    """A peer as the file has it; `preshared` is a key's fingerprint, `keepalive` seconds (0: off)."""
+    """A peer as the file has it; `preshared` is a key's fingerprint, `keepalive` seconds (0: off).
+
+    `mtu` are the bytes that fit into the tunnel to this peer, None where they are the interface's.
+    """
 
     public_key: str
     preshared: Optional[str]
     allowed_ips: tuple[str, ...]
     endpoint: Optional[str]
     keepalive: int
+    mtu: Optional[int] = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,7 @@ class _Section:
 
 _KNOWN = {
     "Interface": {"PrivateKey", "Address", "ListenPort", "MTU"},
-    "Peer": {"PublicKey", "PresharedKey", "AllowedIPs", "Endpoint", "PersistentKeepalive"},
+    "Peer": {"PublicKey", "PresharedKey", "AllowedIPs", "Endpoint", "PersistentKeepalive", _PEER_MTU},
 }
 _REQUIRED = {"Interface": _KNOWN["Interface"], "Peer": {"PublicKey", "AllowedIPs"}}
 
@@ -82,12 +91,13 @@ def parse_wg_file(text: str, *, where: str) -> WgFile:
         if section is not sections[0] and section.kind == "Interface":
             raise _refuse(where, section.line, "a second [Interface]")
     interface, *peers = sections
+    mtu = _number(interface, "MTU", (_IPV6_LEAST, 65535), where)
     parsed = WgFile(
         private=interface.values["PrivateKey"],
         addresses=tuple(_addresses(interface, where)),
         port=_number(interface, "ListenPort", (1, 65535), where),
-        mtu=_number(interface, "MTU", (1280, 65535), where),
-        peers=tuple(_peer(section, where) for section in peers),
+        mtu=mtu,
+        peers=tuple(_peer(section, mtu, where) for section in peers),
     )
     _check_distinct(parsed, where)
     return parsed
@@ -133,17 +143,31 @@ def _refuse(where: str, line: int, reason: str) -> AgentError:
 def _sections(text: str, where: str) -> list[_Section]:
     sections: list[_Section] = []
     for number, line in enumerate(text.split("\n"), start=1):
-        key_line = KEY_LINE.fullmatch(line)
         if line in ("[Interface]", "[Peer]"):
             sections.append(_Section(line[1:-1], number, {}))
-        elif key_line:
-            _put(sections, (key_line[1], key_line[2]), where, number)
-        elif line and not line.startswith("#"):
-            setting = _SETTING.fullmatch(line)
-            if not setting or setting[1] in ("PrivateKey", "PresharedKey"):
-                raise _refuse(where, number, "neither a section, a comment, nor `Name = value` without a key")
-            _put(sections, (setting[1], setting[2]), where, number)
+        else:
+            pair = _pair(line, where, number)
+            if pair:
+                _put(sections, pair, where, number)
     return sections
+
+
+def _pair(line: str, where: str, number: int) -> Optional[tuple[str, str]]:
+    """Return name and value of a line; None of one that says nothing."""
+    key_line = KEY_LINE.fullmatch(line)
+    if key_line:
+        return key_line[1], key_line[2]
+    if line.startswith(f"{_PEER_MTU} ="):
+        mtu_line = _MTU_LINE.fullmatch(line)
+        if not mtu_line:
+            raise _refuse(where, number, f"a peer's MTU is `{_PEER_MTU} = 1320 (underlay 1400 - 80)`")
+        return _PEER_MTU, mtu_line[1]
+    if not line or line.startswith("#"):
+        return None
+    setting = _SETTING.fullmatch(line)
+    if not setting or setting[1] in ("PrivateKey", "PresharedKey"):
+        raise _refuse(where, number, "neither a section, a comment, nor `Name = value` without a key")
+    return setting[1], setting[2]
 
 
 def _put(sections: list[_Section], pair: tuple[str, str], where: str, number: int) -> None:
@@ -173,7 +197,7 @@ def _addresses(section: _Section, where: str) -> list[str]:
         raise _refuse(where, section.line, f"Address: {error}") from None
 
 
-def _peer(section: _Section, where: str) -> WgPeer:
+def _peer(section: _Section, interface_mtu: int, where: str) -> WgPeer:
     values = section.values
     try:
         key_bytes(values["PublicKey"])
@@ -189,7 +213,11 @@ def _peer(section: _Section, where: str) -> WgPeer:
     keepalive = 0
     if "PersistentKeepalive" in values:
         keepalive = _number(section, "PersistentKeepalive", (0, 65535), where)
-    return WgPeer(values["PublicKey"], values.get("PresharedKey"), tuple(networks), endpoint, keepalive)
+    mtu = None
+    if _PEER_MTU in values:
+        least = _IPV6_LEAST if any(":" in network for network in networks) else _IPV4_LEAST
+        mtu = _number(section, _PEER_MTU, (least, interface_mtu - 1), where)
+    return WgPeer(values["PublicKey"], values.get("PresharedKey"), tuple(networks), endpoint, keepalive, mtu)
 
 
 def _check_endpoint(endpoint: str, section: _Section, where: str) -> None:

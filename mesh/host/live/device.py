@@ -11,7 +11,7 @@ from ..records import dataclass, field, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from typing import Any, Optional, Union
 
     from ..tunnel import Tunnel
@@ -30,6 +30,7 @@ __all__ = [
     "parse_dump",
     "parse_networks",
     "parse_routes",
+    "routes_by_network",
     "wanted_device",
     "wanted_link",
     "wg_commands",
@@ -40,6 +41,9 @@ __all__ = [
 
 ROUTE_PROTOCOL = "87"
 """The mark of our routes, their maker as the kernel keeps it: nobody's in linux/rtnetlink.h (RTPROT_*)."""
+
+
+_MTU = " mtu "  # in the text of a route, as `ip` writes and takes it
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,8 @@ class Device:
 class Link:
     """What `ip` knows of the interface: addresses with prefix length, MTU in bytes, routes.
 
-    `routes` are those that we made; `networks` those that come with the addresses.
+    `routes` are those that we made, `10.10.0.7/32` or `10.10.0.7/32 mtu 1320`; `networks` those that come
+    with the addresses.
     """
 
     addresses: frozenset[str]
@@ -146,14 +151,19 @@ def with_names(device: Device, names: Mapping[str, str]) -> Device:
 
 
 def wanted_link(file: WgFile) -> Link:
-    """Return the link a file describes; like wg-quick, a route only where no address covers it."""
+    """Return the link a file describes; like wg-quick, a route only where no address covers it.
+
+    A peer with an MTU of its own has its own routes.
+    """
     networks = [ipaddress.ip_interface(address).network for address in file.addresses]
     routes = set()
     for peer in file.peers:
         for part in peer.allowed_ips:
             allowed = ipaddress.ip_network(part)
             covered = (net.version == allowed.version and _within(allowed, net) for net in networks)
-            if not any(covered):
+            if peer.mtu is not None:
+                routes.add(f"{part}{_MTU}{peer.mtu}")
+            elif not any(covered):
                 routes.add(part)
     connected = frozenset(str(net) for net in networks if net.prefixlen != net.max_prefixlen)
     return Link(frozenset(file.addresses), file.mtu, up=True, routes=frozenset(routes), networks=connected)
@@ -256,17 +266,37 @@ def link_differences(live: Link, wanted: Link) -> list[Difference]:
     found = [
         Difference(f"network {name}", "no route to it", "present") for name in _lost_networks(live, wanted)
     ]
-    for kind, has, should in (
+    has, should = routes_by_network(live.routes), routes_by_network(wanted.routes)
+    other = {network for network in has.keys() & should if has[network] != should[network]}
+    for kind, live_names, wanted_names in (
         ("address", live.addresses, wanted.addresses),
-        ("route", live.routes, wanted.routes),
+        ("route", _but_for(has, other), _but_for(should, other)),
     ):
-        found += [Difference(f"{kind} {name}", "absent", "present") for name in sorted(should - has)]
-        found += [Difference(f"{kind} {name}", "present", "absent") for name in sorted(has - should)]
+        missing, more = sorted(wanted_names - live_names), sorted(live_names - wanted_names)
+        found += [Difference(f"{kind} {name}", "absent", "present") for name in missing]
+        found += [Difference(f"{kind} {name}", "present", "absent") for name in more]
+    found += [
+        Difference(f"route {network}: MTU", _mtu_of(has[network]), _mtu_of(should[network]))
+        for network in sorted(other)
+    ]
     if live.mtu != wanted.mtu:
         found.append(Difference("MTU", str(live.mtu), str(wanted.mtu)))
     if live.up != wanted.up:
         found.append(Difference("link", "up" if live.up else "down", "up" if wanted.up else "down"))
     return found
+
+
+def routes_by_network(routes: Iterable[str]) -> dict[str, str]:
+    """Return routes by the network they lead to."""
+    return {route.partition(_MTU)[0]: route for route in routes}
+
+
+def _but_for(routes: Mapping[str, str], networks: Collection[str]) -> frozenset[str]:
+    return frozenset(route for network, route in routes.items() if network not in networks)
+
+
+def _mtu_of(route: str) -> str:
+    return route.partition(_MTU)[2] or "the interface's"
 
 
 def parse_addresses(tunnel: Tunnel, text: str) -> Optional[Link]:
@@ -289,12 +319,13 @@ def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) ->
     Those in `ours` are, too, if they look as agents made them before there was a mark. All others belong to
     whoever put them there.
     """
-    routes = set()
+    routes, known = set(), routes_by_network(ours)
     for entry in _entries(text):
         destination, maker = _destination(entry, version), entry.get("protocol", "boot")
         unmarked = maker in ("boot", "static") and "gateway" not in entry
-        if maker == ROUTE_PROTOCOL or (unmarked and destination in ours):
-            routes.add(destination)
+        if maker == ROUTE_PROTOCOL or (unmarked and destination in known):
+            sizes = [str(metric["mtu"]) for metric in entry.get("metrics", []) if "mtu" in metric]
+            routes.add(destination + "".join(f"{_MTU}{size}" for size in sizes))
     return frozenset(routes)
 
 
@@ -318,7 +349,9 @@ def _destination(entry: Any, version: int) -> str:
 def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     """Return the smallest `ip` commands from `live` to `wanted`: none when nothing differs.
 
-    Removing a primary address takes its secondaries along, so the caller looks again afterwards.
+    Removing a primary address takes its secondaries along, so the caller looks again afterwards. While the
+    link is up, the route of a narrow peer is there before the interface becomes wider, and goes after the
+    interface has become narrower: no packet is too large on the way.
     """
     device = ["dev", tunnel.interface]
     commands = [
@@ -328,21 +361,34 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     commands += [
         ["ip", "address", "del", address, *device] for address in sorted(live.addresses - wanted.addresses)
     ]
-    if live.mtu != wanted.mtu:
-        commands.append(["ip", "link", "set", *device, "mtu", str(wanted.mtu)])
-    if live.up != wanted.up:
-        commands.append(["ip", "link", "set", *device, "up" if wanted.up else "down"])
-    commands += [["ip", "route", "del", route, *device] for route in sorted(live.routes - wanted.routes)]
-    commands += [
-        ["ip", "route", "replace", route, *device, "proto", ROUTE_PROTOCOL]
-        for route in sorted(wanted.routes - live.routes)
-    ]
+    size = [["ip", "link", "set", *device, "mtu", str(wanted.mtu)]] if live.mtu != wanted.mtu else []
+    switch = [["ip", "link", "set", *device, "up" if wanted.up else "down"]] if live.up != wanted.up else []
+    there, should = routes_by_network(live.routes), routes_by_network(wanted.routes)
+    narrow = [route for route in sorted(wanted.routes) if _MTU in route]
+    fresh = [route for route in narrow if route not in live.routes]
+    # With the MTU of an interface, Linux changes that of an IPv6 route that had the same (net/ipv6/route.c).
+    again = [route for route in narrow if ":" in route and size and route not in fresh]
+    if live.up and wanted.up:
+        again += [route for route in fresh if ":" in route and size]
+        commands += _replaced(tunnel, fresh) + size + _replaced(tunnel, again)
+    else:
+        commands += size + switch + _replaced(tunnel, [*fresh, *again])
+    commands += [["ip", "route", "del", network, *device] for network in sorted(there.keys() - should)]
+    commands += _replaced(tunnel, sorted(wanted.routes - live.routes - set(narrow)))
     return commands + [_network_command(tunnel, live, network) for network in _lost_networks(live, wanted)]
 
 
 def _at_once(address: str) -> list[str]:
     """Have an IPv6 address without asking the link whether another host has it: the peers cannot."""
     return ["nodad"] if ":" in address else []
+
+
+def _replaced(tunnel: Tunnel, routes: Iterable[str]) -> list[list[str]]:
+    device = ["dev", tunnel.interface, "proto", ROUTE_PROTOCOL]
+    return [
+        ["ip", "route", "replace", network, *device, *(["mtu", size] if size else [])]
+        for network, _, size in (route.partition(_MTU) for route in routes)
+    ]
 
 
 def _lost_networks(live: Link, wanted: Link) -> list[str]:

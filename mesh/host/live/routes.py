@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..files.generation import load_link
 from ..system.run import attempt, log
-from .device import ROUTE_PROTOCOL, wanted_link
+from .device import ROUTE_PROTOCOL, routes_by_network, wanted_link
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ def routes_made(places: Places) -> frozenset[str]:
 
 def routes_of_others(tunnel: Tunnel, ours: Collection[str]) -> list[tuple[str, str]]:
     """Return the routes over the interface that neither we nor the kernel made: family, words of `ip`."""
-    found = []
+    found, known = [], routes_by_network(ours)
     for family in _FAMILIES:
         shown = attempt(["ip", family, "route", "show", "dev", tunnel.interface]) or ""
-        found += [(family, line.strip()) for line in shown.splitlines() if _is_theirs(line.split(), ours)]
+        found += [(family, line.strip()) for line in shown.splitlines() if _is_theirs(line.split(), known)]
     return found
 
 

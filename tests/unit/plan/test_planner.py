@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.plan import OverlayPlan, PeerPlan
+from mesh.plan.mtu import Underlay
 from mesh.program.machines.hetzner.firewalls import firewall_of
 from mesh.program.machines.hetzner.groups import group_of
 from mesh.settings.machines import HetznerMachine
@@ -82,6 +83,7 @@ def test_a_peer_is_known_by_its_one_address() -> None:
         keepalive=25,
         mtu=1420,
         preshared_epoch=1,
+        underlay=Underlay(mtu=1500, overhead=80),
     )
 
 

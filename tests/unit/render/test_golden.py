@@ -59,6 +59,8 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
             )
             for peer in node.peers
         ]
+        sizes = [document.wg.mtu if peer.mtu is None else peer.mtu for peer in document.wg.peers]
+        assert sizes == [peer.mtu for peer in node.peers]
         assert top_level_statements(document.files[FIREWALL]) == [
             "table inet wgmesh",
             "delete table inet wgmesh",

@@ -55,12 +55,12 @@ def test_a_key_of_another_provider_is_unknown_and_those_that_are_known_are_liste
         (
             "mesh.nodes.b.image: is not a known key; known are address, shelf, address6, enabled, protect, "
             "groups, public, forward, endpoint, keepalive, relay, "
-            "formerly, trustedInterfaces, metadata, provider"
+            "formerly, trustedInterfaces, metadata, underlayMtu, provider"
         ),
         (
             "mesh.nodes.a.shelf: is not a known key; known are address, location, type, image, "
             "address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, "
-            "formerly, trustedInterfaces, metadata, provider"
+            "formerly, trustedInterfaces, metadata, underlayMtu, provider"
         ),
     ]
 
@@ -75,7 +75,7 @@ def test_what_no_provider_has_is_unknown_among_the_defaults() -> None:
     assert _problems(_mesh(defaults={"zzz": 1})) == [
         (
             "mesh.defaults.zzz: is not a known key; known are shelf, location, type, image, "
-            "trustedInterfaces, metadata, provider"
+            "trustedInterfaces, metadata, underlayMtu, provider"
         )
     ]
 

@@ -128,6 +128,7 @@ def settings(draw: st.DrawFn) -> Any:
         **machine,
         "metadata": st.sampled_from(["root", "containers"]),
         "trustedInterfaces": st.lists(INTERFACES, max_size=2),
+        "underlayMtu": st.integers(1280, 9000) | st.just(1400.0),
     }
     for name in names:
         own = {**shared, "groups": groups, "public": st.lists(PORTS, max_size=3), "enabled": st.booleans()}

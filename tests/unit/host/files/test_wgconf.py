@@ -10,6 +10,8 @@ from tests.unit.host.documents import KEYS, WG, fingerprint
 
 SECOND = f"\n[Peer]\nPublicKey = {KEYS[3]}\nAllowedIPs = {{}}\n"
 
+NARROW = "# MTU = {} (underlay 1400 - 80)"
+
 
 @pytest.mark.parametrize(
     ("old", "new", "says"),
@@ -21,6 +23,12 @@ SECOND = f"\n[Peer]\nPublicKey = {KEYS[3]}\nAllowedIPs = {{}}\n"
         ("ListenPort = 51820", "ListenPort = 51820\nListenPort = 51820", "given twice"),
         ("ListenPort = 51820", "ListenPort=51820", "`Name = value`"),
         ("MTU = 1420", "MTU = 576", "a number from 1280"),
+        ("PersistentKeepalive", "MTU = 1320\nPersistentKeepalive", "MTU is not allowed in [Peer]"),
+        ("PersistentKeepalive", "# MTU = 1320\nPersistentKeepalive", "a peer's MTU is `# MTU = 1320 (und"),
+        ("ListenPort", f"{NARROW.format(1320)}\nListenPort", "# MTU is not allowed in [Interface]"),
+        ("PersistentKeepalive", f"{NARROW.format(1420)}\nPersistentKeepalive", "a number from 576 to 1419"),
+        ("PersistentKeepalive", f"{NARROW.format(575)}\nPersistentKeepalive", "a number from 576 to 1419"),
+        ("10.10.0.2/32", f"10.10.0.2/32, fd00::2/128\n{NARROW.format(1279)}", "a number from 1280 to 1419"),
         ("MTU = 1420", "PostUp = rm -rf /", "PostUp is not allowed"),
         ("MTU = 1420", "SaveConfig = true", "SaveConfig is not allowed"),
         ("# PrivateKey = key:", "# PrivateKey = clé:", "lacks PrivateKey"),
@@ -44,6 +52,12 @@ def test_what_is_wrong_is_said(old: str, new: str, says: str) -> None:
     with pytest.raises(AgentError) as caught:
         parse_wg_file(text, where="wg0.conf")
     assert says in caught.value.reason
+
+
+def test_a_peer_may_be_narrower_than_the_interface() -> None:
+    narrow = WG.replace("PersistentKeepalive", f"{NARROW.format(1320)}\nPersistentKeepalive", 1)
+    assert [peer.mtu for peer in parse_wg_file(WG, where="x").peers] == [None]
+    assert [peer.mtu for peer in parse_wg_file(narrow, where="x").peers] == [1320]
 
 
 def test_a_key_in_the_open_is_refused_and_not_repeated() -> None:

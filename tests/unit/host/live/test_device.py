@@ -240,3 +240,71 @@ def test_only_networks_outside_the_address_get_a_route() -> None:
 )
 def test_smallest_link_commands(live: Link, wanted: Link, commands: list[str]) -> None:
     assert [" ".join(command) for command in link_commands(WG0, live, wanted)] == commands
+
+
+NARROW = frozenset(["10.10.0.7/32 mtu 1320", "fd00::7/128 mtu 1320"])
+WIDE = Link(frozenset("a"), 1420, up=True, routes=NARROW)
+
+
+def _lines(live: Link, wanted: Link) -> list[str]:
+    return [" ".join(command) for command in link_commands(WG0, live, wanted)]
+
+
+def test_a_peer_with_an_mtu_of_its_own_has_a_route_of_its_own() -> None:
+    size = "# MTU = 1320 (underlay 1400 - 80)"
+    text = WG.replace("10.10.0.2/32", f"10.10.0.2/32, 10.20.0.0/16\n{size}")
+    found = wanted_link(parse_wg_file(text, where="x"))
+    assert found.routes == frozenset(["10.10.0.2/32 mtu 1320", "10.20.0.0/16 mtu 1320"])
+    assert found.mtu == 1420
+
+
+def test_an_interface_becomes_wider_once_its_narrow_routes_are_there() -> None:
+    narrow = Link(frozenset("a"), 1320, up=True, routes=frozenset())
+    assert _lines(narrow, WIDE) == [
+        "ip route replace 10.10.0.7/32 dev wg0 proto 87 mtu 1320",
+        "ip route replace fd00::7/128 dev wg0 proto 87 mtu 1320",
+        "ip link set dev wg0 mtu 1420",
+        "ip route replace fd00::7/128 dev wg0 proto 87 mtu 1320",  # which Linux has just made wider
+    ]
+    assert _lines(WIDE, narrow) == [
+        "ip link set dev wg0 mtu 1320",
+        "ip route del 10.10.0.7/32 dev wg0",
+        "ip route del fd00::7/128 dev wg0",
+    ]
+
+
+def test_a_route_whose_mtu_changes_is_there_all_the_time() -> None:
+    other = replace(WIDE, routes=frozenset(["10.10.0.7/32 mtu 1300", "10.10.0.8/32"]))
+    assert _lines(WIDE, other) == [
+        "ip route replace 10.10.0.7/32 dev wg0 proto 87 mtu 1300",
+        "ip route del fd00::7/128 dev wg0",
+        "ip route replace 10.10.0.8/32 dev wg0 proto 87",
+    ]
+
+
+def test_an_interface_that_is_down_gets_its_narrow_routes_once_it_is_up() -> None:
+    fresh = Link(frozenset("a"), 1500, up=False, routes=frozenset())
+    assert _lines(fresh, WIDE)[:3] == [
+        "ip link set dev wg0 mtu 1420",
+        "ip link set dev wg0 up",
+        "ip route replace 10.10.0.7/32 dev wg0 proto 87 mtu 1320",
+    ]
+
+
+def test_an_mtu_of_a_route_that_differs_is_told() -> None:
+    live = replace(WIDE, routes=frozenset(["10.10.0.7/32", "10.10.0.9/32 mtu 1320"]))
+    assert [str(found) for found in link_differences(live, WIDE)] == [
+        "route fd00::7/128 mtu 1320: absent instead of present",
+        "route 10.10.0.9/32 mtu 1320: present instead of absent",
+        "route 10.10.0.7/32: MTU: the interface's instead of 1320",
+    ]
+
+
+def test_routes_are_read_with_their_mtu() -> None:
+    shown = [
+        {"dst": "10.10.0.7", "protocol": "87", "metrics": [{"mtu": 1320}]},
+        {"dst": "10.10.0.8", "metrics": [{"mtu": 1300}]},
+    ]
+    assert parse_routes(json.dumps(shown), 4, frozenset(["10.10.0.8/32 mtu 1200"])) == frozenset(
+        ["10.10.0.7/32 mtu 1320", "10.10.0.8/32 mtu 1300"]
+    )
