@@ -3,7 +3,8 @@
 from lab.hosts.errors import HostError
 from lab.hosts.lab import Lab
 from lab.hosts.machine import HostSpec
+from lab.hosts.nat import Nat
 from lab.hosts.private import Interface, PrivateNetwork
 from lab.hosts.router import Rule
 
-__all__ = ["HostError", "HostSpec", "Interface", "Lab", "PrivateNetwork", "Rule"]
+__all__ = ["HostError", "HostSpec", "Interface", "Lab", "Nat", "PrivateNetwork", "Rule"]

@@ -19,6 +19,7 @@ from lab.hosts import cgroups
 from lab.hosts.errors import HostError, run
 from lab.hosts.image import image_path
 from lab.hosts.machine import HostSpec, Machine
+from lab.hosts.nat import Nat
 from lab.hosts.private import Interface, PrivateNetwork, PrivateNetworks, stale
 from lab.hosts.processes import end, is_alive, start_time
 from lab.hosts.router import Router, Rule
@@ -74,6 +75,8 @@ class Lab:
         self._router.up()
         self._networks.up()
         self._enforce()
+        if self._nats():
+            self._router.set_nats(self._nats)
 
     def down(self) -> None:
         """Stop every host at once and remove the network; hosts keep their disks."""
@@ -185,6 +188,25 @@ class Lab:
         with self._locked(machine):
             machine.set_rules(rules)
         self._enforce()
+
+    def set_nat(self, key: str, nat: Nat | None) -> None:
+        """Put a host behind NAT, or behind another one; None removes it.
+
+        Connections of all hosts are forgotten, as by a router that is switched off and on.
+        """
+        machine = self._machine(key)
+        with self._locked(machine):
+            machine.set_nat(nat)
+        self._router.set_nats(self._nats)
+
+    def _nats(self) -> dict[str, tuple[str, Nat]]:
+        found = {}
+        for machine in self.machines():
+            nat = machine.nat() if machine.exists else None
+            address = machine.spec()["address"] if nat else None
+            if nat and address:
+                found[machine.link] = (str(address), nat)
+        return found
 
     def set_network(self, key: str, network: PrivateNetwork | None) -> None:
         """Make a private network or change its routes; None removes it."""

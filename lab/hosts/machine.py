@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.hosts.errors import HostError
+from lab.hosts.nat import Nat
 from lab.hosts.private import Interface
 from lab.hosts.router import GATEWAY, GATEWAY6, Rule
 
@@ -101,6 +102,21 @@ class Machine:
             path.unlink(missing_ok=True)
         else:
             _write(path, json.dumps([asdict(rule) for rule in rules]))
+
+    def nat(self) -> Nat | None:
+        """Return the NAT before the host; None when there is none."""
+        try:
+            return Nat(**json.loads((self.folder / "nat.json").read_text()))
+        except FileNotFoundError:
+            return None
+
+    def set_nat(self, nat: Nat | None) -> None:
+        """Remember the NAT before the host."""
+        path = self.folder / "nat.json"
+        if nat is None:
+            path.unlink(missing_ok=True)
+        else:
+            _write(path, json.dumps(asdict(nat)))
 
     def create(self, spec: HostSpec) -> None:
         """Write disk and seed. The specification comes last: with it the host exists."""

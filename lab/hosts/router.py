@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import json
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from lab.hosts.errors import HostError, run, succeeds
+from lab.hosts.nat import FORGET_CONNECTIONS, Nat, nat_ruleset
 
 __all__ = ["GATEWAY", "GATEWAY6", "Router", "Rule", "delete_link"]
 
@@ -246,6 +248,12 @@ class Router:
         with self.locked():
             known = {link: rules for link, rules in firewalls().items() if rules is not None}
             self.run("nft", "-f", "-", stdin=ruleset(known))
+
+    def set_nats(self, nats: Callable[[], Mapping[str, tuple[str, Nat]]]) -> None:
+        """Put hosts behind NAT, by link, each with its address; mappings of before are forgotten."""
+        with self.locked():
+            self.run("nft", "-f", "-", stdin=nat_ruleset(nats(), _DOWNLINK))
+            self.run(sys.executable, "-S", "-c", FORGET_CONNECTIONS)
 
 
 def _routed() -> list[IPv4Network]:
