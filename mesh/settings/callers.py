@@ -63,6 +63,13 @@ def check_callers(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         ]
         if alone:
             yield ("nodes", name, "endpoint"), _no_path(name, alone, everyone, callers)
+    for name in sorted(callers):
+        pairs = [frozenset((name, other)) for other in sorted(callers - {name})]
+        relayed = [pair for pair in pairs if linked is None or pair in linked]
+        if listed(everyone[name], "routes") and any(
+            relay_of(pair, relays, callers, linked) is not None for pair in relayed
+        ):
+            yield ("nodes", name, "routes"), _not_behind(name, *(relayed[0] - {name}))
 
 
 def _no_relay(
@@ -99,6 +106,13 @@ def _no_path(name: str, others: list[str], everyone: Mapping[str, Any], callers:
     return (
         f"{name} and {shown} have no path to each other: nobody can call a node with `endpoint: none`; give "
         f"{name} a relay, such as `relay: {reached}`, or leave the pair out with links"
+    )
+
+
+def _not_behind(name: str, other: str) -> str:
+    return (
+        f"{other} reaches {name} over a relay, and a relay passes on nothing for networks behind a node; put "
+        f"the networks behind a node that has an endpoint, or leave {name} and {other} out with links"
     )
 
 
