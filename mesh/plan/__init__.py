@@ -8,6 +8,7 @@ from mesh.plan.peers import PeerPlan
 from mesh.plan.planner import plan_mesh
 from mesh.plan.policy import Ingress
 from mesh.plan.policy_tests import PlanError
+from mesh.plan.routes import RoutePlan
 
 __all__ = [
     "AccessPlan",
@@ -17,6 +18,7 @@ __all__ = [
     "OverlayPlan",
     "PeerPlan",
     "PlanError",
+    "RoutePlan",
     "fingerprint",
     "plan_mesh",
     "preshared_key",

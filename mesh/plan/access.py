@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Literal
 
 from mesh.plan.links import Links
 from mesh.plan.peers import Relayed, addresses_of
-from mesh.plan.policy import Ingress, Policy, plan_ingress
+from mesh.plan.policy import Ingress, Policy, Source, plan_ingress
+from mesh.plan.routes import RoutePlan, plan_routes
 from mesh.settings import PortRange, Settings
 
 __all__ = ["AccessPlan", "plan_access"]
@@ -20,8 +21,8 @@ class AccessPlan:
 
     `ssh_port` is TCP, `ssh_from` are networks outside the mesh and `ssh_mesh` those inside it that may open
     SSH, `public` the ports that everybody may use, `ingress` is what peers may do to it (None: everything).
-    Packets pass through a node that does `forward`; `relayed` are the ordered pairs of nodes whose packets it
-    passes on inside the mesh.
+    Packets pass through a node that does `forward`, and reach the networks behind it, its `routes`; `relayed`
+    are the ordered pairs of nodes whose packets it passes on inside the mesh.
     """
 
     ssh_port: int
@@ -33,10 +34,11 @@ class AccessPlan:
     trusted_interfaces: tuple[str, ...]
     metadata: Literal["root", "containers"]
     forward: bool
+    routes: tuple[RoutePlan, ...] = ()
     relayed: tuple[tuple[Relayed, Relayed], ...] = ()
 
-    def lets_in(self, source: str, addresses: Iterable[IPv4Address | IPv6Address], port: PortRange) -> bool:
-        """Whether a peer reaches a port through the tunnel; `addresses` are its own inside the mesh."""
+    def lets_in(self, source: str, addresses: Iterable[Source], port: PortRange) -> bool:
+        """Whether a member reaches a port through the tunnel; `addresses` are its own inside the mesh."""
         if self.ingress is None:
             return True
         granted = self._by_source.get(source)
@@ -44,19 +46,25 @@ class AccessPlan:
             return True
         return self.ssh_network(addresses, port) is not None
 
-    def ssh_network(
-        self, addresses: Iterable[IPv4Address | IPv6Address], port: PortRange
-    ) -> IPv4Network | IPv6Network | None:
+    def ssh_network(self, addresses: Iterable[Source], port: PortRange) -> IPv4Network | IPv6Network | None:
         """Return the network inside the mesh that opens SSH to one of these addresses, if `port` is SSH's."""
         ssh = PortRange(protocol="tcp", first=self.ssh_port, last=self.ssh_port)
         if not ssh.overlaps(port):
             return None
-        own = tuple(addresses)
-        return next((network for network in self.ssh_mesh if any(each in network for each in own)), None)
+        own = [ip_network(each) for each in addresses]
+        return next(
+            (network for network in self.ssh_mesh if any(_within(each, network) for each in own)), None
+        )
 
     @cached_property
     def _by_source(self) -> Mapping[str, Ingress]:
         return {each.source: each for each in self.ingress or ()}
+
+
+def _within(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 def plan_access(settings: Settings, policy: Policy | None, links: Links, name: str) -> AccessPlan:
@@ -72,7 +80,8 @@ def plan_access(settings: Settings, policy: Policy | None, links: Links, name: s
         ingress=plan_ingress(settings, policy, name),
         trusted_interfaces=tuple(sorted(set(node.trusted_interfaces))),
         metadata=node.metadata,
-        forward=node.forward,
+        forward=node.forward or bool(node.routes),
+        routes=plan_routes(settings, policy, name),
         relayed=tuple(_relayed(settings, links, name)),
     )
 
@@ -89,14 +98,18 @@ def _relayed(settings: Settings, links: Links, name: str) -> Iterator[tuple[Rela
 def _ssh_sources(
     settings: Settings,
 ) -> tuple[tuple[IPv4Network | IPv6Network, ...], tuple[IPv4Network | IPv6Network, ...]]:
-    """Split who may open SSH into networks outside and inside the mesh, each without overlap and sorted."""
+    """Split who may open SSH into networks outside and inside the mesh, each without overlap and sorted.
+
+    What is behind a node comes through the tunnel to all others, and from outside to this one: it is both.
+    """
     v4 = [source for source in settings.ssh.from_ if isinstance(source, IPv4Network)]
     v6 = [source for source in settings.ssh.from_ if isinstance(source, IPv6Network)]
     inside = [source for source in v4 if source.subnet_of(settings.cidr)]
     inside6 = [] if settings.cidr6 is None else [one for one in v6 if one.subnet_of(settings.cidr6)]
     outside = [source for source in v4 if source not in inside]
     outside6 = [source for source in v6 if source not in inside6]
-    both = [*inside, *inside6, *_in_the_other_family(settings, (*inside, *inside6))]
+    behind = [source for source in outside if any(source.subnet_of(each) for each in _all_routes(settings))]
+    both = [*inside, *inside6, *_in_the_other_family(settings, (*inside, *inside6)), *behind]
     return (
         (*collapse_addresses(outside), *collapse_addresses(outside6)),
         (
@@ -118,3 +131,7 @@ def _in_the_other_family(
         own = addresses_of(settings, name)
         if any(each in network for each in own for network in listed):
             yield from map(ip_network, own)
+
+
+def _all_routes(settings: Settings) -> Iterator[IPv4Network]:
+    return (network for node in settings.nodes.values() for network in node.routes)

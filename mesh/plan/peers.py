@@ -18,6 +18,7 @@ __all__ = [
     "networks_of",
     "oldest_name",
     "plan_peers",
+    "routes_of",
 ]
 
 _PRESHARED_EPOCH: Final = 1
@@ -36,17 +37,18 @@ class PeerPlan:
     """One node as another one sees it.
 
     `addresses` are its own inside the mesh, one for each family; `allowed_ips` the networks that it may
-    send from and is sent to; `keepalive` is in seconds (0: off), `mtu` the bytes that fit into the tunnel on
-    the way to it, `preshared_epoch` the version of the pair's pre-shared key, which is derived from
-    `oldest_name`. A peer that only ever `calls` has no endpoint: nobody can say where it calls from.
-    `relays` are the nodes that are reached over this peer: their networks are among `allowed_ips`.
-    `underlay` is what `mtu` comes from, None where the stack file gives it.
+    send from and is sent to, with its `routes`, the networks behind it; `keepalive` is in seconds (0: off),
+    `mtu` the bytes that fit into the tunnel on the way to it, `preshared_epoch` the version of the pair's
+    pre-shared key, which is derived from `oldest_name`. A peer that only ever `calls` has no endpoint: nobody
+    can say where it calls from. `relays` are the nodes that are reached over this peer: their networks are
+    among `allowed_ips`. `underlay` is what `mtu` comes from, None where the stack file gives it.
     """
 
     name: str
     oldest_name: str
     addresses: tuple[IPv4Address | IPv6Address, ...]
     allowed_ips: tuple[IPv4Network | IPv6Network, ...]
+    routes: tuple[IPv4Network | IPv6Network, ...]
     keepalive: int
     mtu: int
     preshared_epoch: int
@@ -66,6 +68,11 @@ def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Addre
 def networks_of(settings: Settings) -> tuple[IPv4Network | IPv6Network, ...]:
     """Return the networks of the mesh, one for each family that the mesh has, IPv4 first."""
     return (settings.cidr,) if settings.cidr6 is None else (settings.cidr, settings.cidr6)
+
+
+def routes_of(settings: Settings, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks behind a node, in their order."""
+    return tuple(sorted(settings.nodes[name].routes))
 
 
 def oldest_name(settings: Settings, name: str) -> str:
@@ -102,15 +109,20 @@ def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str,
     )
     addresses = addresses_of(settings, name)
     underlay = underlay_of(settings, viewer, name)
+    routes = routes_of(settings, name)
     return PeerPlan(
         name=name,
         oldest_name=oldest_name(settings, name),
         addresses=addresses,
-        allowed_ips=tuple(
-            ip_network(address)
-            for each in (addresses, *(other.addresses for other in relays))
-            for address in each
+        allowed_ips=(
+            *(
+                ip_network(address)
+                for each in (addresses, *(other.addresses for other in relays))
+                for address in each
+            ),
+            *routes,
         ),
+        routes=routes,
         keepalive=settings.nodes[viewer].keepalive,
         mtu=underlay.inside if settings.mtu == "auto" else settings.mtu,
         preshared_epoch=_PRESHARED_EPOCH,

@@ -7,8 +7,8 @@ from typing import Final
 from mesh.plan.access import AccessPlan, plan_access
 from mesh.plan.links import Links, plan_links
 from mesh.plan.peers import addresses_of
-from mesh.plan.policy import Policy, plan_policy
-from mesh.settings import PolicyRule, PolicyTest, PortRange, Problem, Settings, members_by_name, overlap
+from mesh.plan.policy import Policy, Source, members_of, plan_policy
+from mesh.settings import PolicyRule, PolicyTest, PortRange, Problem, Settings, node_of, overlap
 from mesh.settings.problems import path_text
 
 __all__ = ["PlanError", "check_policy_tests"]
@@ -45,7 +45,7 @@ def check_policy_tests(settings: Settings) -> None:
     """
     if not settings.policy_tests:
         return
-    names = members_by_name({name: node.groups for name, node in settings.nodes.items()})
+    names = members_of(settings)
     mesh = _enabled(settings)
     failures = []
     for index, test in enumerate(settings.policy_tests):
@@ -71,21 +71,46 @@ def _enabled(settings: Settings) -> _Mesh:
 
 def _failure(mesh: _Mesh, sources: Sequence[str], targets: Sequence[str], test: PolicyTest) -> str | None:
     for source in sources:
-        addresses = addresses_of(mesh.settings, source)
         for target in targets:
             if source == target:
                 continue
-            linked = mesh.links.between(source, target)
-            granted = linked and mesh.access[target].lets_in(source, addresses, test.port)
+            granted = _granted(mesh, source, target, test.port)
             if granted != (test.expect == "allow"):
                 word = "may" if granted else "may not"
                 reason = _reason(mesh, source, target, test.port)
                 said = f"expected {test.expect}, but {source} {word} reach {target} on {test.port}: {reason}"
-                return f"{said}; {_remedy(mesh, granted) if linked else _LINK.format(source, target)}"
+                return f"{said}; {_remedy(mesh, source, target, granted)}"
     return None
 
 
-def _remedy(mesh: _Mesh, granted: bool) -> str:  # noqa: FBT001 - what was found, not what to do
+def _linked(mesh: _Mesh, source: str, target: str) -> bool:
+    """Whether the way from one member to the other is there: a tunnel, or none is needed."""
+    ends = node_of(source), node_of(target)
+    return ends[0] == ends[1] or mesh.links.between(*ends)
+
+
+def _granted(mesh: _Mesh, source: str, target: str, port: PortRange) -> bool:
+    node = node_of(target)
+    if not _linked(mesh, source, target):
+        return False
+    if node == target:
+        return mesh.access[node].lets_in(source, _addresses(mesh, source), port)
+    if node == node_of(source):
+        return True  # what is behind one node reaches each other without the mesh
+    ingress = next(each.ingress for each in mesh.access[node].routes if each.member == target)
+    return ingress is None or any(each.source == source and each.allows(port) for each in ingress)
+
+
+def _addresses(mesh: _Mesh, member: str) -> tuple[Source, ...]:
+    node = node_of(member)
+    if node == member:
+        return addresses_of(mesh.settings, node)
+    return tuple(each.network for each in mesh.access[node].routes if each.member == member)
+
+
+def _remedy(mesh: _Mesh, source: str, target: str, granted: bool) -> str:  # noqa: FBT001 - what was found
+    if not _linked(mesh, source, target):
+        return _LINK.format(node_of(source), node_of(target))
     if mesh.policy is None:
         return "write a policy, or change the test"
     return f"change {'what allows it' if granted else 'a rule'}, or the test"
@@ -93,15 +118,17 @@ def _remedy(mesh: _Mesh, granted: bool) -> str:  # noqa: FBT001 - what was found
 
 def _reason(mesh: _Mesh, source: str, target: str, port: PortRange) -> str:
     """Say what decided, in the words of the stack file."""
-    if not mesh.links.between(source, target):
-        return f"mesh.links has no link between {source} and {target}"
+    if not _linked(mesh, source, target):
+        return f"mesh.links has no link between {node_of(source)} and {node_of(target)}"
     if mesh.policy is None:
         return "there is no policy, so every node reaches every other node"
     for index, rule in mesh.policy.between(source, target):
         if any(overlap(each, port) for each in rule.allow):
             return f"mesh.policy[{index}] allows it ({_words(rule)})"
-    network = mesh.access[target].ssh_network(addresses_of(mesh.settings, source), port)
-    if network is not None:
+    if node_of(source) == node_of(target) != target:
+        return f"{target} is reached from there without the mesh"
+    network = mesh.access[node_of(target)].ssh_network(_addresses(mesh, source), port)
+    if network is not None and node_of(target) == target:
         return f"mesh.ssh.from allows it ({network})"
     return "no rule of mesh.policy allows it"
 

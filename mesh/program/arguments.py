@@ -124,6 +124,8 @@ class NodeArgs(TypedDict):
     """Ports that are open to everybody, such as tcp/443 or udp/6000-6010."""
     forward: NotRequired[bool]
     """Whether the node forwards packets. Default: false."""
+    routes: NotRequired[list[str]]
+    """Private networks behind this node, such as 10.20.0.0/16, that the other nodes reach through it."""
     trusted_interfaces: NotRequired[list[str]]
     """Interfaces of the node whose traffic the firewall lets in."""
     metadata: NotRequired[Metadata]

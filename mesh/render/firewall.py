@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
 
-from mesh.plan import AccessPlan, Ingress, NodePlan
+from mesh.plan import AccessPlan, Ingress, NodePlan, RoutePlan
 from mesh.render.facts import Endpoint, PeerFacts, Unknown
 
-__all__ = ["Family", "FirewallView", "NamedSet", "Side", "firewall_view"]
+__all__ = ["Behind", "Family", "FirewallView", "NamedSet", "Side", "firewall_view"]
 
 _Address = IPv4Address | IPv6Address | IPv4Network | IPv6Network
 
@@ -45,6 +45,16 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Behind:
+    """A network behind this node or a peer: what the reader is told of it; `begins` is as in the plan."""
+
+    family: Family
+    network: IPv4Network | IPv6Network
+    note: str
+    begins: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class NamedSet:
     """A set of the table: name, nftables type, and elements, each with a note for the reader or none."""
 
@@ -70,6 +80,8 @@ class FirewallView:
 
     `families` are all there are, `inside` and `absent` those that the mesh has and does not have, `endpoints`
     those that peers are reached by. `called` says whether a peer calls: then WireGuard's port is open to all.
+    `routes` are the networks behind peers, `own_routes` those behind this
+    node.
     """
 
     sets: Sequence[NamedSet]
@@ -79,6 +91,8 @@ class FirewallView:
     absent: Sequence[Family]
     endpoints: Sequence[Family]
     called: bool
+    routes: Sequence[Behind]
+    own_routes: Sequence[Behind]
 
 
 def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallView:
@@ -98,6 +112,8 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
     if access.ingress is not None:
         for side in inside:
             sets += _policy_sets(side.family, access, access.ingress)
+            if access.routes:
+                sets += _route_sets(side.family, access.routes)
     has = [side.family for side in inside]
     return FirewallView(
         sets=sets,
@@ -107,6 +123,19 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
         absent=[family for family in _FAMILIES if family not in has],
         endpoints=list(endpoints),
         called=any(peer.calls for peer in node.peers),
+        routes=[
+            Behind(family=family, network=network, note=f"behind {peer.name}")
+            for family in has
+            for peer in node.peers
+            for network in peer.routes
+            if network.version == family.version
+        ],
+        own_routes=[
+            Behind(family=family, network=each.network, note="behind this node", begins=each.begins)
+            for family in has
+            for each in access.routes
+            if each.network.version == family.version
+        ],
     )
 
 
@@ -205,4 +234,34 @@ def _policy_sets(family: Family, access: AccessPlan, ingress: Sequence[Ingress])
         named("mesh_icmp", [(address, each.source) for address, each in sources if each.icmp]),
         named("mesh_tcp", ports("tcp"), " . inet_service"),
         named("mesh_udp", ports("udp"), " . inet_service"),
+    ]
+
+
+def _route_sets(family: Family, routes: Sequence[RoutePlan]) -> list[NamedSet]:
+    """Return what members may do to hosts in the networks behind this node: source, network, and port."""
+    granted = [
+        (f"{address} . {route.network}", each)
+        for route in routes
+        if route.network.version == family.version
+        for each in route.ingress or ()
+        for address in _of(family, each.addresses)
+    ]
+
+    def named(name: str, elements: Sequence[tuple[str, str]], also: str = "") -> NamedSet:
+        pair = f"{family.type} . {family.type}"
+        return NamedSet(name=f"routes_{name}{family.suffix}", type=f"{pair}{also}", elements=elements)
+
+    def ports(protocol: Literal["tcp", "udp"]) -> list[tuple[str, str]]:
+        return [
+            (f"{pair} . {port.range_text}", each.source)
+            for pair, each in granted
+            for port in each.ports
+            if port.protocol == protocol
+        ]
+
+    return [
+        named("all", [(pair, each.source) for pair, each in granted if each.everything]),
+        named("icmp", [(pair, each.source) for pair, each in granted if each.icmp]),
+        named("tcp", ports("tcp"), " . inet_service"),
+        named("udp", ports("udp"), " . inet_service"),
     ]

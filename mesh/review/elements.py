@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Final
 
 from mesh.render import UNKNOWN_TEXT
 from mesh.review.ranges import Ranges, ranges
 
 __all__ = ["Elements", "NotUnderstoodError", "elements"]
+
+_EVERY_PORT: Final = (0, 65535)
 
 
 class NotUnderstoodError(Exception):
@@ -62,29 +65,64 @@ class Elements:
             case "networks":
                 return (address in self.addresses, *(address in network for network in self.networks))
             case "pairs":
-                return self.ports_by_address.get(address, ())
+                return (self.exact.get((address,), ()), *self._told_of(address))
             case _:
                 return ()
+
+    def _told_of(self, address: IPv4Address | IPv6Address) -> tuple[object, ...]:
+        several = (key for key in self.exact if len(key) > 1)
+        return (
+            *(address in key for key in several),
+            *(address in network for key, _ in self.wider for network in key),
+        )
 
     @cached_property
     def _kind(self) -> str:
         with suppress(NotUnderstoodError):
             return "networks" if self.every or not self.words else "unknown"
         with suppress(NotUnderstoodError):
-            return "pairs" if self.ports_by_address else "unknown"
+            return "pairs" if self._keyed else "unknown"
         return "other"
 
+    def ports_for(self, *addresses: IPv4Address | IPv6Address) -> Ranges:
+        """They are addresses or networks, joined, mostly with a port; return the ports that these have."""
+        found = [
+            ports
+            for key, ports in self.wider
+            if len(key) == len(addresses)
+            and all(address in network for address, network in zip(addresses, key, strict=True))
+        ]
+        return ranges(pair for each in (self.exact.get(addresses, ()), *found) for pair in each)
+
     @cached_property
-    def ports_by_address(self) -> Mapping[IPv4Address | IPv6Address, Ranges]:
-        """They are pairs of an address and ports."""
-        found: dict[IPv4Address | IPv6Address, list[tuple[int, int]]] = {}
+    def exact(self) -> Mapping[tuple[IPv4Address | IPv6Address, ...], Ranges]:
+        """The joined elements without a network."""
+        return {
+            tuple(network[0] for network in key): ports
+            for key, ports in self._keyed.items()
+            if all(network.num_addresses == 1 for network in key)
+        }
+
+    @cached_property
+    def wider(self) -> Sequence[tuple[tuple[IPv4Network | IPv6Network, ...], Ranges]]:
+        """The joined elements with a network."""
+        return [
+            (key, ports)
+            for key, ports in self._keyed.items()
+            if any(network.num_addresses > 1 for network in key)
+        ]
+
+    @cached_property
+    def _keyed(self) -> Mapping[tuple[IPv4Network | IPv6Network, ...], Ranges]:
+        found: dict[tuple[IPv4Network | IPv6Network, ...], list[tuple[int, int]]] = {}
         for each in self.words:
-            match each:
-                case [address, ".", port]:
-                    found.setdefault(_address(address), []).append(_pair(port))
-                case _:
-                    raise NotUnderstoodError(f"`{' '.join(each)}` is no address and port")
-        return {address: ranges(pairs) for address, pairs in found.items()}
+            parts, dots = each[::2], each[1::2]
+            if len(parts) < 2 or set(dots) != {"."} or len(parts) == len(dots):
+                raise NotUnderstoodError(f"`{' '.join(each)}` is no address and port")
+            last = [] if _is_address(parts[-1]) else [parts[-1]]
+            key = tuple(_network(part) for part in (parts[:-1] if last else parts))
+            found.setdefault(key, []).append(_pair(last[0]) if last else _EVERY_PORT)
+        return {key: ranges(pairs) for key, pairs in found.items()}
 
 
 @lru_cache(maxsize=1024)
@@ -107,8 +145,5 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         raise NotUnderstoodError(f"`{text}` is no network") from None
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
-    try:
-        return ip_address(text)
-    except ValueError:
-        raise NotUnderstoodError(f"`{text}` is no address") from None
+def _is_address(text: str) -> bool:
+    return "." in text or ":" in text

@@ -1,8 +1,9 @@
 """What a firewall table lets in: a packet's way through its chains, for all ports at once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from mesh.review.elements import Elements, NotUnderstoodError, elements
@@ -16,7 +17,10 @@ _DEEPEST: Final = 16
 """Jumps within jumps, as in the kernel (NFT_JUMP_STACK_SIZE, net/netfilter/nf_tables.h)."""
 _HOOKS: Final = ("prerouting", "input")
 """The hooks that a packet to the node itself passes."""
-_KNOWN_HOOKS: Final = {*_HOOKS, "forward", "output", ""}
+_ONWARD: Final = ("prerouting", "forward")
+"""The hooks that a packet to a network behind the node passes."""
+_KNOWN_HOOKS: Final = {*_HOOKS, *_ONWARD, "output", ""}
+_BEHIND: Final = re.compile(r"ip6? saddr (\S+) fib saddr \. iif oif missing ")
 
 
 class Firewall:
@@ -36,14 +40,21 @@ class Firewall:
         """The sets of the table, by their names."""
         return self._table.sets
 
-    def let_in(self, packet: Packet) -> Traffic:
-        """Return what a sender may begin with the node itself. Raises `NotUnderstoodError`.
+    @property
+    def behind(self) -> frozenset[IPv4Network | IPv6Network]:
+        """The networks behind the node."""
+        rules = (" ".join(rule) for chain in self._table.chains.values() for rule in chain.rules)
+        return frozenset(ip_network(found[1]) for rule in rules if (found := _BEHIND.search(rule)))
 
+    def let_in(self, packet: Packet) -> Traffic:
+        """Return what a sender may begin with the node, or with what is behind it.
+
+        Raises `NotUnderstoodError`.
         That is all of which at least some gets through: a limit of the rate is none. Senders that every set
         and every network of the table hold alike are let in alike.
         """
         alike = (
-            packet.interface, packet.target, packet.listed, packet.version,
+            packet.interface, packet.target, packet.listed, packet.version, packet.onward,
             *(each.says(packet.source) for each in self._named),
         )  # fmt: skip
         if alike not in self._found:
@@ -61,7 +72,7 @@ def _networks(table: Table) -> Iterator[tuple[str, ...]]:
 
 def _through(table: Table, packet: Packet) -> Traffic:
     on = EVERYTHING
-    for hook in _HOOKS:
+    for hook in _ONWARD if packet.onward else _HOOKS:
         chains = [chain for chain in table.chains.values() if chain.hook == hook]
         for chain in sorted(chains, key=lambda chain: chain.priority):
             accepted, left = _walk(table, chain, packet, on, 0)

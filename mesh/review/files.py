@@ -1,9 +1,19 @@
 """The files of a node, from the one text that carries them (docs/protocol.md), and the tunnel among them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+    ip_network,
+)
 from typing import Final
 
 from mesh.render import UNKNOWN_TEXT
@@ -33,8 +43,9 @@ def read_files(document: str) -> dict[str, str]:
 class Peer:
     """A peer in `wg0.conf`; keys are as the file has them, or `UNKNOWN_TEXT`.
 
-    `preshared` is the fingerprint of the pre-shared key. `allowed` are the addresses that it may send from.
-    A node that is reached over a peer has no keys here: `relay` is the peer's name.
+    `preshared` is the fingerprint of the pre-shared key. `allowed` are the addresses that it may send from,
+    `networks` those behind it. A node that is reached over a peer has no keys here: `relay` is the peer's
+    name.
     """
 
     name: str
@@ -42,6 +53,7 @@ class Peer:
     preshared: str
     allowed: tuple[IPv4Address | IPv6Address, ...]
     relay: str = ""
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +79,17 @@ def read_tunnel(files: Mapping[str, str]) -> Tunnel:
     """Read the tunnel of a node. Raises `NotUnderstoodError`."""
     interface, text = tunnel_text(files)
     first, *sections = _sections(text)
-    peers = [peer for section in sections for peer in _peers(section)]
+    try:
+        addresses = tuple(ip_interface(text.strip()) for text in first["Address"].split(","))
+    except (KeyError, ValueError):
+        addresses = ()
+    peers = [peer for section in sections for peer in _peers(section, addresses)]
     named = {peer.name: peer for peer in peers}
     if len(named) != len(peers):
         raise NotUnderstoodError(f"{interface}.conf has two peers of one name")
     try:
-        addresses = tuple(ip_interface(text.strip()) for text in first["Address"].split(","))
+        if not addresses:
+            raise KeyError("Address")  # noqa: TRY301 - said below
         return Tunnel(
             interface=interface, addresses=addresses, port=first["ListenPort"], mtu=first["MTU"], peers=named
         )
@@ -98,9 +115,9 @@ def _sections(text: str) -> Iterator[dict[str, str]]:
     yield keys
 
 
-def _peers(keys: Mapping[str, str]) -> Iterator[Peer]:
+def _peers(keys: Mapping[str, str], inside: Sequence[IPv4Interface | IPv6Interface]) -> Iterator[Peer]:
     """Yield a peer, and the nodes that are reached over this peer."""
-    peer = _peer(keys)
+    peer = _peer(keys, inside)
     relayed = {
         key.removeprefix(_RELAYED): tuple(ip_address(text.strip()) for text in value.split(","))
         for key, value in keys.items()
@@ -112,17 +129,22 @@ def _peers(keys: Mapping[str, str]) -> Iterator[Peer]:
         yield Peer(name=name, public_key="", preshared="", allowed=addresses, relay=peer.name)
 
 
-def _peer(keys: Mapping[str, str]) -> Peer:
+def _peer(keys: Mapping[str, str], inside: Sequence[IPv4Interface | IPv6Interface]) -> Peer:
+    """Read a peer; its own addresses lie in the networks of the mesh, and what is behind it does not."""
     name = keys.get("name", "")
     try:
-        networks = [ip_interface(text.strip()) for text in keys["AllowedIPs"].split(",")]
-        if not name or any(network.network.num_addresses != 1 for network in networks):
+        allowed = [ip_network(text.strip()) for text in keys["AllowedIPs"].split(",")]
+        if not name or not all(network.prefixlen for network in allowed):
             raise NotUnderstoodError(f"the peer {name or '?'} with AllowedIPs {keys['AllowedIPs']}")
+        own = [each for each in allowed if any(each[0] in address.network for address in inside)]
+        if any(each.num_addresses > 1 for each in own):
+            raise NotUnderstoodError(f"the peer {name} with AllowedIPs {keys['AllowedIPs']}")
         return Peer(
             name=name,
             public_key=keys["PublicKey"],
             preshared=keys.get("PresharedKey", "").removeprefix("key:") or UNKNOWN_TEXT,
-            allowed=tuple(network.ip for network in networks),
+            allowed=tuple(network[0] for network in own),
+            networks=tuple(network for network in allowed if network not in own),
         )
     except (KeyError, ValueError):
         raise NotUnderstoodError(f"the peer {name or '?'}") from None

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
 
 from mesh.review.elements import NotUnderstoodError
@@ -30,6 +31,21 @@ class Difference:
     target: str
     traffic: Traffic | None
     note: str = ""
+
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class _End:
+    """One end of a connection: a node, or a network behind it."""
+
+    node: str
+    behind: tuple[Network, ...] = ()
+
+    def text(self, node: str) -> str:
+        """Return words for it; `node` is the name of its node as people see it."""
+        return f"{self.behind[0]} behind {node}" if self.behind else node
 
 
 @dataclass(kw_only=True)
@@ -92,23 +108,45 @@ class _Mesh:
             reach.untold[shown(self._mesh, name)] = why
         for target in self._nodes:
             if target not in self._wrong:
-                for source in sorted(self._known_to(target)):
-                    self._pair(source, target, reach)
-        for source, target in self._to_untouched("before", "after"):
-            reach.lost.append(self._difference(source, target))
-        for source, target in self._to_untouched("after", "before"):
-            reach.gained.append(self._difference(source, target, note=_STAYS))
+                ends = self._ends(target)
+                for source in self._known_to(target):
+                    for end in ends:
+                        self._pair(source, end, reach)
+        for one, other in self._to_untouched("before", "after"):
+            reach.lost.append(self._difference(_End(node=one), _End(node=other)))
+        for one, other in self._to_untouched("after", "before"):
+            reach.gained.append(self._difference(_End(node=one), _End(node=other), note=_STAYS))
 
     def _difference(
-        self, source: str, target: str, traffic: Traffic | None = None, note: str = ""
+        self, source: _End, target: _End, traffic: Traffic | None = None, note: str = ""
     ) -> Difference:
-        return Difference(source=self._shown(source), target=self._shown(target), traffic=traffic, note=note)
+        return Difference(
+            source=source.text(self._shown(source.node)),
+            target=target.text(self._shown(target.node)),
+            traffic=traffic,
+            note=note,
+        )
 
     def _shown(self, name: str) -> str:
         return shown(self._mesh, name)
 
-    def _known_to(self, target: str) -> set[str]:
-        return {peer for side in _SIDES for peer in self._peers.get((target, side), ())}
+    def _known_to(self, target: str) -> list[_End]:
+        """Return the peers of a node on either side, and the networks behind them."""
+        found = {
+            end
+            for side in _SIDES
+            for name, peer in self._peers.get((target, side), {}).items()
+            for end in (_End(node=name), *(_End(node=name, behind=(each,)) for each in peer.networks))
+        }
+        return sorted(found, key=_order)
+
+    def _ends(self, target: str) -> list[_End]:
+        """Return a node and the networks behind it on either side."""
+        sides = (_files(self._nodes[target], side) for side in _SIDES)
+        behind = {network for files in sides if files is not None for network in files.firewall.behind}
+        return sorted(
+            [_End(node=target), *(_End(node=target, behind=(each,)) for each in behind)], key=_order
+        )
 
     def _to_untouched(self, side: Side, other: Side) -> Iterator[tuple[str, str]]:
         """Yield pairs whose target stays as it is, while the source has it as a peer on one side only."""
@@ -119,25 +157,33 @@ class _Mesh:
                 if target not in self._peers.get((source, other), {}) and target not in self._nodes:
                     yield source, target
 
-    def _pair(self, source: str, target: str, reach: Reach) -> None:
+    def _pair(self, source: _End, target: _End, reach: Reach) -> None:
         try:
             before, after = (self._traffic(source, target, side) for side in _SIDES)
         except NotUnderstoodError as error:
-            reach.untold.setdefault(self._shown(target), str(error))
+            reach.untold.setdefault(self._shown(target.node), str(error))
             return
         if gained := after - before:
-            stays = source not in self._nodes and source not in self._peers.get((target, "before"), {})
-            reach.gained.append(self._difference(source, target, gained, _STAYS if stays else ""))
+            known = source.node in self._nodes or source.node in self._peers.get((target.node, "before"), {})
+            reach.gained.append(self._difference(source, target, gained, "" if known else _STAYS))
         if lost := before - after:
             reach.lost.append(self._difference(source, target, lost))
 
-    def _traffic(self, source: str, target: str, side: Side) -> Traffic:
-        files = _files(self._nodes[target], side)
-        peer = self._peers.get((target, side), {}).get(source)
-        if files is None or peer is None or not self._has_peer(source, target, side):
+    def _traffic(self, source: _End, target: _End, side: Side) -> Traffic:
+        files = _files(self._nodes[target.node], side)
+        peer = self._peers.get((target.node, side), {}).get(source.node)
+        if files is None or peer is None or not self._has_peer(source.node, target, side):
             return NOTHING
+        if source.behind:
+            sent = list(_from_network(files, source.behind[0], target))
+            found = EVERYTHING if sent and source.behind[0] in peer.networks else NOTHING
+            for packet in sent:
+                found &= files.firewall.let_in(packet)
+            return found
         found = NOTHING
-        for packet in _packets(files, peer, self._sends(source, side), self._sends(target, side)):
+        for packet in _packets(
+            files, peer, self._sends(source.node, side), self._sends(target.node, side), target
+        ):
             found |= _either_family(files.firewall.let_in(packet), packet.version)
         return found
 
@@ -147,13 +193,14 @@ class _Mesh:
         files = None if node is None or name in self._wrong else _files(node, side)
         return None if files is None else {str(each.ip) for each in files.tunnel.addresses}
 
-    def _has_peer(self, source: str, target: str, side: Side) -> bool:
-        """Whether the source has the target as a peer, too: otherwise there is no session."""
+    def _has_peer(self, source: str, target: _End, side: Side) -> bool:
+        """Whether the source has the target as a peer, too, with its network: else there is no session."""
         if source in self._wrong:
             raise NotUnderstoodError(f"{self._shown(source)}: {self._wrong[source]}")
         if source in self._nodes:
-            return target in self._peers.get((source, side), {})
-        return side == "after" or not {source, target} & set(self._out)
+            peer = self._peers.get((source, side), {}).get(target.node)
+            return peer is not None and set(target.behind) <= set(peer.networks)
+        return side == "after" or not {source, target.node} & set(self._out)
 
 
 def _files(node: NodeChange, side: Side) -> Files | None:
@@ -165,11 +212,40 @@ def _either_family(traffic: Traffic, version: int) -> Traffic:
     return traffic if version == 4 or traffic.icmp == EVERYTHING.icmp else traffic & _WITHOUT_ICMP
 
 
-def _packets(files: Files, peer: Peer, sends: set[str] | None, receives: set[str] | None) -> Iterator[Packet]:
-    """Yield what the peer can send: from its own addresses, as far as they are allowed, to the node's."""
+def _order(end: _End) -> tuple[object, ...]:
+    return end.node, [(each.version, int(each[0]), each.prefixlen) for each in end.behind]
+
+
+def _packets(
+    files: Files, peer: Peer, sends: set[str] | None, receives: set[str] | None, target: _End
+) -> Iterator[Packet]:
+    """Yield what the peer can send: from its own addresses, as far as they are allowed, to the target's."""
     for source in peer.allowed:
         if sends is not None and str(source) not in sends:
             continue
-        for target in files.tunnel.addresses:
-            if target.version == source.version and (receives is None or str(target.ip) in receives):
-                yield Packet(interface=files.tunnel.interface, source=source, target=target.ip)
+        if target.behind:
+            yield from _to_network(files, source, target.behind[0])
+            continue
+        for own in files.tunnel.addresses:
+            if own.version == source.version and (receives is None or str(own.ip) in receives):
+                yield Packet(interface=files.tunnel.interface, source=source, target=own.ip)
+
+
+def _to_network(files: Files, source: IPv4Address | IPv6Address, network: Network) -> Iterator[Packet]:
+    if source.version == network.version and network in files.firewall.behind:
+        yield Packet(interface=files.tunnel.interface, source=source, target=network[0], onward=True)
+
+
+def _from_network(files: Files, network: Network, target: _End) -> Iterator[Packet]:
+    """Yield what hosts in a network can send, from its first and last address: what holds for both holds."""
+    interface = files.tunnel.interface
+    for source in {network[0], network[-1]}:
+        if target.behind:
+            packets = list(_to_network(files, source, target.behind[0]))
+        else:
+            packets = [
+                Packet(interface=interface, source=source, target=own.ip)
+                for own in files.tunnel.addresses
+                if own.version == source.version
+            ]
+        yield from packets

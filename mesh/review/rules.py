@@ -35,6 +35,8 @@ _NEW_PASSES_BY: Final = {"established", "related", "invalid"}
 class Packet:
     """Who sends, to what: through which interface, from which address; `target` is the node's own address.
 
+    With `onward`, `target` is in a network behind the node, and the packet leaves by an interface that is not
+    the tunnel's and that no name is known of.
     `target` is None for a public one, which is in no network of the table. A sender outside (`listed` False)
     stands for all that no set names, also where a set has an address that is not known yet.
     """
@@ -43,6 +45,7 @@ class Packet:
     source: IPv4Address | IPv6Address
     target: IPv4Address | IPv6Address | None
     listed: bool = True
+    onward: bool = False
 
     @property
     def version(self) -> int:
@@ -145,6 +148,15 @@ def _interface(reader: _Reader) -> None:
     reader.when(holds=found != negated)
 
 
+def _leaving(reader: _Reader) -> None:
+    """A packet that goes on leaves by another interface than the one it came by."""
+    negated = reader.not_()
+    names = reader.value().texts
+    if not reader.packet.onward or names != (reader.packet.interface,):
+        raise NotUnderstoodError(f"`{' '.join(reader.words)}`")
+    reader.when(holds=negated)
+
+
 def _address(version: int) -> Callable[[_Reader], None]:
     def read(reader: _Reader) -> None:
         which = reader.take("saddr", "daddr", "hoplimit")
@@ -156,8 +168,8 @@ def _address(version: int) -> Callable[[_Reader], None]:
             reader.rule.sure = False
             return
         if reader.peek() == ".":
-            reader.skip(".", "ct", "original", "proto-dst")
-            _address_and_port(reader)
+            reader.skip(".")
+            _joined(reader)
             return
         negated = reader.not_()
         mine = reader.packet.source if which == "saddr" else reader.packet.target
@@ -178,11 +190,25 @@ def _among(reader: _Reader, mine: IPv4Address | IPv6Address | None, among: Eleme
     return False
 
 
-def _address_and_port(reader: _Reader) -> None:
+def _joined(reader: _Reader) -> None:
+    """The source, joined with the target, a port, or both."""
+    asked = [reader.packet.source]
+    if reader.peek() in {"ip", "ip6"}:
+        reader.take()
+        reader.skip("daddr")
+        if reader.packet.target is None:
+            raise NotUnderstoodError(f"`{' '.join(reader.words)}`")
+        asked.append(reader.packet.target)
+        if reader.peek() != ".":
+            reader.when(holds=bool(reader.value().ports_for(*asked)))
+            return
+        reader.skip(".", "th", "dport")
+    else:
+        reader.skip("ct", "original", "proto-dst")
     traffic = reader.rule.traffic
     if traffic.icmp or traffic.other or (traffic.tcp and traffic.udp):
         raise NotUnderstoodError(f"`{' '.join(reader.words)}`")
-    found = reader.value().ports_by_address.get(reader.packet.source, ())
+    found = reader.value().ports_for(*asked)
     reader.limit(Traffic(tcp=found, udp=found))
 
 
@@ -194,9 +220,14 @@ def _ports_of(reader: _Reader) -> Ranges:
 
 def _protocol(name: str) -> Callable[[_Reader], None]:
     def read(reader: _Reader) -> None:
-        which = reader.take("dport", "sport")
+        which = reader.take("dport", "sport", "flags", "option")
         reader.limit(_L4[name])
-        if which == "sport":
+        if which == "flags":
+            reader.skip("syn", "/", "syn", ",", "rst")
+            reader.rule.sure = False
+        elif which == "option":
+            reader.skip("maxseg", "size", "set", "rt", "mtu")
+        elif which == "sport":
             _ports_of(reader)
             reader.rule.sure = False
         elif reader.peek() == "set":
@@ -252,8 +283,12 @@ def _connection(reader: _Reader) -> None:
 
 
 def _fib(reader: _Reader) -> None:
-    """A sender elsewhere is not local, the node's own address is."""
+    """A sender elsewhere is not local, the node's own address is; a sender comes by the way back to it."""
     which = reader.take("saddr", "daddr")
+    if reader.peek() == ".":
+        reader.skip(".", "iif", "oif")
+        reader.when(holds=reader.take("missing", "exists") == "exists")
+        return
     reader.skip("type")
     negated = reader.not_()
     reader.skip("local")
@@ -300,6 +335,7 @@ def _verdict(word: str) -> Callable[[_Reader], None]:
 
 _WORDS: Final[Mapping[str, Callable[[_Reader], None]]] = {
     "iifname": _interface,
+    "oifname": _leaving,
     "ip": _address(4),
     "ip6": _address(6),
     "tcp": _protocol("tcp"),

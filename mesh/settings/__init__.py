@@ -2,7 +2,7 @@
 
 from mesh.settings.base import Model
 from mesh.settings.grants import Grant, PortRange
-from mesh.settings.groups import EVERY_NODE, members_by_name
+from mesh.settings.groups import EVERY_NODE, members_by_name, named_networks
 from mesh.settings.models import (
     Defaults,
     Node,
@@ -15,6 +15,7 @@ from mesh.settings.models import (
 from mesh.settings.parser import parse_settings
 from mesh.settings.ports import merged, overlap
 from mesh.settings.problems import Instead, Problem, SettingsError
+from mesh.settings.routes import node_of
 from mesh.settings.topology import linked_pairs
 from mesh.settings.underlay import OVERHEAD
 from mesh.settings.warnings import warnings_of
@@ -38,6 +39,8 @@ __all__ = [
     "linked_pairs",
     "members_by_name",
     "merged",
+    "named_networks",
+    "node_of",
     "overlap",
     "parse_settings",
     "warnings_of",

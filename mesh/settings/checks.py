@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from mesh.settings.addresses import check_cidr_owner
 from mesh.settings.addresses6 import check_addresses6
-from mesh.settings.callers import check_callers
+from mesh.settings.callers import check_callers, check_relayed_routes
 from mesh.settings.interfaces import check_interfaces
 from mesh.settings.names import check_names
 from mesh.settings.ports import check_public_ports
@@ -22,6 +22,7 @@ from mesh.settings.references import (
     check_rollout,
 )
 from mesh.settings.room import check_addresses
+from mesh.settings.routes import check_routes
 from mesh.settings.topology import check_links
 from mesh.settings.underlay import check_underlay_mtu
 
@@ -34,6 +35,7 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_addresses6,
     check_cidr_owner,
     check_interfaces,
+    check_routes,
     check_public_ports,
     check_former_names,
     check_groups,
@@ -43,5 +45,6 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_links,
     check_callers,
     check_underlay_mtu,
+    check_relayed_routes,
 )
 """Each takes the raw value of the mesh and yields what is wrong with it."""

@@ -76,7 +76,7 @@ def check_interfaces(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """A network card is trusted by a node that forwards alone, which may have a network behind it."""
     defaults = raw.get("defaults")
     for name, node in nodes(raw).items():
-        if isinstance(node, Mapping) and node.get("forward") is True:
+        if isinstance(node, Mapping) and (node.get("forward") is True or listed(node, "routes")):
             continue
         own = isinstance(node, Mapping) and "trustedInterfaces" in node
         path = ("nodes", name) if own else ("defaults",)

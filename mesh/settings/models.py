@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
 from mesh.settings import addresses, addresses6, fields, interfaces, lists, names, topology
 from mesh.settings.base import Model
 from mesh.settings.grants import Grant, PortRange, allowed, port_range, single_port
+from mesh.settings.routes import member, route
 
 __all__ = [
     "DEFAULT_PROVIDER",
@@ -53,6 +54,12 @@ Names = Annotated[
     Field(title="list of names"),
 ]
 Name = Annotated[str, BeforeValidator(names.host_name), Field(title="name")]
+Members = Annotated[
+    tuple[Annotated[str, BeforeValidator(member)], ...],
+    BeforeValidator(lists.list_of(member)),
+    Field(title="list of names and networks"),
+]
+Member = Annotated[str, BeforeValidator(member), Field(title="name or network")]
 
 
 class Ssh(Model):
@@ -287,6 +294,30 @@ class Node(Model):
     node; a relay for a node that has an endpoint.
     """
 
+    routes: Annotated[
+        tuple[Annotated[IPv4Network, BeforeValidator(route)], ...],
+        BeforeValidator(lists.list_of(route)),
+        Field(title="list of networks", examples=["[10.20.0.0/16]", "[10.244.1.0/24]"]),
+    ] = ()
+    """The networks behind this node that the other nodes reach through this node: a LAN, the pods of a
+    cluster ([more](#networks-behind-a-node)).
+
+    The other nodes send packets for these networks to this node, and accept packets from these networks
+    only from this node. This node forwards, as with `forward: true`. Without a policy, these networks are
+    members of the mesh: hosts there reach every node and are reached by every node. With a policy, a rule
+    names the network in `from` or `to`. Addresses are never translated, so hosts in these networks need a
+    route to `cidr` over this node.
+
+    Changed later: only files change, on every node. While a node has `enabled: false`, nobody reaches the
+    networks behind this node. Connections through a network that is removed end.
+
+    Refused: a default route, host bits, IPv6, public addresses, loopback, link-local and multicast
+    addresses, a network that overlaps `cidr` or the networks of another node, a network twice,
+    `forward: false` beside `routes`, and a network that holds `172.31.1.1` (the gateway of every server at
+    Hetzner). Refused, too: networks of a node that another node reaches over a relay. The other nodes
+    refuse a network that [overlaps another network of the host](protocol.md#other-networks-of-the-host).
+    """
+
     formerly: Annotated[Names, Field(examples=["[web-1]"])] = ()
     """The names that the node had before, the oldest first. `mesh rename` writes them.
 
@@ -314,19 +345,21 @@ class Node(Model):
 
 
 class PolicyRule(Model):
-    """Who may reach whom on what; names are groups, nodes, or `all`."""
+    """Who may reach whom on what; names are groups, nodes, `all`, or networks behind nodes."""
 
-    from_: Annotated[Names, Field(alias="from", min_length=1, examples=["[web]"])]
-    """The nodes that may begin connections. A name is a group, a node, or `all`.
+    from_: Annotated[Members, Field(alias="from", min_length=1, examples=["[web]"])]
+    """The nodes that may begin connections. A name is a group, a node, or `all`. A network stands for all
+    networks inside it that nodes have as `routes`.
 
     Changed later: firewall rules change on the nodes named in `to`. Open connections stay open.
 
-    Refused: unknown names, a rule that matches nothing because both ends are the same single node, a rule
-    given twice.
+    Refused: unknown names, a network that holds none of the `routes` or only a part of one, a rule that
+    matches nothing because both ends are the same single node, a rule given twice.
     """
 
-    to: Annotated[Names, Field(min_length=1, examples=["[db]"])]
-    """The nodes that may be reached. A name is a group, a node, or `all`.
+    to: Annotated[Members, Field(min_length=1, examples=["[db]"])]
+    """The nodes that may be reached. A name is a group, a node, or `all`. A network stands for all networks
+    inside it that nodes have as `routes`.
 
     Changed later: firewall rules change on the old and on the new nodes. Open connections stay open.
 
@@ -353,14 +386,14 @@ class PolicyRule(Model):
 class PolicyTest(Model):
     """What the policy must come to for one port, between every node of `from_` and every node of `to`."""
 
-    from_: Annotated[Name, Field(alias="from", examples=["web"])]
-    """A group, a node or `all`. Every pair of nodes in `from` and `to` is tested.
+    from_: Annotated[Member, Field(alias="from", examples=["web"])]
+    """A group, a node, `all` or a network behind a node. Every pair of nodes in `from` and `to` is tested.
 
     Changed later: nothing changes on the nodes.
     """
 
-    to: Annotated[Name, Field(examples=["db"])]
-    """A group, a node or `all`.
+    to: Annotated[Member, Field(examples=["db"])]
+    """A group, a node, `all` or a network behind a node.
 
     Changed later: nothing changes on the nodes.
     """

@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from mesh.settings import addresses, addresses6, fields, grants, interfaces, machines, names, static, topology
+from mesh.settings import (
+    addresses,
+    addresses6,
+    fields,
+    grants,
+    interfaces,
+    machines,
+    names,
+    routes,
+    static,
+    topology,
+)
 
 __all__ = ["NODE_NAME", "fragment_of"]
 
@@ -24,6 +35,14 @@ _MESH_NETWORKS: Final = "|".join(
 # in the shortest spelling, which the function checks
 _IPV6: Final = r"[0-9a-f]{1,4}:[0-9a-f:]*:[0-9a-f:.]*"
 _MESH_NETWORKS6: Final = r"fd[0-9a-f]{2}:[0-9a-f:]*/(4[89]|[5-9][0-9]|1[01][0-9]|120)"
+_ROUTES: Final = "|".join(
+    (
+        rf"10\.{_BYTE}\.{_BYTE}\.{_BYTE}/([89]|[12][0-9]|3[0-2])",
+        rf"172\.(1[6-9]|2[0-9]|3[01])\.{_BYTE}\.{_BYTE}/(1[2-9]|2[0-9]|3[0-2])",
+        rf"192\.168\.{_BYTE}\.{_BYTE}/(1[6-9]|2[0-9]|3[0-2])",
+        rf"100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.{_BYTE}\.{_BYTE}/(1[0-9]|2[0-9]|3[0-2])",
+    )
+)
 # Python's ip_network takes masks in both forms, and zeros before a prefix length.
 _SOURCE: Final = rf"{_IPV4}(/([0-9]+|{_IPV4}))?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/[0-9]+)?"
 _PORT: Final = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
@@ -87,6 +106,11 @@ _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
     ),
     static.login: _text(_whole("[a-z_][a-z0-9_-]{0,31}"), "the name of a user such as root or debian"),
     static.config_key: _text(_whole("[A-Za-z][A-Za-z0-9_-]{0,63}"), "the name of a secret"),
+    routes.route: _text(_whole(_ROUTES), "a private IPv4 network such as 10.20.0.0/16"),
+    routes.member: _text(
+        _whole(rf"{_NAME}|{_IPV4}/([0-9]|[12][0-9]|3[0-2])"),
+        "a name (lower-case letters, digits and inner hyphens, at most 48) or a network such as 10.20.0.0/16",
+    ),
     names.host_name: _HOST_NAME,
     topology.link: {"type": "array", "items": _HOST_NAME, "minItems": 2, "maxItems": 2},
 }

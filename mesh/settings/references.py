@@ -11,6 +11,7 @@ from mesh.settings.names import host_name, is_host_name
 from mesh.settings.ports import overlap, overlapping
 from mesh.settings.problems import REMOVED, Told, another_value, nearest, nearest_of, show
 from mesh.settings.raw import Finding, listed, nodes, read
+from mesh.settings.routes import is_network, member, read_routes, routes_by_member, unknown_network
 
 __all__ = [
     "check_former_names",
@@ -70,7 +71,7 @@ def check_policy(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     seen: dict[tuple[frozenset[str], ...], int] = {}
     for index, rule in enumerate(listed(raw, "policy")):
         path = ("policy", index)
-        yield from _unknown(rule, path, members)
+        yield from _unknown(rule, path, members, raw)
         yield from _ports_twice(listed(rule, "allow"), path)
         ends = [frozenset(map(str, listed(rule, key))) for key in ("from", "to", "allow")]
         if not all(ends):
@@ -78,24 +79,26 @@ def check_policy(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         nodes_named = [members.get(name) for name in ends[0] | ends[1]]
         one = set().union(*(names or () for names in nodes_named))
         if None not in nodes_named and len(one) == 1:
-            message = (
-                f"matches nothing: both ends are {min(one)} alone, and a node always reaches itself; remove "
-                f"the rule, or name another node"
-            )
+            alone = f"both ends are {min(one)} alone, and a node always reaches itself"
+            if any(is_network(name) for name in ends[0]):
+                alone = f"both ends are {min(one)}, and hosts there reach each other without the mesh"
+            message = f"matches nothing: {alone}; remove the rule, or name another node"
             yield path, Told(message, (REMOVED,))
         if tuple(ends) in seen:
             yield path, Told(f"says the same as policy[{seen[tuple(ends)]}]; remove one", (REMOVED,))
         seen.setdefault(tuple(ends), index)
 
 
-def _unknown(rule: object, path: tuple[int | str, ...], members: Mapping[str, Any]) -> Iterator[Finding]:
+def _unknown(
+    rule: object, path: tuple[int | str, ...], members: Mapping[str, Any], raw: Mapping[Any, Any]
+) -> Iterator[Finding]:
     for key in ("from", "to"):
         names = listed(rule, key)
         for index, name in enumerate(names):
-            if read(host_name, name) is None:
+            if read(member, name) is None:
                 continue
             if name not in members:
-                yield (*path, key, index), _nobody(name, members, names)
+                yield (*path, key, index), _nobody(name, members, names, raw)
             elif name in names[:index]:
                 yield (*path, key, index), _twice(name)
 
@@ -118,13 +121,17 @@ def named(value: object, told: Told, raw: Mapping[Any, Any]) -> Told:
     given, members = str(inner), members_in(raw)
     if not isinstance(inner, str | int) or isinstance(inner, bool) or has_secret(given):
         return Told(told.text)
+    if is_network(given):
+        return told
     near = nearest_of(plain(given), members)
     said = told.text.partition(": write ")[0].partition("; ")[0]
     return Told(f"{said}; {nearest(plain(given), members)}", another_value(near) if near else ())
 
 
-def _nobody(name: str, members: Mapping[str, Any], beside: list[Any]) -> Told:
+def _nobody(name: str, members: Mapping[str, Any], beside: list[Any], raw: Mapping[Any, Any]) -> Told:
     """Say that a name is nobody's; the near one can be written, unless it stands beside already."""
+    if is_network(name):
+        return unknown_network(name, routes_by_member(read_routes(raw)))
     near = nearest_of(name, members)
     message = f"{name} is neither a group nor a node; {nearest(name, members)}"
     return Told(message, another_value(near) if near and near not in beside else ())
@@ -144,10 +151,11 @@ def check_policy_tests(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     for index, test in enumerate(listed(raw, "policyTests")):
         if not isinstance(test, Mapping):
             continue
-        ends = {key: read(host_name, test.get(key)) for key in ("from", "to")}
+        ends = {key: read(member, test.get(key)) for key in ("from", "to")}
         for key, name in ends.items():
             if name is not None and name not in members:
-                yield ("policyTests", index, key), _nobody(name, members, [test.get("from"), test.get("to")])
+                beside = [test.get("from"), test.get("to")]
+                yield ("policyTests", index, key), _nobody(name, members, beside, raw)
         source, target = ends["from"], ends["to"]
         known = source in members and target in members
         if known and len(members[str(source)] | members[str(target)]) == 1:

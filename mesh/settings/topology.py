@@ -11,6 +11,7 @@ from mesh.settings.meant import plain
 from mesh.settings.names import host_name
 from mesh.settings.problems import REMOVED, Told, another_value, nearest, nearest_of, refuse, show
 from mesh.settings.raw import Finding, listed, read
+from mesh.settings.routes import node_of
 
 __all__ = ["Pair", "check_links", "link", "linked_pairs", "unlinked_rules"]
 
@@ -113,8 +114,10 @@ def unlinked_rules(raw: Mapping[Any, Any], members: Mapping[str, frozenset[str]]
         if not all(ends) or not all(name in members for name in (*ends[0], *ends[1])):
             continue
         sources, targets = (set().union(*(members[name] for name in names)) for names in ends)
-        wanted = {frozenset((one, other)) for one, other in product(sources, targets) if one != other}
-        if wanted and not wanted & pairs:
+        both = [(one, other) for one, other in product(sources, targets) if one != other]
+        wanted = {frozenset((node_of(one), node_of(other))) for one, other in both}
+        # a node and what is behind it need no link
+        if wanted and not wanted & pairs and all(len(pair) > 1 for pair in wanted):
             shown, names = (
                 f"[{', '.join(ends[0])}] to [{', '.join(ends[1])}]",
                 f"[{ends[0][0]}, {ends[1][0]}]",

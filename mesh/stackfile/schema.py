@@ -22,7 +22,7 @@ __all__ = ["schema_text", "stack_schema"]
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 # Lists in which the parser refuses an entry that is given twice, by their model.
-_UNIQUE: Final = {"node": ("groups", "public", "formerly"), "PolicyRule": ("from", "to", "allow")}
+_UNIQUE: Final = {"node": ("groups", "public", "routes", "formerly"), "PolicyRule": ("from", "to", "allow")}
 _POLICY: Final = (
     "Who may reach whom. Without this key all nodes reach each other; with it, only as a rule allows."
 )

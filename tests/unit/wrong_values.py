@@ -35,7 +35,7 @@ MESH: dict[str, Any] = {
             "formerly": ["old-1"],
             "public": ["tcp/80", "tcp/443"],
         },
-        "db-1": {"address": "10.10.0.2", "groups": ["db"]},
+        "db-1": {"address": "10.10.0.2", "groups": ["db"], "routes": ["10.20.0.0/16"]},
     },
     "policy": [{"from": ["web"], "to": ["db"], "allow": ["tcp/5432", "icmp"]}],
     "policyTests": [{"from": "web", "to": "db", "port": "tcp/5432", "expect": "allow"}],

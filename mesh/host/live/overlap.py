@@ -14,6 +14,7 @@ from ..records import dataclass
 from ..system.iproute import ask
 from ..system.run import attempt, run
 from .lookup import Packet, Route, Rule, decide, parse_rules, parse_table
+from .routes import routes_made
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,20 +33,12 @@ _NAMESERVER = re.compile(r"(?m)^nameserver\s+([0-9a-fA-F.:]+)\s*$")
 
 @dataclass(frozen=True)
 class Conflict:
-    """What of ours is in conflict, with what of this host, and how to end that but by another `cidr`.
-
-    `version` is the IP version of the network that is ours.
-    """
+    """What of ours is in conflict, with what of this host, and how to end that here or in the stack file."""
 
     ours: str
     theirs: str
     cure: str
-    version: int
-
-    @property
-    def key(self) -> str:
-        """The key of the stack file that moves the mesh elsewhere."""
-        return "cidr" if self.version == 4 else "cidr6"
+    remedy: str
 
     def __str__(self) -> str:
         return f"{self.ours} {self.theirs}"
@@ -53,12 +46,16 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Host:
-    """The networks of this host without our interface: addresses by interface, rules by IP version..."""
+    """The networks of this host without our interface: addresses by interface, rules by IP version...
+
+    `held` are the networks behind peers that the committed files have already.
+    """
 
     addresses: Sequence[tuple[str, str]]
     rules: Mapping[int, Sequence[Rule]]
     routes: Sequence[Route]
     resolvers: Sequence[str]
+    held: frozenset[str] = frozenset()
 
 
 def routed(file: WgFile) -> list[Network]:
@@ -100,6 +97,7 @@ def read_host(places: Places, tunnel: Tunnel, networks: Iterable[Network]) -> Ho
         rules=rules,
         routes=[route for route in dict.fromkeys(routes) if route.device != tunnel.interface],
         resolvers=_resolvers(places),
+        held=frozenset(route.partition(" ")[0] for route in routes_made(places)),
     )
 
 
@@ -126,9 +124,19 @@ def conflicts(tunnel: Tunnel, file: WgFile, host: Host) -> Iterator[Conflict]:
     networks = routed(file)
     yield from _endpoints(tunnel, file, networks)
     for network in networks:
-        yield from _overlaps(network, host)
+        yield from _overlaps(network, host, _remedy(file, network))
     yield from _lost_resolvers(file, networks, host)
     yield from _other_ways(tunnel, file, networks, host)
+
+
+def _remedy(file: WgFile, ours: Any) -> str:
+    """Say what to change in the stack file: the mesh's own network, or one behind a peer. Pure."""
+    own = [ipaddress.ip_interface(address).network for address in file.addresses]
+    inside = next((network for network in own if _within(ipaddress.ip_network(ours), network)), None)
+    if inside is not None:
+        return f"give the mesh another `{'cidr' if inside.version == 4 else 'cidr6'}` in the stack file"
+    behind = next(net for net in routed(file) if _within(ipaddress.ip_network(ours), net))
+    return f"take {behind} out of the `routes` of a node in the stack file"
 
 
 def _endpoints(tunnel: Tunnel, file: WgFile, networks: Sequence[Network]) -> Iterator[Conflict]:
@@ -142,11 +150,11 @@ def _endpoints(tunnel: Tunnel, file: WgFile, networks: Sequence[Network]) -> Ite
                 f"the endpoint {peer.endpoint} of peer {', '.join(peer.allowed_ips)}",
                 f"lies in {inside}, but {tunnel.interface} sends this network through the tunnel",
                 "give that peer an endpoint outside this network",
-                inside.version,
+                _remedy(file, inside),
             )
 
 
-def _overlaps(network: Network, host: Host) -> Iterator[Conflict]:
+def _overlaps(network: Network, host: Host, remedy: str) -> Iterator[Conflict]:
     taken = set()
     for interface, address in host.addresses:
         theirs = ipaddress.ip_interface(address).network
@@ -156,24 +164,20 @@ def _overlaps(network: Network, host: Host) -> Iterator[Conflict]:
                 str(network),
                 f"overlaps the network {theirs} of {interface} (its address {address})",
                 f"remove that network from {interface}, or move it to other addresses",
-                network.version,
+                remedy,
             )
     for route in host.routes:
         # What is wider than ours is no conflict: the longest prefix wins.
         if route.table in ("main", "local") and route.kind != "throw" and route.device not in taken:
             if _within(route.destination, network):
-                yield Conflict(
-                    str(network),
-                    f"holds the route {route}",
-                    "remove that route, or move it elsewhere",
-                    network.version,
-                )
+                cure = "remove that route, or move it elsewhere"
+                yield Conflict(str(network), f"holds the route {route}", cure, remedy)
             elif route.gateway and _holds(network, route.gateway):
                 yield Conflict(
                     str(network),
                     f"holds the gateway of the route {route}",
                     "give that gateway another address",
-                    network.version,
+                    remedy,
                 )
     for rule in host.rules.get(network.version, ()):
         target = rule.target
@@ -182,7 +186,7 @@ def _overlaps(network: Network, host: Host) -> Iterator[Conflict]:
                 str(network),
                 f"contains the network of the rule {rule}",
                 f"remove that rule (`ip rule del pref {rule.priority}`)",
-                network.version,
+                remedy,
             )
 
 
@@ -205,12 +209,13 @@ def _lost_resolvers(file: WgFile, networks: Sequence[Network], host: Host) -> It
     members |= {part.partition("/")[0] for peer in file.peers for part in peer.allowed_ips}
     for resolver in host.resolvers:
         for network in networks:
-            if resolver not in members and _holds(network, resolver):
+            # Behind a peer, a DNS server is used on purpose once the way there is ours.
+            if resolver not in members and str(network) not in host.held and _holds(network, resolver):
                 yield Conflict(
                     str(network),
                     f"holds this host's DNS server {resolver}",
                     "let this host use another DNS server",
-                    network.version,
+                    _remedy(file, network),
                 )
 
 
@@ -227,7 +232,9 @@ def _other_ways(tunnel: Tunnel, file: WgFile, networks: Sequence[Network], host:
         if theirs not in told:
             told.add(theirs)
             cure = f"remove that route or that rule (`ip rule del pref {rule.priority}`)"
-            yield Conflict(f"the way to {packet.destination}", theirs, cure, packet.destination.version)
+            yield Conflict(
+                f"the way to {packet.destination}", theirs, cure, _remedy(file, packet.destination)
+            )
 
 
 def packets(file: WgFile) -> list[Packet]:
@@ -249,7 +256,7 @@ def refuse_overlap(places: Places, tunnel: Tunnel, file: WgFile) -> None:
     for found in conflicts(tunnel, file, read_host(places, tunnel, routed(file))):
         raise AgentError(
             Answer.REFUSED,
-            f"{WG_CONF}: {found}: give the mesh another `{found.key}` in the stack file, or {found.cure}",
+            f"{WG_CONF}: {found}: {found.remedy}, or {found.cure}",
         )
 
 

@@ -80,6 +80,7 @@ def test_a_peer_is_known_by_its_one_address() -> None:
         oldest_name="web-1",
         addresses=(ip_address("10.10.0.1"),),
         allowed_ips=(ip_network("10.10.0.1/32"),),
+        routes=(),
         keepalive=25,
         mtu=1420,
         preshared_epoch=1,

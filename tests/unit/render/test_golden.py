@@ -49,10 +49,13 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
             (
                 facts[peer.name].public_key,
                 names.preshared[peer.name],
-                tuple(
-                    f"{own.ip}/{own.max_prefixlen}"
-                    for each in (peer.name, *(relayed.name for relayed in peer.relays))
-                    for own in plan.nodes[each].overlay.addresses
+                (
+                    *(
+                        f"{own.ip}/{own.max_prefixlen}"
+                        for each in (peer.name, *(relayed.name for relayed in peer.relays))
+                        for own in plan.nodes[each].overlay.addresses
+                    ),
+                    *map(str, peer.routes),
                 ),
                 None if peer.calls else str(facts[peer.name].endpoint),
                 peer.keepalive,

@@ -54,12 +54,12 @@ def test_a_key_of_another_provider_is_unknown_and_those_that_are_known_are_liste
     assert _problems(_mesh({"b": {**AT_HOME, "image": "debian-12"}, "a": {**AT_HETZNER, "shelf": "x"}})) == [
         (
             "mesh.nodes.b.image: is not a known key; known are address, shelf, address6, enabled, protect, "
-            "groups, public, forward, endpoint, keepalive, relay, "
+            "groups, public, forward, endpoint, keepalive, relay, routes, "
             "formerly, trustedInterfaces, metadata, underlayMtu, provider"
         ),
         (
             "mesh.nodes.a.shelf: is not a known key; known are address, location, type, image, "
-            "address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, "
+            "address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, routes, "
             "formerly, trustedInterfaces, metadata, underlayMtu, provider"
         ),
     ]

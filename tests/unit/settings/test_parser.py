@@ -118,7 +118,7 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
     assert _problems(raw) == [
         (
             "mesh.nodes.web-1.zzz: is not a known key; known are address, location, type, image, "
-            "address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, "
+            "address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, routes, "
             "formerly, trustedInterfaces, metadata, underlayMtu, provider"
         ),
         "mesh.policy[0].zzz: is not a known key; known are from, to, allow",

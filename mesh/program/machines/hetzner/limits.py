@@ -16,6 +16,7 @@ from mesh.settings.grants import port_range
 from mesh.settings.names import is_host_name
 from mesh.settings.problems import show
 from mesh.settings.raw import Finding, listed, nodes, read
+from mesh.settings.routes import route
 
 __all__ = ["check_limits"]
 
@@ -55,6 +56,12 @@ def _gateway(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     if network is not None and _GATEWAY in network:
         message = f"{network} holds {_GATEWAY}, the gateway of every server at Hetzner; take another network"
         yield ("cidr",), message
+    for name, node in nodes(raw).items():
+        for index, given in enumerate(listed(node, "routes")):
+            behind = read(route, given)
+            if behind is not None and _GATEWAY in behind:
+                message = f"{behind} holds {_GATEWAY}, the gateway of every server at Hetzner; leave it out"
+                yield ("nodes", name, "routes", index), message
 
 
 def _firewalls(raw: Mapping[Any, Any]) -> Iterator[Finding]:

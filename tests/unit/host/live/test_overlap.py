@@ -7,6 +7,7 @@ import pytest
 from mesh.host.files.wgconf import parse_wg_file
 from mesh.host.live.lookup import parse_rules, parse_table
 from mesh.host.live.overlap import Host, conflicts, routed
+from mesh.host.records import replace
 from mesh.host.tunnel import WG0
 from tests.unit.host.documents import WG
 
@@ -112,3 +113,35 @@ def test_endpoints_and_networks_behind_peers() -> None:
     assert network == "10.20.0.0/16 overlaps the network 10.20.3.0/24 of eth0 (its address 10.20.3.4/24)"
     everything = parse_wg_file(WG.replace("10.10.0.2/32", "0.0.0.0/0"), where="x")
     assert [str(network) for network in routed(everything)] == ["10.10.0.0/24"]
+
+
+BEHIND = parse_wg_file(
+    WG.replace("AllowedIPs = 10.10.0.2/32", "AllowedIPs = 10.10.0.2/32, 10.20.0.0/16"), where="x"
+)
+
+
+@pytest.mark.parametrize(
+    ("of", "conflict"),
+    [
+        (host(("eth0", "192.0.2.5/24"), ("eth1", "10.21.0.1/16")), None),
+        (host(routes='[{"dst": "10.0.0.0/8", "gateway": "192.0.2.1", "dev": "eth0"}]'), None),
+        (
+            host(("br-lan", "10.20.3.1/24")),
+            "10.20.0.0/16 overlaps the network 10.20.3.0/24 of br-lan (its address 10.20.3.1/24)",
+        ),
+        (
+            host(routes='[{"dst": "10.20.128.0/17", "dev": "eth1"}]'),
+            "10.20.0.0/16 holds the route 10.20.128.0/17 dev eth1",
+        ),
+        (host(resolvers=("10.20.0.53",)), "10.20.0.0/16 holds this host's DNS server 10.20.0.53"),
+    ],
+)
+def test_a_network_behind_a_peer_is_nobody_elses(of: Host, conflict: str | None) -> None:
+    told = [f"{each}: {each.remedy}" for each in conflicts(WG0, BEHIND, of)]
+    remedy = "take 10.20.0.0/16 out of the `routes` of a node in the stack file"
+    assert told == ([f"{conflict}: {remedy}"] if conflict else [])
+
+
+def test_a_dns_server_behind_a_peer_may_be_used_once_the_way_there_is_ours() -> None:
+    asks = replace(host(resolvers=("10.20.0.53",)), held=frozenset(["10.20.0.0/16"]))
+    assert list(conflicts(WG0, BEHIND, asks)) == []
