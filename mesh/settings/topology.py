@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from pydantic_core import PydanticCustomError
 
-from mesh.settings.groups import members_in
+from mesh.settings.groups import EVERY_NODE, members_by_name, members_in
 from mesh.settings.meant import plain
 from mesh.settings.names import host_name
 from mesh.settings.problems import REMOVED, Told, another_value, nearest, nearest_of, refuse, show
 from mesh.settings.raw import Finding, listed, read
 from mesh.settings.routes import node_of
 
-__all__ = ["Pair", "check_links", "link", "linked_pairs", "unlinked_rules"]
+__all__ = ["Pair", "check_links", "link", "linked_pairs", "unlinked_by_rule", "unlinked_rules"]
 
 Pair = frozenset[str]
 """Two nodes, in no order."""
@@ -127,6 +127,28 @@ def unlinked_rules(raw: Mapping[Any, Any], members: Mapping[str, frozenset[str]]
                 f"the rule"
             )
             yield ("policy", index), Told(message, (REMOVED,))
+
+
+def unlinked_by_rule(
+    links: Iterable[Sequence[str]],
+    groups: Mapping[str, Iterable[str]],
+    sources: Sequence[str],
+    targets: Sequence[str],
+) -> list[tuple[str, str]]:
+    """Return the pairs without a link that a rule of the policy names; `all` names nobody in particular.
+
+    `groups` has the groups of every node.
+    """
+    if EVERY_NODE in (*sources, *targets):
+        return []
+    members = members_by_name(groups)
+    pairs = linked_pairs(links, members)
+    ends = [
+        sorted({node for name in names for node in members.get(name, ())}) for names in (sources, targets)
+    ]
+    return [
+        (one, other) for one, other in product(*ends) if one != other and frozenset((one, other)) not in pairs
+    ]
 
 
 def _pairs(raw: Mapping[Any, Any], members: Mapping[str, frozenset[str]]) -> frozenset[Pair]:

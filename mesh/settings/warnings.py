@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from mesh.settings.addresses import KNOWN_NETWORKS
 from mesh.settings.models import Settings
 from mesh.settings.problems import Problem
+from mesh.settings.topology import unlinked_by_rule
 
 __all__ = ["warnings_of"]
 
 
 def warnings_of(settings: Settings, *, where: str = "mesh") -> tuple[Problem, ...]:
     """Return what the author of a stack file should know, each with its path."""
-    found = (*_sources(settings), *_network(settings), *_nobody(settings))
+    found = (*_sources(settings), *_network(settings), *_nobody(settings), *_unlinked(settings))
     return tuple(
         Problem(path=f"{where}.{path}", message=message, place=tuple(path.split(".")))
         for path, message in found
@@ -47,3 +48,20 @@ def _network(settings: Settings) -> Iterator[tuple[str, str]]:
 def _nobody(settings: Settings) -> Iterator[tuple[str, str]]:
     if not any(node.enabled for node in settings.nodes.values()):
         yield "nodes", "all have enabled: false, so no node has a peer"
+
+
+def _unlinked(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.links is None:
+        return
+    groups = {name: node.groups for name, node in settings.nodes.items()}
+    for index, rule in enumerate(settings.policy or ()):
+        pairs = unlinked_by_rule(settings.links, groups, rule.from_, rule.to)
+        if pairs:
+            source, target = pairs[0]
+            more = len(pairs) - 1
+            others = f" and {more} more pair{'s' * (more > 1)}" if more else ""
+            message = (
+                f"policy[{index}] lets {source} reach {target}{others}, but links has no link between them: "
+                f"nothing passes; add [{source}, {target}] to links, or name fewer nodes in the rule"
+            )
+            yield "policy", message

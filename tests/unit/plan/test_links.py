@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mesh.plan import PlanError
+from mesh.settings import parse_settings, warnings_of
 from tests.unit.meshes import plan_of
 
 NODES: dict[str, Any] = {
@@ -70,3 +71,18 @@ def test_a_test_that_expects_what_no_link_carries_fails_and_names_both(policy: A
         "link between web-1 and web-2; add [web-1, web-2] to links, or change the test" in str(error.value)
     )
     plan_of({**mesh, "policyTests": [{**tests[0], "expect": "deny"}]})
+
+
+def test_a_rule_that_names_a_pair_without_a_link_is_warned_of() -> None:
+    policy = [
+        {"from": ["web"], "to": ["web", "db"], "allow": ["tcp/80"]},
+        {"from": ["all"], "to": ["web"], "allow": ["tcp/22"]},
+        {"from": ["web"], "to": ["db"], "allow": ["tcp/5432"]},
+    ]
+    (told,) = warnings_of(parse_settings(_mesh(policy=policy)))
+    assert str(told) == (
+        "mesh.policy: policy[0] lets web-1 reach web-2 and 1 more pair, but links has no link between them: "
+        "nothing passes; add [web-1, web-2] to links, or name fewer nodes in the rule"
+    )
+    without = {key: value for key, value in _mesh(policy=policy).items() if key != "links"}
+    assert warnings_of(parse_settings(without)) == ()
