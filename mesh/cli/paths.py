@@ -27,9 +27,8 @@ _END: Final = "wgmesh-all-probed"
 _PROBE: Final = r"""
 command -v ping >/dev/null || echo "! ping is not installed";
 for to in @addresses@; do {
-way=$(ip route get $to 2>&1);
-case $way in *" mtu "*) mtu=${way##* mtu }; mtu=${mtu%%[!0-9]*};;
-*) read -r mtu </sys/class/net/@interface@/mtu;; esac;
+mtu=$(ip route get $to 2>&1; ip link show dev @interface@ 2>&1);
+mtu=${mtu#* mtu }; mtu=${mtu%%[!0-9]*};
 fits() { ping -n -q -I @interface@ -M do -c $2 -i 0.2 -W 1 -s $(($1 - 28)) $to >/dev/null 2>&1; };
 if fits $mtu 1 || fits $mtu 3; then echo "$to $mtu $mtu";
 elif fits @least@ 3; then low=@least@; high=$mtu;

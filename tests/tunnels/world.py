@@ -208,6 +208,8 @@ class World:
 
     def nat(self, outside: str, *, first_port: int) -> None:
         """Show all nodes behind NAT as one address, on other ports; mappings of before are gone."""
+        if not self._behind:
+            return
         ports = f"{first_port}-{first_port + 99}"
         behind = ", ".join(self.nodes[name].outer for name in self._behind)
         links = ", ".join(f'"to-{name}"' for name in self._behind)

@@ -1,0 +1,168 @@
+"""Networks of four sizes below one mesh: the agent's routes, full-size packets, a path that narrows."""
+
+import asyncio
+import copy
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh.cli.paths import Paths, probe
+from mesh.cli.paths_table import holes_in_words
+from mesh.outputs import MeshOutputs, NodeOutputs
+from tests.tunnels.world import Node, World, until, wireguard_go, world
+from tests.unit.meshes import plan_of
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = wireguard_go()
+_IMAGES = sorted(ROOT.glob(".lab/image/*/usr/bin/ping"))
+PING = shutil.which("ping") or next(map(str, _IMAGES), None)
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or PROGRAM is None or PING is None,
+    reason="needs root, wireguard-go and ping (`make image`)",
+)
+
+SIZES = {"net": 1450, "vswitch": 1400, "least": 1280}
+MESH: dict[str, Any] = {
+    "cidr": "10.10.0.0/24",
+    "nodes": {
+        "web": {"address": "10.10.0.1"},
+        **{
+            name: {"address": f"10.10.0.{number}", "underlayMtu": size}
+            for number, (name, size) in enumerate(SIZES.items(), 2)
+        },
+    },
+    "policy": [],
+}
+# What the agent does with the interface of a node, without its keys, which stay.
+_CONVERGE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from mesh.host.files.wgconf import parse_wg_file
+from mesh.host.live.device import link_differences, wanted_link
+from mesh.host.live.interface import converge, read_device, read_link
+from mesh.host.tunnel import WG0
+wanted = wanted_link(parse_wg_file(sys.stdin.read(), where="wg0.conf"))
+converge(WG0, read_device(WG0), wanted)
+assert link_differences(read_link(WG0), wanted) == []
+"""
+_CONF = "/etc/wireguard/wg0.conf"
+# A path that drops what tells of it: as behind many a firewall.
+_SILENT = """
+table inet silent
+delete table inet silent
+table inet silent {
+    chain output {
+        type filter hook output priority filter;
+        icmp type destination-unreachable icmp code frag-needed drop
+    }
+}
+"""
+
+
+def _narrow(place: World, name: str, size: int) -> None:
+    """Let a node's link carry less than the node's own interface says."""
+    place.router.run("ip", "link", "set", f"to-{name}", "mtu", str(size))
+
+
+def _bring(place: World, raw: dict[str, Any]) -> None:
+    """Have the files of this mesh in force on every node."""
+    plan = plan_of(raw)
+    for name, node in place.nodes.items():
+        node.plan = plan.nodes[name]
+    place.apply()
+    for node in place.nodes.values():
+        node.run(sys.executable, "-c", _CONVERGE, str(ROOT), stdin=node.document.files[_CONF])
+
+
+@pytest.fixture(scope="module")
+def built() -> Iterator[World]:
+    assert PROGRAM is not None
+    with world(MESH, PROGRAM) as built:
+        built.router.run("nft", "-f", "-", stdin=_SILENT)
+        yield built
+
+
+@pytest.fixture
+def place(built: World) -> World:
+    for name in built.nodes:
+        _narrow(built, name, SIZES.get(name, 1500))
+    _bring(built, MESH)
+    until(lambda: all(one.pings(other) for one, other in permutations(built.nodes.values(), 2)))
+    return built
+
+
+def _probe(place: World) -> Paths:
+    """What `mesh reach --mtu` finds, with the commands that it sends to the nodes."""
+    nodes = {
+        name: NodeOutputs(
+            name=name,
+            address=node.inner,
+            public_ip=node.outer,
+            public_key="",
+            host_key="",
+            enabled=True,
+            ssh_port=22,
+        )
+        for name, node in place.nodes.items()
+    }
+
+    async def run(node: NodeOutputs, command: str) -> str:
+        there = place.nodes[node.name]
+        path = f"PATH={Path(str(PING)).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
+        process = await asyncio.create_subprocess_exec(
+            *there.argv("env", path, "sh", "-c", command), stdout=asyncio.subprocess.PIPE
+        )
+        printed, _ = await process.communicate()
+        return printed.decode()
+
+    return asyncio.run(probe(MeshOutputs(nodes=nodes, unmade={}, ssh_private_key=""), run))
+
+
+def _routes(node: Node) -> str:
+    return node.run("ip", "route", "show", "dev", "wg0", "proto", "87")
+
+
+def _mtu(node: Node) -> int:
+    return int(node.run("ip", "link", "show", "dev", "wg0").split(" mtu ")[1].split()[0])
+
+
+def test_full_packets_pass_between_all_nodes_whatever_is_below(place: World) -> None:
+    paths = _probe(place)
+    assert paths.holes == {}
+    sizes = {pair: path.mtu for pair, path in paths.pairs.items() if path is not None}
+    known = {"web": 1500, **SIZES}
+    assert sizes == {(a, b): min(known[a], known[b]) - 80 for a, b in permutations(known, 2)}
+
+
+def test_a_path_that_became_narrower_is_found_with_the_size_that_passes(place: World) -> None:
+    _narrow(place, "net", 1390)
+    paths = _probe(place)
+    assert set(paths.holes) == {("web", "net"), ("net", "web")}
+    # 1328 bytes are 83 blocks of 16, and 60 more outside over IPv4
+    assert {path.passes for path in paths.holes.values()} == {1328}
+    assert "net <-> web: of 1370 bytes, 1328 pass" in holes_in_words(paths) or (
+        "web <-> net: of 1370 bytes, 1328 pass" in holes_in_words(paths)
+    )
+    told = copy.deepcopy(MESH)
+    told["nodes"]["net"]["underlayMtu"] = 1408  # as the message says
+    assert "`underlayMtu: 1408`" in holes_in_words(paths)
+    _bring(place, told)
+    assert _probe(place).holes == {}
+
+
+def test_without_the_narrow_networks_no_route_is_left(place: World) -> None:
+    assert "10.10.0.4 scope link mtu 1200" in _routes(place.nodes["web"])
+    plain = copy.deepcopy(MESH)
+    for name in SIZES:
+        del plain["nodes"][name]["underlayMtu"]
+    _bring(place, plain)
+    assert _routes(place.nodes["web"]) == ""
+    assert _mtu(place.nodes["least"]) == 1420
+    _bring(place, MESH)
+    assert _mtu(place.nodes["least"]) == 1280
