@@ -3,7 +3,9 @@
 import asyncio
 import copy
 import os
+import re
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from itertools import permutations
@@ -15,7 +17,7 @@ import pytest
 from mesh.cli.paths import Paths, probe
 from mesh.cli.paths_table import holes_in_words
 from mesh.outputs import MeshOutputs, NodeOutputs
-from tests.tunnels.world import Node, World, until, wireguard_go, world
+from tests.tunnels.world import Node, Space, World, until, wireguard_go, world
 from tests.unit.meshes import plan_of
 
 ROOT = Path(__file__).parents[2]
@@ -31,13 +33,12 @@ SIZES = {"net": 1450, "vswitch": 1400, "least": 1280}
 MESH: dict[str, Any] = {
     "cidr": "10.10.0.0/24",
     "nodes": {
-        "web": {"address": "10.10.0.1"},
+        "web": {"address": "10.10.0.1", "forward": True, "trustedInterfaces": ["lan0"]},
         **{
             name: {"address": f"10.10.0.{number}", "underlayMtu": size}
             for number, (name, size) in enumerate(SIZES.items(), 2)
         },
     },
-    "policy": [],
 }
 # What the agent does with the interface of a node, without its keys, which stay.
 _CONVERGE = """
@@ -76,6 +77,10 @@ def _bring(place: World, raw: dict[str, Any]) -> None:
     for name, node in place.nodes.items():
         node.plan = plan.nodes[name]
     place.apply()
+    _converge(place)
+
+
+def _converge(place: World) -> None:
     for node in place.nodes.values():
         node.run(sys.executable, "-c", _CONVERGE, str(ROOT), stdin=node.document.files[_CONF])
 
@@ -166,3 +171,76 @@ def test_without_the_narrow_networks_no_route_is_left(place: World) -> None:
     assert _mtu(place.nodes["least"]) == 1420
     _bring(place, MESH)
     assert _mtu(place.nodes["least"]) == 1280
+
+
+def _of(size: int | None) -> dict[str, Any]:
+    """The mesh, with another underlay of one node."""
+    raw = copy.deepcopy(MESH)
+    raw["nodes"]["net"] = {"address": "10.10.0.2"} | ({} if size is None else {"underlayMtu": size})
+    return raw
+
+
+def test_no_packet_is_lost_while_mtus_change(place: World) -> None:
+    """The packets are as large as fits all the time, and must not be cut."""
+    web, net = place.nodes["web"], place.nodes["net"]
+    _narrow(place, "net", 1500)
+    texts = [_text_of(place, _of(size)) for size in (None, 1400, 9000, 1450)]
+    size = ["-s", str(1320 - 28), "-M", "do", "-i", "0.02", "-n"]
+    pings = [one.start(str(PING), *size, other.inner) for one, other in ((web, net), (net, web))]
+    for text in texts:
+        for node in place.nodes.values():
+            node.run(sys.executable, "-c", _CONVERGE, str(ROOT), stdin=text[node.plan.name])
+    for ping in pings:
+        ping.send_signal(signal.SIGINT)
+        printed = ping.communicate()[0]
+        numbers = [int(each) for each in re.findall(r"icmp_seq=(\d+) ttl=", printed)]
+        assert len(numbers) > 20
+        assert numbers == list(range(1, numbers[-1] + 1))
+
+
+def _text_of(place: World, raw: dict[str, Any]) -> dict[str, str]:
+    """`wg0.conf` of each node in this mesh, for the keys that are there."""
+    _bring(place, raw)
+    return {name: node.document.files[_CONF] for name, node in place.nodes.items()}
+
+
+_MSS = """
+import socket
+with socket.create_server(("", 5000)) as server:
+    print("ready", flush=True)
+    connection, _ = server.accept()
+    print(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG), flush=True)
+"""
+_KNOCK = "import socket, sys; socket.create_connection((sys.argv[1], 5000), timeout=5).close()"
+
+
+@pytest.fixture
+def lan(place: World) -> Iterator[Space]:
+    """A host behind web, in a network that is not part of the mesh."""
+    web, host = place.nodes["web"], Space()
+    web.run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "eth0", "netns", str(host.pid))
+    web.run("ip", "addr", "add", "10.99.0.1/24", "dev", "lan0")
+    web.run("ip", "link", "set", "lan0", "up")
+    host.run("ip", "addr", "add", "10.99.0.2/24", "dev", "eth0")
+    host.run("ip", "link", "set", "eth0", "up")
+    host.run("ip", "route", "add", "default", "via", "10.99.0.1")
+    web.run(
+        "nft",
+        "add table ip lan; add chain ip lan out { type nat hook postrouting priority srcnat; }; "
+        "add rule ip lan out ip saddr 10.99.0.0/24 oifname wg0 masquerade",
+    )
+    yield host
+    web.run("nft", "delete table ip lan")
+    host.end()
+
+
+@pytest.mark.parametrize(("name", "inside"), [("vswitch", 1320), ("net", 1370), ("least", 1200)])
+def test_connections_through_a_node_get_the_mtu_of_the_peer(
+    place: World, lan: Space, name: str, inside: int
+) -> None:
+    server = place.nodes[name].start(sys.executable, "-S", "-u", "-c", _MSS)
+    assert server.stdout is not None
+    assert server.stdout.readline() == "ready\n"
+    lan.run(sys.executable, "-S", "-c", _KNOCK, place.nodes[name].inner)
+    mss = int(server.stdout.readline())
+    assert mss in (inside - 40, inside - 52)  # 20 IPv4, 20 TCP; 12 for timestamps

@@ -23,7 +23,7 @@ from mesh.plan import MeshPlan, NodePlan, fingerprint, preshared_key
 from mesh.render import Endpoint, KeyNames, PeerFacts, render_document
 from tests.unit.meshes import MANAGEMENT, plan_of
 
-__all__ = ["OUTSIDE", "Node", "World", "wireguard_go", "world"]
+__all__ = ["OUTSIDE", "Node", "Space", "World", "wireguard_go", "world"]
 
 _ROOT: Final = b"r" * 32
 _GATEWAY: Final = "192.0.2.254"
