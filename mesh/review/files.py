@@ -45,7 +45,7 @@ class Peer:
 
     `preshared` is the fingerprint of the pre-shared key. `allowed` are the addresses that it may send from,
     `networks` those behind it. A node that is reached over a peer has no keys here: `relay` is the peer's
-    name.
+    name. `mtu` are the bytes that fit into the tunnel on the way there, None where they are the interface's.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Peer:
     allowed: tuple[IPv4Address | IPv6Address, ...]
     relay: str = ""
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    mtu: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +146,7 @@ def _peer(keys: Mapping[str, str], inside: Sequence[IPv4Interface | IPv6Interfac
             preshared=keys.get("PresharedKey", "").removeprefix("key:") or UNKNOWN_TEXT,
             allowed=tuple(network[0] for network in own),
             networks=tuple(network for network in allowed if network not in own),
+            mtu=keys["MTU"].partition(" ")[0] if "MTU" in keys else None,
         )
     except (KeyError, ValueError):
         raise NotUnderstoodError(f"the peer {name or '?'}") from None

@@ -16,6 +16,7 @@ from mesh.review.reach import Difference, Reach, compare_reach, shown
 from mesh.review.rows import Row, rows
 from mesh.review.servers import Fate, read_fates
 from mesh.review.sessions import Sessions, compare_sessions
+from mesh.review.sizes import Sizes, compare_sizes
 from mesh.review.ssh import compare_ssh
 
 __all__ = ["make_review"]
@@ -46,6 +47,7 @@ def make_review(preview: Preview) -> Review:
         *_section("Cannot be told", _untold(nodes, inside, outside)),
         *_section("Sessions that get new keys", _sessions(sessions, names)),
         *_section("SSH access", _ssh(ssh, preview, names)),
+        *_section("Packet sizes", _sizes(compare_sizes(nodes))),
         *_section("Other changes", _others(preview, nodes, names)),
         *_section("Files", [*(_file(change, names) for change in changes), *(_new(node) for node in new)]),
     ]
@@ -162,6 +164,16 @@ def _ssh(changes: Sequence[tuple[str, Sequence[str]]], preview: Preview, names: 
     lines += [f"{names.several(found)}: {words}" for words, found in changes]
     if lines:
         yield Bullets(title="SSH access", lines=lines)
+
+
+def _sizes(sizes: Sizes) -> Iterator[Block]:
+    lines = [
+        f"at most {data(after)} bytes inside the tunnel instead of {data(before)}: "
+        f"{count(len(pairs), 'pair')}, {_pairs(sorted(pairs))}"
+        for (before, after), pairs in sizes.items()
+    ]
+    if lines:
+        yield Bullets(title="packet sizes", lines=lines)
 
 
 def _others(preview: Preview, nodes: Mapping[str, NodeChange], names: Names) -> Iterator[Block]:

@@ -10,7 +10,7 @@ from mesh.review.files import Peer
 from mesh.review.nodes import NodeChange
 from mesh.review.reach import shown
 
-__all__ = ["Sessions", "compare_sessions"]
+__all__ = ["Sessions", "compare_sessions", "kept_peers"]
 
 
 @dataclass(kw_only=True)
@@ -37,7 +37,7 @@ def compare_sessions(nodes: Mapping[str, NodeChange]) -> Sessions:
     replaced = {(node.mesh, node.name) for node in nodes.values() if _new_identity(node)}
     renamed = {(node.mesh, node.former): node.name for node in nodes.values()}
     for node in nodes.values():
-        for name, before, after in _kept(node, renamed):
+        for name, before, after in kept_peers(node, renamed):
             one, other = sorted((shown(node.mesh, node.name), shown(node.mesh, name)))
             if before.public_key != after.public_key:
                 sure = after.public_key != UNKNOWN_TEXT or (node.mesh, name) in replaced
@@ -56,7 +56,7 @@ def _new_identity(node: NodeChange) -> bool:
     return step is not None and step.op == "replace"
 
 
-def _kept(node: NodeChange, renamed: Mapping[tuple[str, str], str]) -> Iterator[tuple[str, Peer, Peer]]:
+def kept_peers(node: NodeChange, renamed: Mapping[tuple[str, str], str]) -> Iterator[tuple[str, Peer, Peer]]:
     """Yield the peers that a node has on both sides, by their new names."""
     if node.before is None or node.after is None:
         return
