@@ -17,6 +17,7 @@ __all__ = [
     "BOOTSTRAP",
     "COMMAND",
     "COPY",
+    "DIRECTORY",
     "DONE_BY",
     "FIRST_MESH",
     "HOST_KEY",
@@ -82,6 +83,8 @@ LEAVE: Final = "leave"
 IDENTITY: Final = "identity"
 """`NODE-identity` keeps a node's WireGuard key."""
 HOST_KEY: Final = "host-key"
+DIRECTORY: Final = "directory"
+"""The stash of what every node must know of all others."""
 DONE_BY: Final = "agent"
 """Output of a node's component: the digest of the agent that did all its steps."""
 MANAGEMENT_KEY: Final = "management-key"

@@ -3,7 +3,9 @@
 from mesh.plan.access import AccessPlan
 from mesh.plan.keys import fingerprint, preshared_key
 from mesh.plan.model import MeshPlan, NodePlan
+from mesh.plan.networks import NetworkPlan
 from mesh.plan.overlay import OverlayPlan
+from mesh.plan.paths import Path
 from mesh.plan.peers import PeerPlan
 from mesh.plan.planner import plan_mesh
 from mesh.plan.policy import Ingress
@@ -14,8 +16,10 @@ __all__ = [
     "AccessPlan",
     "Ingress",
     "MeshPlan",
+    "NetworkPlan",
     "NodePlan",
     "OverlayPlan",
+    "Path",
     "PeerPlan",
     "PlanError",
     "RoutePlan",

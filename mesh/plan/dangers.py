@@ -23,7 +23,8 @@ class Loss:
     `everything` is what goes with a node that is taken out, `moves` is said of a machine that is made anew
     elsewhere (then the rest does not count), `changes` of one that stays; `waits` is what a node that is not
     enabled does not get. `leaves` is said of a machine whose provider is another one now: a node that is not
-    enabled loses it, too. `protected` is whether the provider protects the machine as it is now.
+    enabled loses it, too. `gives_back` is said of public addresses that a machine which stays loses.
+    `protected` is whether the provider protects the machine as it is now.
     """
 
     everything: str = "its server is deleted with its disk"
@@ -32,6 +33,7 @@ class Loss:
     changes: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
     protected: bool = False
+    gives_back: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +81,17 @@ def _protected_losses(plan: MeshPlan, before: Mapping[str, Before]) -> Iterator[
             )
             yield name, message
             continue
-        loss = was.loss.leaves or (was.loss.moves if node.enabled else None)
+        loss = was.loss.leaves or (was.loss.moves or _given_back(was) if node.enabled else None)
         if loss is not None:
             message = (
                 f"is protected, but {loss}. To go on, take this change back, set `protect: false` for the "
                 f"node and run up; then make the change"
             )
             yield name, message
+
+
+def _given_back(was: Before) -> str | None:
+    return "; it ".join(was.loss.gives_back) or None
 
 
 def _address(node: NodePlan) -> str:
@@ -114,7 +120,7 @@ def _changed(node: NodePlan, was: Before, unlinked: Sequence[str]) -> str | None
         return _out(node, was)
     if was.loss.moves is not None:
         return f"{node.name} {was.loss.moves}"
-    words = list(was.loss.changes)
+    words = [*was.loss.gives_back, *was.loss.changes]
     if was.address not in {None, _address(node)}:
         words.append(
             f"has another address in the mesh, {_address(node)} instead of {was.address}: connections to "

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mesh.plan.access import AccessPlan
+from mesh.plan.networks import NetworkPlan
 from mesh.plan.overlay import OverlayPlan
 from mesh.plan.peers import PeerPlan
 from mesh.settings import Model
@@ -19,7 +20,8 @@ class NodePlan:
     addresses. A node that is not `enabled` has no peers and is nobody's. `reaches` are the names of the nodes
     that it has a path to once all are enabled; None: all others. `protect` is whether its server,
     address and keys are protected against deletion. `former` are the names that it had before,
-    `oldest_name` is the oldest of all: its pre-shared keys are derived from that.
+    `oldest_name` is the oldest of all: its pre-shared keys are derived from that. `network` is the private
+    network that it is in.
     """
 
     name: str
@@ -33,6 +35,7 @@ class NodePlan:
     machine: Model
     peers: tuple[PeerPlan, ...]
     reaches: tuple[str, ...] | None
+    network: NetworkPlan | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

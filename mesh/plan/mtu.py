@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from mesh.plan.paths import path_between
 from mesh.settings import OVERHEAD, Settings
 
-__all__ = ["INTERNET", "Underlay", "interface_mtu", "underlay_mtu", "underlay_of"]
+__all__ = ["INTERNET", "PRIVATE", "Underlay", "interface_mtu", "underlay_mtu", "underlay_of"]
 
 INTERNET: Final = 1500
 """Bytes of a packet that the internet carries."""
+
+PRIVATE: Final = 1450
+"""Bytes of a packet that a private network at Hetzner carries (docs.hetzner.com/cloud/networks/faq)."""
 
 # Below this Linux turns IPv6 off on an interface (RFC 8200, section 5; net/ipv6/addrconf.c).
 _INTERFACE_LEAST: Final = 1280
@@ -41,7 +45,9 @@ def underlay_of(settings: Settings, viewer: str, name: str) -> Underlay:
 def underlay_mtu(settings: Settings, viewer: str, name: str) -> int:
     """Return the bytes that the network below carries between two nodes: the smaller number of both ends."""
     ends = (settings.nodes[node].underlay_mtu for node in (viewer, name))
-    return min(INTERNET if end is None else end for end in ends)
+    path = path_between(settings, viewer, name)
+    usual = INTERNET if path is None or path.network is None else PRIVATE
+    return min(usual if end is None else end for end in ends)
 
 
 def interface_mtu(pairs: Sequence[_Pair]) -> int:

@@ -7,6 +7,7 @@ from typing import Final
 
 from mesh.plan.links import Links, plan_links
 from mesh.plan.mtu import Underlay, underlay_of
+from mesh.plan.paths import PUBLIC, Path, path_between
 from mesh.settings import Settings
 from mesh.settings.addresses6 import derived
 from mesh.settings.callers import NO_ENDPOINT
@@ -41,7 +42,8 @@ class PeerPlan:
     `mtu` the bytes that fit into the tunnel on the way to it, `preshared_epoch` the version of the pair's
     pre-shared key, which is derived from `oldest_name`. A peer that only ever `calls` has no endpoint: nobody
     can say where it calls from. `relays` are the nodes that are reached over this peer: their networks are
-    among `allowed_ips`. `underlay` is what `mtu` comes from, None where the stack file gives it.
+    among `allowed_ips`. `underlay` is what `mtu` comes from, None where the stack file gives it. `path` is the
+    way that both ends take to each other.
     """
 
     name: str
@@ -55,6 +57,7 @@ class PeerPlan:
     calls: bool = False
     relays: tuple[Relayed, ...] = ()
     underlay: Underlay | None = None
+    path: Path = PUBLIC
 
 
 def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:
@@ -129,4 +132,5 @@ def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str,
         calls=settings.nodes[name].endpoint == NO_ENDPOINT,
         relays=relays,
         underlay=underlay if settings.mtu == "auto" else None,
+        path=path_between(settings, viewer, name) or PUBLIC,
     )

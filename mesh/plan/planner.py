@@ -3,7 +3,9 @@
 from mesh.plan.access import plan_access
 from mesh.plan.links import Links, plan_links
 from mesh.plan.model import MeshPlan, NodePlan
+from mesh.plan.networks import plan_network
 from mesh.plan.overlay import plan_overlay
+from mesh.plan.paths import check_paths
 from mesh.plan.peers import PeerPlan, oldest_name, plan_peers
 from mesh.plan.policy import Policy, plan_policy
 from mesh.plan.policy_tests import check_policy_tests
@@ -15,10 +17,11 @@ __all__ = ["plan_mesh"]
 def plan_mesh(settings: Settings) -> MeshPlan:
     """Decide what every node should be. The same settings give the same plan, whatever their order.
 
-    Raises `PlanError` when a test of the policy fails.
+    Raises `SettingsError` when two nodes have no path, `PlanError` when a test of the policy fails.
     """
-    check_policy_tests(settings)
     policy, links = plan_policy(settings), plan_links(settings)
+    check_paths(settings, links)
+    check_policy_tests(settings)
     return MeshPlan(
         ssh_port=settings.ssh.port,
         canary=settings.rollout.canary,
@@ -45,4 +48,5 @@ def _plan_node(
         machine=node.machine,
         peers=peers,
         reaches=links.of(name, settings.nodes),
+        network=plan_network(settings, name),
     )

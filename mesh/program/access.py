@@ -16,8 +16,9 @@ from typing import Any, Final
 
 import pulumi
 
-from mesh.names import APPLY, BOOTSTRAP, COMMAND, INSTALL, KEYS, MANAGEMENT_KEY, STASH
+from mesh.names import APPLY, BOOTSTRAP, COMMAND, DIRECTORY, INSTALL, KEYS, MANAGEMENT_KEY, STASH
 from mesh.plan import MeshPlan, NodePlan
+from mesh.program.directory import private_addresses, public_addresses
 from mesh.program.first_contact import key_brought
 from mesh.program.keys import ssh_public_line
 from mesh.program.previous import Previous
@@ -58,7 +59,8 @@ class Access:
     """The ways to a node in this run: `port` is dialled, `moving` stays open beside what is planned.
 
     `endpoint_port` is where peers find it, `committed` what it has; None for a node that is new. `first_port`
-    is where sshd listens at first contact, None where that is the mesh's own port.
+    is where sshd listens at first contact, None where that is the mesh's own port. `reached_outside` is
+    whether a member of the mesh has committed to find it over the internet.
     """
 
     port: int
@@ -66,6 +68,7 @@ class Access:
     moving: Moving
     committed: Committed | None
     first_port: int | None = None
+    reached_outside: bool = False
 
     def of(self, server: object) -> Committed | None:
         """Return what is known of this very server, given its id; nothing of one that was made anew."""
@@ -147,7 +150,10 @@ def plan_access(
         for endpoint in had.doors.endpoints
     }
     unnamed = frozenset(name for name, node in plan.nodes.items() if _has_new_ipv6(node, known[name]))
-    found = {name: _access(node, known[name], dialled[name], endpoints) for name, node in plan.nodes.items()}
+    found = {
+        name: _access(node, known[name], dialled[name], endpoints, _entry(previous, node))
+        for name, node in plan.nodes.items()
+    }
     return {
         name: replace(each, moving=replace(each.moving, unnamed=unnamed), first_port=first_ports.get(name))
         for name, each in found.items()
@@ -161,14 +167,32 @@ def _has_new_ipv6(node: NodePlan, had: Committed | None) -> bool:
     return node.enabled and own is not None and doors is not None and doors.address6 != str(own)
 
 
-def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Collection[Endpoint]) -> Access:
-    """Decide for one node; `endpoints` are those that any member of the mesh has committed."""
+def _entry(previous: Previous, node: NodePlan) -> Mapping[str, Any]:
+    """Return what the run before had of a node in the directory; nothing of a node that is new."""
+    kept = previous.record(STASH, DIRECTORY).get("output")
+    entries = kept if isinstance(kept, Mapping) else {}
+    found = (entries.get(called) for called in (node.name, *node.former))
+    return next((each for each in found if isinstance(each, Mapping)), {})
+
+
+def _access(
+    node: NodePlan,
+    had: Committed | None,
+    dialled: int,
+    endpoints: Collection[Endpoint],
+    entry: Mapping[str, Any],
+) -> Access:
+    """Decide for one node; `endpoints` are those that any member of the mesh has committed.
+
+    `entry` is what the directory had of the node.
+    """
     wanted = node.overlay.port
     if had is None or had.doors is None:
         former = () if dialled == node.access.ssh_port else (dialled,)
         return Access(port=dialled, endpoint_port=wanted, moving=Moving(ssh_ports=former), committed=had)
     listens = wanted in had.doors.ports
-    reached = {endpoint.port for endpoint in endpoints if str(endpoint.address) == had.address}
+    outside, inside = {had.address, *public_addresses(entry)}, private_addresses(entry)
+    reached = {endpoint.port for endpoint in endpoints if str(endpoint.address) in {*outside, *inside}}
     used = tuple(port for port in had.doors.ports if port in reached)
     kept = used if listens else had.doors.ports[:1]
     return Access(
@@ -179,6 +203,7 @@ def _access(node: NodePlan, had: Committed | None, dialled: int, endpoints: Coll
             ports=tuple(port for port in kept if port != wanted),
         ),
         committed=had,
+        reached_outside=any(str(endpoint.address) in outside for endpoint in endpoints),
     )
 
 

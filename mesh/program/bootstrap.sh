@@ -123,12 +123,16 @@ log=/run/wgmesh-apt.log
 up() { cut -d. -f1 /proc/uptime; }
 apt() {
     end=$(($(up) + 300))
-    until timeout 600 apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 "$@" >"$log" 2>&1 </dev/null; do
+    # shellcheck disable=SC2086 # words
+    until timeout 600 apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 $family "$@" >"$log" 2>&1 </dev/null; do
         grep -qE "Could not get lock|Unable to (acquire|lock)" "$log" || return 1
         [ "$(up)" -lt "$end" ] || return 1
         sleep 3
     done
 }
+# Without an IPv4 route, apt need not try the IPv4 addresses of a mirror first.
+family=
+if command -v ip >/dev/null && [ -z "$(ip -4 route show default)" ]; then family="-o Acquire::ForceIPv6=true"; fi
 wanted=
 command -v python3 >/dev/null || wanted="$wanted python3"
 command -v nft >/dev/null || wanted="$wanted nftables"
@@ -146,7 +150,7 @@ if [ -n "$wanted" ]; then
     # a source of somebody else that does not answer need not be in the way
     apt update || said="apt-get update: $(tail -n 3 "$log"); "
     # shellcheck disable=SC2086 # words
-    apt install --no-install-recommends -y $wanted || fail "could not install$wanted: ${said}apt-get install: $(tail -n 3 "$log")"
+    apt install --no-install-recommends -y $wanted || fail "could not install$wanted: ${said}apt-get install: $(tail -n 3 "$log")${family:+; this host has no IPv4: its mirrors must have IPv6}"
     rm -f "$log"
 fi
 python3 -c "import sys; sys.exit(sys.version_info < (3, 9))" || fail "needs Python 3.9 or newer"

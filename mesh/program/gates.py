@@ -43,6 +43,10 @@ def _gate(node: NodePlan, access: Access) -> Gate:
     )
 
 
+def _all_private(node: NodePlan) -> bool:
+    return bool(node.peers) and all(peer.path.network is not None for peer in node.peers)
+
+
 def _ssh_ports(node: NodePlan, access: Access) -> set[int]:
     if access.committed and not node.enabled:
         return {node.access.ssh_port, *access.committed.ssh_ports}
@@ -50,6 +54,9 @@ def _ssh_ports(node: NodePlan, access: Access) -> set[int]:
 
 
 def _ports(node: NodePlan, access: Access) -> set[int]:
+    """Return the ports that peers use over the internet: none where all of them are in its network."""
+    if node.enabled and _all_private(node) and not access.reached_outside:
+        return set()
     if access.committed and access.committed.doors and not node.enabled:
         return {node.overlay.port, *access.committed.doors.ports}
     return {node.overlay.port, access.endpoint_port, *access.moving.ports}

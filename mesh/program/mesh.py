@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from mesh.names import APPLY, COMMAND, DONE_BY, INSTALL, MANAGEMENT_KEY, MESH_TYPE, MeshNames
+from mesh.names import APPLY, COMMAND, DIRECTORY, DONE_BY, INSTALL, MANAGEMENT_KEY, MESH_TYPE, MeshNames
 from mesh.outputs import limited_record, mesh_record, node_record
 from mesh.plan import MeshPlan, NodePlan
 from mesh.program import hooks, keys
@@ -68,7 +68,7 @@ class Mesh(pulumi.ComponentResource):
             for name, node in plan.nodes.items()
         }
         entries = {name: node.entry() for name, node in nodes.items() if plan.nodes[name].enabled}
-        directory = pulumi.Stash(self._names.of("directory"), input=entries, opts=child)
+        directory = pulumi.Stash(self._names.of(DIRECTORY), input=entries, opts=child)
         self._configure(nodes, Directory.of(directory.input), plan.canary, before, ssh_limits(access))
         self.nodes: dict[str, dict[str, Any]] = {
             node.name: _record(node, nodes[node.name]) for node in plan.nodes.values()

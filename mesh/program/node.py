@@ -13,10 +13,10 @@ from mesh.program import keys
 from mesh.program.access import Access
 from mesh.program.agent import AgentFile
 from mesh.program.commands import Commands, Target
-from mesh.program.directory import Directory, Entry, entry
+from mesh.program.directory import Directory, Entry, FoundAt, entry
 from mesh.program.files import RunFacts, node_files
 from mesh.program.former import former_nodes, former_parts
-from mesh.program.machines import ExistingMachine, FirstKey, Machines, public_address
+from mesh.program.machines import ExistingMachine, FirstKey, Machines, private_address, public_address
 from mesh.program.review import show_files
 from mesh.render import read_doors
 
@@ -84,8 +84,16 @@ class Node(pulumi.ComponentResource):
         return entry(
             self._plan,
             public_key=self.public_key,
-            public_ip=self.public_ip,
+            found_at=self._found_at(),
             port=self._access.endpoint_port,
+        )
+
+    def _found_at(self) -> FoundAt:
+        addresses, network = self.machine.addresses, self._plan.network
+        return FoundAt(
+            public=self.public_ip,
+            ipv6=addresses.get("ipv6") if "ipv4" in addresses else None,
+            private=None if network is None else private_address(self.machine, network.address),
         )
 
     def configure(

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mesh.plan import NodePlan
 from mesh.render.doors import NOTHING_MOVES, Moving
-from mesh.render.facts import KeyNames, PeerFacts, Unknown
+from mesh.render.facts import Endpoint, KeyNames, PeerFacts, Unknown
 from mesh.render.firewall import firewall_view
 from mesh.render.mtu import narrow_paths, widest_path
 
@@ -54,10 +54,12 @@ def render_document(
     missing = [peer.name for peer in node.peers if peer.name not in facts]
     if missing:
         raise RenderError(f"{node.name}: the directory does not know {', '.join(missing)}")
+    endpoints = _endpoints(node, facts)
     view: dict[str, Any] = {
         "node": node,
         "keys": keys,
         "facts": facts,
+        "endpoints": endpoints,
         "everyone": _everyone(node, moving.unnamed),
         "firewall": firewall_view(node, facts),
         "widest": widest_path(node),
@@ -73,6 +75,15 @@ def render_document(
         parts.append(f"{_HEADER}{path} <==\n{_checked(node.name, path, content)}")
     parts.append(f"{_HEADER}end <==\n")
     return "".join(parts)
+
+
+def _endpoints(node: NodePlan, facts: Mapping[str, PeerFacts]) -> dict[str, Endpoint | Unknown]:
+    """Return where each peer is found on the path that the pair takes."""
+    try:
+        return {peer.name: facts[peer.name].at(peer.path) for peer in node.peers if not peer.calls}
+    except LookupError as error:
+        message = f"{node.name}: the directory has {error}; `pulumi up` without --target writes it again"
+        raise RenderError(message) from None
 
 
 def _match(ports: Sequence[int]) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
+from mesh.plan import Path
+
 __all__ = ["UNKNOWN", "UNKNOWN_TEXT", "Endpoint", "KeyNames", "PeerFacts", "Unknown", "parse_endpoint"]
 
 UNKNOWN_TEXT: Final = "<known after up>"
@@ -57,11 +59,24 @@ def parse_endpoint(text: str) -> Endpoint:
 class PeerFacts:
     """What a run knows of somebody whom nodes have as a peer; `public_key` is base64.
 
-    `endpoint` is None where there can be none: of a peer that only ever calls.
+    `endpoint` is the public one: IPv4 where the node has that; None where there can be none: of a peer that
+    only ever calls. `ipv6` and `private` (in its private network) are those that it has beside.
     """
 
     public_key: str | Unknown
     endpoint: Endpoint | Unknown | None
+    ipv6: Endpoint | Unknown | None = None
+    private: Endpoint | Unknown | None = None
+
+    def at(self, path: Path) -> Endpoint | Unknown:
+        """Return where the node is found on a path. Raises `LookupError` where that is not known."""
+        if path.network is None:
+            found = self.ipv6 if path.family == "ipv6" and self.ipv6 is not None else self.endpoint
+        else:
+            found = self.private
+        if found is None:
+            raise LookupError(f"no address in {path.network}" if path.network else "no public address")
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

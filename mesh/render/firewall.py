@@ -96,9 +96,9 @@ class FirewallView:
 
 
 def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallView:
-    """Return the sets of one node, whose peers `facts` has.
+    """Return the sets of one node, whose peers `facts` has. Raises `LookupError` of a path that it has not.
 
-    A peer whose endpoint is not known (in a preview) stands in the set of IPv4 endpoints as that text.
+    A peer whose endpoint is not known (in a preview) stands as that text in the set of its path's family.
     """
     inside = [
         Side(family=family, address=address.ip, network=address.network)
@@ -107,8 +107,10 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
         if address.version == family.version
     ]
     access = node.access
-    endpoints = _endpoint_sets([facts[peer.name].endpoint for peer in node.peers if not peer.calls])
-    sets = [*endpoints.values(), *_outside_sets(access), *_relay_sets(access)]
+    peers = _endpoint_sets(
+        [(peer.path.family, facts[peer.name].at(peer.path)) for peer in node.peers if not peer.calls]
+    )
+    sets = [*peers.values(), *_outside_sets(access), *_relay_sets(access)]
     if access.ingress is not None:
         for side in inside:
             sets += _policy_sets(side.family, access, access.ingress)
@@ -121,7 +123,7 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
         families=_FAMILIES,
         inside=inside,
         absent=[family for family in _FAMILIES if family not in has],
-        endpoints=list(endpoints),
+        endpoints=list(peers),
         called=any(peer.calls for peer in node.peers),
         routes=[
             Behind(family=family, network=network, note=f"behind {peer.name}")
@@ -147,7 +149,7 @@ def _of(family: Family, values: Sequence[_Address]) -> list[_Address]:
     return [value for value in values if value.version == family.version]
 
 
-def _endpoint_sets(endpoints: Sequence[Endpoint | Unknown | None]) -> dict[Family, NamedSet]:
+def _endpoint_sets(endpoints: Sequence[tuple[str, Endpoint | Unknown]]) -> dict[Family, NamedSet]:
     """Return a set for each family that peers are reached by; the one for IPv4 is there without any, too."""
     found = {
         family: NamedSet(
@@ -160,17 +162,17 @@ def _endpoint_sets(endpoints: Sequence[Endpoint | Unknown | None]) -> dict[Famil
     return {family: each for family, each in found.items() if each.elements or family is _IPV4}
 
 
-def _hosts(family: Family, endpoints: Sequence[Endpoint | Unknown | None]) -> Iterator[str]:
+def _hosts(family: Family, endpoints: Sequence[tuple[str, Endpoint | Unknown]]) -> Iterator[str]:
     """Yield the addresses of one family, each of them once: nftables refuses an element that comes twice.
 
     Several nodes may stand behind one address.
     """
     seen = set()
-    for endpoint in endpoints:
+    for of, endpoint in endpoints:
         if isinstance(endpoint, Unknown):
-            if family is _IPV4:
+            if of == family.nfproto:
                 yield str(endpoint)
-        elif endpoint and endpoint.address.version == family.version and endpoint.address not in seen:
+        elif endpoint.address.version == family.version and endpoint.address not in seen:
             seen.add(endpoint.address)
             yield str(endpoint.address)
 

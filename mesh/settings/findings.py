@@ -21,6 +21,7 @@ _Path = tuple[int | str, ...]
 
 _EXAMPLES: Final = {"cidr": "10.10.0.0/24", "address": "10.10.0.1", "nodes": "{web-1: {address: 10.10.0.1}}"}
 _RULE: Final = {"from": "[web]", "to": "[db]", "allow": "[tcp/5432]"}
+_NETWORK: Final = {"cidr": "10.0.0.0/16"}
 _TEST: Final = {"from": "web", "to": "db", "port": "tcp/5432", "expect": "allow"}
 _WHOLE: Final[Mapping[str, str]] = {
     "ssh": "{from: [203.0.113.0/24]}",
@@ -28,6 +29,7 @@ _WHOLE: Final[Mapping[str, str]] = {
     "rollout": "{canary: web-1}",
     "policy": "{from: [web], to: [db], allow: [tcp/5432]}",
     "policyTests": "{from: web, to: db, port: tcp/5432, expect: allow}",
+    "networks": "{backbone: {cidr: 10.0.0.0/16}}",
 }
 
 
@@ -130,7 +132,7 @@ def _told(details: ErrorDetails, raw: Mapping[Any, Any]) -> Told:
     if kind == "model_type":
         return _no_mapping(path, value, raw)
     if kind == "dict_type":
-        return _no_nodes(value)
+        return _no_nodes(value) if path[0] == "nodes" else _no_networks(value)
     if kind == "too_short":
         leave = ", or leave it out for the default" if path[0] in {"ssh", "links"} else ""
         return Told(f"is empty; list at least one entry{leave}", (REMOVED,) if leave else ())
@@ -145,7 +147,7 @@ def _names_somebody(path: _Path) -> bool:
 
 
 def _missing(path: _Path, raw: Mapping[Any, Any]) -> Told:
-    known = {"policy": _RULE, "policyTests": _TEST}.get(str(path[0]), _EXAMPLES)
+    known = {"policy": _RULE, "policyTests": _TEST, "networks": _NETWORK}.get(str(path[0]), _EXAMPLES)
     example = known[str(path[-1])]
     instead: tuple[Instead, ...] = ()
     free = free_addresses(raw).get(str(path[1])) if path[-1] == "address" else None
@@ -162,12 +164,20 @@ def _no_mapping(path: _Path, value: object, raw: Mapping[Any, Any]) -> Told:
         own = str(given or free or "10.10.0.1")
         instead = another_value({"address": own}) if given or free else ()
         return Told(f"{said}; write {{address: {own}}}", instead)
+    if path[0] == "networks":
+        return Told(f"{said}; write {{cidr: 10.0.0.0/16}}")
     if value is None and len(path) == 1:
         return Told(f"{said}; leave it out for the defaults", (REMOVED,))
     merged = _merged(value)
     if merged is not None and len(path) == 1:
         return Told(f"{said}; write its keys without `- `", another_value(merged))
     return Told(f"{said}; write for example {_WHOLE[str(path[0])]}")
+
+
+def _no_networks(value: object) -> Told:
+    remedy = () if value is not None else (REMOVED,)
+    said = f"{show(value)} is not a mapping of network names"
+    return Told(f"{said}; write networks: {_WHOLE['networks']}, or leave it out", remedy)
 
 
 def _no_nodes(value: object) -> Told:

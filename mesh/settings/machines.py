@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from types import MappingProxyType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationError, create_model
 
@@ -51,6 +51,35 @@ class HetznerMachine(Model):
     Refused by the preview: an image that the cloud does not have, that is not made for the type's
     architecture, or that is larger than the type's disk.
     """
+
+    public_ipv4: Annotated[bool, Field(strict=True, alias="publicIpv4", title="`true` or `false`")] = True
+    """Whether the server has a public IPv4 address. A server without one costs less, and `up` must reach the
+    server over IPv6 ([IPv6-only nodes](paths.md#a-node-without-public-ipv4)).
+
+    Changed later: `false` powers the server off for a minute, and gives the IPv4 address back. `true` is
+    refused for a server that was made without one.
+
+    Refused: a node with neither `publicIpv4` nor `publicIpv6`, and a node with IPv6 alone when `ssh.from` has
+    IPv4 networks only. Refused by the preview: `true` for a server that was made without a public IPv4
+    address.
+    """
+
+    public_ipv6: Annotated[bool, Field(strict=True, alias="publicIpv6", title="`true` or `false`")] = False
+    """Whether the server has a public IPv6 network (/64). The server's address is the first one, `::1`.
+
+    Changed later: `false` powers the server off for a minute, and gives the IPv6 network back. `true` is
+    refused for a server that was made without one: its system learns of the network at its first boot only.
+
+    Refused by the preview: `true` for a server that was made without a public IPv6 network.
+    """
+
+    @property
+    def families(self) -> tuple[Literal["ipv4", "ipv6"], ...]:
+        """The families of the server's public addresses."""
+        both: tuple[tuple[Literal["ipv4", "ipv6"], bool], ...] = (
+            ("ipv4", self.public_ipv4), ("ipv6", self.public_ipv6),
+        )  # fmt: skip
+        return tuple(family for family, has in both if has)
 
 
 Check = Callable[[Mapping[Any, Any], str | None, str], Iterator[Finding | Problem]]

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
 from mesh.settings import addresses, addresses6, fields, interfaces, lists, names, topology
 from mesh.settings.base import Model
 from mesh.settings.grants import Grant, PortRange, allowed, port_range, single_port
+from mesh.settings.networks import Network
 from mesh.settings.routes import member, route
 
 __all__ = [
@@ -164,6 +165,18 @@ class Defaults(Model):
     stays), and the other provider's server takes its place.
 
     Refused: a provider that is not known.
+    """
+
+    network: Annotated[Name | None, Field(title="name of a network", examples=["backbone"])] = None
+    """The private network, one of `networks`, that the nodes are in.
+
+    Two nodes in the same private network reach each other through it, and not over the internet
+    ([paths](paths.md)). At Hetzner `up` attaches the server to the network.
+
+    Changed later: the node gets other endpoints, and so do its peers in the network. The tunnels go on; some
+    packets are lost until both ends have committed.
+
+    Refused: a network that is not in `networks`.
     """
 
 
@@ -332,10 +345,26 @@ class Node(Model):
     a node that takes the name of another one whose server still exists.
     """
 
+    network_address: Annotated[
+        IPv4Address | None,
+        BeforeValidator(addresses.address),
+        Field(alias="networkAddress", title="IPv4 address", examples=["10.0.0.11"]),
+    ] = None
+    """The node's address in its private network. Without this key, the node has the same host part there as
+    in the mesh: `10.10.0.11` in `10.10.0.0/24` is `10.0.0.11` in `10.0.0.0/16`.
+
+    Changed later: at Hetzner the server leaves the network and comes back with the new address. The peers in
+    the network get the new endpoint.
+
+    Refused: an address outside the network, the network's first address (its gateway), the network address,
+    the broadcast address, an address that another node has, an address without `network`.
+    """
+
     trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")] = ()
     metadata: Metadata = "root"
     underlay_mtu: UnderlayMtu = None
     provider: str = DEFAULT_PROVIDER
+    network: Annotated[Name | None, Field(title="name of a network")] = None
 
     @property
     def machine(self) -> Model:
@@ -511,6 +540,20 @@ class Settings(Model):
     or `provider` for a protected node.
     """
 
+    prefer: Annotated[
+        Literal["ipv4", "ipv6"],
+        BeforeValidator(fields.one_of("ipv4", "ipv6")),
+        Field(title="`ipv4` or `ipv6`"),
+    ] = "ipv4"
+    """The address family that two nodes use if both nodes have public addresses of both families.
+
+    A private network that both nodes are in comes first ([paths](paths.md)). `up` itself reaches a node over
+    IPv4 if the node has a public IPv4 address.
+
+    Changed later: the endpoints of these nodes change, and their firewalls. The tunnels go on.
+    """
+
+    networks: Annotated[dict[str, Network], Field(default_factory=dict)]
     ssh: Ssh = Ssh()
     defaults: SerializeAsAny[Defaults] = Defaults()
     nodes: dict[str, SerializeAsAny[Node]]

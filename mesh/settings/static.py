@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -180,6 +180,11 @@ class StaticMachine(StaticDefaults):
 
     Refused: the key of another node.
     """
+
+    @property
+    def families(self) -> tuple[Literal["ipv4", "ipv6"], ...]:
+        """The family of the server's public address."""
+        return ("ipv6",) if ":" in (self.host or "") else ("ipv4",)
 
     forget: Switch = False
     """With `provider: static`, whether the node goes without a command on the server: the server is dead.

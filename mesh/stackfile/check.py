@@ -99,7 +99,7 @@ def _mesh_problems(
     settings = parse_settings(part.raw, where=_WHERE, stack=stack, kinds=kinds)
     try:
         plan_mesh(settings)
-    except PlanError as error:
+    except (PlanError, SettingsError) as error:
         return settings, [_placed(part, problem) for problem in error.problems]
     return settings, []
 

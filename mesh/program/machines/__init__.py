@@ -12,6 +12,7 @@ from mesh.program.machines.base import (
     Machines,
     Provider,
     Site,
+    private_address,
     protection,
     public_address,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Provider",
     "Site",
     "kinds_of",
+    "private_address",
     "protection",
     "public_address",
 ]

@@ -7,6 +7,7 @@ docs/add-a-provider.md walks through one.
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import pulumi
@@ -30,6 +31,7 @@ __all__ = [
     "Machines",
     "Provider",
     "Site",
+    "private_address",
     "protection",
     "public_address",
 ]
@@ -47,7 +49,10 @@ class Machine(Protocol):
 
     @property
     def addresses(self) -> Mapping[Family, pulumi.Output[str]]:
-        """Its public addresses, at least one. Other nodes' files need them: best known before it is made."""
+        """Its public addresses, at least one. Other nodes' files need them: best known before it is made.
+
+        The families are those that its model in the stack file says (`families`; without that, any one).
+        """
 
     @property
     def identity(self) -> pulumi.Output[str]:
@@ -195,3 +200,12 @@ def protection(*, wanted: bool) -> bool | None:
 def public_address(machine: Machine) -> pulumi.Output[str]:
     """Return the address that a machine is dialled at, and that peers send to: IPv4 where it has one."""
     return machine.addresses.get("ipv4") or machine.addresses["ipv6"]
+
+
+def private_address(machine: Machine, planned: IPv4Address) -> pulumi.Output[str]:
+    """Return a machine's address in its private network, once it is in that.
+
+    A machine that has to be put there says so by `attached`; any other has the address that is planned.
+    """
+    attached: pulumi.Output[str] | None = getattr(machine, "attached", None)
+    return pulumi.Output.from_input(str(planned)) if attached is None else attached

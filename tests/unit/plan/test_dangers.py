@@ -18,7 +18,8 @@ def _told(nodes: dict[str, Any], links: Any = None, **before: dict[str, Any]) ->
 
     def was(name: str, facts: dict[str, Any]) -> Before:
         node = plan.nodes.get(name)
-        loss = loss_of(wanted(node) if node else None, facts["server"], location="fsn1", ip=facts.get("ip"))
+        had = facts.get("addresses", {"ipv4": facts.get("ip")})
+        loss = loss_of(wanted(node) if node else None, facts["server"], location="fsn1", addresses=had)
         return Before(
             loss=loss,
             address=facts.get("address"),
@@ -148,7 +149,7 @@ def _hetzner(protected: bool, wish: dict[str, Any] | None) -> Loss:  # noqa: FBT
     node = (
         None if wish is None else wanted(plan_of({"cidr": "10.10.0.0/24", "nodes": {"a": wish}}).nodes["a"])
     )
-    return loss_of(node, SERVER, location="fsn1", ip="192.0.2.7", protected=protected)
+    return loss_of(node, SERVER, location="fsn1", addresses={"ipv4": "192.0.2.7"}, protected=protected)
 
 
 def test_a_protected_node_that_is_taken_out_is_refused_by_name() -> None:

@@ -45,6 +45,11 @@ async def connect(connection: Mapping[str, Any]) -> AsyncIterator[asyncssh.SSHCl
         yield await stack.enter_async_context(found)
 
 
+def _joined(host: str, port: int) -> str:
+    """Return host and port as Go's net.JoinHostPort writes them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 @asynccontextmanager
 async def at_once(connection: asyncssh.SSHClientConnection) -> AsyncIterator[None]:
     """Have every packet acknowledged at once until the end of the block, in which a first channel opens.
@@ -71,7 +76,7 @@ async def at_once(connection: asyncssh.SSHClientConnection) -> AsyncIterator[Non
 async def _dial(
     settings: Mapping[str, Any], tunnel: asyncssh.SSHClientConnection | None
 ) -> asyncssh.SSHClientConnection:
-    where = f"{settings['host']}:{int(settings['port'])}"
+    where = _joined(settings["host"], int(settings["port"]))
     timeout = settings["perDialTimeout"] or None
     host_key = _host_key(settings)
     own = _own_keys(settings)

@@ -37,6 +37,16 @@ def get_server_types(client: Client, _args: _Args) -> dict[str, Any]:
     return _listed("serverType", [_server_type(kind) for kind in client.server_types.get_all()])
 
 
+def get_network(client: Client, args: _Args) -> dict[str, Any]:
+    """hcloud.get_network."""
+    found = _one(client.networks, "network", args)
+    return {
+        **args, "id": found.id, "name": found.name, "ipRange": found.ip_range,
+        "labels": dict(found.labels or {}), "deleteProtection": found.protection["delete"],
+        "exposeRoutesToVswitch": bool(found.expose_routes_to_vswitch),
+    }  # fmt: skip
+
+
 def get_image(client: Client, args: _Args) -> dict[str, Any]:
     """hcloud.get_image."""
     if args.get("id") is not None:
@@ -162,5 +172,6 @@ FUNCTIONS: Final[Mapping[str, Callable[[Client, _Args], dict[str, Any]]]] = {
     "hcloud:index/getServerType:getServerType": get_server_type,
     "hcloud:index/getServerTypes:getServerTypes": get_server_types,
     "hcloud:index/getImage:getImage": get_image,
+    "hcloud:index/getNetwork:getNetwork": get_network,
     "hcloud:index/getImages:getImages": get_images,
 }

@@ -1,6 +1,6 @@
 """What the cloud and the state say before the first step: wishes that cannot be done are refused."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pulumi
@@ -8,14 +8,31 @@ import pulumi
 from mesh.plan import NodePlan
 from mesh.program.machines.base import Ahead
 from mesh.program.machines.hetzner.api import CloudAccess
-from mesh.program.machines.hetzner.catalog import CatalogError, labels_of_servers, read_offers
+from mesh.program.machines.hetzner.catalog import (
+    CatalogError,
+    labels_of_servers,
+    read_networks,
+    read_offers,
+)
+from mesh.program.machines.hetzner.connected import (
+    existing_networks,
+    network_refusals,
+    refused_families,
+    refused_networks,
+)
 from mesh.program.machines.hetzner.groups import full_groups
 from mesh.program.machines.hetzner.model import wanted
 from mesh.program.machines.hetzner.neighbours import is_of, taken
-from mesh.program.machines.hetzner.records import PLACEMENT_GROUP, address_record, present, server_record
+from mesh.program.machines.hetzner.records import (
+    PLACEMENT_GROUP,
+    address_record,
+    families_of,
+    present,
+    server_record,
+)
 from mesh.program.machines.hetzner.wishes import Wish, doubts, refusals
 from mesh.program.previous import Previous
-from mesh.settings import SettingsError
+from mesh.settings import Problem, SettingsError
 
 __all__ = ["look_up"]
 
@@ -47,14 +64,42 @@ def look_up(ahead: Ahead) -> None:
 
     """
     wishes = [_wish(ahead, node) for node in ahead.nodes.values()]
-    full = tuple(full_groups(ahead.nodes, _groups(wishes, ahead.previous)))
-    if full:
-        raise SettingsError(full)
+    refused = (
+        *full_groups(ahead.nodes, _groups(wishes, ahead.previous)),
+        *refused_networks(ahead.nodes),
+        *(problem for wish in wishes for problem in _families(wish, ahead)),
+    )
+    if refused:
+        raise SettingsError(refused)
     new = [wish for wish in wishes if _counts(wish, ahead)]
     access = CloudAccess.configured()
     # without a token of the right length the provider says what is wrong, and asks nobody
-    if new and access.token is not None and len(access.token) == _TOKEN_LENGTH:
+    if access.token is None or len(access.token) != _TOKEN_LENGTH:
+        return
+    if new:
         _look_up(access, new, ahead)
+    _look_up_networks(access, ahead)
+
+
+def _families(wish: Wish, ahead: Ahead) -> Iterator[Problem]:
+    """Yield the families that a server which stays cannot get."""
+    node = ahead.nodes[wish.node]
+    if node.enabled and not wish.is_made:
+        yield from refused_families(node, families_of(server_record(ahead.previous, node.name)))
+
+
+def _look_up_networks(access: CloudAccess, ahead: Ahead) -> None:
+    """Refuse networks that should exist already, and do not, or are other ones."""
+    names = existing_networks(ahead.nodes)
+    if not names:
+        return
+    try:
+        problems = tuple(network_refusals(ahead.nodes, read_networks(access, names)))
+    except CatalogError as error:
+        pulumi.log.warn(f"could not ask the cloud for the networks {', '.join(names)}: {error}")
+        return
+    if problems:
+        raise SettingsError(problems)
 
 
 def _groups(wishes: Sequence[Wish], previous: Previous) -> Mapping[str, int]:

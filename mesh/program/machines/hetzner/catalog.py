@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from mesh.names import MeshNames
 from mesh.program.machines.hetzner.api import DEFAULT_ENDPOINT, STACK_LABEL, CloudAccess
+from mesh.program.machines.hetzner.connected import CloudNetwork
 from mesh.program.machines.hetzner.neighbours import is_of
 from mesh.program.machines.hetzner.wishes import ImageOffer, Offers, TypeOffer
 
 if TYPE_CHECKING:
     from hcloud import Client
 
-__all__ = ["CatalogError", "labels_of", "labels_of_servers", "read_offers", "servers_of_mesh"]
+__all__ = [
+    "CatalogError",
+    "labels_of",
+    "labels_of_servers",
+    "read_networks",
+    "read_offers",
+    "servers_of_mesh",
+]
 
 T = TypeVar("T")
 _ANSWER_SECONDS: Final = 15.0
@@ -51,6 +59,19 @@ def labels_of(access: CloudAccess, collection: str, name: str) -> dict[str, str]
     """
     found = _asked(access, lambda client: getattr(client, collection).get_by_name(name))
     return None if found is None else dict(found.labels or {})
+
+
+def read_networks(access: CloudAccess, names: Iterable[str]) -> dict[str, CloudNetwork | None]:
+    """Return these networks of the project, None of one that it does not have. Raises `CatalogError`."""
+    return _asked(access, lambda client: {name: _network(client, name) for name in names})
+
+
+def _network(client: "Client", name: str) -> CloudNetwork | None:
+    found: Any = client.networks.get_by_name(name)
+    if found is None:
+        return None
+    subnets = tuple(str(subnet.ip_range) for subnet in found.subnets or [])
+    return CloudNetwork(ip_range=str(found.ip_range), subnets=subnets)
 
 
 def _asked(access: CloudAccess, ask: "Callable[[Client], T]") -> T:

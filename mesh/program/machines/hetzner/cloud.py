@@ -13,36 +13,30 @@ from typing import Final
 import pulumi
 import pulumi_hcloud as hcloud
 
-from mesh.names import FIRST_MESH
 from mesh.plan import NodePlan
 from mesh.program.former import former_parts
 from mesh.program.machines.base import Family, FirstKey, Site, protection
 from mesh.program.machines.cloud_init import user_data
-from mesh.program.machines.hetzner.api import MESH_LABEL, NODE_LABEL, STACK_LABEL, CloudAccess
-from mesh.program.machines.hetzner.errors import CLOUD_FAILED, REMEDIES, cloud_answer
+from mesh.program.machines.hetzner.addresses import address_of, declare_addresses, public_net
+from mesh.program.machines.hetzner.api import CloudAccess
+from mesh.program.machines.hetzner.errors import CLOUD_FAILED, ONLY_IPV6, REMEDIES, cloud_answer
 from mesh.program.machines.hetzner.fate import tell_fate
 from mesh.program.machines.hetzner.firewalls import Firewall, firewall_of, plan_firewalls
 from mesh.program.machines.hetzner.groups import group_of
+from mesh.program.machines.hetzner.labels import labels
 from mesh.program.machines.hetzner.model import wanted
+from mesh.program.machines.hetzner.networks import PrivateNetwork, attach, declare_networks
 from mesh.program.machines.hetzner.power import POWER_PART, Power, declare_power, find_power, power_hooks
 from mesh.program.machines.hetzner.records import SSH_KEY, server_record
 from mesh.settings import merged
 
-__all__ = ["Cloud", "Server", "labels"]
+__all__ = ["Cloud", "Server"]
 
 _ANYWHERE: Final = ["0.0.0.0/0", "::/0"]
 # What matters when a server is made, and must never replace one.
 _AT_BIRTH: Final = ["userData", "sshKeys", "image", "placementGroupId"]
 # What would stop or replace the server of a node that is not enabled.
 _WHILE_OUT: Final = ["serverType", "location", "publicNets", "firewallIds"]
-
-
-def labels(site: Site, node: str | None = None) -> dict[str, str]:
-    """Return the labels of a resource of this mesh, or of one of its nodes."""
-    own = {STACK_LABEL: site.stack}
-    if site.names.mesh != FIRST_MESH:
-        own[MESH_LABEL] = site.names.mesh
-    return own if node is None else {**own, NODE_LABEL: node}
 
 
 def _numeric(resource: pulumi.CustomResource) -> pulumi.Output[int]:
@@ -52,17 +46,23 @@ def _numeric(resource: pulumi.CustomResource) -> pulumi.Output[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """One server, with its address and what switches it on: a `Machine`."""
+    """One server, with its addresses, its place in a network and what switches it on: a `Machine`."""
 
-    address: hcloud.PrimaryIp
+    primary: Mapping[Family, hcloud.PrimaryIp]
     resource: hcloud.Server
+    network: hcloud.ServerNetwork | None
     power: pulumi.Stash
     first_host_key: pulumi.Output[str]
 
     @property
     def addresses(self) -> Mapping[Family, pulumi.Output[str]]:
-        """The address outlives its servers."""
-        return {"ipv4": self.address.ip_address}
+        """The addresses outlive their servers."""
+        return {family: address_of(family, primary) for family, primary in self.primary.items()}
+
+    @property
+    def attached(self) -> pulumi.Output[str] | None:
+        """Its address in its private network, once it is there; None of one that is in none."""
+        return None if self.network is None else self.network.ip
 
     @property
     def identity(self) -> pulumi.Output[str]:
@@ -71,13 +71,13 @@ class Server:
 
     @property
     def ready(self) -> Sequence[pulumi.Resource]:
-        """It runs."""
-        return (self.power,)
+        """It runs, and is in its network."""
+        return (self.power,) if self.network is None else (self.power, self.network)
 
     @property
     def remedies(self) -> Mapping[str, str]:
-        """Images of its own, and a server that `up` starts."""
-        return REMEDIES
+        """Images of its own, a server that `up` starts, and one with IPv6 only."""
+        return REMEDIES if "ipv4" in self.primary else ONLY_IPV6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +92,7 @@ class Cloud:
     power: Power
     ssh_key: hcloud.SshKey
     firewalls: Mapping[str, hcloud.Firewall]
+    networks: Mapping[str, PrivateNetwork]
     placement_groups: Mapping[int, hcloud.PlacementGroup]
 
     @staticmethod
@@ -120,14 +121,16 @@ class Cloud:
                 opts=opts,
             ),
             firewalls={name: _firewall(site, name, firewall, opts) for name, firewall in firewalls.items()},
+            networks=declare_networks(site, opts),
             placement_groups={index: _placement_group(site, index, opts) for index in groups},
         )
 
     def machine(self, node: NodePlan, *, key: FirstKey, parent: pulumi.Resource) -> Server:
-        """Declare the node's address, its server, and how that was found."""
+        """Declare the node's addresses, its server, its place in a network, and how the server was found."""
         site = self.site
-        address = self._primary_ip(node, parent=parent)
-        server = self._server(node, address=address, key=key, parent=parent)
+        primary = declare_addresses(site, node, hooks=self.hooks, parent=parent)
+        server = self._server(node, primary=primary, key=key, parent=parent)
+        network = attach(site, node, server, self.networks, parent=parent)
         before = server_record(site.previous, node.name)
         tell_fate(node, server, before, told=node.name in site.told)
         power = declare_power(
@@ -139,38 +142,21 @@ class Cloud:
             parent=parent,
             aliases=former_parts(site.names, node, POWER_PART),
         )
-        return Server(address=address, resource=server, power=power, first_host_key=key.public)
-
-    def _primary_ip(self, node: NodePlan, *, parent: pulumi.Resource) -> hcloud.PrimaryIp:
-        """Declare the node's public IPv4 address, which outlives its servers.
-
-        At another location it is another one, and its name must be free for that. A node that is not
-        enabled keeps the one it has.
-        """
-        return hcloud.PrimaryIp(
-            self.site.names.part(node.name, "ip"),
-            name=self.site.names.in_cloud(self.site.stack, node.name),
-            type="ipv4",
-            auto_delete=False,
-            location=wanted(node).location,
-            delete_protection=protection(wanted=node.protect),
-            labels=labels(self.site, node.name),
-            opts=pulumi.ResourceOptions(
-                parent=parent,
-                hooks=self.hooks,
-                protect=protection(wanted=node.protect),
-                delete_before_replace=True,
-                ignore_changes=None if node.enabled else ["location"],
-                aliases=former_parts(self.site.names, node, "ip"),
-            ),
+        return Server(
+            primary=primary, resource=server, network=network, power=power, first_host_key=key.public
         )
 
     def _server(
-        self, node: NodePlan, *, address: hcloud.PrimaryIp, key: FirstKey, parent: pulumi.Resource
+        self,
+        node: NodePlan,
+        *,
+        primary: Mapping[Family, hcloud.PrimaryIp],
+        key: FirstKey,
+        parent: pulumi.Resource,
     ) -> hcloud.Server:
         """Declare the node's server.
 
-        Because it takes its address along, a server is deleted before its successor is made. It stays in
+        Because it takes its addresses along, a server is deleted before its successor is made. It stays in
         the placement group it was made in: a running one cannot leave its group, and a node whose overlay
         address changes must not be stuck for that. The server of a node that is not enabled is
         neither stopped nor replaced, and stays behind the firewall it has.
@@ -188,9 +174,7 @@ class Cloud:
             ),
             firewall_ids=[_numeric(self.firewalls[firewall_of(node)])],
             placement_group_id=_numeric(self.placement_groups[group_of(node)]),
-            public_nets=[
-                hcloud.ServerPublicNetArgs(ipv4_enabled=True, ipv4=_numeric(address), ipv6_enabled=False)
-            ],
+            public_nets=[public_net(primary)],
             delete_protection=protection(wanted=node.protect),
             rebuild_protection=protection(wanted=node.protect),  # the cloud wants both to be the same
             labels=labels(self.site, node.name),

@@ -14,6 +14,7 @@ from mesh.program.machines.hetzner.neighbours import is_of, owner
 from mesh.program.machines.hetzner.records import (
     ADDRESS,
     FIREWALL,
+    NETWORK,
     PLACEMENT_GROUP,
     SERVER,
     SSH_KEY,
@@ -40,6 +41,18 @@ REMEDIES: Final[Mapping[str, str]] = {
 }
 """What errors of a server's commands mean, where that is this cloud's."""
 
+ONLY_IPV6: Final[Mapping[str, str]] = {
+    **REMEDIES,
+    NO_ANSWER: """
+        no answer over IPv6 on its SSH port {port}, and the server has no public IPv4 address. This machine
+        needs IPv6: if `ip -6 route get 2000::` names no route, run up from a machine with IPv6. Otherwise
+        the server is off (the next `up` starts it), sshd listens on another port (mesh.ssh.port) or on IPv4
+        only, or a firewall of the cloud or of the host drops SSH from here. Correct that, then run up
+        again. With `--continue-on-error` the other nodes do not wait for this node, and with `enabled:
+        false` `up` leaves the node alone until you enable it again.""",
+}
+"""The same of a server without a public IPv4 address."""
+
 # The provider fails to delete a server or a placement group that is gone already; for others it does not.
 _GONE: Final = re.compile(r"not[ _]found")
 # The first is the API's, the second what its client libraries expect.
@@ -50,6 +63,7 @@ _CLOUD_COMMANDS = {
     SSH_KEY: "ssh-key",
     FIREWALL: "firewall",
     PLACEMENT_GROUP: "placement-group",
+    NETWORK: "network",
 }
 
 

@@ -1,10 +1,16 @@
 """Pure: what becomes of a server and its address when the stack file wishes for others."""
 
+from collections.abc import Iterator, Mapping
+from typing import Final
+
 from mesh.plan.dangers import Loss
+from mesh.program.machines.base import Family
 from mesh.program.machines.hetzner.wishes import Present
 from mesh.settings.machines import HetznerMachine
 
 __all__ = ["loss_of"]
+
+_NAMES: Final[Mapping[Family, str]] = {"ipv4": "IPv4", "ipv6": "IPv6"}
 
 
 def loss_of(
@@ -12,36 +18,49 @@ def loss_of(
     server: Present | None,
     *,
     location: str | None,
-    ip: str | None,
+    addresses: Mapping[Family, str | None],
     protected: bool = False,
 ) -> Loss:
     """Return what a run takes away.
 
-    `wanted` is None for a node that is taken out, `server` where there is only an address. `location` and
-    `ip` are those of server or address, None where they are not known. `protected` is whether the cloud
-    protects one of them.
+    `wanted` is None for a node that is taken out, `server` where there are only addresses. `location` is that
+    of server or address, None where it is not known, `addresses` are the public ones (None: not known).
+    `protected` is whether the cloud protects one of them.
     """
-    lost = _lost(server, ip)
+    lost = _lost(server, addresses)
     if wanted is None:
         return Loss(everything=lost, protected=protected)
     waits: list[str] = []
     if server is not None:
         pairs = ((wanted.location, location), (wanted.type, server.type))
         waits = [f"{wish} (now {has})" for wish, has in pairs if has not in {None, wish}]
+    moves = _moves(wanted, server, location, lost)
     return Loss(
         everything=lost,
-        moves=_moves(wanted, server, location, lost),
+        moves=moves,
         changes=_changes(wanted, server),
         waits=tuple(waits),
         protected=protected,
+        gives_back=() if server is None else tuple(_given_back(wanted, addresses)),
     )
 
 
-def _lost(server: Present | None, ip: str | None) -> str:
-    address = "its public address" if ip is None else f"its public address {ip}"
-    if server is None:
-        return f"{address} is given back"
-    return f"its server is deleted with its disk, and {address} is given back"
+def _given_back(wanted: HetznerMachine, addresses: Mapping[Family, str | None]) -> Iterator[str]:
+    for family, address in addresses.items():
+        if family not in wanted.families:
+            shown = "" if address is None else f" {address}"
+            yield (
+                f"gives its public {_NAMES[family]} address{shown} back: the server is powered off for a "
+                f"minute or two, and its tunnels stop until every node has its other endpoint"
+            )
+
+
+def _lost(server: Present | None, addresses: Mapping[Family, str | None]) -> str:
+    known = [address for address in addresses.values() if address is not None]
+    several = len(addresses) > 1
+    said = " ".join((f"its public address{'es' if several else ''}", " and ".join(known))).rstrip()
+    back = f"{said} {'are' if several else 'is'} given back"
+    return back if server is None else f"its server is deleted with its disk, and {back}"
 
 
 def _moves(wanted: HetznerMachine, server: Present | None, location: str | None, lost: str) -> str | None:

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from ipaddress import IPv6Network
 from typing import Any, Final
 
 import pulumi
@@ -190,12 +191,20 @@ def _switch_on(access: CloudAccess, server: str, ssh_port: int) -> None:
         if found is not None and found.status == "off":
             pulumi.log.info(f"{server} is off: starting the server")
             found.power_on().wait_until_finished()
-            if found.public_net is not None and found.public_net.ipv4 is not None:
-                _await_port(found.public_net.ipv4.ip, ssh_port)
+            address = _address(found.public_net)
+            if address is not None:
+                _await_port(address, ssh_port)
     except (HCloudException, RequestException) as error:
         raise pulumi.RunError(
             f"{server} is off, and the cloud does not start the server ({error}): {helps}"
         ) from error
+
+
+def _address(net: Any) -> str | None:
+    """Return the address that a server is dialled at: IPv4 where it has that, else the first of its /64."""
+    if net is None or (net.ipv4 is None and net.ipv6 is None):
+        return None
+    return str(net.ipv4.ip if net.ipv4 is not None else IPv6Network(net.ipv6.ip)[1])
 
 
 def _await_port(address: str, port: int) -> None:

@@ -8,7 +8,7 @@ from mesh.program.machines.hetzner.cloud import Cloud
 from mesh.program.machines.hetzner.limits import check_limits
 from mesh.program.machines.hetzner.losses import loss_of
 from mesh.program.machines.hetzner.model import wanted
-from mesh.program.machines.hetzner.records import address_record, is_protected, present
+from mesh.program.machines.hetzner.records import addresses, is_protected, present
 from mesh.program.previous import Previous
 from mesh.settings.machines import HetznerMachine, MachineKind
 
@@ -33,13 +33,14 @@ class Hetzner(Provider):
 
     def loss(self, name: str, node: NodePlan | None, previous: Previous) -> Loss | None:
         """Say what becomes of a server and its address."""
-        server, address = present(previous, name), address_record(previous, name)
-        if server is None and not address:
+        server, known = present(previous, name), addresses(previous, name)
+        if server is None and not known:
             return None
+        place = next((record.get("location") for record in known.values()), None)
         return loss_of(
             None if node is None else wanted(node),
             server,
-            location=(server.location if server else None) or address.get("location"),
-            ip=address.get("ipAddress"),
+            location=(server.location if server else None) or place,
+            addresses={family: record.get("ipAddress") for family, record in known.items()},
             protected=is_protected(previous, name),
         )
