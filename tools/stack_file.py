@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from mesh.settings import Model, PolicyRule, PolicyTest, Rollout, Settings, Ssh
 from mesh.settings.machines import KNOWN, MachineKind, MachineModels
+from mesh.settings.networks import Network
 from mesh.settings.static import StaticDefaults, StaticMachine
 from mesh.stackfile.schema import schema_text
 
@@ -30,6 +31,7 @@ SECTIONS: Final[Mapping[str, type[Model]]] = MappingProxyType(
         "the mesh": Settings,
         "ssh": Ssh,
         "defaults": _MODELS.defaults,
+        "networks.<name>": Network,
         "nodes.<name>": _MODELS.node({}),
         "nodes.<name> (static)": StaticMachine,
         "policy[]": PolicyRule,

@@ -18,9 +18,11 @@ __all__ = [
     "Expectation",
     "MeshArgs",
     "Metadata",
+    "NetworkArgs",
     "NodeArgs",
     "PolicyRuleArgs",
     "PolicyTestArgs",
+    "Preference",
     "RolloutArgs",
     "SshArgs",
     "as_settings",
@@ -55,6 +57,15 @@ class Expectation(Enum):
     """Keep the port closed."""
 
 
+class Preference(Enum):
+    """The address family of two nodes that have both."""
+
+    IPV4 = "ipv4"
+    """IPv4."""
+    IPV6 = "ipv6"
+    """IPv6."""
+
+
 class SshArgs(TypedDict):
     """Who may open SSH to the nodes."""
 
@@ -77,6 +88,12 @@ class DefaultsArgs(TypedDict):
     """Type of the servers, such as cx23."""
     image: NotRequired[str]
     """What servers boot from, such as debian-12."""
+    public_ipv4: NotRequired[bool]
+    """Whether servers have a public IPv4 address. Default: true."""
+    public_ipv6: NotRequired[bool]
+    """Whether servers have a public IPv6 network. Default: false."""
+    network: NotRequired[str]
+    """The private network, one of `networks`, that the nodes are in."""
     trusted_interfaces: NotRequired[list[str]]
     """Interfaces of the node whose traffic the firewall lets in, such as docker0."""
     metadata: NotRequired[Metadata]
@@ -106,6 +123,14 @@ class NodeArgs(TypedDict):
     """Type of the server."""
     image: NotRequired[str]
     """What the server boots from."""
+    public_ipv4: NotRequired[bool]
+    """Whether the server has a public IPv4 address."""
+    public_ipv6: NotRequired[bool]
+    """Whether the server has a public IPv6 network."""
+    network: NotRequired[str]
+    """The private network that the node is in."""
+    network_address: NotRequired[str]
+    """The node's address in its private network. Default: its host part in the mesh."""
     enabled: NotRequired[bool]
     """false: the node is nobody's peer, and is left as it is. Default: true."""
     protect: NotRequired[bool]
@@ -144,6 +169,17 @@ class NodeArgs(TypedDict):
     """With provider static: nothing is run on the server when the node goes, because the server is dead."""
     underlay_mtu: NotRequired[int]
     """The largest packet that the network below the mesh carries to and from this node."""
+
+
+class NetworkArgs(TypedDict):
+    """A private network that nodes share."""
+
+    cidr: str
+    """Its addresses, such as 10.0.0.0/16."""
+    existing: NotRequired[bool]
+    """Whether the cloud project has the network already. Default: false."""
+    zone: NotRequired[str]
+    """The network zone in which it is made. Default: eu-central."""
 
 
 class PolicyRuleArgs(TypedDict):
@@ -190,6 +226,10 @@ class MeshArgs(TypedDict):
     """MTU of the tunnel, 1280 to 8920. Default: what fits between each two nodes, 1420 on the internet."""
     protect: NotRequired[bool]
     """Whether servers and addresses are protected against deletion. Default: false."""
+    prefer: NotRequired[Preference]
+    """The address family of two nodes that have both. Default: ipv4."""
+    networks: NotRequired[dict[str, NetworkArgs]]
+    """Private networks that nodes share, by name."""
     ssh: NotRequired[SshArgs]
     """Who may open SSH to the nodes."""
     defaults: NotRequired[DefaultsArgs]

@@ -13,10 +13,11 @@ from mesh.review.ranges import Ranges, ranges
 from mesh.review.reach import Side
 from mesh.review.traffic import EVERYTHING, NOTHING, Traffic
 
-__all__ = ["ADDRESS", "FIREWALL", "SERVER", "CloudFirewalls"]
+__all__ = ["ADDRESS", "FIREWALL", "PLACE", "SERVER", "CloudFirewalls"]
 
 SERVER: Final = "hcloud:index/server:Server"
 ADDRESS: Final = "hcloud:index/primaryIp:PrimaryIp"
+PLACE: Final = "hcloud:index/serverNetwork:ServerNetwork"
 FIREWALL: Final = "hcloud:index/firewall:Firewall"
 
 

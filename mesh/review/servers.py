@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mesh.names import COMMAND, COPY, LEAVE, NODE_TYPE, STASH, name_in_urn
 from mesh.review.blocks import data
-from mesh.review.hetzner import ADDRESS, SERVER
+from mesh.review.hetzner import ADDRESS, PLACE, SERVER
 from mesh.review.nodes import NodeChange
 from mesh.review.preview import UNKNOWN, State, Step
 from mesh.review.reach import shown
@@ -59,7 +59,9 @@ def _of_node(node: NodeChange) -> Iterator[Fate]:
         words = f"is renamed from {shown(node.mesh, node.former)}"
         yield Fate(kind=Kind.RENAMED, node=name, words=words)
     for step in node.steps:
-        if step.state.type not in _OURS and step.state.type != ADDRESS:
+        if step.state.type == PLACE and node.op == "same":
+            yield from _place(name, step)
+        elif step.state.type not in _OURS and step.state.type not in {ADDRESS, PLACE}:
             yield from _server(name, node, step)
     if (power := node.step(STASH, _POWER)) is not None and node.op == "same":
         _, after = power.values("input")
@@ -105,16 +107,36 @@ def _server(name: str, node: NodeChange, step: Step) -> Iterator[Fate]:
             made = _made(step)
             yield Fate(kind=Kind.CREATED, node=name, words=f"{what} is created{f': {made}' if made else ''}")
         case "update":
-            yield from _updated(name, what, step)
+            yield from _updated(name, what, step, address)
+
+
+def _place(name: str, step: Step) -> Iterator[Fate]:
+    """Say how a server that stays is in its private network afterwards."""
+    state = step.new or step.old
+    ip = state.inputs.get("ip") if state is not None else None
+    at = f" at {_value(ip)}" if ip is not None else ""
+    words = {
+        "create": f"the server joins a private network{at}",
+        "delete": "the server leaves its private network",
+        "replace": f"the server leaves its private network, and is attached again{at}",
+    }.get(step.op)
+    if words is not None:
+        yield Fate(kind=Kind.CHANGED, node=name, words=words)
 
 
 def _address(node: NodeChange) -> str:
-    """Say what becomes of the public address."""
-    step = next(node.of_type(ADDRESS), None)
-    if step is None or step.old is None or step.op not in {"delete", "replace"}:
+    """Say what becomes of the public addresses."""
+    gone = [
+        step.old.outputs.get("ipAddress")
+        for step in node.of_type(ADDRESS)
+        if step.old is not None and step.op in {"delete", "replace"}
+    ]
+    if not gone:
         return ""
-    ip = step.old.outputs.get("ipAddress")
-    return f"; its public address {f'{ip} ' if ip else ''}is given back"
+    shown_ips = "".join(f"{ip} " for ip in [" and ".join(str(ip) for ip in gone if ip)] if ip)
+    if len(gone) > 1:
+        return f"; its public addresses {shown_ips}are given back"
+    return f"; its public address {shown_ips}is given back"
 
 
 def _why(step: Step) -> str:
@@ -147,7 +169,7 @@ def _made(step: Step) -> str:
     return ", ".join(_value(step.new.inputs[key]) for key in keys if key in step.new.inputs)
 
 
-def _updated(name: str, what: str, step: Step) -> Iterator[Fate]:
+def _updated(name: str, what: str, step: Step, address: str) -> Iterator[Fate]:
     keys = {*(step.old.inputs if step.old else ()), *(step.new.inputs if step.new else ())}
     changed = sorted(
         key for key in keys if not key.startswith("__") and step.values(key)[0] != step.values(key)[1]
@@ -156,6 +178,10 @@ def _updated(name: str, what: str, step: Step) -> Iterator[Fate]:
         words = f"the server is powered off for a minute or two ({_change(step, 'serverType')})"
         yield Fate(kind=Kind.POWERED_OFF, node=name, words=words)
         changed.remove("serverType")
+    if "publicNets" in changed and step.state.type == SERVER:
+        words = f"the server is powered off for a minute or two: its public addresses change{address}"
+        yield Fate(kind=Kind.POWERED_OFF, node=name, words=words)
+        changed.remove("publicNets")
     if changed:
         changes = ", ".join(_change(step, key) for key in changed)
         yield Fate(kind=Kind.CHANGED, node=name, words=f"{what} changes in place: {changes}")

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from mesh.settings.models import Settings
 from mesh.settings.networks import Network
 
-__all__ = ["free_address", "gateway", "network_address"]
+__all__ = ["free_addresses", "gateway", "network_address"]
 
 
 def gateway(network: Network) -> IPv4Address:
@@ -29,12 +29,12 @@ def network_address(settings: Settings, name: str) -> IPv4Address | None:
     return network.cidr[host] if host < network.cidr.num_addresses - 1 else None
 
 
-def free_address(settings: Settings, network: str) -> IPv4Address | None:
-    """Return the highest address of a network that no node has; None where all are taken."""
+def free_addresses(settings: Settings, network: str) -> Iterator[IPv4Address]:
+    """Yield the addresses of a network that no node has, the highest first."""
     cidr = settings.networks[network].cidr
     taken = set(_taken(settings, network))
     candidates = (cidr[index] for index in range(cidr.num_addresses - 2, 1, -1))
-    return next((each for each in candidates if each not in taken), None)
+    return (each for each in candidates if each not in taken)
 
 
 def _taken(settings: Settings, network: str) -> Iterator[IPv4Address]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any, Final, Literal
 
-from mesh.settings.attached import free_address, gateway, network_address
+from mesh.settings.attached import free_addresses, gateway, network_address
 from mesh.settings.models import Node, Settings
 from mesh.settings.names import is_host_name
 from mesh.settings.problems import Told, another_value, nearest, show
@@ -15,6 +15,7 @@ __all__ = ["Family", "check_endpoints", "families_of"]
 Family = Literal["ipv4", "ipv6"]
 """An address family."""
 
+_Free = Mapping[str, Iterator[IPv4Address]]
 _OF_OTHERS: Final[tuple[Family, ...]] = ("ipv4",)
 
 
@@ -27,10 +28,11 @@ def families_of(node: Node) -> tuple[Family, ...]:
 def check_endpoints(settings: Settings, raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """Yield what cannot be: `raw` says whether a node or the defaults have a value."""
     yield from _networks(settings)
+    free = {name: free_addresses(settings, name) for name in settings.networks}
     for name, node in settings.nodes.items():
         yield from _families(settings, name, node)
-        yield from _network_of(settings, raw, name, node)
-    yield from _addresses_twice(settings)
+        yield from _network_of(settings, raw, name, node, free)
+    yield from _addresses_twice(settings, free)
 
 
 def _networks(settings: Settings) -> Iterator[Finding]:
@@ -64,24 +66,26 @@ def _families(settings: Settings, name: str, node: Node) -> Iterator[Finding]:
     if families == ("ipv6",) and not any(isinstance(one, IPv6Network) for one in settings.ssh.from_):
         message = (
             f"has no IPv6 network, but {name} has only a public IPv6 address: nobody could open SSH to it; "
-            f"add your IPv6 network, or ::/0"
+            f"list your IPv6 network, or ::/0"
         )
         yield ("ssh", "from"), message
 
 
-def _network_of(settings: Settings, raw: Mapping[Any, Any], name: str, node: Node) -> Iterator[Finding]:
+def _network_of(
+    settings: Settings, raw: Mapping[Any, Any], name: str, node: Node, free: _Free
+) -> Iterator[Finding]:
     if node.network is None:
         if node.network_address is not None:
-            message = "is an address in a private network, but the node is in none; add `network`"
+            message = "is an address in a private network, but the node has no `network`; name one"
             yield ("nodes", name, "networkAddress"), message
         return
     if node.network not in settings.networks:
-        near = nearest(node.network, settings.networks) if settings.networks else "there are none"
+        near = nearest(node.network, settings.networks) if settings.networks else "write its cidr there"
         yield _given_at(raw, name, "network"), f"{node.network} is not in mesh.networks; {near}"
         return
     refusal = _refused(settings, name, node.network)
     if refusal is not None:
-        yield ("nodes", name, "networkAddress"), _with_free(settings, node.network, refusal)
+        yield ("nodes", name, "networkAddress"), _with_free(free, node.network, refusal)
 
 
 def _given_at(raw: Mapping[Any, Any], name: str, key: str) -> tuple[str, ...]:
@@ -107,14 +111,14 @@ def _refused(settings: Settings, name: str, network: str) -> str | None:
     return None
 
 
-def _with_free(settings: Settings, network: str, refusal: str) -> str | Told:
-    free = free_address(settings, network)
-    if free is None:
+def _with_free(free: _Free, network: str, refusal: str) -> str | Told:
+    found = next(free[network], None)
+    if found is None:
         return f"{refusal}; no address of {network} is free: give {network} a wider cidr"
-    return Told(f"{refusal}; write networkAddress: {free}, which is free", another_value(str(free)))
+    return Told(f"{refusal}; write networkAddress: {found}, which is free", another_value(str(found)))
 
 
-def _addresses_twice(settings: Settings) -> Iterator[Finding]:
+def _addresses_twice(settings: Settings, free: _Free) -> Iterator[Finding]:
     owner: dict[tuple[str, IPv4Address], str] = {}
     for name, node in settings.nodes.items():
         own = network_address(settings, name)
@@ -123,4 +127,4 @@ def _addresses_twice(settings: Settings) -> Iterator[Finding]:
         first = owner.setdefault((node.network, own), name)
         if first != name:
             refusal = f"{own} is already the address of {first} in {node.network}"
-            yield ("nodes", name, "networkAddress"), _with_free(settings, node.network, refusal)
+            yield ("nodes", name, "networkAddress"), _with_free(free, node.network, refusal)

@@ -554,6 +554,7 @@ class Settings(Model):
     """
 
     networks: Annotated[dict[str, Network], Field(default_factory=dict)]
+    """The private networks that nodes share, by name. Nodes name theirs with `network`."""
     ssh: Ssh = Ssh()
     defaults: SerializeAsAny[Defaults] = Defaults()
     nodes: dict[str, SerializeAsAny[Node]]

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from hypothesis import strategies as st
@@ -34,15 +34,26 @@ def _key(text: str) -> bytes:
 
 
 def endpoint_of(node: NodePlan) -> Endpoint:
+    """Where a node is found: IPv4 where it has that, as in the directory."""
     *_, third, fourth = node.overlay.first.ip.packed
+    if getattr(node.machine, "families", ("ipv4",))[0] == "ipv6":
+        return ipv6_of(node)
     return Endpoint(address=IPv4Address(f"192.0.{third}.{fourth}"), port=node.overlay.port)
 
 
+def ipv6_of(node: NodePlan) -> Endpoint:
+    *_, third, fourth = node.overlay.first.ip.packed
+    return Endpoint(address=IPv6Address(f"2001:db8:{third:x}:{fourth:x}::1"), port=node.overlay.port)
+
+
 def facts_of(plan: MeshPlan) -> dict[str, PeerFacts]:
-    """Public facts of every node; the public IP address follows the overlay address."""
+    """Public facts of every node; the public IP addresses follow the overlay address."""
     return {
         node.name: PeerFacts(
-            public_key=base64.b64encode(_key(f"public {node.name}")).decode(), endpoint=endpoint_of(node)
+            public_key=base64.b64encode(_key(f"public {node.name}")).decode(),
+            endpoint=endpoint_of(node),
+            ipv6=ipv6_of(node) if len(getattr(node.machine, "families", ())) > 1 else None,
+            private=Endpoint(address=node.network.address, port=node.overlay.port) if node.network else None,
         )
         for node in plan.nodes.values()
     }

@@ -22,7 +22,11 @@ MESH: dict[str, Any] = {
         "underlayMtu": 1500,
         "provider": "hetzner",
         "trustedInterfaces": ["docker0"],
+        "publicIpv4": True,
+        "publicIpv6": False,
     },
+    "prefer": "ipv4",
+    "networks": {"backbone": {"cidr": "10.0.0.0/16", "existing": False, "zone": "eu-central"}},
     "nodes": {
         "web-1": {
             "address": "10.10.0.1",
@@ -34,6 +38,8 @@ MESH: dict[str, Any] = {
             "groups": ["web"],
             "formerly": ["old-1"],
             "public": ["tcp/80", "tcp/443"],
+            "network": "backbone",
+            "networkAddress": "10.0.0.11",
         },
         "db-1": {"address": "10.10.0.2", "groups": ["db"], "routes": ["10.20.0.0/16"]},
     },

@@ -57,7 +57,7 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
                     ),
                     *map(str, peer.routes),
                 ),
-                None if peer.calls else str(facts[peer.name].endpoint),
+                None if peer.calls else str(facts[peer.name].at(peer.path)),
                 peer.keepalive,
             )
             for peer in node.peers

@@ -14,6 +14,7 @@ from mesh.plan import plan_mesh
 from mesh.program import KINDS
 from mesh.settings import PolicyRule, PolicyTest, Rollout, Settings, Ssh, parse_settings
 from mesh.settings.machines import MachineModels
+from mesh.settings.networks import Network
 from mesh.settings.static import StaticMachine
 from tools.stack_file import with_keys
 
@@ -24,6 +25,7 @@ MODELS = MachineModels(KINDS)
 SECTIONS: dict[str, Any] = {
     "ssh": Ssh,
     "defaults": MODELS.defaults,
+    "networks.<name>": Network,
     "nodes.<name>": MODELS.node({}),
     "policy[]": PolicyRule,
     "policyTests[]": PolicyTest,
@@ -112,6 +114,9 @@ def test_every_example_is_accepted(key: str, field: FieldInfo) -> None:
         }
         if key.startswith("nodes.") and key.rpartition(".")[2] in STATIC:
             mesh["nodes"]["web-1"] |= {"provider": "static", "host": "203.0.113.9", "hostKey": HOST_KEY}
+        if key in {"defaults.network", "nodes.<name>.networkAddress"}:
+            mesh["networks"] = {"backbone": {"cidr": "10.0.0.0/16"}}
+            mesh["nodes"]["web-1"] = {"address": "10.10.0.12", "groups": ["web"], "network": "backbone"}
         owner: Any = mesh
         for part in key.replace("<name>", "web-1").replace("[]", ".0").split(".")[:-1]:
             owner = owner[int(part)] if part.isdigit() else owner.setdefault(part, {})

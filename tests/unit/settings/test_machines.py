@@ -54,13 +54,14 @@ def test_a_key_of_another_provider_is_unknown_and_those_that_are_known_are_liste
     assert _problems(_mesh({"b": {**AT_HOME, "image": "debian-12"}, "a": {**AT_HETZNER, "shelf": "x"}})) == [
         (
             "mesh.nodes.b.image: is not a known key; known are address, shelf, address6, enabled, protect, "
-            "groups, public, forward, endpoint, keepalive, relay, routes, "
-            "formerly, trustedInterfaces, metadata, underlayMtu, provider"
+            "groups, public, forward, endpoint, keepalive, relay, routes, formerly, networkAddress, "
+            "trustedInterfaces, metadata, underlayMtu, provider, network"
         ),
         (
             "mesh.nodes.a.shelf: is not a known key; known are address, location, type, image, "
-            "address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, routes, "
-            "formerly, trustedInterfaces, metadata, underlayMtu, provider"
+            "publicIpv4, publicIpv6, address6, enabled, protect, groups, public, forward, endpoint, "
+            "keepalive, relay, routes, formerly, networkAddress, trustedInterfaces, metadata, underlayMtu, "
+            "provider, network"
         ),
     ]
 
@@ -74,8 +75,8 @@ def test_defaults_have_the_keys_of_every_provider_and_each_node_gets_its_own() -
 def test_what_no_provider_has_is_unknown_among_the_defaults() -> None:
     assert _problems(_mesh(defaults={"zzz": 1})) == [
         (
-            "mesh.defaults.zzz: is not a known key; known are shelf, location, type, image, "
-            "trustedInterfaces, metadata, underlayMtu, provider"
+            "mesh.defaults.zzz: is not a known key; known are shelf, location, type, image, publicIpv4, "
+            "publicIpv6, trustedInterfaces, metadata, underlayMtu, provider, network"
         )
     ]
 

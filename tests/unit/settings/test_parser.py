@@ -118,8 +118,9 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
     assert _problems(raw) == [
         (
             "mesh.nodes.web-1.zzz: is not a known key; known are address, location, type, image, "
-            "address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, routes, "
-            "formerly, trustedInterfaces, metadata, underlayMtu, provider"
+            "publicIpv4, publicIpv6, address6, enabled, protect, groups, public, forward, endpoint, "
+            "keepalive, relay, routes, formerly, networkAddress, trustedInterfaces, metadata, underlayMtu, "
+            "provider, network"
         ),
         "mesh.policy[0].zzz: is not a known key; known are from, to, allow",
         "mesh.policyTests[0].zzz: is not a known key; known are from, to, port, expect",
@@ -131,7 +132,8 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
 @pytest.mark.parametrize("key", [1, None, 2.5])
 def test_a_key_that_is_no_text_is_no_known_key_either(key: object) -> None:
     known = (
-        "known are cidr, cidr6, port, mtu, protect, ssh, defaults, nodes, policy, policyTests, rollout, links"
+        "known are cidr, cidr6, port, mtu, protect, prefer, networks, ssh, defaults, nodes, policy, "
+        "policyTests, rollout, links"
     )
     assert _problems(dict([*_mesh().items(), (key, 2)])) == [f"mesh.{key}: is not a known key; {known}"]
 

@@ -19,7 +19,7 @@ from tests.unit.wrong_values import MESH, PLACES, REMEDY, SECRETS, Place, value_
 # What looks odd and is right: names of the cloud (the preview asks the cloud), names of interfaces,
 # comments of keys.
 TAKEN = {
-    r"defaults\.(location|type|image)": {
+    r"defaults\.(location|type|image)|networks\.backbone\.zone": {
         "long text", "yes", "no", "on", "leading zeros", "no address", "letter missing", "twice"
     },
     r"defaults\.trustedInterfaces\.0": {
@@ -30,7 +30,7 @@ TAKEN = {
     r"ssh\.from\..": {"IPv6", "IPv6 network", "letter missing", "upper case"},
     r"(ssh\.)?port": {"small number", "0777 as Pulumi reads it"},
     r"nodes\.web-1\.keepalive": {"small number", "0777 as Pulumi reads it", "zero"},
-    r"nodes\.web-1\.forward|protect": {"true"},
+    r"nodes\.web-1\.forward|protect|defaults\.publicIpv6|networks\.backbone\.existing": {"true"},
     "ssh|defaults|rollout": {"empty mapping"},
     "rollout": {"nothing in it"},
     r"rollout\.canary": {"null"},
@@ -38,8 +38,11 @@ TAKEN = {
     r"nodes\.db-1\.routes|policy(Tests)?": {"empty list"},
     r"ssh\.(authorizedKeys|from)|defaults\.trustedInterfaces|policyTests": {"repeated"},
 }  # fmt: skip
-# Where the mistake shows elsewhere: a group or a node that is gone, and who names it; another network.
-ELSEWHERE = re.compile(r"cidr6|nodes\.[^.]+\.groups(\.0)?|nodes\.web-1\.enabled|nodes")
+# Where the mistake shows elsewhere: a group, a node or a network that is gone, and who names it; another
+# network; nodes without an address.
+ELSEWHERE = re.compile(
+    r"cidr6|nodes\.[^.]+\.groups(\.0)?|nodes\.web-1\.(enabled|network)|nodes|networks|defaults\.publicIpv4"
+)
 
 
 def _problems(raw: Any) -> tuple[Problem, ...]:

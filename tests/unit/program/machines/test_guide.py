@@ -50,8 +50,8 @@ def test_the_providers_keys_and_limits_are_checked_with_all_others(providers: di
     nodes["n1"] = {"address": "10.40.9.1", "provider": "basement", "location": "fsn1"}
     known = (
         "address, image, address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, "
-        "routes, formerly, trustedInterfaces, metadata, underlayMtu, "
-        "provider"
+        "routes, formerly, networkAddress, trustedInterfaces, metadata, underlayMtu, "
+        "provider, network"
     )
     assert _problems(_mesh(**nodes), providers) == [
         "mesh.nodes: are 21, but the basement has room for 20; remove some nodes",
@@ -64,7 +64,13 @@ def test_nodes_of_both_kinds_share_a_mesh_and_its_defaults(providers: dict[str, 
     raw = _mesh(a={"address": "10.40.0.1"}, b={"address": "10.40.0.2", "provider": "basement"})
     settings = parse_settings({**raw, "defaults": {"type": "cx33"}}, kinds=kinds_of(providers))
     assert {name: node.machine.model_dump() for name, node in settings.nodes.items()} == {
-        "a": {"location": "fsn1", "type": "cx33", "image": "debian-12"},
+        "a": {
+            "location": "fsn1",
+            "type": "cx33",
+            "image": "debian-12",
+            "public_ipv4": True,
+            "public_ipv6": False,
+        },
         "b": {"image": "debian-12"},
     }
 
