@@ -42,8 +42,8 @@ class PeerPlan:
     `mtu` the bytes that fit into the tunnel on the way to it, `preshared_epoch` the version of the pair's
     pre-shared key, which is derived from `oldest_name`. A peer that only ever `calls` has no endpoint: nobody
     can say where it calls from. `relays` are the nodes that are reached over this peer: their networks are
-    among `allowed_ips`. `underlay` is what `mtu` comes from, None where the stack file gives it. `path` is the
-    way that both ends take to each other.
+    among `allowed_ips`. `underlay` is what `mtu` comes from, None where the stack file gives it. `path` is
+    the way that both ends take to each other.
     """
 
     name: str

@@ -52,6 +52,14 @@ def _networks(settings: Settings) -> Iterator[Finding]:
             if network.cidr.overlaps(known):
                 message = f"{network.cidr} overlaps {known} of networks.{other}; take another network"
                 yield ("networks", name, "cidr"), message
+        for owner, node in settings.nodes.items():
+            for route in node.routes:
+                if route.overlaps(network.cidr):
+                    message = (
+                        f"{network.cidr} overlaps {route} of nodes.{owner}.routes, which goes through the "
+                        f"mesh; take another network, or remove the route"
+                    )
+                    yield ("networks", name, "cidr"), message
         seen[name] = network.cidr
 
 

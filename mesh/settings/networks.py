@@ -26,7 +26,7 @@ class Network(Model):
     Changed later: at Hetzner the network is made anew, and every node in it gets its address in the new
     one. Between these nodes the mesh is interrupted until all of them have the new endpoints.
 
-    Refused: a network that overlaps `cidr` of the mesh or another private network; the forms that `cidr` of
+    Refused: a network that overlaps `cidr` of the mesh, another private network or `routes`; the forms that `cidr` of
     the mesh refuses.
     """
 
