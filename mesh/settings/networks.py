@@ -26,8 +26,8 @@ class Network(Model):
     Changed later: at Hetzner the network is made anew, and every node in it gets its address in the new
     one. Between these nodes the mesh is interrupted until all of them have the new endpoints.
 
-    Refused: a network that overlaps `cidr` of the mesh, another private network or `routes`; the forms that `cidr` of
-    the mesh refuses.
+    Refused: a network that overlaps `cidr` of the mesh, another private network or `routes`; the forms that
+    `cidr` of the mesh refuses.
     """
 
     existing: Annotated[bool, Field(strict=True, title="`true` or `false`")] = False
