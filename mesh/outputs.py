@@ -20,6 +20,7 @@ __all__ = [
     "node_record",
     "parse_outputs",
     "program_record",
+    "routed_record",
 ]
 
 T = TypeVar("T")
@@ -103,6 +104,11 @@ def node_record(
 def limited_record(record: dict[str, T], *, reaches: T) -> dict[str, T]:
     """Return the entry of a node that does not reach all others: with the names that it reaches."""
     return {**record, "reaches": reaches}
+
+
+def routed_record(record: dict[str, T], *, routes: T) -> dict[str, T]:
+    """Return the entry of a node that has networks behind it: with these networks."""
+    return {**record, "routes": routes}
 
 
 def program_record() -> dict[str, str | int]:

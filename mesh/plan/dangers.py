@@ -6,6 +6,7 @@ Pure: what was is read elsewhere (`mesh/program/previous.py`), and what becomes 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Final
 
 from mesh.plan.model import MeshPlan, NodePlan
@@ -40,7 +41,7 @@ class Loss:
 class Before:
     """A node as it was: its overlay addresses and whether it took part, None where that is not known.
 
-    `reaches` are the nodes that it had a path to, None: all others.
+    `reaches` are the nodes that it had a path to, None: all others; `routes` the networks behind it.
     """
 
     loss: Loss
@@ -48,6 +49,7 @@ class Before:
     address6: str | None = None
     enabled: bool | None = None
     reaches: frozenset[str] | None = None
+    routes: tuple[str, ...] = ()
 
 
 def dangers(plan: MeshPlan, before: Mapping[str, Before]) -> dict[str, str]:
@@ -128,6 +130,11 @@ def _changed(node: NodePlan, was: Before, unlinked: Sequence[str]) -> str | None
         )
     if was.address6 not in {None, _address6(node)}:
         words.append(_lost6(was.address6, _address6(node)))
+    lost = [network for network in was.routes if network not in {str(each) for each in _routes(node)}]
+    if lost:
+        words.append(
+            f"is no longer the way to {_some(lost)} (routes): connections of other nodes to hosts there end"
+        )
     if unlinked:
         words.append(
             f"has no link with {_some(unlinked)} any more (links): connections between both ends are cut off"
@@ -156,6 +163,10 @@ def _reached(was: Before, other: NodePlan) -> bool:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _routes(node: NodePlan) -> Iterator[IPv4Network | IPv6Network]:
+    return (each.network for each in node.access.routes)
 
 
 def _address6(node: NodePlan) -> str | None:

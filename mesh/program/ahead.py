@@ -72,6 +72,7 @@ def _before(name: str, plan: MeshPlan, previous: Previous, providers: Mapping[st
         address=outputs.get("address"),
         address6=outputs.get("address6"),
         enabled=outputs.get("enabled"),
+        routes=tuple(outputs.get("routes") or ()),
         reaches=None if outputs.get("reaches") is None else frozenset(outputs["reaches"]),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 
 from mesh.names import APPLY, COMMAND, DIRECTORY, DONE_BY, INSTALL, MANAGEMENT_KEY, MESH_TYPE, MeshNames
-from mesh.outputs import limited_record, mesh_record, node_record
+from mesh.outputs import limited_record, mesh_record, node_record, routed_record
 from mesh.plan import MeshPlan, NodePlan
 from mesh.program import hooks, keys
 from mesh.program.access import Access, plan_access, ssh_limits
@@ -215,4 +215,6 @@ def _record(plan: NodePlan, node: Node) -> dict[str, Any]:
         public_key=node.public_key,
         host_key=node.host_key,
     )
+    if plan.access.routes:
+        record = routed_record(record, routes=[str(each.network) for each in plan.access.routes])
     return record if plan.reaches is None else limited_record(record, reaches=list(plan.reaches))

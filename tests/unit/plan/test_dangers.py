@@ -25,6 +25,7 @@ def _told(nodes: dict[str, Any], links: Any = None, **before: dict[str, Any]) ->
             address=facts.get("address"),
             enabled=facts.get("enabled"),
             reaches=facts.get("reaches"),
+            routes=facts.get("routes", ()),
         )
 
     return dangers(plan, {name: was(name, facts) for name, facts in before.items()})
@@ -229,3 +230,11 @@ def test_a_link_is_not_lost_by_a_node_that_was_out_or_is_new_or_has_another_name
     was = {name: {**facts, "reaches": frozenset({"a", "old"})} for name, facts in _four().items()}
     renamed = {**FOUR, "c": {**FOUR["c"], "formerly": ["old"]}}
     assert list(_told(renamed, STAR, **was)) == ["b"]
+
+
+def test_a_network_that_is_no_longer_behind_a_node_is_told() -> None:
+    was = {**WAS, "routes": ("10.20.0.0/16", "10.21.0.0/16")}
+    assert _told({"a": {**NODE, "routes": ["10.21.0.0/16"]}}, a=was) == {
+        "a": "a is no longer the way to 10.20.0.0/16 (routes): connections of other nodes to hosts there end"
+    }
+    assert _told({"a": {**NODE, "routes": ["10.21.0.0/16", "10.20.0.0/16"]}}, a=was) == {}
