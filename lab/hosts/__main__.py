@@ -78,6 +78,13 @@ def enter(context: typer.Context, host: str, state: State) -> None:
 
 
 @app.command()
+def link_size(host: str, size: int, state: State) -> None:
+    """Let a host's link carry packets of at most SIZE bytes; larger ones are lost, and nobody is told."""
+    lab = Lab(state, state)
+    lab.set_link_size(lab.find(host), size)
+
+
+@app.command()
 def down(state: State) -> None:
     """Stop every host and remove the network between them."""
     if state.exists():

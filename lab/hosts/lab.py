@@ -189,6 +189,17 @@ class Lab:
             machine.set_rules(rules)
         self._enforce()
 
+    def set_link_size(self, key: str, size: int) -> None:
+        """Let a host's link carry packets of at most `size` bytes, at once and after each boot.
+
+        Larger packets are lost in both directions, and nobody is told. 1500 is what a link has otherwise.
+        """
+        machine = self._machine(key)
+        with self._locked(machine):
+            machine.set_link_size(size)
+            if self._running(machine):
+                self._router.set_link_size(machine.link, size)
+
     def set_nat(self, key: str, nat: Nat | None) -> None:
         """Put a host behind NAT, or behind another one; None removes it.
 

@@ -103,6 +103,15 @@ class Machine:
         else:
             _write(path, json.dumps([asdict(rule) for rule in rules]))
 
+    def link_size(self) -> int | None:
+        """Return the bytes that the host's link carries, where somebody has set this."""
+        path = self.folder / "link-size"
+        return int(path.read_text()) if path.exists() else None
+
+    def set_link_size(self, size: int) -> None:
+        """Remember the bytes that the host's link carries."""
+        _write(self.folder / "link-size", str(size))
+
     def nat(self) -> Nat | None:
         """Return the NAT before the host; None when there is none."""
         try:

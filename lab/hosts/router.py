@@ -24,6 +24,7 @@ from typing import Final, Literal
 
 from lab.hosts.errors import HostError, run, succeeds
 from lab.hosts.nat import FORGET_CONNECTIONS, Nat, nat_ruleset
+from lab.hosts.sizes import SILENCE
 
 __all__ = ["GATEWAY", "GATEWAY6", "Router", "Rule", "delete_link"]
 
@@ -213,6 +214,15 @@ class Router:
             run(*ours, "addr", "replace", f"{GATEWAY6}/64", "dev", link, "nodad", where=link)
             run(*ours, "route", "replace", network6, "dev", link, where=link)
         return True
+
+    def set_link_size(self, link: str, size: int) -> None:
+        """Let a host's link carry packets of at most `size` bytes; larger ones are lost in both directions.
+
+        The host is not told: its own interface has the MTU that it had.
+        """
+        with self.locked():
+            self.run("nft", "-f", "-", stdin=SILENCE)
+            run("ip", "-n", self.namespace, "link", "set", link, "mtu", str(size), where=link)
 
     def listener(self, port: int) -> socket.socket:
         """Return a socket that hosts reach at 169.254.169.254. Raises `HostError`."""

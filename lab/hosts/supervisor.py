@@ -101,6 +101,9 @@ class _Host:
         while self._process.poll() is None:
             if not connected:
                 connected = self._router.attach(self._machine.link, spec["address"], spec.get("network6"))
+                size = self._machine.link_size()
+                if connected and size is not None:
+                    self._router.set_link_size(self._machine.link, size)
             leader = _leader(self._process.pid)
             if connected and leader is not None:
                 for interface in self._machine.interfaces():
