@@ -15,6 +15,14 @@ SIX = {"web-1": "fd1a:2b3c:4d5e::1", "web-2": "fd1a:2b3c:4d5e::2", "db-1": "fd1a
 """db-1 has an address of its own, the others the host part of IPv4."""
 
 
+LISTEN = """
+import socket
+with socket.create_server(("::", {port}), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+    while True:
+        server.accept()[0].close()
+"""
+
+
 def _add(mesh: dict[str, Any]) -> None:
     mesh["cidr6"] = "fd1a:2b3c:4d5e::/64"
     mesh["nodes"]["db-1"]["address6"] = SIX["db-1"]
@@ -72,18 +80,19 @@ def test_ipv6_comes_to_a_running_mesh_and_goes_again(world: World) -> None:
     world.edit_mesh(_add)
     assert _lost_while(world, _take_away) == 0
     assert (
-        world.on("web-1", "ip -o -6 address show wg0; wg show wg0 allowed-ips | grep -c fd1a; true") == "0\n"
+        world.on(
+            "web-1", "ip -o -6 address show wg0 scope global; wg show wg0 allowed-ips | grep -c fd1a; true"
+        )
+        == "0\n"
     )
 
 
 def _policy(world: World) -> None:
     world.edit_mesh(_under_a_policy)
     world.up()
-    world.on(
-        "db-1",
-        "for port in 7001 7002; do for family in 4 6; do"
-        " systemd-run -q --unit=t$port-$family nc -$family -lk -p $port; done; done; sleep 1",
-    )
+    for port in (7001, 7002):
+        world.on("db-1", f"systemd-run -q --unit=t{port} python3 -c '{LISTEN.format(port=port)}'")
+    world.on("db-1", "sleep 1")
     assert _open(world, "web-1", "10.10.0.11", SIX["db-1"]) == ["10.10.0.11 7001", f"{SIX['db-1']} 7001"]
     assert _open(world, "web-2", "10.10.0.11", SIX["db-1"]) == []
 
