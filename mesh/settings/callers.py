@@ -10,7 +10,7 @@ from mesh.settings.problems import REMOVED, Told, another_value, nearest, neares
 from mesh.settings.raw import Finding, listed, nodes, read
 from mesh.settings.topology import Pair, link, linked_pairs
 
-__all__ = ["NO_ENDPOINT", "check_callers", "check_relayed_routes", "relay_of"]
+__all__ = ["NO_ENDPOINT", "check_callers", "relay_of"]
 
 NO_ENDPOINT: Final = "none"
 """What `endpoint` says of a node that only ever calls."""
@@ -70,26 +70,6 @@ def check_callers(raw: Mapping[Any, Any]) -> Iterator[Finding]:
             relay_of(pair, relays, callers, linked) is not None for pair in relayed
         ):
             yield ("nodes", name, "routes"), _not_behind(name, *(relayed[0] - {name}))
-
-
-def check_relayed_routes(raw: Mapping[Any, Any]) -> Iterator[Finding]:
-    """A relay passes on packets between nodes, and not those of the networks behind them."""
-    everyone = nodes(raw)
-    callers = sorted(name for name, node in everyone.items() if _value(node, "endpoint") == NO_ENDPOINT)
-    linked = _linked(raw)
-    for name in callers:
-        others = [
-            other
-            for other in callers
-            if other != name and (linked is None or frozenset((name, other)) in linked)
-        ]
-        if others and listed(everyone[name], "routes"):
-            message = (
-                f"are not reached from {others[0]}: both nodes have `endpoint: none`, and a relay passes on "
-                f"no networks behind nodes; give {name} or {others[0]} an endpoint, or leave the pair out "
-                f"with links"
-            )
-            yield ("nodes", name, "routes"), message
 
 
 def _no_relay(

@@ -72,9 +72,10 @@ def unknown_key(
     if near is not None:
         there = f" {near} is there already: remove one of the two" if near in beside else ""
         return Told(f"is not a known key; did you mean {near}?{there}", () if there else another_key(near))
-    if str(key) in homes:
-        return Told(f"is not a known key here; write it under {homes[str(key)]}")
     reduced = _reduced(key)
+    # `user` of a static node is for its first contact alone
+    if str(key) in homes and _ELSEWHERE.get(reduced) != _ONE_USER:
+        return Told(f"is not a known key here; write it under {homes[str(key)]}")
     if reduced in _ELSEWHERE:
         return Told(f"is not a known key: {_ELSEWHERE[reduced]}; remove this key", (REMOVED,))
     return Told(f"is not a known key; {nearest(key, words)}")

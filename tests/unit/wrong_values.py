@@ -141,7 +141,7 @@ def wrong_values(value: Any) -> dict[str, Any]:
             "misspelled keys": {f"{key[:-1]}x{key[-1]}": inner for key, inner in value.items()},
             "keys in upper case": {key.upper(): inner for key, inner in value.items()},
             "unknown key": {**value, "zzz": 1},
-            "key from elsewhere": {**value, "user": "x"},
+            "key from elsewhere": {**value, "username": "x"},
             "secret": {**value, "privateKey": SECRETS["wireguard key"]},
             "nothing in it": dict.fromkeys(value),
         }
