@@ -3,7 +3,7 @@
 set -euf
 umask 077
 exec 2>&1
-export LC_ALL=C
+export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 fail() { printf "bootstrap: %s\n" "$*"; exit 1; }
 [ "$(id -u)" = 0 ] || fail "needs root, is $(id -un)"
 state=/var/lib/wgmesh before=/var/lib/wgmesh/before ssh=/etc/ssh

@@ -3,7 +3,7 @@
 set -u
 umask 077
 exec 2>&1
-export LC_ALL=C
+export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 fail() { printf "leave: %s\n" "$*"; exit 1; }
 agent=/usr/local/lib/wgmesh/wgmesh.pyz state=/var/lib/wgmesh saved=/var/lib/wgmesh-before ssh=/etc/ssh
 if [ -d $state/before ] && [ ! -e $saved ]; then
