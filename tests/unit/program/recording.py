@@ -150,7 +150,8 @@ class _Monitor(mocks.MockMonitor):
                 answer["output"] = request.object["input"] if old is None else old["output"]
         elif request.type == "hcloud:index/primaryIp:PrimaryIp" and (old is not None or not self._preview):
             octet = sum(urn.rpartition("::")[2].encode()) % 250 + 1
-            answer["ipAddress"] = f"192.0.2.{octet}"
+            four = request.object["type"] == "ipv4"
+            answer["ipAddress"] = f"192.0.2.{octet}" if four else f"2001:db8:0:{octet:x}::"
         elif request.type == "hcloud:index/server:Server" and (old is not None or not self._preview):
             answer["status"] = "running" if old is None else old["status"]
         return answer
