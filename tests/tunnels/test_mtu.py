@@ -16,6 +16,12 @@ import pytest
 
 from mesh.cli.paths import Paths, probe
 from mesh.cli.paths_table import holes_in_words
+from mesh.host.files.generation import as_generation
+from mesh.host.live.device import wanted_device, wanted_link
+from mesh.host.places import Places
+from mesh.host.trial.undo import Snapshot
+from mesh.host.trial.way_back import plain_commands
+from mesh.host.tunnel import WG0
 from mesh.outputs import MeshOutputs, NodeOutputs
 from tests.tunnels.world import Node, Space, World, until, wireguard_go, world
 from tests.unit.meshes import plan_of
@@ -51,6 +57,17 @@ from mesh.host.tunnel import WG0
 wanted = wanted_link(parse_wg_file(sys.stdin.read(), where="wg0.conf"))
 converge(WG0, read_device(WG0), wanted)
 assert link_differences(read_link(WG0), wanted) == []
+"""
+_COMPARE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from mesh.host.files.wgconf import parse_wg_file
+from mesh.host.live.device import link_differences, wanted_link
+from mesh.host.live.interface import read_link
+from mesh.host.tunnel import WG0
+wanted = wanted_link(parse_wg_file(sys.stdin.read(), where="wg0.conf"))
+found = link_differences(read_link(WG0, wanted.routes), wanted)
+print(*found, sep="\\n", end="")
 """
 _CONF = "/etc/wireguard/wg0.conf"
 # A path that drops what tells of it: as behind many a firewall.
@@ -244,3 +261,41 @@ def test_connections_through_a_node_get_the_mtu_of_the_peer(
     lan.run(sys.executable, "-S", "-c", _KNOCK, place.nodes[name].inner)
     mss = int(server.stdout.readline())
     assert mss in (inside - 40, inside - 52)  # 20 IPv4, 20 TCP; 12 for timestamps
+
+
+def _differences(node: Node, text: str) -> str:
+    return node.run(sys.executable, "-c", _COMPARE, str(ROOT), stdin=text)
+
+
+def test_what_was_changed_by_hand_is_named(place: World) -> None:
+    web = place.nodes["web"]
+    text = web.document.files[_CONF]
+    web.run("ip", "route", "del", f"{place.nodes['least'].inner}/32", "dev", "wg0")
+    web.run("ip", "route", "replace", f"{place.nodes['vswitch'].inner}/32", "dev", "wg0", "mtu", "1400")
+    assert _differences(web, text).splitlines() == [
+        "route 10.10.0.4/32 mtu 1200: absent instead of present",
+        "route 10.10.0.3/32: MTU: 1400 instead of 1320",
+    ]
+    web.run(sys.executable, "-c", _CONVERGE, str(ROOT), stdin=text)
+    assert _differences(web, text) == ""
+
+
+@pytest.mark.parametrize("size", [None, 1300, 9000])
+def test_plain_commands_bring_the_routes_of_before_back(
+    place: World, tmp_path: Path, size: int | None
+) -> None:
+    """What undoes a trial where the agent cannot."""
+    web = place.nodes["web"]
+    before = web.document
+    raw = _of(size)
+    del raw["nodes"]["vswitch"]["underlayMtu"]
+    text = _text_of(place, raw)["web"]
+    assert _differences(web, before.files[_CONF]) != ""
+    assert _differences(web, text) == ""
+    places = Places(tmp_path)
+    device, link = wanted_device(before.wg), wanted_link(before.wg)
+    snapshot = Snapshot((device, link), "", None, {})
+    lines = plain_commands(places, WG0, as_generation(places, web.document), snapshot)
+    script = [line for line in lines if line.startswith("quick ip ")]
+    web.run("sh", "-c", "\n".join(['quick() { "$@"; }', *script, "true"]))
+    assert _differences(web, before.files[_CONF]) == ""
