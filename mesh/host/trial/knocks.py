@@ -108,7 +108,8 @@ def wireguard_knocks(generation: Generation, doors: Sequence[Door]) -> list[Knoc
     """Return a WireGuard packet's way in from every peer's endpoint; from anywhere for peers without one."""
     by_version = {door.version: door for door in doors}
     port = generation.file.port
-    found = []
+    calls = any(not peer.endpoint for peer in generation.file.peers)
+    found = list(_calls(generation, by_version.values(), port)) if calls else []
     for peer in generation.file.peers:
         if not peer.endpoint:
             continue
@@ -118,8 +119,6 @@ def wireguard_knocks(generation: Generation, doors: Sequence[Door]) -> list[Knoc
         if door is not None and str(address) != door.address:
             what = f"WireGuard (UDP to port {port})"
             found.append(Knock(what, "udp", str(address), door, port, int(source_port)))
-    if any(not peer.endpoint for peer in generation.file.peers):
-        found += _calls(generation, by_version.values(), port)
     return list(dict.fromkeys(found))[:_MOST]
 
 

@@ -7,6 +7,7 @@ from mesh.host.files.generation import Generation, as_generation
 from mesh.host.places import Places
 from mesh.host.system.session import Session
 from mesh.host.trial.knocks import Behind, Door, forwarded_knocks, mesh_knocks, ssh_knocks, wireguard_knocks
+from mesh.host.trial.packets import try_packets
 from mesh.host.tunnel import WG0
 from tests.unit.meshes import documents_of, plan_of
 
@@ -48,6 +49,26 @@ def test_wireguard_is_tried_from_every_peers_endpoint() -> None:
     knocks = wireguard_knocks(generation(), [PUBLIC, PUBLIC6])
     assert len(knocks) == 2
     assert all((knock.protocol, knock.port, knock.source_port) == ("udp", 51820, 51820) for knock in knocks)
+
+
+@needs_root
+def test_a_peer_without_an_endpoint_is_tried_from_anywhere() -> None:
+    nodes = {**NODES, "web-1": {**NODES["web-1"], "endpoint": "none"}}
+    asked = generation(nodes=nodes)
+    knocks = wireguard_knocks(asked, [PUBLIC, PUBLIC6])
+    assert [(knock.source, knock.port, knock.welcome) for knock in knocks] == [
+        ("192.0.2.77", 51820, True),
+        ("2001:db8::77", 51820, True),
+        ("192.0.0.2", 51820, True),
+    ]
+    tried = try_packets(WG0, knocks, [], asked.firewall)
+    assert tried is not None
+    assert tried.failed() == []
+    lines = asked.firewall.splitlines(keepends=True)
+    closed = "".join(line for line in lines if "from peers without an endpoint" not in line)
+    tried = try_packets(WG0, knocks, [], closed)
+    assert tried is not None
+    assert [knock.source for knock in tried.failed()] == ["192.0.2.77", "2001:db8::77"]
 
 
 @needs_root
