@@ -53,7 +53,8 @@ def test_wireguard_is_tried_from_every_peers_endpoint() -> None:
 
 @needs_root
 def test_a_peer_without_an_endpoint_is_tried_from_anywhere() -> None:
-    nodes = {**NODES, "web-1": {**NODES["web-1"], "endpoint": "none"}}
+    caller = {"address": "10.10.0.1", "groups": ["web"], "endpoint": "none"}
+    nodes = {**NODES, "web-1": caller}
     asked = generation(nodes=nodes)
     knocks = wireguard_knocks(asked, [PUBLIC, PUBLIC6])
     assert [(knock.source, knock.port, knock.welcome) for knock in knocks] == [
