@@ -150,6 +150,11 @@ class Node(Space):
         lines = complete(self.document.files[_CONF], keys).splitlines()
         conf = "\n".join(line for line in lines if not line.startswith(_OF_WG_QUICK))
         self.run("wg", "setconf", "wg0", "/dev/stdin", stdin=f"{conf}\n")
+        self.load(text)
+
+    def load(self, text: str) -> None:
+        """Do with the firewall and the kernel settings what the agent does."""
+        self.document = parse_document(text.encode())
         self.run("nft", "-f", "-", stdin=self.document.files[FIREWALL])
         forward = "net.ipv4.ip_forward = 1" in self.document.files[SYSCTL]
         self.run("sysctl", "-qw", f"net.ipv4.ip_forward={int(forward)}")
@@ -231,6 +236,16 @@ class World:
 
     def apply(self) -> None:
         """Bring every node the files of the plan."""
+        for name, (text, keys) in self.documents().items():
+            self.nodes[name].apply(text, keys)
+
+    def forget(self) -> None:
+        """Have every node forget the connections that are open."""
+        for node in self.nodes.values():
+            node.run(sys.executable, "-S", "-c", _FORGET)
+
+    def documents(self) -> dict[str, tuple[str, dict[str, str]]]:
+        """Return the files of the plan for each node, and the keys by their fingerprints."""
         facts = {
             name: PeerFacts(
                 public_key=_text(bytes(PrivateKey(node.private).public_key)),
@@ -238,6 +253,7 @@ class World:
             )
             for name, node in self.nodes.items()
         }
+        found = {}
         for name, node in self.nodes.items():
             preshared = {peer.name: preshared_key(_ROOT, name, peer.name, 1) for peer in node.plan.peers}
             names = KeyNames(
@@ -246,7 +262,8 @@ class World:
             )
             text = render_document(node.plan, facts, names, management_key=MANAGEMENT)
             keys = {fingerprint(key): _text(key) for key in (node.private, *preshared.values())}
-            node.apply(text, keys)
+            found[name] = text, keys
+        return found
 
     def end(self) -> None:
         for space in (*self.nodes.values(), self.router):
