@@ -299,3 +299,17 @@ def test_plain_commands_bring_the_routes_of_before_back(
     script = [line for line in lines if line.startswith("quick ip ")]
     web.run("sh", "-c", "\n".join(['quick() { "$@"; }', *script, "true"]))
     assert _differences(web, before.files[_CONF]) == ""
+
+
+def test_ipv6_inside_has_the_same_sizes_also_when_the_interface_gets_another(place: World) -> None:
+    """Linux gives IPv6 routes another MTU together with the interface."""
+    raw = {**copy.deepcopy(MESH), "cidr6": "fd12:3456:789a::/64"}
+    raw["nodes"]["least"]["underlayMtu"] = 1360
+    web = place.nodes["web"]
+    for size, routes in ((1450, "1320"), (9000, "1320"), (1400, ""), (1500, "1320")):
+        raw["nodes"]["net"]["underlayMtu"] = size
+        _bring(place, raw)
+        assert _differences(web, web.document.files[_CONF]) == ""
+        shown = web.run("ip", "-6", "route", "show", "fd12:3456:789a::3", "dev", "wg0")
+        assert (f"mtu {routes}" in shown) if routes else shown == ""
+    _bring(place, MESH)
