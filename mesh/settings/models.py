@@ -143,9 +143,10 @@ class Defaults(Model):
     underlay_mtu: UnderlayMtu = None
     """The largest packet that the network below the mesh carries to and from this node, in bytes.
 
-    Without this key, 1500 counts, which the internet carries. Give the number for a node on a narrower
-    network (1400 at a vSwitch), or give 9000 to nodes that share a network with jumbo frames. With
-    `mtu: auto`, a pair of nodes uses the smaller number of both ends ([docs/mtu.md](mtu.md)).
+    Without this key, 1500 counts, which the internet carries, and 1450 between two nodes in the same
+    private network. Give the number for a node on a narrower network (1400 at a vSwitch), or give 9000 to
+    nodes that share a network with jumbo frames. With `mtu: auto`, a pair of nodes uses the smaller number
+    of both ends ([docs/mtu.md](mtu.md)).
 
     Changed later: `wg0` and the routes to peers get another MTU, on this node and on its peers. Tunnels
     stay up.
