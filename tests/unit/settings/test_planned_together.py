@@ -362,7 +362,7 @@ def test_merging_keeps_every_port_and_adds_none(ports: list[PortRange]) -> None:
         ("node", "region", "did you mean location?"),
         ("node", "size", "did you mean type?"),
         ("node", "ip", "did you mean address?"),
-        ("ssh", "user", "write it under defaults or the node"),
+        ("ssh", "user", "everything on a node is done as root"),
         ("rule", "deny", "there are no deny rules"),
     ],
 )
