@@ -3,15 +3,13 @@
 import os
 from collections.abc import Iterator
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mesh.host.live.device import wanted_device, wg_commands
-from mesh.host.live.roaming import with_roamed
-from mesh.host.records import replace
-from mesh.host.tunnel import WG0
 from tests.tunnels.world import OUTSIDE, Node, World, until, wireguard_go, world
+from tests.unit.meshes import plan_of
 
 PROGRAM = wireguard_go()
 pytestmark = pytest.mark.skipif(
@@ -87,33 +85,35 @@ def test_a_relay_passes_on_no_other_pair(place: World) -> None:
         place.apply()
 
 
-def test_a_peer_that_calls_from_elsewhere_stays_there_while_something_else_changes(place: World) -> None:
+def test_a_peer_that_calls_from_elsewhere_stays_there_while_something_else_changes(
+    place: World, tmp_path: Path
+) -> None:
     hub, web, office = (place.nodes[name] for name in ("hub", "web", "office"))
     until(lambda: _everybody_pings(place))
+    assert hub.bring(tmp_path, *place.files(hub.plan)) == 0, "the agent finds nothing to do"
     place.nat(OUTSIDE["second"], first_port=30_000)
     until(lambda: (_heard(hub, office) or "").startswith(f"{OUTSIDE['second']}:300"))
     until(lambda: _everybody_pings(place))
-    roamed = _heard(hub, office)
+    roamed, known = _heard(hub, office), _heard(hub, web)
+    hub.run("wg", "set", "wg0", "peer", _key(hub, web), "endpoint", "192.0.2.99:51820")
+    nodes = {**MESH["nodes"], "hub": {**MESH["nodes"]["hub"], "keepalive": 7}}
+    changed = plan_of({**MESH, "nodes": nodes})
 
-    file = hub.document.wg
-    changed = _with_keepalive(file, 7)
-    live = hub.device()
-    wanted = with_roamed(wanted_device(changed), live, file)
-    # keys are names in a file; they are the same
-    same = {
-        key: replace(peer, preshared_key=live.peers[key].preshared_key) for key, peer in wanted.peers.items()
-    }
-    wanted = replace(wanted, private_key=live.private_key, peers=same)
-    commands = wg_commands(WG0, live, wanted)
-    assert commands
-    for command in commands:
-        hub.run(*map(str, command))
+    assert hub.bring(tmp_path, *place.files(changed.nodes["hub"])) == 1
     assert {peer.keepalive for peer in hub.device().peers.values()} == {7}
     assert _heard(hub, office) == roamed
+    assert _heard(hub, web) in {"192.0.2.99:51820", known}, "the files say nothing new of web"
     assert hub.pings(office)
-    assert web.pings(office)
     assert place.nodes["home"].pings(office)
+    until(lambda: web.pings(hub) and hub.pings(web))
 
 
-def _with_keepalive(file: Any, seconds: int) -> Any:
-    return replace(file, peers=tuple(replace(peer, keepalive=seconds) for peer in file.peers))
+def test_an_interface_that_is_made_anew_gets_the_endpoints_of_the_files(place: World, tmp_path: Path) -> None:
+    hub, web, office = (place.nodes[name] for name in ("hub", "web", "office"))
+    text, keys = place.files(hub.plan)
+    hub.bring(tmp_path, text, keys)
+    for key in hub.device().peers:
+        hub.run("wg", "set", "wg0", "peer", key, "remove")
+    assert hub.bring(tmp_path, text, keys) == 1
+    assert _heard(hub, web) == f"{web.outer}:51820"
+    until(lambda: hub.pings(office) and _everybody_pings(place))

@@ -5,6 +5,7 @@ Much quicker than hosts: what the agent does with the files is played here, and 
 
 import base64
 import contextlib
+import json
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,27 @@ with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         answer = raw.recv(2000)
         if answer[20] == 0 and struct.unpack_from("!H", answer, 24) == (number,):
             break
+"""
+
+
+# What the agent does with the interface, and no more of a trial; what it keeps is below the folder given.
+_BRING: Final = """
+import json, sys
+from pathlib import Path
+from mesh.host.files.document import parse_document
+from mesh.host.files.generation import commit, stage
+from mesh.host.files.keystore import store_keys
+from mesh.host.live.interface import bring_to
+from mesh.host.live.routes import routes_made
+from mesh.host.places import Places
+from mesh.host.tunnel import WG0
+places, (text, keys) = Places(Path(sys.argv[1])), json.load(sys.stdin)
+document = parse_document(text.encode())
+places.generations.mkdir(parents=True, exist_ok=True)
+store_keys(places.keys, keys)
+generation = stage(places, document)
+print(bring_to(places, WG0, generation, routes_made(places)))
+commit(places, generation.digest)
 """
 
 
@@ -159,6 +181,11 @@ class Node(Space):
         forward = "net.ipv4.ip_forward = 1" in self.document.files[SYSCTL]
         self.run("sysctl", "-qw", f"net.ipv4.ip_forward={int(forward)}")
 
+    def bring(self, folder: Path, text: str, keys: Mapping[str, str]) -> int:
+        """Have the agent bring the interface to these files; returns how many commands that took."""
+        argv = ("env", f"PYTHONPATH={Path(__file__).parents[2]}", sys.executable, "-c", _BRING, str(folder))
+        return int(self.run(*argv, stdin=json.dumps([text, dict(keys)])))
+
     def device(self) -> Device:
         return parse_dump(self.run("wg", "show", "wg0", "dump"))
 
@@ -246,6 +273,10 @@ class World:
 
     def documents(self) -> dict[str, tuple[str, dict[str, str]]]:
         """Return the files of the plan for each node, and the keys by their fingerprints."""
+        return {name: self.files(node.plan) for name, node in self.nodes.items()}
+
+    def files(self, plan: NodePlan) -> tuple[str, dict[str, str]]:
+        """Return the files of a node that is planned like this, and its keys by their fingerprints."""
         facts = {
             name: PeerFacts(
                 public_key=_text(bytes(PrivateKey(node.private).public_key)),
@@ -253,17 +284,14 @@ class World:
             )
             for name, node in self.nodes.items()
         }
-        found = {}
-        for name, node in self.nodes.items():
-            preshared = {peer.name: preshared_key(_ROOT, name, peer.name, 1) for peer in node.plan.peers}
-            names = KeyNames(
-                private=fingerprint(node.private),
-                preshared={peer: fingerprint(key) for peer, key in preshared.items()},
-            )
-            text = render_document(node.plan, facts, names, management_key=MANAGEMENT)
-            keys = {fingerprint(key): _text(key) for key in (node.private, *preshared.values())}
-            found[name] = text, keys
-        return found
+        private = self.nodes[plan.name].private
+        preshared = {peer.name: preshared_key(_ROOT, plan.name, peer.name, 1) for peer in plan.peers}
+        names = KeyNames(
+            private=fingerprint(private),
+            preshared={peer: fingerprint(key) for peer, key in preshared.items()},
+        )
+        text = render_document(plan, facts, names, management_key=MANAGEMENT)
+        return text, {fingerprint(key): _text(key) for key in (private, *preshared.values())}
 
     def end(self) -> None:
         for space in (*self.nodes.values(), self.router):
