@@ -80,6 +80,7 @@ def test_routes_that_were_changed_by_hand_are_found_and_repaired(mesh: Node, hos
     assert _routes(mesh) == f"{ROUTES}; 1420"
 
 
+@pytest.mark.long
 def test_a_trial_that_nobody_confirms_leaves_the_routes_as_they_were(mesh: Node, hosts: Hosts) -> None:
     before = mesh.live()
     go_live(mesh, hosts.document("web-1", THREE, underlays={"web-1": 1450, "web-3": 1300}))
@@ -95,6 +96,7 @@ def test_a_trial_that_nobody_confirms_leaves_the_routes_as_they_were(mesh: Node,
     assert mesh.live() == before
 
 
+@pytest.mark.long
 def test_a_restart_and_a_reboot_bring_the_same_and_nothing_is_left_without_the_tunnel(mesh: Node) -> None:
     mesh.inside("systemctl restart wg-quick@wg0")
     assert _routes(mesh) == f"{ROUTES}; 1420"
@@ -103,3 +105,4 @@ def test_a_restart_and_a_reboot_bring_the_same_and_nothing_is_left_without_the_t
     assert _routes(mesh) == f"{ROUTES}; 1420"
     mesh.inside("systemctl stop wg-quick@wg0")
     assert "1320" not in mesh.inside("ip route show table all")
+    mesh.inside("systemctl start wg-quick@wg0")
