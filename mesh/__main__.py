@@ -112,6 +112,37 @@ def scan_host_key_command(
     print(to_compare(found), file=sys.stderr)
 
 
+@app.command("client")
+def client_command(  # noqa: PLR0913 - one for each option
+    client: str,
+    *,
+    stack: Stack = None,
+    name: Mesh = None,
+    pulumi: Pulumi = "pulumi",
+    qr: Annotated[bool, typer.Option("--qr", help="Draw a QR code in the terminal.")] = False,
+    png: Annotated[Path | None, typer.Option(help="Write the QR code into this file, as PNG.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the file, readable by you only.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Print the configuration of a client, with its keys: a file for wg-quick, or a QR code for a phone."""
+    with importing("mesh.cli.client"):
+        mesh = read_outputs(pulumi, stack, name)
+    from mesh.cli import client as clients
+
+    found = clients.client_of(mesh, client)
+    if png is not None:
+        clients.write_private(png, clients.png(found), force=force)
+    if output is not None:
+        clients.write_private(output, clients.as_file(found).encode(), force=force)
+    if qr:
+        sys.stdout.write(clients.in_terminal(found))
+    elif png is None and output is None:
+        sys.stdout.write(clients.as_file(found))
+    remark = clients.own_key_remark(found)
+    if remark is not None:
+        print(remark, file=sys.stderr)
+
+
 @app.command("check")
 def check_command(
     *,

@@ -4,17 +4,22 @@ A stack may have been written by another version. What is not known is left out,
 default; where there can be none, the error names the version that wrote the stack, and says what to do.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from mesh.names import FIRST_MESH, VERSION, MeshNames
 
 __all__ = [
+    "CalledOutputs",
+    "ClientOutputs",
     "MeshOutputs",
     "NodeOutputs",
     "OutputsError",
+    "called_record",
+    "client_record",
     "limited_record",
     "mesh_record",
     "node_record",
@@ -25,12 +30,14 @@ __all__ = [
 
 T = TypeVar("T")
 
+_CALLED_TEXTS: Final = ("name", "public_key", "preshared_key", "endpoint", "allowed_ips")
 FORMAT: Final = 1
 """Of the record; a new one where a reader of the former would take something for what it is not."""
 
 # What the engine keeps for an output whose resource failed (plugin.UnknownStringValue in Pulumi's SDK).
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _MOST_PORTS: Final = 65535
+_NO_CLIENTS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class OutputsError(Exception):
@@ -61,17 +68,50 @@ class NodeOutputs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CalledOutputs:
+    """A node as a client calls it; keys are base64, `keepalive` is in seconds.
+
+    `allowed_ips` are networks as `wg0.conf` has them.
+    """
+
+    name: str
+    public_key: str
+    preshared_key: str = field(repr=False)
+    endpoint: str
+    allowed_ips: str
+    keepalive: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientOutputs:
+    """One client: its addresses inside the mesh, MTU in bytes, keys in base64, and the nodes that it calls.
+
+    `private_key` is None for a key that was made on the device.
+    """
+
+    name: str
+    address: str
+    enabled: bool
+    mtu: int
+    public_key: str
+    private_key: str | None = field(repr=False)
+    peers: Sequence[CalledOutputs]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeshOutputs:
     """The nodes there are, by overlay address, and the SSH private key (OpenSSH format) that opens them.
 
     `unmade` are those whose address or keys could not be made, and whether each is enabled. `mesh` is the
     mesh's name.
+    `clients` are people's devices by name; None for one whose keys could not be made.
     """
 
     nodes: Mapping[str, NodeOutputs]
     unmade: Mapping[str, bool]
     ssh_private_key: str
     mesh: str = FIRST_MESH
+    clients: Mapping[str, ClientOutputs | None] = field(default_factory=dict)
 
     @property
     def missing(self) -> list[str]:
@@ -111,16 +151,47 @@ def routed_record(record: dict[str, T], *, routes: T) -> dict[str, T]:
     return {**record, "routes": routes}
 
 
+def called_record(
+    *, name: T, public_key: T, preshared_key: T, endpoint: T, allowed_ips: T, keepalive: T
+) -> dict[str, T]:
+    """Return a node in a client's entry as it is written; each value may be an output of Pulumi's."""
+    return {
+        "name": name,
+        "public_key": public_key,
+        "preshared_key": preshared_key,
+        "endpoint": endpoint,
+        "allowed_ips": allowed_ips,
+        "keepalive": keepalive,
+    }
+
+
+def client_record(
+    *, address: T, enabled: T, mtu: T, public_key: T, private_key: T | None, peers: Sequence[Any]
+) -> dict[str, Any]:
+    """Return a client's entry as it is written; each value may be an output of Pulumi's."""
+    return {
+        "address": address,
+        "enabled": enabled,
+        "mtu": mtu,
+        "public_key": public_key,
+        **({} if private_key is None else {"private_key": private_key}),
+        "peers": peers,
+    }
+
+
 def program_record() -> dict[str, str | int]:
     """Return what is written of the program itself: the record's format and the version that writes it."""
     return {"format": FORMAT, "version": VERSION}
 
 
-def mesh_record(*, mesh: str, nodes: T, ssh_private_key: T) -> dict[str, Any]:
+def mesh_record(
+    *, mesh: str, nodes: T, ssh_private_key: T, clients: Mapping[str, Any] = _NO_CLIENTS
+) -> dict[str, Any]:
     """Return the outputs of one mesh as they are written."""
     return {
         "mesh": mesh,
         "nodes": nodes,
+        **({"clients": dict(clients)} if clients else {}),
         "ssh_private_key": ssh_private_key,
         "wireguard_mesh": program_record(),
     }
@@ -172,6 +243,36 @@ def _parse(record: Mapping[str, Any]) -> MeshOutputs:
         nodes={name: entry.read() for name, entry in by_address.items() if entry.is_made},
         unmade={name: entry.enabled for name, entry in by_address.items() if not entry.is_made},
         ssh_private_key=record["ssh_private_key"],
+        clients=dict(_clients(record)),
+    )
+
+
+def _clients(record: Mapping[str, Any]) -> Iterator[tuple[str, ClientOutputs | None]]:
+    found = record.get("clients")
+    for name, given in found.items() if isinstance(found, Mapping) else ():
+        try:
+            yield str(name), _client(str(name), given)
+        except (KeyError, TypeError, ValueError):
+            raise _unreadable(record, str(name), "is not a client as this version writes one") from None
+
+
+def _client(name: str, given: Mapping[str, Any]) -> ClientOutputs | None:
+    peers = [
+        CalledOutputs(**{key: str(each[key]) for key in _CALLED_TEXTS}, keepalive=int(each["keepalive"]))
+        for each in given["peers"]
+    ]
+    private = given.get("private_key")
+    keys = [given["public_key"], private, *(value for each in given["peers"] for value in each.values())]
+    if _UNKNOWN in keys or given["public_key"] is None:
+        return None
+    return ClientOutputs(
+        name=name,
+        address=str(given["address"]),
+        enabled=given["enabled"] is not False,
+        mtu=int(given["mtu"]),
+        public_key=str(given["public_key"]),
+        private_key=None if private is None else str(private),
+        peers=peers,
     )
 
 
@@ -251,11 +352,14 @@ class _Entry:
         return int(value)
 
     def _refused(self, what: str) -> OutputsError:
-        return OutputsError(
-            f"the stack's outputs were written by {_writer(self._record)} and cannot be read by version "
-            f"{VERSION}: the entry of {self._name} {what}; run `up` with this version, or use the commands "
-            f"of the other version"
-        )
+        return _unreadable(self._record, self._name, what)
+
+
+def _unreadable(record: Mapping[str, Any], name: str, what: str) -> OutputsError:
+    return OutputsError(
+        f"the stack's outputs were written by {_writer(record)} and cannot be read by version {VERSION}: the "
+        f"entry of {name} {what}; run `up` with this version, or use the commands of the other version"
+    )
 
 
 def _writer(record: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
-from mesh.settings import Model, PolicyRule, PolicyTest, Rollout, Settings, Ssh
+from mesh.settings import Client, Model, PolicyRule, PolicyTest, Rollout, Settings, Ssh
 from mesh.settings.machines import KNOWN, MachineKind, MachineModels
 from mesh.settings.networks import Network
 from mesh.settings.static import StaticDefaults, StaticMachine
@@ -34,6 +34,7 @@ SECTIONS: Final[Mapping[str, type[Model]]] = MappingProxyType(
         "networks.<name>": Network,
         "nodes.<name>": _MODELS.node({}),
         "nodes.<name> (static)": StaticMachine,
+        "clients.<name>": Client,
         "policy[]": PolicyRule,
         "policyTests[]": PolicyTest,
         "rollout": Rollout,

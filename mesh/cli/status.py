@@ -46,7 +46,7 @@ def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
         grid.add_column(
             name, overflow="fold", justify="right" if name in _NUMBERS else "left", min_width=len(name)
         )
-    names = {node.public_key: node.name for node in mesh.nodes.values()}
+    names = _names(mesh)
     for status in found:
         if status.report is not None:
             _add_report(grid, names, status.node, status.report)
@@ -55,17 +55,26 @@ def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
     return grid
 
 
+def _names(mesh: MeshOutputs) -> dict[str, str]:
+    """Return nodes and clients by their public keys."""
+    clients = {each.public_key: f"{each.name} (client)" for each in mesh.clients.values() if each}
+    return {**{node.public_key: node.name for node in mesh.nodes.values()}, **clients}
+
+
 def _summary(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
     grid = Table(title="nodes, with handshakes and traffic of their peers")
     for name in ("node", "state", "generation", "hears", "longest ago"):
         grid.add_column(name, overflow="fold", min_width=len(name))
-    names = {node.public_key: node.name for node in mesh.nodes.values()}
+    names = _names(mesh)
     for status in found:
         report = status.report
         if report is None:
             grid.add_row(status.node, "[red]no report[/red]" if status.problem else "[dim]not enabled[/dim]")
             continue
-        ages = {names.get(key, key): peer.handshake_age for key, peer in report.peers.items()}
+        callers = {client.public_key for client in mesh.clients.values() if client}
+        # a device that is off is no news
+        nodes = {key: peer for key, peer in report.peers.items() if key not in callers}
+        ages = {names.get(key, key): peer.handshake_age for key, peer in nodes.items()}
         heard = sum(1 for age in ages.values() if age is not None and age <= _OLD_SECONDS)
         last = max(ages, key=lambda name: _order(ages[name]), default=None)
         count = f"{heard}/{len(ages)}"

@@ -1,6 +1,7 @@
 """Pure: from settings to what every node should be. No Pulumi, no network, no disk."""
 
 from mesh.plan.access import AccessPlan
+from mesh.plan.clients import ClientPlan
 from mesh.plan.keys import fingerprint, preshared_key
 from mesh.plan.model import MeshPlan, NodePlan
 from mesh.plan.networks import NetworkPlan
@@ -14,6 +15,7 @@ from mesh.plan.routes import RoutePlan
 
 __all__ = [
     "AccessPlan",
+    "ClientPlan",
     "Ingress",
     "MeshPlan",
     "NetworkPlan",

@@ -1,9 +1,10 @@
 """What a mesh and each of its nodes should be, decided."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mesh.plan.access import AccessPlan
+from mesh.plan.clients import ClientPlan
 from mesh.plan.networks import NetworkPlan
 from mesh.plan.overlay import OverlayPlan
 from mesh.plan.peers import PeerPlan
@@ -40,7 +41,7 @@ class NodePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshPlan:
-    """The whole mesh: nodes in the order of their addresses, and what all of them share.
+    """The whole mesh: nodes and clients in the order of their addresses, and what all nodes share.
 
     `ssh_port` is TCP; the other nodes wait for `canary`.
     """
@@ -48,3 +49,4 @@ class MeshPlan:
     ssh_port: int
     canary: str | None
     nodes: Mapping[str, NodePlan]
+    clients: Mapping[str, ClientPlan] = field(default_factory=dict)

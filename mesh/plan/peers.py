@@ -13,6 +13,7 @@ from mesh.settings.addresses6 import derived
 from mesh.settings.callers import NO_ENDPOINT
 
 __all__ = [
+    "PRESHARED_EPOCH",
     "PeerPlan",
     "Relayed",
     "addresses_of",
@@ -22,7 +23,8 @@ __all__ = [
     "routes_of",
 ]
 
-_PRESHARED_EPOCH: Final = 1
+PRESHARED_EPOCH: Final = 1
+"""The version of the pre-shared keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str,
         routes=routes,
         keepalive=settings.nodes[viewer].keepalive,
         mtu=underlay.inside if settings.mtu == "auto" else settings.mtu,
-        preshared_epoch=_PRESHARED_EPOCH,
+        preshared_epoch=PRESHARED_EPOCH,
         calls=settings.nodes[name].endpoint == NO_ENDPOINT,
         relays=relays,
         underlay=underlay if settings.mtu == "auto" else None,

@@ -1,6 +1,7 @@
 """From settings to a plan: one node after the other, each part in a room of its own."""
 
 from mesh.plan.access import plan_access
+from mesh.plan.clients import plan_clients, with_clients
 from mesh.plan.links import Links, plan_links
 from mesh.plan.model import MeshPlan, NodePlan
 from mesh.plan.networks import plan_network
@@ -29,6 +30,7 @@ def plan_mesh(settings: Settings) -> MeshPlan:
             name: _plan_node(settings, policy, links, name, peers)
             for name, peers in plan_peers(settings).items()
         },
+        clients=plan_clients(settings),
     )
 
 
@@ -36,17 +38,18 @@ def _plan_node(
     settings: Settings, policy: Policy | None, links: Links, name: str, peers: tuple[PeerPlan, ...]
 ) -> NodePlan:
     node = settings.nodes[name]
+    overlay = plan_overlay(settings, name, peers)
     return NodePlan(
         name=name,
         former=tuple(had for had in node.formerly if had != name),
         oldest_name=oldest_name(settings, name),
         enabled=node.enabled,
         protect=node.protect if "protect" in node.model_fields_set else settings.protect,
-        overlay=plan_overlay(settings, name, peers),
+        overlay=overlay,
         access=plan_access(settings, policy, links, name),
         provider=node.provider,
         machine=node.machine,
-        peers=peers,
+        peers=with_clients(settings, name, peers, overlay.mtu),
         reaches=links.of(name, settings.nodes),
         network=plan_network(settings, name),
     )

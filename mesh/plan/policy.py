@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from mesh.plan.clients import client_addresses, tunnel_nodes
 from mesh.plan.links import Links, plan_links
 from mesh.plan.peers import addresses_of, routes_of
 from mesh.settings import (
@@ -54,13 +55,15 @@ class Policy:
     rules: Sequence[PolicyRule]
     members: Mapping[str, frozenset[str]]
     links: Links
+    clients: frozenset[str] = frozenset()
 
     def between(self, source: str, target: str) -> Iterator[tuple[int, PolicyRule]]:
         """Yield the rules that speak of these two members, each with its place in the policy.
 
         Of nodes without a link, and of what is behind them, none does.
         """
-        if node_of(source) != node_of(target) and not self.links.between(node_of(source), node_of(target)):
+        ends = node_of(source), node_of(target)
+        if source not in self.clients and ends[0] != ends[1] and not self.links.between(*ends):
             return
         for index, rule in enumerate(self.rules):
             if self._holds(rule.from_, source) and self._holds(rule.to, target):
@@ -78,7 +81,12 @@ def plan_policy(settings: Settings) -> Policy | None:
     """Return the policy of a mesh; None without one."""
     if settings.policy is None:
         return None
-    return Policy(rules=settings.policy, members=members_of(settings), links=plan_links(settings))
+    return Policy(
+        rules=settings.policy,
+        members=members_of(settings),
+        links=plan_links(settings),
+        clients=frozenset(settings.clients),
+    )
 
 
 def members_of(settings: Settings) -> dict[str, frozenset[str]]:
@@ -89,19 +97,20 @@ def members_of(settings: Settings) -> dict[str, frozenset[str]]:
         {name: node.groups for name, node in settings.nodes.items()},
         {name: node.routes for name, node in settings.nodes.items()},
         named_networks(names),
+        {name: client.groups for name, client in settings.clients.items()},
     )
 
 
 def plan_ingress(settings: Settings, policy: Policy | None, target: str) -> tuple[Ingress, ...] | None:
-    """Return what each member may do to `target`, in the order of addresses; None without a policy.
+    """Return what each member and client may do to `target`, in the order of addresses.
 
-    Nodes that are not enabled, and what is behind them, are no members. A member that may do nothing (but
-    ICMP echo, which always passes) is left out.
+    None without a policy. Nodes that are not enabled, and what is behind them, are no members. A
+    member that may do nothing (but ICMP echo, which always passes) is left out.
     """
     if policy is None:
         return None
     found = []
-    for source, addresses in _sources(settings):
+    for source, addresses in (*_sources(settings), *_clients(settings, target)):
         granted = [each for _, rule in policy.between(source, target) for each in rule.allow]
         if granted and source != target:
             found.append(_ingress(source, addresses, granted))
@@ -113,6 +122,13 @@ def _sources(settings: Settings) -> Iterator[tuple[str, tuple[Source, ...]]]:
         if node.enabled:
             yield name, addresses_of(settings, name)
             yield from ((f"{network} behind {name}", (network,)) for network in routes_of(settings, name))
+
+
+def _clients(settings: Settings, target: str) -> Iterator[tuple[str, tuple[Source, ...]]]:
+    """Yield the clients that have a tunnel to the node."""
+    for name, client in settings.clients.items():
+        if client.enabled and node_of(target) in tunnel_nodes(settings, name):
+            yield name, client_addresses(settings, name)
 
 
 def _order(source: Source) -> tuple[int, int]:

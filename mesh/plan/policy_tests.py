@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mesh.plan.access import AccessPlan, plan_access
+from mesh.plan.clients import client_addresses, tunnel_nodes
 from mesh.plan.links import Links, plan_links
 from mesh.plan.peers import addresses_of
 from mesh.plan.policy import Policy, Source, members_of, plan_policy
@@ -28,6 +29,9 @@ class PlanError(Exception):
         )
 
 
+_EVERYBODY: Final = "every node reaches every other node"
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Mesh:
     """All nodes as they would be if every one of them were enabled, and the policy that made them so."""
@@ -49,7 +53,9 @@ def check_policy_tests(settings: Settings) -> None:
     mesh = _enabled(settings)
     failures = []
     for index, test in enumerate(settings.policy_tests):
-        failure = _failure(mesh, sorted(names[test.from_]), sorted(names[test.to]), test)
+        failure = _failure(
+            mesh, sorted(names[test.from_]), sorted(names[test.to] - set(settings.clients)), test
+        )
         if failure is not None:
             place = ("policyTests", index)
             failures.append(Problem(path=path_text("mesh", place), message=failure, place=place))
@@ -59,7 +65,8 @@ def check_policy_tests(settings: Settings) -> None:
 
 def _enabled(settings: Settings) -> _Mesh:
     nodes = {name: node.model_copy(update={"enabled": True}) for name, node in settings.nodes.items()}
-    everyone = settings.model_copy(update={"nodes": nodes})
+    clients = {name: each.model_copy(update={"enabled": True}) for name, each in settings.clients.items()}
+    everyone = settings.model_copy(update={"nodes": nodes, "clients": clients})
     policy, links = plan_policy(everyone), plan_links(everyone)
     return _Mesh(
         settings=everyone,
@@ -86,6 +93,8 @@ def _failure(mesh: _Mesh, sources: Sequence[str], targets: Sequence[str], test: 
 def _linked(mesh: _Mesh, source: str, target: str) -> bool:
     """Whether the way from one member to the other is there: a tunnel, or none is needed."""
     ends = node_of(source), node_of(target)
+    if source in mesh.settings.clients:
+        return ends[1] in tunnel_nodes(mesh.settings, source)
     return ends[0] == ends[1] or mesh.links.between(*ends)
 
 
@@ -103,12 +112,16 @@ def _granted(mesh: _Mesh, source: str, target: str, port: PortRange) -> bool:
 
 def _addresses(mesh: _Mesh, member: str) -> tuple[Source, ...]:
     node = node_of(member)
+    if member in mesh.settings.clients:
+        return client_addresses(mesh.settings, member)
     if node == member:
         return addresses_of(mesh.settings, node)
     return tuple(each.network for each in mesh.access[node].routes if each.member == member)
 
 
 def _remedy(mesh: _Mesh, source: str, target: str, granted: bool) -> str:  # noqa: FBT001 - what was found
+    if not _linked(mesh, source, target) and source in mesh.settings.clients:
+        return f"add {node_of(target)} to mesh.clients.{source}.to, or change the test"
     if not _linked(mesh, source, target):
         return _LINK.format(node_of(source), node_of(target))
     if mesh.policy is None:
@@ -119,10 +132,17 @@ def _remedy(mesh: _Mesh, source: str, target: str, granted: bool) -> str:  # noq
 def _reason(mesh: _Mesh, source: str, target: str, port: PortRange) -> str:
     """Say what decided, in the words of the stack file."""
     if not _linked(mesh, source, target):
+        if source in mesh.settings.clients:
+            return f"{source} has no tunnel to {node_of(target)} (mesh.clients.{source}.to)"
         return f"mesh.links has no link between {node_of(source)} and {node_of(target)}"
     if mesh.policy is None:
-        return "there is no policy, so every node reaches every other node"
-    for index, rule in mesh.policy.between(source, target):
+        everybody = "every client reaches its nodes" if source in mesh.settings.clients else _EVERYBODY
+        return f"there is no policy, so {everybody}"
+    return _by_rule(mesh, mesh.policy, source, target, port)
+
+
+def _by_rule(mesh: _Mesh, policy: Policy, source: str, target: str, port: PortRange) -> str:
+    for index, rule in policy.between(source, target):
         if any(overlap(each, port) for each in rule.allow):
             return f"mesh.policy[{index}] allows it ({_words(rule)})"
     if node_of(source) == node_of(target) != target:

@@ -13,6 +13,7 @@ import pulumi
 from pulumi.errors import InputPropertyError
 
 __all__ = [
+    "ClientArgs",
     "DefaultsArgs",
     "Endpoint",
     "Expectation",
@@ -182,8 +183,23 @@ class NetworkArgs(TypedDict):
     """The network zone in which it is made. Default: eu-central."""
 
 
+class ClientArgs(TypedDict):
+    """Somebody's device, which has tunnels to some nodes."""
+
+    address: str
+    """The device's address in the mesh, inside `cidr`."""
+    to: list[str]
+    """The nodes that it has tunnels to: nodes, groups of nodes, or all."""
+    public_key: NotRequired[str]
+    """WireGuard public key of a key made on the device. Left out: a key pair is made and kept as a secret."""
+    groups: NotRequired[list[str]]
+    """Names that the policy may use for this device."""
+    enabled: NotRequired[bool]
+    """false: no node has the device as a peer. Default: true."""
+
+
 class PolicyRuleArgs(TypedDict):
-    """Who may reach whom: names are groups, nodes, or `all`."""
+    """Who may reach whom: names are groups, nodes, clients, or `all` (every node)."""
 
     from_: list[str]
     """Who opens connections."""
@@ -236,6 +252,8 @@ class MeshArgs(TypedDict):
     """What nodes are made of."""
     nodes: dict[str, NodeArgs]
     """The nodes by name."""
+    clients: NotRequired[dict[str, ClientArgs]]
+    """People's devices by name."""
     policy: NotRequired[list[PolicyRuleArgs]]
     """Who may reach whom. Left out: every node reaches every other one on everything."""
     policy_tests: NotRequired[list[PolicyTestArgs]]

@@ -2,7 +2,8 @@
 
 Kept is `{node: {address, public_key, endpoint}}`, all of it text, so that its preview reads as the change of
 the mesh; with IPv6 in the mesh `address6`, too. The addresses are for that reader: those inside the mesh are
-taken from the plan. A node that has further paths has `endpoint_ipv6` and `endpoint_private`, too.
+taken from the plan. A node that has further paths has `endpoint_ipv6` and `endpoint_private`, too. A client's
+endpoint is `none`.
 """
 
 from collections.abc import Mapping
@@ -12,13 +13,23 @@ from typing import Any, Final
 
 import pulumi
 
-from mesh.plan import NodePlan
+from mesh.plan import ClientPlan, NodePlan
 from mesh.program.unknowns import known, unknown_for_good
 from mesh.render import Endpoint, PeerFacts, RenderError, Unknown, parse_endpoint
 
-__all__ = ["Directory", "Entry", "FoundAt", "entry", "private_addresses", "public_addresses", "read_facts"]
+__all__ = [
+    "Directory",
+    "Entry",
+    "FoundAt",
+    "caller_entry",
+    "entry",
+    "private_addresses",
+    "public_addresses",
+    "read_facts",
+]
 
 _FURTHER: Final = ("endpoint_ipv6", "endpoint_private")
+_NO_ENDPOINT: Final = "none"
 
 Entry = dict[str, pulumi.Input[str]]
 """What the directory keeps of one node."""
@@ -67,6 +78,11 @@ def _addresses(kept: Mapping[str, Any], *keys: str) -> frozenset[str]:
     return frozenset(str(parse_endpoint(each).address) for each in found if isinstance(each, str))
 
 
+def caller_entry(plan: ClientPlan, *, public_key: pulumi.Input[str]) -> Entry:
+    """Return a client's entry."""
+    return {"address": str(plan.addresses[0]), "public_key": public_key, "endpoint": _NO_ENDPOINT}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Directory:
     """What a run knows of every node; a value that Pulumi does not look into.
@@ -106,8 +122,10 @@ def read_facts(name: str, kept: Any) -> PeerFacts:
         raise RenderError(_not_read(name, str(error))) from None
 
 
-def _endpoint(kept: Any) -> Endpoint | Unknown:
+def _endpoint(kept: Any) -> Endpoint | Unknown | None:
     value = known(kept)
+    if value == _NO_ENDPOINT:
+        return None
     return value if isinstance(value, Unknown) else parse_endpoint(value)
 
 

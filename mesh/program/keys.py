@@ -28,6 +28,7 @@ __all__ = [
     "node_identity",
     "other_ssh_key",
     "preshared_fingerprints",
+    "preshared_keys",
     "preshared_root",
     "shown_host_key",
     "ssh_key",
@@ -152,6 +153,23 @@ def preshared_fingerprints(
         }
 
     return pulumi.Output.unsecret(root.apply(derive))
+
+
+def preshared_keys(
+    root: pulumi.Output[str], *, node: str, peers: Sequence[PeerPlan]
+) -> pulumi.Output[dict[str, str]]:
+    """Return pre-shared keys as a secret: peer -> base64. `node` is the oldest name of their owner."""
+
+    def derive(text: str) -> dict[str, str]:
+        secret = base64.b64decode(text)
+        return {
+            peer.name: base64.b64encode(
+                preshared_key(secret, node, peer.oldest_name, peer.preshared_epoch)
+            ).decode()
+            for peer in peers
+        }
+
+    return pulumi.Output.secret(root.apply(derive))
 
 
 def key_bundle(

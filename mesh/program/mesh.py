@@ -12,6 +12,7 @@ from mesh.program import hooks, keys
 from mesh.program.access import Access, plan_access, ssh_limits
 from mesh.program.agent import agent_file
 from mesh.program.ahead import nodes_by_provider
+from mesh.program.clients import declare_clients
 from mesh.program.confirmed import CONFIRMED, require_confirmed
 from mesh.program.directory import Directory
 from mesh.program.door import check_settings, mark_stack
@@ -68,7 +69,9 @@ class Mesh(pulumi.ComponentResource):
             for name, node in plan.nodes.items()
         }
         entries = {name: node.entry() for name, node in nodes.items() if plan.nodes[name].enabled}
-        directory = pulumi.Stash(self._names.of(DIRECTORY), input=entries, opts=child)
+        clients = declare_clients(plan.clients, self._names, self)
+        callers = {name: client.entry() for name, client in clients.items() if client.plan.enabled}
+        directory = pulumi.Stash(self._names.of(DIRECTORY), input={**entries, **callers}, opts=child)
         self._configure(nodes, Directory.of(directory.input), plan.canary, before, ssh_limits(access))
         self.nodes: dict[str, dict[str, Any]] = {
             node.name: _record(node, nodes[node.name]) for node in plan.nodes.values()
@@ -78,7 +81,10 @@ class Mesh(pulumi.ComponentResource):
         self.ssh_private_key: pulumi.Output[str] = shared.management
         """The management SSH key, OpenSSH format, secret."""
         self.outputs: dict[str, Any] = mesh_record(
-            mesh=name, nodes=self.nodes, ssh_private_key=self.ssh_private_key
+            mesh=name,
+            nodes=self.nodes,
+            ssh_private_key=self.ssh_private_key,
+            clients={name: client.record(entries, shared.preshared_root) for name, client in clients.items()},
         )
         """All of it as one record, for `pulumi.export`: the commands of day two read the mesh from there."""
         outputs: dict[str, Any] = {"nodes": self.nodes}

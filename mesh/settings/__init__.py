@@ -1,6 +1,7 @@
 """The stack file as typed, validated models. Every mistake is reported at once, before anything happens."""
 
 from mesh.settings.base import Model
+from mesh.settings.client import Client
 from mesh.settings.grants import Grant, PortRange
 from mesh.settings.groups import EVERY_NODE, members_by_name, named_networks
 from mesh.settings.models import (
@@ -23,6 +24,7 @@ from mesh.settings.warnings import warnings_of
 __all__ = [
     "EVERY_NODE",
     "OVERHEAD",
+    "Client",
     "Defaults",
     "Grant",
     "Instead",

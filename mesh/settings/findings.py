@@ -19,7 +19,13 @@ __all__ = ["Keys", "findings"]
 
 _Path = tuple[int | str, ...]
 
-_EXAMPLES: Final = {"cidr": "10.10.0.0/24", "address": "10.10.0.1", "nodes": "{web-1: {address: 10.10.0.1}}"}
+_EXAMPLES: Final = {
+    "cidr": "10.10.0.0/24",
+    "address": "10.10.0.1",
+    "nodes": "{web-1: {address: 10.10.0.1}}",
+    "clients": "{laptop: {address: 10.10.0.200, to: [bastion]}}",
+    "to": "[bastion]",
+}
 _RULE: Final = {"from": "[web]", "to": "[db]", "allow": "[tcp/5432]"}
 _NETWORK: Final = {"cidr": "10.0.0.0/16"}
 _TEST: Final = {"from": "web", "to": "db", "port": "tcp/5432", "expect": "allow"}
@@ -63,6 +69,7 @@ class Keys:
             "ssh": _keys(Ssh),
             "rollout": _keys(Rollout),
             "the mesh": _keys(Settings),
+            "the client": ["publicKey"],
         }
         counted = [key for keys in places.values() for key in keys]
         here = "the mesh" if not path else str(path[0])
@@ -132,7 +139,7 @@ def _told(details: ErrorDetails, raw: Mapping[Any, Any]) -> Told:
     if kind == "model_type":
         return _no_mapping(path, value, raw)
     if kind == "dict_type":
-        return _no_nodes(value) if path[0] == "nodes" else _no_networks(value)
+        return _no_networks(value) if path[0] == "networks" else _no_members(str(path[0]), value)
     if kind == "too_short":
         leave = ", or leave it out for the default" if path[0] in {"ssh", "links"} else ""
         return Told(f"is empty; list at least one entry{leave}", (REMOVED,) if leave else ())
@@ -158,6 +165,8 @@ def _missing(path: _Path, raw: Mapping[Any, Any]) -> Told:
 
 def _no_mapping(path: _Path, value: object, raw: Mapping[Any, Any]) -> Told:
     said = f"{show(value)} is not a mapping of keys and values"
+    if path[0] == "clients":
+        return _no_client(said, value, free_addresses(raw).get(str(path[1])))
     if path[0] == "nodes":
         given = read(address, value)
         free = free_addresses(raw).get(str(path[1]))
@@ -180,11 +189,18 @@ def _no_networks(value: object) -> Told:
     return Told(f"{said}; write networks: {_WHOLE['networks']}, or leave it out", remedy)
 
 
-def _no_nodes(value: object) -> Told:
-    said = f"{show(value)} is not a mapping of node names"
+def _no_client(said: str, value: object, free: object) -> Told:
+    own = read(address, value) or free or "10.10.0.200"
+    return Told(f"{said}; write {{address: {own}, to: [bastion]}}, with the nodes that it has tunnels to")
+
+
+def _no_members(section: str, value: object) -> Told:
+    said = f"{show(value)} is not a mapping of {section.removesuffix('s')} names"
+    if section != "nodes" and value is None:
+        return Told(f"{said}; leave it out, or write {section}: {_EXAMPLES[section]}", (REMOVED,))
     named = _by_name(value)
     if named is None:
-        return Told(f"{said}; write nodes: {_EXAMPLES['nodes']}")
+        return Told(f"{said}; write {section}: {_EXAMPLES[section]}")
     name, node = next(iter(named.items()))
     return Told(f"{said}; write names as keys: {name}: {show(node)}", another_value(named))
 

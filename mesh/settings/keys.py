@@ -13,6 +13,7 @@ _NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
 
 _MEMBERS: Final = "only servers that this stack creates can be members, for now"
 _STATIC: Final = "this key is for a server that is there already; such a node also has `provider: static`"
+_DEVICES: Final = "people's devices are listed under `clients` of the mesh (docs/clients.md)"
 _KEYS: Final = "`up` makes the keys and keeps them in the stack's state; never write a key here"
 _ONE_USER: Final = "everything on a node is done as root"
 _NO_USER_DATA: Final = "a server gets no user data from the stack file; set up your software after `up`"
@@ -24,10 +25,11 @@ _NO_ROUTES: Final = "a node has one address in the mesh; networks behind the nod
 # What people coming from WireGuard, Tailscale, Terraform or Ansible write, by what it stands for there.
 _ELSEWHERE: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        ("client", "clients", "peer", "peers", "hosts", "provider", "laptop"),
+        ("peer", "peers", "hosts", "provider"),
         _MEMBERS,
     ),
     **dict.fromkeys(("host", "hostkey", "sshport", "firstkey", "forget"), _STATIC),
+    **dict.fromkeys(("laptop", "laptops", "devices", "roadwarrior"), _DEVICES),
     **dict.fromkeys(("publickey", "privatekey", "presharedkey", "psk", "identity", "key"), _KEYS),
     **dict.fromkeys(("user", "users", "username", "sudo"), _ONE_USER),
     **dict.fromkeys(("userdata", "cloudinit", "runcmd", "packages"), _NO_USER_DATA),

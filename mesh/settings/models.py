@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
 
 from mesh.settings import addresses, addresses6, fields, interfaces, lists, names, topology
 from mesh.settings.base import Model
+from mesh.settings.client import Client
 from mesh.settings.grants import Grant, PortRange, allowed, port_range, single_port
 from mesh.settings.networks import Network
 from mesh.settings.routes import member, route
@@ -375,10 +376,11 @@ class Node(Model):
 
 
 class PolicyRule(Model):
-    """Who may reach whom on what; names are groups, nodes, `all`, or networks behind nodes."""
+    """Who may reach whom on what; names are groups, nodes, clients, `all`, or networks behind nodes."""
 
     from_: Annotated[Members, Field(alias="from", min_length=1, examples=["[web]"])]
-    """The nodes that may begin connections. A name is a group, a node, or `all`. A network stands for all
+    """The nodes and clients that may begin connections. A name is a group, a node, a client, or `all` (every
+    node). A network stands for all
     networks inside it that nodes have as `routes`.
 
     Changed later: firewall rules change on the nodes named in `to`. Open connections stay open.
@@ -417,7 +419,8 @@ class PolicyTest(Model):
     """What the policy must come to for one port, between every node of `from_` and every node of `to`."""
 
     from_: Annotated[Member, Field(alias="from", examples=["web"])]
-    """A group, a node, `all` or a network behind a node. Every pair of nodes in `from` and `to` is tested.
+    """A group, a node, a client, `all` or a network behind a node. Every pair of nodes in `from` and `to`
+    is tested.
 
     Changed later: nothing changes on the nodes.
     """
@@ -559,6 +562,7 @@ class Settings(Model):
     ssh: Ssh = Ssh()
     defaults: SerializeAsAny[Defaults] = Defaults()
     nodes: dict[str, SerializeAsAny[Node]]
+    clients: dict[str, Client] = Field(default_factory=dict)
     # an empty value would be read as "no policy" and open everything: it has to be left out or be a list
     policy: Annotated[tuple[PolicyRule, ...] | None, BeforeValidator(lists.items)] = None
     policy_tests: Annotated[

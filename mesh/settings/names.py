@@ -50,17 +50,22 @@ def is_host_name(name: str) -> bool:
 
 
 def check_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
-    """Every node has a name that can be a host's, and no other meaning."""
+    """Every node and client has a name that can be a host's, and no other meaning."""
     given = raw.get("nodes")
-    found: Mapping[Any, Any] = given if isinstance(given, Mapping) else {}
     if isinstance(given, Mapping) and not given:
         yield ("nodes",), "is empty; a mesh has at least one node: write nodes: {web-1: {address: 10.10.0.1}}"
+    for section in ("nodes", "clients"):
+        yield from _names_in(section, raw.get(section))
+
+
+def _names_in(section: str, given: object) -> Iterator[Finding]:
+    found: Mapping[Any, Any] = given if isinstance(given, Mapping) else {}
     for name in found:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            yield ("nodes", str(name)), _no_host_name(name, found)
+            yield (section, str(name)), _no_host_name(name, found)
         elif name in _STANDARD:
             yield (
-                ("nodes", name),
+                (section, name),
                 "is a name that every host uses for itself or its network; take another name",
             )
         elif _NUMBER.fullmatch(name):
@@ -68,7 +73,7 @@ def check_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
                 f"{name} reads as a number, so programs take it for an address; put a letter first, such "
                 f"as n{name}"
             )
-            yield ("nodes", name), Told(message, _rename(f"n{name}", found))
+            yield (section, name), Told(message, _rename(f"n{name}", found))
 
 
 def _no_host_name(name: object, others: Mapping[Any, Any]) -> Told:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from mesh.settings import (
     addresses,
     addresses6,
+    clients,
     fields,
     grants,
     interfaces,
@@ -110,6 +111,9 @@ _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
     routes.member: _text(
         _whole(rf"{_NAME}|{_IPV4}/([0-9]|[12][0-9]|3[0-2])"),
         "a name (lower-case letters, digits and inner hyphens, at most 48) or a network such as 10.20.0.0/16",
+    ),
+    clients.public_key: _text(
+        r"^\s*[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=\s*$", "a WireGuard public key, as `wg pubkey` prints it"
     ),
     names.host_name: _HOST_NAME,
     topology.link: {"type": "array", "items": _HOST_NAME, "minItems": 2, "maxItems": 2},

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from mesh.settings.problems import Told
 
-__all__ = ["Finding", "listed", "nodes", "read"]
+__all__ = ["Finding", "clients", "listed", "nodes", "read"]
 
 _T = TypeVar("_T")
 
@@ -27,6 +27,12 @@ def nodes(raw: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the nodes by name, whatever each of them is."""
     found = raw.get("nodes")
     return {str(name): node for name, node in found.items()} if isinstance(found, Mapping) else {}
+
+
+def clients(raw: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the clients by name, whatever each of them is."""
+    found = raw.get("clients")
+    return {str(name): client for name, client in found.items()} if isinstance(found, Mapping) else {}
 
 
 def listed(owner: object, key: str) -> list[Any]:

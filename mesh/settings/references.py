@@ -5,7 +5,7 @@ from typing import Any
 
 from mesh.leaks import has_secret
 from mesh.settings.grants import Grant, allowed
-from mesh.settings.groups import EVERY_NODE, members_in
+from mesh.settings.groups import EVERY_NODE, policy_members_in
 from mesh.settings.meant import plain
 from mesh.settings.names import host_name, is_host_name
 from mesh.settings.ports import overlap, overlapping
@@ -67,7 +67,7 @@ def check_former_names(raw: Mapping[Any, Any]) -> Iterator[Finding]:
 
 def check_policy(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """Names, ports named twice, rules without effect, rules given twice."""
-    members = members_in(raw)
+    members = policy_members_in(raw)
     seen: dict[tuple[frozenset[str], ...], int] = {}
     for index, rule in enumerate(listed(raw, "policy")):
         path = ("policy", index)
@@ -118,7 +118,7 @@ def _ports_twice(values: list[Any], path: tuple[int | str, ...]) -> Iterator[Fin
 def named(value: object, told: Told, raw: Mapping[Any, Any]) -> Told:
     """Say of what is no name at all which of the names that there are is meant."""
     inner = value[0] if isinstance(value, list) and len(value) == 1 else value
-    given, members = str(inner), members_in(raw)
+    given, members = str(inner), policy_members_in(raw)
     if not isinstance(inner, str | int) or isinstance(inner, bool) or has_secret(given):
         return Told(told.text)
     if is_network(given):
@@ -147,7 +147,7 @@ def _enabled(node: object) -> bool:
 
 def check_policy_tests(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """Names, and tests of a node against itself."""
-    members = members_in(raw)
+    members = policy_members_in(raw)
     for index, test in enumerate(listed(raw, "policyTests")):
         if not isinstance(test, Mapping):
             continue

@@ -6,7 +6,7 @@ from typing import Any
 
 from mesh.settings.addresses import address, mesh_network
 from mesh.settings.problems import Told, another_value
-from mesh.settings.raw import Finding, nodes, read
+from mesh.settings.raw import Finding, clients, nodes, read
 
 __all__ = ["check_addresses", "free_addresses"]
 
@@ -14,25 +14,30 @@ __all__ = ["check_addresses", "free_addresses"]
 def check_addresses(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """The network has room for all nodes, and every node has an address in it, which nobody else has."""
     cidr = read(mesh_network, raw.get("cidr"))
-    everyone = nodes(raw)
+    everyone = _everyone(raw)
     if cidr is not None and len(everyone) > cidr.num_addresses - 2:
-        room = cidr.num_addresses - 2
-        yield ("cidr",), f"{cidr} has room for {room} nodes, but there are {len(everyone)}; widen the network"
+        room, who = cidr.num_addresses - 2, "nodes and clients" if clients(raw) else "nodes"
+        yield (
+            ("cidr",),
+            f"{cidr} has room for {room} {who}, but there are {len(everyone)}; widen the network",
+        )
     free = free_addresses(raw)
     owner: dict[IPv4Address, str] = {}
     for name, own in _given(everyone).items():
         refusal = None if cidr is None else _outside(own, cidr)
         if refusal is None and own in owner:
-            refusal = f"{own} is already the address of {owner[own]}; every node has its own"
+            each = "every node" if name in nodes(raw) else "every node and client"
+            refusal = f"{own} is already the address of {owner[own]}; {each} has its own"
         if refusal is not None:
-            yield ("nodes", name, "address"), _with_free(refusal, free.get(name), cidr)
+            section = "nodes" if name in nodes(raw) else "clients"
+            yield (section, name, "address"), _with_free(refusal, free.get(name), cidr)
         owner.setdefault(own, name)
 
 
 def free_addresses(raw: Mapping[Any, Any]) -> dict[str, IPv4Address]:
-    """Return an address for every node that has none it can have: the first free ones of the network."""
+    """Return an address for every node and client that has none it can have: the first free ones."""
     cidr = read(mesh_network, raw.get("cidr"))
-    everyone = nodes(raw)
+    everyone = _everyone(raw)
     if cidr is None:
         return {}
     taken: dict[IPv4Address, str] = {}
@@ -43,6 +48,11 @@ def free_addresses(raw: Mapping[Any, Any]) -> dict[str, IPv4Address]:
     free = (one for one in cidr.hosts() if one not in taken)
     # a network without room for all leaves the last ones without
     return dict(zip((name for name in everyone if name not in settled), free, strict=False))
+
+
+def _everyone(raw: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return nodes and clients by name; a name that both have is refused elsewhere."""
+    return {**nodes(raw), **{name: each for name, each in clients(raw).items() if name not in nodes(raw)}}
 
 
 def _with_free(refusal: str, free: IPv4Address | None, cidr: IPv4Network | None) -> str | Told:

@@ -22,10 +22,15 @@ __all__ = ["schema_text", "stack_schema"]
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 # Lists in which the parser refuses an entry that is given twice, by their model.
-_UNIQUE: Final = {"node": ("groups", "public", "routes", "formerly"), "PolicyRule": ("from", "to", "allow")}
+_UNIQUE: Final = {
+    "node": ("groups", "public", "routes", "formerly"),
+    "Client": ("to", "groups"),
+    "PolicyRule": ("from", "to", "allow"),
+}
 _POLICY: Final = (
     "Who may reach whom. Without this key all nodes reach each other; with it, only as a rule allows."
 )
+_CLIENTS: Final = "The devices of people by name: each has tunnels to some nodes (docs/clients.md)."
 _POLICY_TESTS: Final = "What the policy must come to. A test that fails stops the preview."
 _LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 
@@ -107,6 +112,7 @@ def _mesh_schema(kinds: Mapping[str, MachineKind]) -> dict[str, Any]:
         "propertyNames": NODE_NAME,
         "additionalProperties": {"$ref": "#/$defs/node"},
     }
+    schema["properties"]["clients"] |= {"description": _CLIENTS, "propertyNames": NODE_NAME}
     # pydantic alone would allow null, which the parser refuses: no policy, or one without rules?
     rules = schema["properties"]["policy"]["anyOf"][0]
     schema["properties"]["policy"] = {"description": _POLICY, **rules, "uniqueItems": True}
@@ -117,7 +123,8 @@ def _mesh_schema(kinds: Mapping[str, MachineKind]) -> dict[str, Any]:
     for owner, keys in _UNIQUE.items():
         for key in keys:
             definitions[owner]["properties"][key]["uniqueItems"] = True
-    definitions["node"]["properties"]["groups"]["items"]["not"] = {"const": EVERY_NODE}
+    for owner in ("node", "Client"):
+        definitions[owner]["properties"]["groups"]["items"]["not"] = {"const": EVERY_NODE}
     # `all` beside anything else says that twice
     allow = definitions["PolicyRule"]["properties"]["allow"]
     allow |= {"if": {"contains": {"const": "all"}}, "then": {"maxItems": 1}}

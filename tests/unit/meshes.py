@@ -47,8 +47,14 @@ def ipv6_of(node: NodePlan) -> Endpoint:
 
 
 def facts_of(plan: MeshPlan) -> dict[str, PeerFacts]:
-    """Public facts of every node; the public IP addresses follow the overlay address."""
-    return {
+    """Public facts of every node and client; a node's public IP addresses follow the overlay address."""
+    callers = {
+        name: PeerFacts(
+            public_key=client.public_key or base64.b64encode(_key(f"public {name}")).decode(), endpoint=None
+        )
+        for name, client in plan.clients.items()
+    }
+    return callers | {
         node.name: PeerFacts(
             public_key=base64.b64encode(_key(f"public {node.name}")).decode(),
             endpoint=endpoint_of(node),
@@ -63,7 +69,7 @@ def key_names_of(node: NodePlan) -> KeyNames:
     return KeyNames(
         private=fingerprint(_key(f"private {node.name}")),
         preshared={
-            peer.name: fingerprint(preshared_key(ROOT, node.name, peer.name, peer.preshared_epoch))
+            peer.name: fingerprint(preshared_key(ROOT, node.name, peer.oldest_name, peer.preshared_epoch))
             for peer in node.peers
         },
     )

@@ -43,6 +43,15 @@ MESH: dict[str, Any] = {
         },
         "db-1": {"address": "10.10.0.2", "groups": ["db"], "routes": ["10.20.0.0/16"]},
     },
+    "clients": {
+        "laptop": {
+            "address": "10.10.0.200",
+            "publicKey": "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=",
+            "to": ["web-1"],
+            "groups": ["people"],
+            "enabled": True,
+        },
+    },
     "policy": [{"from": ["web"], "to": ["db"], "allow": ["tcp/5432", "icmp"]}],
     "policyTests": [{"from": "web", "to": "db", "port": "tcp/5432", "expect": "allow"}],
     "rollout": {"canary": "web-1"},

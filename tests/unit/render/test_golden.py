@@ -5,6 +5,7 @@ anew; `git diff` then shows exactly what every node's users would see.
 """
 
 import os
+from ipaddress import IPv4Interface, IPv6Interface, ip_interface
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import yaml
 from mesh.host.files.document import FIREWALL, HOSTS, SYSCTL, parse_document
 from mesh.host.files.settings import parse_sysctls
 from mesh.host.live.firewall import top_level_statements
+from mesh.plan import MeshPlan
 from tests.unit.meshes import documents_of, facts_of, key_names_of, plan_of
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -53,7 +55,7 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
                     *(
                         f"{own.ip}/{own.max_prefixlen}"
                         for each in (peer.name, *(relayed.name for relayed in peer.relays))
-                        for own in plan.nodes[each].overlay.addresses
+                        for own in _own(plan, each)
                     ),
                     *map(str, peer.routes),
                 ),
@@ -77,4 +79,17 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
             if other is node or node.reaches is None or other.name in node.reaches
             for own in other.overlay.addresses
         }
+        everyone |= {
+            str(own.ip): client.name
+            for client in plan.clients.values()
+            if any(called.name == name for called in client.peers)
+            for own in _own(plan, client.name)
+        }
         assert dict(line.split() for line in document.files[HOSTS].splitlines()) == everyone
+
+
+def _own(plan: MeshPlan, name: str) -> list[IPv4Interface | IPv6Interface]:
+    """The addresses of a node or client inside the mesh."""
+    if name in plan.clients:
+        return [ip_interface(address) for address in plan.clients[name].addresses]
+    return list(plan.nodes[name].overlay.addresses)
