@@ -135,7 +135,7 @@ def check_client_policy(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     if not devices:
         return
     targets = _nodes_by_name(raw)
-    sources = members_by_name({name: _readable(node) for name, node in nodes(raw).items()}, devices)
+    sources = members_by_name({name: _readable(node) for name, node in nodes(raw).items()}, clients=devices)
     for index, rule in enumerate(listed(raw, "policy")):
         for place, name in enumerate(listed(rule, "to")):
             if isinstance(name, str) and name in sources and name not in targets:
