@@ -72,7 +72,7 @@ def check_clients(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         yield from _to(name, listed(client, "to"), raw, members)
     for name, node in everyone.items():
         for index, group in enumerate(listed(node, "groups")):
-            if group in clients(raw) and group not in everyone:
+            if isinstance(group, str) and group in clients(raw) and group not in everyone:
                 message = f"{group} is the name of a client; give the group another name"
                 yield ("nodes", name, "groups", index), message
 
@@ -92,7 +92,7 @@ def _groups(name: str, groups: list[Any], raw: Mapping[Any, Any]) -> Iterator[Fi
 def _to(
     name: str, to: list[Any], raw: Mapping[Any, Any], members: Mapping[str, frozenset[str]]
 ) -> Iterator[Finding]:
-    others = {group for client in clients(raw).values() for group in listed(client, "groups")}
+    others = {group for client in clients(raw).values() for group in _readable(client)}
     for index, given in enumerate(to):
         path = ("clients", name, "to", index)
         if read(host_name, given) is None:
