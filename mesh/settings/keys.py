@@ -11,7 +11,7 @@ __all__ = ["meant_key", "unknown_key"]
 
 _NOWHERE: Final[Mapping[str, str]] = MappingProxyType({})
 
-_MEMBERS: Final = "only servers that this stack creates can be members, for now"
+_MEMBERS: Final = "write each server under nodes, and each person's device under clients"
 _STATIC: Final = "this key is for a server that is there already; such a node also has `provider: static`"
 _DEVICES: Final = "people's devices are listed under `clients` of the mesh (docs/clients.md)"
 _KEYS: Final = "`up` makes the keys and keeps them in the stack's state; never write a key here"
@@ -20,7 +20,7 @@ _NO_USER_DATA: Final = "a server gets no user data from the stack file; set up y
 _ALL_PEERS: Final = "links says which nodes have a tunnel to each other; without links, all nodes have"
 _NO_DENY: Final = "there are no deny rules: a policy denies all traffic that no rule allows"
 _NO_DNS: Final = "the names of all nodes are written into every node's /etc/hosts; there is no DNS server"
-_NO_ROUTES: Final = "a node has one address in the mesh; networks behind the node are not routed, for now"
+_NO_ROUTES: Final = "the key `routes` of a node has the networks behind the node"
 
 # What people coming from WireGuard, Tailscale, Terraform or Ansible write, by what it stands for there.
 _ELSEWHERE: Final[Mapping[str, str]] = {
@@ -75,8 +75,8 @@ def unknown_key(
         there = f" {near} is there already: remove one of the two" if near in beside else ""
         return Told(f"is not a known key; did you mean {near}?{there}", () if there else another_key(near))
     reduced = _reduced(key)
-    # `user` of a static node is for its first contact alone
-    if str(key) in homes and _ELSEWHERE.get(reduced) != _ONE_USER:
+    # `user` of a static node is for its first contact alone, and `publicKey` is a client's
+    if str(key) in homes and _ELSEWHERE.get(reduced) not in {_ONE_USER, _KEYS}:
         return Told(f"is not a known key here; write it under {homes[str(key)]}")
     if reduced in _ELSEWHERE:
         return Told(f"is not a known key: {_ELSEWHERE[reduced]}; remove this key", (REMOVED,))

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from mesh.plan import plan_mesh
 from mesh.program import KINDS
-from mesh.settings import PolicyRule, PolicyTest, Rollout, Settings, Ssh, parse_settings
+from mesh.settings import Client, PolicyRule, PolicyTest, Rollout, Settings, Ssh, parse_settings
 from mesh.settings.machines import MachineModels
 from mesh.settings.networks import Network
 from mesh.settings.static import StaticMachine
@@ -27,6 +27,7 @@ SECTIONS: dict[str, Any] = {
     "defaults": MODELS.defaults,
     "networks.<name>": Network,
     "nodes.<name>": MODELS.node({}),
+    "clients.<name>": Client,
     "policy[]": PolicyRule,
     "policyTests[]": PolicyTest,
     "rollout": Rollout,
@@ -117,8 +118,16 @@ def test_every_example_is_accepted(key: str, field: FieldInfo) -> None:
         if key in {"defaults.network", "nodes.<name>.networkAddress"}:
             mesh["networks"] = {"backbone": {"cidr": "10.0.0.0/16"}}
             mesh["nodes"]["web-1"] = {"address": "10.10.0.12", "groups": ["web"], "network": "backbone"}
+        if key.startswith("clients."):
+            mesh["nodes"]["bastion"] = {"address": "10.10.0.3"}
+            mesh["clients"] = {"laptop": {"address": "10.10.0.200", "to": ["web-1"]}}
         owner: Any = mesh
-        for part in key.replace("<name>", "web-1").replace("[]", ".0").split(".")[:-1]:
+        for part in (
+            key.replace("clients.<name>", "clients.laptop")
+            .replace("<name>", "web-1")
+            .replace("[]", ".0")
+            .split(".")[:-1]
+        ):
             owner = owner[int(part)] if part.isdigit() else owner.setdefault(part, {})
         if key == "nodes.<name>.relay":  # only behind NAT, and of IPv4 alone
             owner["endpoint"] = "none"

@@ -132,7 +132,7 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
 @pytest.mark.parametrize("key", [1, None, 2.5])
 def test_a_key_that_is_no_text_is_no_known_key_either(key: object) -> None:
     known = (
-        "known are cidr, cidr6, port, mtu, protect, prefer, networks, ssh, defaults, nodes, policy, "
+        "known are cidr, cidr6, port, mtu, protect, prefer, networks, ssh, defaults, nodes, clients, policy, "
         "policyTests, rollout, links"
     )
     assert _problems(dict([*_mesh().items(), (key, 2)])) == [f"mesh.{key}: is not a known key; {known}"]

@@ -351,8 +351,7 @@ def test_merging_keeps_every_port_and_adds_none(ports: list[PortRange]) -> None:
 @pytest.mark.parametrize(
     ("where", "key", "says"),
     [
-        ("mesh", "clients", "only servers that this stack creates can be members"),
-        ("mesh", "peers", "only servers that this stack creates can be members"),
+        ("mesh", "peers", "write each server under nodes, and each person's device under clients"),
         ("mesh", "dns", "there is no DNS server"),
         ("mesh", "topology", "links says which nodes have a tunnel to each other"),
         ("mesh", "network", "did you mean cidr?"),
