@@ -1,18 +1,19 @@
 """The clients of a mesh: a generated key for each that has none of its own, and what its device must know."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
 
-from mesh.names import MeshNames
+from mesh.names import STASH, MeshNames
 from mesh.outputs import called_record, client_record
 from mesh.plan import ClientPlan
 from mesh.program import keys
-from mesh.program.directory import Entry, caller_entry
+from mesh.program.directory import Entry, caller_entry, callers_in
+from mesh.program.previous import Previous
 
-__all__ = ["Client", "declare_clients", "key_name"]
+__all__ = ["Client", "declare_clients", "gone", "key_name"]
 
 _PREFIX: Final = "client_"
 
@@ -73,3 +74,22 @@ def _declare(plan: ClientPlan, names: MeshNames, parent: pulumi.Resource) -> Cli
         return Client(plan=plan, public_key=plan.public_key, private_key=None)
     identity = keys.stored(names.of(key_name(plan.name)), keys.node_identity, parent=parent)
     return Client(plan=plan, public_key=keys.wireguard_public_key(identity), private_key=identity)
+
+
+def gone(plans: Mapping[str, ClientPlan], before: Previous) -> Iterator[str]:
+    """Yield a sentence for each client that the nodes know and that has no tunnel after this run."""
+    known = callers_in(before.record(STASH, "directory").get("input"))
+    for name in sorted(known - set(before.nodes)):
+        plan = plans.get(name)
+        if plan is not None and plan.enabled:
+            continue
+        ends = "its tunnels end within this `up`"
+        if plan is not None:
+            yield f"{name} is not enabled any more: {ends}; its key and its address stay"
+        elif before.has(STASH, key_name(name)):
+            yield (
+                f"{name} is not among the clients any more: {ends}, and its key is deleted. If it comes "
+                f"back, its device needs a new configuration"
+            )
+        else:
+            yield f"{name} is not among the clients any more: {ends}"

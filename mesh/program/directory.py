@@ -22,6 +22,7 @@ __all__ = [
     "Entry",
     "FoundAt",
     "caller_entry",
+    "callers_in",
     "entry",
     "private_addresses",
     "public_addresses",
@@ -81,6 +82,16 @@ def _addresses(kept: Mapping[str, Any], *keys: str) -> frozenset[str]:
 def caller_entry(plan: ClientPlan, *, public_key: pulumi.Input[str]) -> Entry:
     """Return a client's entry."""
     return {"address": str(plan.addresses[0]), "public_key": public_key, "endpoint": _NO_ENDPOINT}
+
+
+def callers_in(kept: object) -> set[str]:
+    """Return the names in a directory, as the state has it, that only ever call."""
+    entries = kept if isinstance(kept, Mapping) else {}
+    return {
+        str(name)
+        for name, each in entries.items()
+        if isinstance(each, Mapping) and each.get("endpoint") == _NO_ENDPOINT
+    }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from mesh.program import hooks, keys
 from mesh.program.access import Access, plan_access, ssh_limits
 from mesh.program.agent import agent_file
 from mesh.program.ahead import nodes_by_provider
-from mesh.program.clients import declare_clients
+from mesh.program.clients import declare_clients, gone
 from mesh.program.confirmed import CONFIRMED, require_confirmed
 from mesh.program.directory import Directory
 from mesh.program.door import check_settings, mark_stack
@@ -54,6 +54,8 @@ class Mesh(pulumi.ComponentResource):
         before = (previous or NOTHING_KNOWN).of(self._names, former_names(plan))
         access = plan_access(plan, before, _first_ports(plan, providers))
         tell_moves(plan, access, self)
+        for words in gone(plan.clients, before):
+            pulumi.log.warn(words, self)
         shared = self._shared_keys()
         sites = self._sites(plan, access, shared, before, told)
         machines = {provider: providers[provider].declare(site) for provider, site in sites.items()}

@@ -46,6 +46,7 @@ class Peer:
     `preshared` is the fingerprint of the pre-shared key. `allowed` are the addresses that it may send from,
     `networks` those behind it. A node that is reached over a peer has no keys here: `relay` is the peer's
     name. `mtu` are the bytes that fit into the tunnel on the way there, None where they are the interface's.
+    A peer that only ever `calls` has no endpoint: a client, or a node with `endpoint: none`.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Peer:
     relay: str = ""
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     mtu: str | None = None
+    calls: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +149,7 @@ def _peer(keys: Mapping[str, str], inside: Sequence[IPv4Interface | IPv6Interfac
             allowed=tuple(network[0] for network in own),
             networks=tuple(network for network in allowed if network not in own),
             mtu=keys["MTU"].partition(" ")[0] if "MTU" in keys else None,
+            calls="Endpoint" not in keys,
         )
     except (KeyError, ValueError):
         raise NotUnderstoodError(f"the peer {name or '?'}") from None

@@ -15,6 +15,7 @@ __all__ = ["Difference", "Reach", "Side", "compare_reach", "shown"]
 
 Side = Literal["before", "after"]
 _STAYS: Final = "if the node whose files are not in this preview has the other one as a peer"
+_CALLS: Final = "once the device has its configuration, or the node that only calls has its files"
 _WITHOUT_ICMP: Final = replace(EVERYTHING, icmp=((ECHO_REQUEST, ECHO_REQUEST),))
 _SIDES: Final[tuple[Side, Side]] = ("before", "after")
 
@@ -115,7 +116,9 @@ class _Mesh:
         for one, other in self._to_untouched("before", "after"):
             reach.lost.append(self._difference(_End(node=one), _End(node=other)))
         for one, other in self._to_untouched("after", "before"):
-            reach.gained.append(self._difference(_End(node=one), _End(node=other), note=_STAYS))
+            reach.gained.append(
+                self._difference(_End(node=one), _End(node=other), note=self._note(one, other))
+            )
 
     def _difference(
         self, source: _End, target: _End, traffic: Traffic | None = None, note: str = ""
@@ -165,9 +168,18 @@ class _Mesh:
             return
         if gained := after - before:
             known = source.node in self._nodes or source.node in self._peers.get((target.node, "before"), {})
-            reach.gained.append(self._difference(source, target, gained, "" if known else _STAYS))
+            reach.gained.append(
+                self._difference(
+                    source, target, gained, "" if known else self._note(target.node, source.node)
+                )
+            )
         if lost := before - after:
             reach.lost.append(self._difference(source, target, lost))
+
+    def _note(self, viewer: str, other: str) -> str:
+        """Return what must be added of a peer whose files the preview does not have."""
+        peer = self._peers.get((viewer, "after"), {}).get(other)
+        return _CALLS if peer is not None and peer.calls else _STAYS
 
     def _traffic(self, source: _End, target: _End, side: Side) -> Traffic:
         files = _files(self._nodes[target.node], side)

@@ -36,7 +36,11 @@ class Client(Model):
     public_key: Annotated[
         str | None,
         BeforeValidator(clients.public_key),
-        Field(alias="publicKey", title="WireGuard public key", examples=["B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw="]),
+        Field(
+            alias="publicKey",
+            title="WireGuard public key",
+            examples=["B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw="],
+        ),
     ] = None
     """The public half of a key that was made on the device. The private half never leaves the device.
 

@@ -2,6 +2,10 @@
 
 from typing import Any
 
+from mesh.names import STASH
+from mesh.program.clients import gone
+from mesh.program.previous import Previous
+from tests.unit.meshes import plan_of
 from tests.unit.program.recording import is_secret, run, value_of
 
 MESH: dict[str, Any] = {
@@ -32,3 +36,31 @@ def test_a_client_has_a_generated_key_unless_its_own_is_given() -> None:
 
 def test_no_clients_leave_no_trace_in_the_outputs() -> None:
     assert "clients" not in run({**MESH, "clients": {}}).mesh.outputs
+
+
+def test_a_client_that_loses_its_tunnels_is_told_before_it_happens() -> None:
+    caller = {"public_key": "x", "endpoint": "none"}
+    node = {"public_key": "x", "endpoint": "192.0.2.1:51820"}
+    before = Previous(
+        nodes={"a": {}, "home": {}},
+        records={
+            (STASH, "directory"): {
+                "input": {"a": node, "home": caller, "laptop": caller, "phone": caller, "tablet": caller}
+            },
+            (STASH, "client_laptop"): {"output": "key"},
+        },
+    )
+    kept = {"tablet": {"address": "10.10.0.202", "to": ["a"]}}
+    told = list(gone(plan_of({**MESH, "clients": kept}).clients, before))
+    assert told == [
+        (
+            "laptop is not among the clients any more: its tunnels end within this `up`, and its key is deleted. "
+            "If it comes back, its device needs a new configuration"
+        ),
+        "phone is not among the clients any more: its tunnels end within this `up`",
+    ]
+    off = {"tablet": {**kept["tablet"], "enabled": False}}
+    (*_, last) = gone(plan_of({**MESH, "clients": off}).clients, before)
+    assert last == (
+        "tablet is not enabled any more: its tunnels end within this `up`; its key and its address stay"
+    )
