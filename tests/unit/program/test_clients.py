@@ -54,8 +54,8 @@ def test_a_client_that_loses_its_tunnels_is_told_before_it_happens() -> None:
     told = list(gone(plan_of({**MESH, "clients": kept}).clients, before))
     assert told == [
         (
-            "laptop is not among the clients any more: its tunnels end within this `up`, and its key is deleted. "
-            "If it comes back, its device needs a new configuration"
+            "laptop is not among the clients any more: its tunnels end within this `up`, and its key is "
+            "deleted. If it comes back, its device needs a new configuration"
         ),
         "phone is not among the clients any more: its tunnels end within this `up`",
     ]
