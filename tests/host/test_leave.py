@@ -64,6 +64,19 @@ def test_a_host_that_left_boots_as_before_and_can_come_back(guest: Node, hosts: 
     assert guest.status()["differences"] == []
 
 
+def test_a_host_that_started_anew_as_a_member_leaves_with_the_settings_that_it_had(
+    guest: Node, hosts: Hosts
+) -> None:
+    """Its interfaces began with the mesh's values of `default`."""
+    settings = "sysctl -a 2>/dev/null | grep -E '^net\\.ipv[46]\\.' | grep -v stable_secret"
+    before = guest.inside(settings)
+    _join(guest, hosts)
+    guest.reboot()
+    assert guest.inside("sysctl -n net.ipv4.conf.eth0.rp_filter") == "2"
+    assert guest.agent("leave").word == "LEFT"
+    assert guest.inside(settings).splitlines() == before.splitlines()
+
+
 def test_the_only_key_that_opens_a_host_stays(guest: Node, hosts: Hosts) -> None:
     _join(guest, hosts)
     guest.inside("sed -n '/BEGIN wgmesh/,/END wgmesh/p' -i /root/.ssh/authorized_keys")

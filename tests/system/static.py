@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from difflib import unified_diff
 from typing import Any, Final
 
 import asyncssh
@@ -12,21 +13,27 @@ from lab.hosts import HostSpec, Lab
 from lab.testing import wait
 from tests.system.world import World
 
-__all__ = ["LOOK", "Server", "boot", "store"]
+__all__ = ["LOOK", "Server", "boot", "differences", "store"]
 
 # Of what tools of the operator make anew at any time: no owner of a host sets any of this.
 LOOK: Final = (
     "find /etc /root/.ssh -printf '%p %y %m %u:%g %l\\n' | sort;"
     "find /etc /root/.ssh -type f -exec sha256sum {} + | sort -k 2;"
     "systemctl list-unit-files --no-legend --no-pager | sort; systemctl --failed --no-legend;"
-    "nft -s list ruleset; ip -o link | sed 's/^[0-9]*: //; s/ qlen .*//'; ip -4 addr;"
-    "ip -6 addr show scope global;"
+    "nft -s list ruleset; ip -o link | sed 's/^[0-9]*: //; s/ qlen .*//; s/@if[0-9]*//';"
+    "{ ip -4 addr; ip -6 addr show scope global; } | sed 's/@if[0-9]*//';"  # another one after a reboot
     "ip route show table all; ip -6 route show table all; ip rule; ip -6 rule;"
     "sysctl -a 2>/dev/null | grep -vE '^(fs\\.|kernel\\.|vm\\.|user\\.|dev\\.|debug\\.|abi\\.|sunrpc\\.)'"
     " | grep -vE 'nf_conntrack_count|stable_secret';"
     "ls -A /usr/local/bin /usr/local/lib /var/lib | grep -i wgmesh; ls /run | grep -i wgmesh; true"
 )
 """Everything that a mesh may touch on a host, as text."""
+
+
+def differences(before: str, after: str) -> list[str]:
+    """Return the lines of two looks that are not the same, as a diff without context."""
+    found = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+    return [line for line in found if not line.startswith(("---", "+++", "@@"))]
 
 
 @dataclass(frozen=True)

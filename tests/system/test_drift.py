@@ -86,7 +86,7 @@ def test_no_output_holds_a_secret(mesh: World) -> None:
 def test_status_shows_who_hears_whom(mesh: World) -> None:
     run = _mesh(mesh, "status")
     assert run.code == 0, run.out
-    for shown in (*NODES, "s ago", " B "):
+    for shown in (*NODES, "s ago", "B "):
         assert shown in run.out
     code, found = _json(mesh, "status")
     assert code == 0

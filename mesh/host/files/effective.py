@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Optional
 
-__all__ = ["base_key", "forwarding_keys", "on_interfaces", "original_of", "patterns", "with_later_interfaces"]
+__all__ = [
+    "base_key",
+    "forwarding_keys",
+    "keys_begun_with",
+    "on_interfaces",
+    "original_of",
+    "patterns",
+    "with_later_interfaces",
+]
 
 _CONF = re.compile(r"net\.(ipv[46])\.conf\.(.+)\.([a-z0-9_]+)")
 # With this value of `all` an interface's own does not matter: whether one of them suffices (OR, AND), or the
@@ -53,6 +61,12 @@ def forwarding_keys(root: Path, family: str) -> list[str]:
     """Return the keys that switching a family's forwarding changes: each interface's, and `default`."""
     folders = sorted((root / "net" / family / "conf").glob("*"))
     return [_key(family, folder.name, "forwarding") for folder in folders if folder.name != "all"]
+
+
+def keys_begun_with(root: Path, key: str) -> list[str]:
+    """Return the keys of interfaces that begin with the value of a key of `default`; none of another key."""
+    parts = _CONF.fullmatch(key)
+    return _keys(root, parts[1], parts[3]) if parts and parts[2] == "default" else []
 
 
 def base_key(key: str) -> str:

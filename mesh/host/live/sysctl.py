@@ -8,7 +8,7 @@ import re
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
-from ..files.effective import base_key, forwarding_keys, original_of
+from ..files.effective import base_key, forwarding_keys, keys_begun_with, original_of
 from ..files.settings import is_of_machine
 
 TYPE_CHECKING = False
@@ -71,10 +71,12 @@ def read_sysctls(root: Path, keys: Mapping[str, str]) -> dict[str, str]:
 
 
 def side_effects(root: Path, keys: Iterable[str]) -> dict[str, str]:
-    """Return the keys that change along with `keys`."""
+    """Return the keys that change along with `keys`: at once, or, by `default`, when the host starts anew."""
     changed: list[str] = []
-    for key in filter(_FORWARDING.fullmatch, keys):
-        changed += [*_REWRITTEN, *forwarding_keys(root, "ipv6" if "ipv6" in key else "ipv4")]
+    for key in keys:
+        if _FORWARDING.fullmatch(key):
+            changed += [*_REWRITTEN, *forwarding_keys(root, "ipv6" if "ipv6" in key else "ipv4")]
+        changed += keys_begun_with(root, key)
     return dict.fromkeys(changed, "")
 
 

@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 
 from mesh.host.files.effective import base_key, on_interfaces, patterns, with_later_interfaces
-from mesh.host.live.sysctl import forwarding_first, originals_after, set_sysctls, sysctl_differences
+from mesh.host.live.sysctl import (
+    forwarding_first,
+    originals_after,
+    read_sysctls,
+    set_sysctls,
+    side_effects,
+    sysctl_differences,
+)
 
 WANTED = {
     "net.ipv4.conf.all.accept_redirects": "0",
@@ -95,6 +102,18 @@ def test_an_interface_that_goes_away_meanwhile_is_no_failure(
     monkeypatch.setattr(Path, "write_text", vanish)
     set_sysctls(tmp_path, wanted)
     assert not gone.exists()
+
+
+def test_interfaces_that_began_with_our_default_go_back_to_their_own_value(tmp_path: Path) -> None:
+    make(tmp_path, "all", "default", "eth0")
+    eth0, docker0 = (f"net.ipv4.conf.{name}.rp_filter" for name in ("eth0", "docker0"))
+    wanted = {"net.ipv4.conf.all.rp_filter": "2", "net.ipv4.conf.default.rp_filter": "2"}
+    assert on_interfaces(tmp_path, wanted) == wanted, "`all` decides"
+    assert side_effects(tmp_path, wanted) == {eth0: ""}
+    originals = originals_after({}, read_sysctls(tmp_path, {**wanted, eth0: ""}), wanted)
+    assert originals == {**dict.fromkeys(wanted, "1"), eth0: "1"}
+    make(tmp_path, "docker0")
+    assert with_later_interfaces(tmp_path, originals) == {**originals, docker0: "1"}
 
 
 def test_each_interface_goes_back_to_its_own_value(tmp_path: Path) -> None:
