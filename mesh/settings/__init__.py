@@ -4,16 +4,10 @@ from mesh.settings.base import Model
 from mesh.settings.client import Client
 from mesh.settings.grants import Grant, PortRange
 from mesh.settings.groups import EVERY_NODE, members_by_name, named_networks
-from mesh.settings.models import (
-    Defaults,
-    Node,
-    PolicyRule,
-    PolicyTest,
-    Rollout,
-    Settings,
-    Ssh,
-)
+from mesh.settings.models import Rollout, Settings, Ssh
+from mesh.settings.node import Defaults, Node
 from mesh.settings.parser import parse_settings
+from mesh.settings.policy import PolicyRule, PolicyTest
 from mesh.settings.ports import merged, overlap
 from mesh.settings.problems import Instead, Problem, SettingsError
 from mesh.settings.routes import node_of

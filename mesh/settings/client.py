@@ -5,16 +5,11 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from mesh.settings import addresses, clients, lists, names
+from mesh.settings import addresses, clients
 from mesh.settings.base import Model
+from mesh.settings.keytypes import Names, Switch
 
 __all__ = ["Client"]
-
-_Names = Annotated[
-    tuple[Annotated[str, BeforeValidator(names.host_name)], ...],
-    BeforeValidator(lists.list_of(names.host_name)),
-    Field(title="list of names"),
-]
 
 
 class Client(Model):
@@ -53,7 +48,7 @@ class Client(Model):
     of another client. Never write a private key here: nothing can tell the two apart.
     """
 
-    to: Annotated[_Names, Field(min_length=1, examples=["[bastion]"])]
+    to: Annotated[Names, Field(min_length=1, examples=["[bastion]"])]
     """The nodes that the client has tunnels to. A name is a node, a group of nodes, or `all`.
 
     These nodes listen for WireGuard from everywhere, because nobody knows where the client calls from.
@@ -64,7 +59,7 @@ class Client(Model):
     Refused: unknown names, names of clients, a name twice, an empty list.
     """
 
-    groups: Annotated[_Names, Field(examples=["[people]"])] = ()
+    groups: Annotated[Names, Field(examples=["[people]"])] = ()
     """The groups that the client belongs to. The policy can name groups in `from`.
 
     `all` in a policy means every node, and no client. Without a policy, a client reaches everything that its
@@ -75,7 +70,7 @@ class Client(Model):
     Refused: `all`, the name of a node or client, a name twice.
     """
 
-    enabled: Annotated[bool, Field(strict=True, title="`true` or `false`")] = True
+    enabled: Switch = True
     """Whether the client has tunnels. Use `false` for a device that is lost, or not needed for a while.
 
     Changed later: `false` removes the client from all nodes within one `up`. Its key and its address stay.

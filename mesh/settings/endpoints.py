@@ -5,8 +5,9 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any, Final, Literal
 
 from mesh.settings.attached import free_addresses, gateway, network_address
-from mesh.settings.models import Node, Settings
+from mesh.settings.models import Settings
 from mesh.settings.names import is_host_name
+from mesh.settings.node import Node
 from mesh.settings.problems import Told, another_value, nearest, show
 from mesh.settings.raw import Finding
 

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, ValidationError, create_model
 from mesh.settings import fields
 from mesh.settings.base import Model
 from mesh.settings.meant import plain
-from mesh.settings.models import DEFAULT_PROVIDER, Defaults, Node
+from mesh.settings.node import DEFAULT_PROVIDER, Defaults, Node
 from mesh.settings.problems import Problem, nearest, nearest_of, refuse, show
 from mesh.settings.raw import Finding
 from mesh.settings.values import text

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from mesh.settings import addresses, fields
 from mesh.settings.base import Model
+from mesh.settings.keytypes import Switch
 
 __all__ = ["Network"]
 
@@ -30,7 +31,7 @@ class Network(Model):
     `cidr` of the mesh refuses.
     """
 
-    existing: Annotated[bool, Field(strict=True, title="`true` or `false`")] = False
+    existing: Switch = False
     """Whether the network exists already. `true` uses the network of this name in the cloud project, and
     never changes or deletes it. `cidr` is its range, or one of its subnets.
 

@@ -11,7 +11,7 @@ from mesh.leaks import has_secret
 from mesh.settings import fields
 from mesh.settings.addresses import mesh_network, read_ip
 from mesh.settings.base import Model
-from mesh.settings.models import Port, Switch
+from mesh.settings.keytypes import Port, Switch
 from mesh.settings.problems import Problem, refuse, show
 from mesh.settings.raw import Finding, nodes, read
 from mesh.settings.values import text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import mesh
 from mesh.program import PROVIDERS
-from mesh.settings.models import DEFAULT_PROVIDER
+from mesh.settings.node import DEFAULT_PROVIDER
 
 MESH = Path(mesh.__file__).parent
 ROOMS = (MESH / "program" / "machines" / "hetzner", MESH / "review" / "hetzner.py")
