@@ -10,6 +10,7 @@ from mesh.edit.errors import EditError
 from mesh.edit.place import address_of, network6_of, network_of, next_address, relatives
 from mesh.edit.splice import applied, entry_after
 from mesh.edit.style import Style, style_of
+from mesh.settings.raw import clients
 
 __all__ = ["add_node"]
 
@@ -55,7 +56,9 @@ def add_node(
 
 
 def _next_address(document: Document, given: Mapping[str, Any], name: str) -> IPv4Address:
-    return next_address(network_of(document.value), given, name, network6_of(document.value))
+    mesh = document.value
+    devices = {found for each in clients(mesh).values() if (found := address_of(each)) is not None}
+    return next_address(network_of(mesh), given, name, network6_of(mesh), devices)
 
 
 def _behind(document: Document, given: Mapping[str, Any], name: str, like: str | None, address: str) -> str:

@@ -1,7 +1,7 @@
 """Where a new node goes: behind its relatives in the file, and to the next free address."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any
 
@@ -24,24 +24,29 @@ def relatives(name: str, nodes: Iterable[str]) -> list[str]:
 
 
 def next_address(
-    cidr: IPv4Network, nodes: Mapping[str, Any], name: str, cidr6: IPv6Network | None = None
+    cidr: IPv4Network,
+    nodes: Mapping[str, Any],
+    name: str,
+    cidr6: IPv6Network | None = None,
+    devices: Collection[IPv4Address] = (),
 ) -> IPv4Address:
     """Return the lowest free address above those of a node's relatives, or of all nodes without relatives.
 
     Where none is free above, the lowest free one of the network. Its host part is free in the IPv6 network,
-    too. Raises `EditError` for a full network.
+    too. `devices` are the addresses of clients, which are not free either.
+    Raises `EditError` for a full network.
     """
     used = {found for node in nodes.values() if (found := address_of(node)) is not None}
-    taken = {cidr.network_address + host for host in _hosts6(cidr, cidr6, nodes)}
+    taken = {*used, *devices, *(cidr.network_address + host for host in _hosts6(cidr, cidr6, nodes))}
     near = relatives(name, nodes)
     highest = max((found for node in near if (found := address_of(nodes[node])) is not None), default=None)
     start = int(highest or max(used, default=cidr.network_address)) + 1
     for first in (start, int(cidr.network_address) + 1):
         for number in range(first, int(cidr.broadcast_address)):
-            if IPv4Address(number) not in used | taken:
+            if IPv4Address(number) not in taken:
                 return IPv4Address(number)
     raise EditError(
-        f"mesh.cidr: {cidr} is full: all {cidr.num_addresses - 2} addresses have a node; remove a node, or "
+        f"mesh.cidr: {cidr} is full: all {cidr.num_addresses - 2} addresses are taken; remove a node, or "
         f"widen the network (docs/stack-file.md, cidr)"
     )
 

@@ -217,26 +217,11 @@ def _relay_sets(access: AccessPlan) -> list[NamedSet]:
 
 
 def _policy_sets(family: Family, access: AccessPlan, ingress: Sequence[Ingress]) -> list[NamedSet]:
-    sources = [(str(address), each) for each in ingress for address in _of(family, each.addresses)]
-
-    def ports(protocol: Literal["tcp", "udp"]) -> list[tuple[str, str]]:
-        return [
-            (f"{address} . {port.range_text}", each.source)
-            for address, each in sources
-            for port in each.ports
-            if port.protocol == protocol
-        ]
-
-    def named(name: str, elements: Sequence[tuple[str, str]], also: str = "") -> NamedSet:
-        return NamedSet(name=f"{name}{family.suffix}", type=f"{family.type}{also}", elements=elements)
-
-    return [
-        named("mesh_ssh", _plain(_of(family, access.ssh_mesh))),
-        named("mesh_all", [(address, each.source) for address, each in sources if each.everything]),
-        named("mesh_icmp", [(address, each.source) for address, each in sources if each.icmp]),
-        named("mesh_tcp", ports("tcp"), " . inet_service"),
-        named("mesh_udp", ports("udp"), " . inet_service"),
-    ]
+    ssh = NamedSet(
+        name=f"mesh_ssh{family.suffix}", type=family.type, elements=_plain(_of(family, access.ssh_mesh))
+    )
+    granted = [(str(address), each) for each in ingress for address in _of(family, each.addresses)]
+    return [ssh, *_granted_sets("mesh", family, family.type, granted)]
 
 
 def _route_sets(family: Family, routes: Sequence[RoutePlan]) -> list[NamedSet]:
@@ -248,22 +233,29 @@ def _route_sets(family: Family, routes: Sequence[RoutePlan]) -> list[NamedSet]:
         for each in route.ingress or ()
         for address in _of(family, each.addresses)
     ]
+    return _granted_sets("routes", family, f"{family.type} . {family.type}", granted)
+
+
+def _granted_sets(
+    prefix: str, family: Family, type_: str, granted: Sequence[tuple[str, Ingress]]
+) -> list[NamedSet]:
+    """Return the sets for everything, ICMP, TCP and UDP; `granted` has the element and the grant of each."""
 
     def named(name: str, elements: Sequence[tuple[str, str]], also: str = "") -> NamedSet:
-        pair = f"{family.type} . {family.type}"
-        return NamedSet(name=f"routes_{name}{family.suffix}", type=f"{pair}{also}", elements=elements)
+        return NamedSet(name=f"{prefix}_{name}{family.suffix}", type=f"{type_}{also}", elements=elements)
 
-    def ports(protocol: Literal["tcp", "udp"]) -> list[tuple[str, str]]:
-        return [
-            (f"{pair} . {port.range_text}", each.source)
-            for pair, each in granted
+    def ports(protocol: Literal["tcp", "udp"]) -> NamedSet:
+        elements = [
+            (f"{text} . {port.range_text}", each.source)
+            for text, each in granted
             for port in each.ports
             if port.protocol == protocol
         ]
+        return named(protocol, elements, " . inet_service")
 
     return [
-        named("all", [(pair, each.source) for pair, each in granted if each.everything]),
-        named("icmp", [(pair, each.source) for pair, each in granted if each.icmp]),
-        named("tcp", ports("tcp"), " . inet_service"),
-        named("udp", ports("udp"), " . inet_service"),
+        named("all", [(text, each.source) for text, each in granted if each.everything]),
+        named("icmp", [(text, each.source) for text, each in granted if each.icmp]),
+        ports("tcp"),
+        ports("udp"),
     ]

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from mesh.settings.addresses import address, mesh_network
 from mesh.settings.meant import accepts, meant, plain
 from mesh.settings.problems import REMOVED, Told, another_value, refuse, show
-from mesh.settings.raw import Finding, nodes, read
+from mesh.settings.raw import Finding, everyone_in, nodes, read
 from mesh.settings.values import text
 
 __all__ = ["address6", "check_addresses6", "derived", "mesh_network6"]
@@ -166,14 +166,15 @@ def check_addresses6(raw: Mapping[Any, Any]) -> Iterator[Finding]:
         )
         yield ("cidr6",), Told(told, another_value(str(wider)))
         return
-    yield from _own_addresses(nodes(raw), cidr, cidr6)
+    yield from _own_addresses(raw, cidr, cidr6)
 
 
 def _own_addresses(
-    everyone: Mapping[str, Any], cidr: IPv4Network | None, cidr6: IPv6Network | None
+    raw: Mapping[Any, Any], cidr: IPv4Network | None, cidr6: IPv6Network | None
 ) -> Iterator[Finding]:
+    everyone = everyone_in(raw)
     hosts = _derived(everyone, cidr, cidr6)
-    given = _given(everyone)
+    given = _given(nodes(raw))
     owner = {own: name for name, own in reversed(hosts.items()) if "address6" not in everyone[name]}
     by_host = dict(owner)
     for name, own in given.items():

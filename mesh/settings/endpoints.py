@@ -10,6 +10,7 @@ from mesh.settings.names import is_host_name
 from mesh.settings.node import Node
 from mesh.settings.problems import Told, another_value, nearest, show
 from mesh.settings.raw import Finding
+from mesh.settings.room import outside
 
 __all__ = ["Family", "check_endpoints", "families_of"]
 
@@ -108,16 +109,12 @@ def _refused(settings: Settings, name: str, network: str) -> str | None:
     own = network_address(settings, name)
     if own is None:
         return f"is missing: the host part of {settings.nodes[name].address} does not fit into {cidr}"
-    said = f"{own}" if settings.nodes[name].network_address else f"is missing, and the host part gives {own}"
-    if own not in cidr:
-        return f"{own} is outside {cidr}"
-    if own == gateway(settings.networks[network]):
-        return f"{said}: the first address of {cidr} is its gateway"
-    if own == cidr.network_address:
-        return f"{own} is the network address of {cidr}"
-    if own == cidr.broadcast_address:
-        return f"{said}: the broadcast address of {cidr}"
-    return None
+    reason = outside(own, cidr)
+    if reason is None and own == gateway(settings.networks[network]):
+        reason = f"{own} is the first address of {cidr}, which its gateway has"
+    if reason is None or settings.nodes[name].network_address:
+        return reason
+    return f"is missing, and the host part of {settings.nodes[name].address} cannot be used: {reason}"
 
 
 def _with_free(free: _Free, network: str, refusal: str) -> str | Told:

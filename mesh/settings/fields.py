@@ -66,6 +66,13 @@ def _integer(field: Callable[[object], object], value: object) -> int:
     return number
 
 
+def _between(number: int, lowest: int, highest: int, remedy: str) -> int:
+    if not lowest <= number <= highest:
+        side = f"below {lowest}" if number < lowest else f"above {highest}"
+        raise refuse(f"{number} is {side}; {remedy}")
+    return number
+
+
 def _no_number(
     field: Callable[[object], object], value: object, said: str, otherwise: str
 ) -> PydanticCustomError:
@@ -89,10 +96,7 @@ def _lower(value: object) -> str:
 def port_number(value: object) -> int:
     """The number of a port."""
     number = _integer(port_number, value)
-    if not 1 <= number <= _PORT_HIGHEST:
-        side = "below 1" if number < 1 else f"above {_PORT_HIGHEST}"
-        raise refuse(f"{number} is {side}; ports go from 1 to {_PORT_HIGHEST}")
-    return number
+    return _between(number, 1, _PORT_HIGHEST, f"ports go from 1 to {_PORT_HIGHEST}")
 
 
 def mtu(value: object) -> int | Literal["auto"]:
@@ -114,10 +118,7 @@ def mtu(value: object) -> int | Literal["auto"]:
 def keepalive(value: object) -> int:
     """A number of seconds; 0 is off."""
     number = _integer(keepalive, value)
-    if not 0 <= number <= _KEEPALIVE_HIGHEST:
-        side = "below 0" if number < 0 else f"above {_KEEPALIVE_HIGHEST}"
-        raise refuse(f"{number} is {side}; write 0 to {_KEEPALIVE_HIGHEST} seconds, 0 for none")
-    return number
+    return _between(number, 0, _KEEPALIVE_HIGHEST, f"write 0 to {_KEEPALIVE_HIGHEST} seconds, 0 for none")
 
 
 def underlay_mtu(value: object) -> int:
@@ -131,13 +132,18 @@ def underlay_mtu(value: object) -> int:
     return number
 
 
+def refuse_private_key(given: str, remedy: str) -> None:
+    """Refuse a private SSH key, without showing it."""
+    if "PRIVATE KEY" in given:
+        raise refuse(
+            f"this is a private key (not shown here): keep private keys out of a stack file; {remedy}"
+        )
+
+
 def authorized_key(value: object) -> str:
     """One line of authorized_keys."""
     given = text(value, "a line of authorized_keys such as `ssh-ed25519 AAAA... me`", authorized_key).strip()
-    if "PRIVATE KEY" in given:
-        raise refuse(
-            "this is a private key (not shown here): keep private keys out of a stack file; make a new pair"
-        )
+    refuse_private_key(given, "make a new pair")
     words = given.split()
     if (
         not given.isprintable()

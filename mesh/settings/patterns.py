@@ -25,25 +25,25 @@ __all__ = ["NODE_NAME", "fragment_of"]
 
 _BYTE: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4: Final = rf"{_BYTE}(\.{_BYTE}){{3}}"
-_MESH_NETWORKS: Final = "|".join(
-    (
-        rf"10\.{_BYTE}\.{_BYTE}\.{_BYTE}/([89]|1[0-9]|2[0-9])",
-        rf"172\.(1[6-9]|2[0-9]|3[01])\.{_BYTE}\.{_BYTE}/(1[2-9]|2[0-9])",
-        rf"192\.168\.{_BYTE}\.{_BYTE}/(1[6-9]|2[0-9])",
-        rf"100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.{_BYTE}\.{_BYTE}/(1[0-9]|2[0-9])",
+
+
+def _private(long: str) -> str:
+    """Return a pattern of private networks; `long` matches the prefix lengths from 20 on."""
+    return "|".join(
+        (
+            rf"10\.{_BYTE}\.{_BYTE}\.{_BYTE}/([89]|1[0-9]|{long})",
+            rf"172\.(1[6-9]|2[0-9]|3[01])\.{_BYTE}\.{_BYTE}/(1[2-9]|{long})",
+            rf"192\.168\.{_BYTE}\.{_BYTE}/(1[6-9]|{long})",
+            rf"100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.{_BYTE}\.{_BYTE}/(1[0-9]|{long})",
+        )
     )
-)
+
+
+_MESH_NETWORKS: Final = _private("2[0-9]")
+_ROUTES: Final = _private("2[0-9]|3[0-2]")
 # in the shortest spelling, which the function checks
 _IPV6: Final = r"[0-9a-f]{1,4}:[0-9a-f:]*:[0-9a-f:.]*"
 _MESH_NETWORKS6: Final = r"fd[0-9a-f]{2}:[0-9a-f:]*/(4[89]|[5-9][0-9]|1[01][0-9]|120)"
-_ROUTES: Final = "|".join(
-    (
-        rf"10\.{_BYTE}\.{_BYTE}\.{_BYTE}/([89]|[12][0-9]|3[0-2])",
-        rf"172\.(1[6-9]|2[0-9]|3[01])\.{_BYTE}\.{_BYTE}/(1[2-9]|2[0-9]|3[0-2])",
-        rf"192\.168\.{_BYTE}\.{_BYTE}/(1[6-9]|2[0-9]|3[0-2])",
-        rf"100\.(6[4-9]|[7-9][0-9]|1[01][0-9]|12[0-7])\.{_BYTE}\.{_BYTE}/(1[0-9]|2[0-9]|3[0-2])",
-    )
-)
 # Python's ip_network takes masks in both forms, and zeros before a prefix length.
 _SOURCE: Final = rf"{_IPV4}(/([0-9]+|{_IPV4}))?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/[0-9]+)?"
 _PORT: Final = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from mesh.settings.problems import Told
 
-__all__ = ["Finding", "clients", "listed", "nodes", "read"]
+__all__ = ["Finding", "clients", "everyone_in", "listed", "nodes", "read"]
 
 _T = TypeVar("_T")
 
@@ -33,6 +33,12 @@ def clients(raw: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the clients by name, whatever each of them is."""
     found = raw.get("clients")
     return {str(name): client for name, client in found.items()} if isinstance(found, Mapping) else {}
+
+
+def everyone_in(raw: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return nodes and clients by name; a name that both have is refused elsewhere."""
+    found = nodes(raw)
+    return {**found, **{name: each for name, each in clients(raw).items() if name not in found}}
 
 
 def listed(owner: object, key: str) -> list[Any]:

@@ -6,15 +6,15 @@ from typing import Any
 
 from mesh.settings.addresses import address, mesh_network
 from mesh.settings.problems import Told, another_value
-from mesh.settings.raw import Finding, clients, nodes, read
+from mesh.settings.raw import Finding, clients, everyone_in, nodes, read
 
-__all__ = ["check_addresses", "free_addresses"]
+__all__ = ["check_addresses", "free_addresses", "outside"]
 
 
 def check_addresses(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """The network has room for all nodes, and every node has an address in it, which nobody else has."""
     cidr = read(mesh_network, raw.get("cidr"))
-    everyone = _everyone(raw)
+    everyone = everyone_in(raw)
     if cidr is not None and len(everyone) > cidr.num_addresses - 2:
         room, who = cidr.num_addresses - 2, "nodes and clients" if clients(raw) else "nodes"
         yield (
@@ -24,7 +24,7 @@ def check_addresses(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     free = free_addresses(raw)
     owner: dict[IPv4Address, str] = {}
     for name, own in _given(everyone).items():
-        refusal = None if cidr is None else _outside(own, cidr)
+        refusal = None if cidr is None else outside(own, cidr)
         if refusal is None and own in owner:
             each = "every node" if name in nodes(raw) else "every node and client"
             refusal = f"{own} is already the address of {owner[own]}; {each} has its own"
@@ -37,22 +37,17 @@ def check_addresses(raw: Mapping[Any, Any]) -> Iterator[Finding]:
 def free_addresses(raw: Mapping[Any, Any]) -> dict[str, IPv4Address]:
     """Return an address for every node and client that has none it can have: the first free ones."""
     cidr = read(mesh_network, raw.get("cidr"))
-    everyone = _everyone(raw)
+    everyone = everyone_in(raw)
     if cidr is None:
         return {}
     taken: dict[IPv4Address, str] = {}
     for name, own in _given(everyone).items():
-        if _outside(own, cidr) is None:
+        if outside(own, cidr) is None:
             taken.setdefault(own, name)
     settled = set(taken.values())
     free = (one for one in cidr.hosts() if one not in taken)
     # a network without room for all leaves the last ones without
     return dict(zip((name for name in everyone if name not in settled), free, strict=False))
-
-
-def _everyone(raw: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return nodes and clients by name; a name that both have is refused elsewhere."""
-    return {**nodes(raw), **{name: each for name, each in clients(raw).items() if name not in nodes(raw)}}
 
 
 def _with_free(refusal: str, free: IPv4Address | None, cidr: IPv4Network | None) -> str | Told:
@@ -72,7 +67,8 @@ def _given(everyone: Mapping[str, Any]) -> dict[str, IPv4Address]:
     return {name: own for name, own in found.items() if own is not None}
 
 
-def _outside(own: IPv4Address, cidr: IPv4Network) -> str | None:
+def outside(own: IPv4Address, cidr: IPv4Network) -> str | None:
+    """Say why no host can have an address in a network; None where one can."""
     if own not in cidr:
         return f"{own} is outside {cidr}"
     if own == cidr.network_address:

@@ -75,11 +75,7 @@ def login(value: object) -> str:
 def public_host_key(value: object) -> str:
     """One public SSH host key: its type and the key, without a comment."""
     given = text(value, "a public SSH host key such as `ssh-ed25519 AAAA...`", public_host_key).strip()
-    if "PRIVATE KEY" in given:
-        raise refuse(
-            "this is a private key (not shown here): keep private keys out of a stack file; write the public "
-            "host key of the server"
-        )
+    fields.refuse_private_key(given, "write the public host key of the server")
     words = given.split()
     known = next((place for place, word in enumerate(words) if word in _HOST_KEYS), None)
     if known is None or len(words) < known + 2 or not given.isprintable():

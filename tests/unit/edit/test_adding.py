@@ -226,3 +226,12 @@ def test_a_new_node_in_both_families_has_its_own_host_part() -> None:
     )
     after = add(text, "web-2", like="web-1")
     assert added_lines(text, after) == (["      web-2: {address: 10.10.0.3}\n"], [])
+
+
+def test_a_new_node_passes_over_the_addresses_of_clients() -> None:
+    text = _mesh(
+        "web-1: {address: 10.10.0.1}",
+        more="clients: {laptop: {address: 10.10.0.2, to: [web-1]}, phone: {address: 10.10.0.9, to: [web-1]}}",
+    )
+    assert nodes(add(text, "web-2"))["web-2"] == {"address": "10.10.0.3"}
+    assert nodes(add(text, "db-1"))["db-1"] == {"address": "10.10.0.3"}
