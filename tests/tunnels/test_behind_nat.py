@@ -1,6 +1,5 @@
 """Nodes behind NAT, a relay and a public node: packets through real tunnels. Needs root, for namespaces."""
 
-import os
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
@@ -8,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.tunnels.world import OUTSIDE, Node, World, until, wireguard_go, world
+from tests.tunnels.agent import NEEDS_TUNNELS, PROGRAM
+from tests.tunnels.world import OUTSIDE, Node, World, until, world
 from tests.unit.meshes import plan_of
 
-PROGRAM = wireguard_go()
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or PROGRAM is None, reason="needs root, and wireguard-go (`make image`)"
-)
+pytestmark = NEEDS_TUNNELS
 
 MESH: dict[str, Any] = {
     "cidr": "10.10.0.0/24",
@@ -30,7 +27,6 @@ MESH: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[World]:
-    assert PROGRAM is not None
     with world(MESH, PROGRAM) as built:
         yield built
 

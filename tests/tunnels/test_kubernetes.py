@@ -1,27 +1,16 @@
 """A Kubernetes network over the mesh, as flannel makes one: docs/kubernetes.md says what this shows."""
 
-import os
-import re
-import shutil
-import signal
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mesh.host.files.document import FIREWALL, parse_document
-from tests.tunnels.world import Node, Space, World, until, wireguard_go, world
-from tests.unit.meshes import plan_of
+from tests.spaces import Space
+from tests.tunnels.agent import NEEDS_PING, PING, PROGRAM, unbroken
+from tests.tunnels.world import Node, World, until, world
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = wireguard_go()
-PING = shutil.which("ping") or next(map(str, sorted(ROOT.glob(".lab/image/*/usr/bin/ping"))), None)
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or PROGRAM is None or PING is None,
-    reason="needs root, wireguard-go and ping (`make image`)",
-)
+pytestmark = NEEDS_PING
 
 INNER = 1370  # wg0's 1420 less 50 of VXLAN: 20 IPv4, 8 UDP, 8 VXLAN, 14 Ethernet (RFC 7348)
 FULL = INNER - 28  # what a ping of this size carries: 20 IPv4, 8 ICMP
@@ -42,9 +31,7 @@ MESH = _mesh(policy=VXLAN, trusted=TRUSTED)
 
 def _load(place: World, raw: dict[str, Any]) -> None:
     """Replace the tables of both nodes, as the agent does."""
-    plan = plan_of(raw)
-    for name, node in place.nodes.items():
-        node.plan = plan.nodes[name]
+    place.replan(raw)
     for name, (text, _) in place.documents().items():
         place.nodes[name].run("nft", "-f", "-", stdin=parse_document(text.encode()).files[FIREWALL])
 
@@ -75,7 +62,6 @@ def _make(node: Node, pod: Space, own: int, other: int) -> None:
 
 @pytest.fixture(scope="module")
 def built() -> Iterator[tuple[World, Space, Space]]:
-    assert PROGRAM is not None
     pods = Space(), Space()
     with world(MESH, PROGRAM) as built:
         for number, pod in enumerate(pods, 1):
@@ -95,36 +81,19 @@ def cluster(built: tuple[World, Space, Space]) -> tuple[World, Space, Space]:
 
 def _pings(pod: Space, address: str, *, size: int = 56) -> bool:
     whole = ("-s", str(size), "-M", "do")
-    return pod.works(str(PING), "-n", "-c", "1", "-W", "1", *whole, address)
-
-
-_CONNECT = """
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=1)
-except ConnectionRefusedError:  # an answer, as nobody listens
-    pass
-"""
-
-
-def _passes(pod: Space, address: str, port: int) -> bool:
-    return pod.works(sys.executable, "-S", "-c", _CONNECT, address, str(port))
+    return pod.works(PING, "-n", "-c", "1", "-W", "1", *whole, address)
 
 
 def test_pods_lose_nothing_while_the_firewall_is_replaced(cluster: tuple[World, Space, Space]) -> None:
     place, first, second = cluster
     others = ((first, "10.244.2.2"), (second, "10.244.1.2"))
     pings = [
-        pod.start(str(PING), "-n", "-i", "0.005", "-s", str(FULL), "-M", "do", address)
-        for pod, address in others
+        pod.start(PING, "-n", "-i", "0.005", "-s", str(FULL), "-M", "do", address) for pod, address in others
     ]
     for port in range(8001, 8011):
         _load(place, _mesh(policy=VXLAN, trusted=TRUSTED, public=[f"tcp/{port}"]))
     for ping in pings:
-        ping.send_signal(signal.SIGINT)
-        numbers = [int(each) for each in re.findall(r"icmp_seq=(\d+) ttl=", ping.communicate()[0])]
-        assert len(numbers) > 50
-        assert numbers == list(range(1, numbers[-1] + 1))
+        assert unbroken(ping, at_least=50)
     table = place.nodes["k8s-1"].run("nft", "list", "chain", "inet", "wgmesh", "forward")
     assert "type filter hook forward priority filter; policy accept;" in table
 
@@ -137,12 +106,12 @@ def test_pods_have_packets_of_the_size_less_vxlan(cluster: tuple[World, Space, S
 
 def test_pods_reach_services_of_hosts_by_trust_alone(cluster: tuple[World, Space, Space]) -> None:
     place, first, _ = cluster
-    assert _passes(first, "10.244.1.1", 10250), "of their own host, through cni0"
-    assert _passes(first, "10.244.2.1", 10250), "of another one, through flannel.1"
+    assert first.answers_on("10.244.1.1", 10250), "of their own host, through cni0"
+    assert first.answers_on("10.244.2.1", 10250), "of another one, through flannel.1"
     _load(place, _mesh(policy=VXLAN, trusted=[]))
-    assert not _passes(first, "10.244.1.1", 10250)
-    assert not _passes(first, "10.244.2.1", 10250)
-    assert _passes(first, "10.244.2.2", 80), "pods still reach pods"
+    assert not first.answers_on("10.244.1.1", 10250)
+    assert not first.answers_on("10.244.2.1", 10250)
+    assert first.answers_on("10.244.2.2", 80), "pods still reach pods"
 
 
 def test_the_policy_decides_which_nodes_exchange_vxlan(cluster: tuple[World, Space, Space]) -> None:

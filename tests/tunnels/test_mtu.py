@@ -2,10 +2,6 @@
 
 import asyncio
 import copy
-import os
-import re
-import shutil
-import signal
 import sys
 from collections.abc import Iterator
 from itertools import permutations
@@ -23,17 +19,11 @@ from mesh.host.trial.undo import Snapshot
 from mesh.host.trial.way_back import plain_commands
 from mesh.host.tunnel import WG0
 from mesh.outputs import MeshOutputs, NodeOutputs
-from tests.tunnels.world import Node, Space, World, until, wireguard_go, world
-from tests.unit.meshes import plan_of
+from tests.spaces import Space
+from tests.tunnels.agent import CONF, NEEDS_PING, PING, PROGRAM, bring, converge, unbroken
+from tests.tunnels.world import Node, World, until, world
 
-ROOT = Path(__file__).parents[2]
-PROGRAM = wireguard_go()
-_IMAGES = sorted(ROOT.glob(".lab/image/*/usr/bin/ping"))
-PING = shutil.which("ping") or next(map(str, _IMAGES), None)
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or PROGRAM is None or PING is None,
-    reason="needs root, wireguard-go and ping (`make image`)",
-)
+pytestmark = NEEDS_PING
 
 SIZES = {"net": 1450, "vswitch": 1400, "least": 1280}
 MESH: dict[str, Any] = {
@@ -46,18 +36,6 @@ MESH: dict[str, Any] = {
         },
     },
 }
-# What the agent does with the interface of a node, without its keys, which stay.
-_CONVERGE = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from mesh.host.files.wgconf import parse_wg_file
-from mesh.host.live.device import link_differences, wanted_link
-from mesh.host.live.interface import converge, read_device, read_link
-from mesh.host.tunnel import WG0
-wanted = wanted_link(parse_wg_file(sys.stdin.read(), where="wg0.conf"))
-converge(WG0, read_device(WG0), wanted)
-assert link_differences(read_link(WG0), wanted) == []
-"""
 _COMPARE = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -69,7 +47,6 @@ wanted = wanted_link(parse_wg_file(sys.stdin.read(), where="wg0.conf"))
 found = link_differences(read_link(WG0, wanted.routes), wanted)
 print(*found, sep="\\n", end="")
 """
-_CONF = "/etc/wireguard/wg0.conf"
 # A path that drops what tells of it: as behind many a firewall.
 _SILENT = """
 table inet silent
@@ -88,23 +65,8 @@ def _narrow(place: World, name: str, size: int) -> None:
     place.router.run("ip", "link", "set", f"to-{name}", "mtu", str(size))
 
 
-def _bring(place: World, raw: dict[str, Any]) -> None:
-    """Have the files of this mesh in force on every node."""
-    plan = plan_of(raw)
-    for name, node in place.nodes.items():
-        node.plan = plan.nodes[name]
-    place.apply()
-    _converge(place)
-
-
-def _converge(place: World) -> None:
-    for node in place.nodes.values():
-        node.run(sys.executable, "-c", _CONVERGE, str(ROOT), stdin=node.document.files[_CONF])
-
-
 @pytest.fixture(scope="module")
 def built() -> Iterator[World]:
-    assert PROGRAM is not None
     with world(MESH, PROGRAM) as built:
         built.router.run("nft", "-f", "-", stdin=_SILENT)
         yield built
@@ -114,7 +76,7 @@ def built() -> Iterator[World]:
 def place(built: World) -> World:
     for name in built.nodes:
         _narrow(built, name, SIZES.get(name, 1500))
-    _bring(built, MESH)
+    bring(built, MESH)
     until(lambda: all(one.pings(other) for one, other in permutations(built.nodes.values(), 2)))
     return built
 
@@ -136,7 +98,7 @@ def _probe(place: World) -> Paths:
 
     async def run(node: NodeOutputs, command: str) -> str:
         there = place.nodes[node.name]
-        path = f"PATH={Path(str(PING)).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
+        path = f"PATH={Path(PING).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
         process = await asyncio.create_subprocess_exec(
             *there.argv("env", path, "sh", "-c", command), stdout=asyncio.subprocess.PIPE
         )
@@ -174,7 +136,7 @@ def test_a_path_that_became_narrower_is_found_with_the_size_that_passes(place: W
     told = copy.deepcopy(MESH)
     told["nodes"]["net"]["underlayMtu"] = 1408  # as the message says
     assert "`underlayMtu: 1408`" in holes_in_words(paths)
-    _bring(place, told)
+    bring(place, told)
     assert _probe(place).holes == {}
 
 
@@ -183,10 +145,10 @@ def test_without_the_narrow_networks_no_route_is_left(place: World) -> None:
     plain = copy.deepcopy(MESH)
     for name in SIZES:
         del plain["nodes"][name]["underlayMtu"]
-    _bring(place, plain)
+    bring(place, plain)
     assert _routes(place.nodes["web"]) == ""
     assert _mtu(place.nodes["least"]) == 1420
-    _bring(place, MESH)
+    bring(place, MESH)
     assert _mtu(place.nodes["least"]) == 1280
 
 
@@ -203,44 +165,25 @@ def test_no_packet_is_lost_while_mtus_change(place: World) -> None:
     _narrow(place, "net", 1500)
     texts = [_text_of(place, _of(size)) for size in (None, 1400, 9000, 1450)]
     size = ["-s", str(1320 - 28), "-M", "do", "-i", "0.02", "-n"]
-    pings = [one.start(str(PING), *size, other.inner) for one, other in ((web, net), (net, web))]
+    pings = [one.start(PING, *size, other.inner) for one, other in ((web, net), (net, web))]
     for text in texts:
         for node in place.nodes.values():
-            node.run(sys.executable, "-c", _CONVERGE, str(ROOT), stdin=text[node.plan.name])
+            converge(node, text[node.plan.name])
     for ping in pings:
-        ping.send_signal(signal.SIGINT)
-        printed = ping.communicate()[0]
-        numbers = [int(each) for each in re.findall(r"icmp_seq=(\d+) ttl=", printed)]
-        assert len(numbers) > 20
-        assert numbers == list(range(1, numbers[-1] + 1))
+        assert unbroken(ping)
 
 
 def _text_of(place: World, raw: dict[str, Any]) -> dict[str, str]:
     """`wg0.conf` of each node in this mesh, for the keys that are there."""
-    _bring(place, raw)
-    return {name: node.document.files[_CONF] for name, node in place.nodes.items()}
-
-
-_MSS = """
-import socket
-with socket.create_server(("", 5000)) as server:
-    print("ready", flush=True)
-    connection, _ = server.accept()
-    print(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG), flush=True)
-"""
-_KNOCK = "import socket, sys; socket.create_connection((sys.argv[1], 5000), timeout=5).close()"
+    bring(place, raw)
+    return {name: node.document.files[CONF] for name, node in place.nodes.items()}
 
 
 @pytest.fixture
 def lan(place: World) -> Iterator[Space]:
     """A host behind web, in a network that is not part of the mesh."""
-    web, host = place.nodes["web"], Space()
-    web.run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "eth0", "netns", str(host.pid))
-    web.run("ip", "addr", "add", "10.99.0.1/24", "dev", "lan0")
-    web.run("ip", "link", "set", "lan0", "up")
-    host.run("ip", "addr", "add", "10.99.0.2/24", "dev", "eth0")
-    host.run("ip", "link", "set", "eth0", "up")
-    host.run("ip", "route", "add", "default", "via", "10.99.0.1")
+    web = place.nodes["web"]
+    host = web.lan("10.99.0.1/24", "10.99.0.2/24")
     web.run(
         "nft",
         "add table ip lan; add chain ip lan out { type nat hook postrouting priority srcnat; }; "
@@ -255,28 +198,24 @@ def lan(place: World) -> Iterator[Space]:
 def test_connections_through_a_node_get_the_mtu_of_the_peer(
     place: World, lan: Space, name: str, inside: int
 ) -> None:
-    server = place.nodes[name].start(sys.executable, "-S", "-u", "-c", _MSS)
-    assert server.stdout is not None
-    assert server.stdout.readline() == "ready\n"
-    lan.run(sys.executable, "-S", "-c", _KNOCK, place.nodes[name].inner)
-    mss = int(server.stdout.readline())
+    mss = lan.segment_to(place.nodes[name], place.nodes[name].inner)
     assert mss in (inside - 40, inside - 52)  # 20 IPv4, 20 TCP; 12 for timestamps
 
 
 def _differences(node: Node, text: str) -> str:
-    return node.run(sys.executable, "-c", _COMPARE, str(ROOT), stdin=text)
+    return node.run(sys.executable, "-c", _COMPARE, str(Path(__file__).parents[2]), stdin=text)
 
 
 def test_what_was_changed_by_hand_is_named(place: World) -> None:
     web = place.nodes["web"]
-    text = web.document.files[_CONF]
+    text = web.document.files[CONF]
     web.run("ip", "route", "del", f"{place.nodes['least'].inner}/32", "dev", "wg0")
     web.run("ip", "route", "replace", f"{place.nodes['vswitch'].inner}/32", "dev", "wg0", "mtu", "1400")
     assert _differences(web, text).splitlines() == [
         "route 10.10.0.4/32 mtu 1200: absent instead of present",
         "route 10.10.0.3/32: MTU: 1400 instead of 1320",
     ]
-    web.run(sys.executable, "-c", _CONVERGE, str(ROOT), stdin=text)
+    converge(web, text)
     assert _differences(web, text) == ""
 
 
@@ -290,7 +229,7 @@ def test_plain_commands_bring_the_routes_of_before_back(
     raw = _of(size)
     del raw["nodes"]["vswitch"]["underlayMtu"]
     text = _text_of(place, raw)["web"]
-    assert _differences(web, before.files[_CONF]) != ""
+    assert _differences(web, before.files[CONF]) != ""
     assert _differences(web, text) == ""
     places = Places(tmp_path)
     device, link = wanted_device(before.wg), wanted_link(before.wg)
@@ -298,7 +237,7 @@ def test_plain_commands_bring_the_routes_of_before_back(
     lines = plain_commands(places, WG0, as_generation(places, web.document), snapshot)
     script = [line for line in lines if line.startswith("quick ip ")]
     web.run("sh", "-c", "\n".join(['quick() { "$@"; }', *script, "true"]))
-    assert _differences(web, before.files[_CONF]) == ""
+    assert _differences(web, before.files[CONF]) == ""
 
 
 def test_ipv6_inside_has_the_same_sizes_also_when_the_interface_gets_another(place: World) -> None:
@@ -308,8 +247,8 @@ def test_ipv6_inside_has_the_same_sizes_also_when_the_interface_gets_another(pla
     web = place.nodes["web"]
     for size, routes in ((1450, "1320"), (9000, "1320"), (1400, ""), (1500, "1320")):
         raw["nodes"]["net"]["underlayMtu"] = size
-        _bring(place, raw)
-        assert _differences(web, web.document.files[_CONF]) == ""
+        bring(place, raw)
+        assert _differences(web, web.document.files[CONF]) == ""
         shown = web.run("ip", "-6", "route", "show", "fd12:3456:789a::3", "dev", "wg0")
         assert (f"mtu {routes}" in shown) if routes else shown == ""
-    _bring(place, MESH)
+    bring(place, MESH)

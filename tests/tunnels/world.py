@@ -6,7 +6,6 @@ Much quicker than hosts: what the agent does with the files is played here, and 
 import base64
 import contextlib
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -22,9 +21,10 @@ from mesh.host.files.wgconf import complete
 from mesh.host.live.device import Device, parse_dump
 from mesh.plan import MeshPlan, NodePlan, fingerprint, preshared_key
 from mesh.render import Endpoint, KeyNames, PeerFacts, render_document
+from tests.spaces import Space
 from tests.unit.meshes import MANAGEMENT, plan_of
 
-__all__ = ["OUTSIDE", "Node", "Space", "World", "wireguard_go", "world"]
+__all__ = ["OUTSIDE", "Node", "World", "until", "world"]
 
 _ROOT: Final = b"r" * 32
 _GATEWAY: Final = "192.0.2.254"
@@ -93,60 +93,6 @@ commit(places, generation.digest)
 """
 
 
-def wireguard_go() -> str | None:
-    """Where the program is: on this machine, or in an image of the lab."""
-    images = Path(__file__).parents[2] / ".lab" / "image"
-    found = sorted(str(path) for path in images.glob("*/usr/bin/wireguard-go"))
-    return shutil.which("wireguard-go") or next(iter(found), None)
-
-
-class Space:
-    """A namespace of network and of `/run`, which ends with its first process."""
-
-    def __init__(self) -> None:
-        script = "mount -t tmpfs none /run && mkdir /run/wireguard && echo ready && exec cat"
-        self._keeper = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--net", "--mount", "sh", "-c", script],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert self._keeper.stdout is not None
-        assert self._keeper.stdout.readline() == "ready\n"
-        self._started: list[subprocess.Popen[str]] = []
-        self.run("ip", "link", "set", "lo", "up")
-
-    @property
-    def pid(self) -> int:
-        return self._keeper.pid
-
-    def argv(self, *words: str) -> list[str]:
-        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--", *words]
-
-    def run(self, *words: str, stdin: str = "") -> str:
-        done = subprocess.run(self.argv(*words), input=stdin, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{words}: {done.stderr}"
-        return done.stdout
-
-    def works(self, *words: str) -> bool:
-        return subprocess.run(self.argv(*words), capture_output=True, check=False).returncode == 0
-
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(
-            self.argv("setpriv", "--pdeathsig", "KILL", *words),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # where wireguard-go advises to take the kernel's
-            text=True,
-        )
-        self._started.append(process)
-        return process
-
-    def end(self) -> None:
-        for process in self._started:
-            process.kill()
-            process.wait()
-        self._keeper.kill()
-        self._keeper.wait()
-
-
 class Node(Space):
     """A node with the files that the program renders for it."""
 
@@ -154,6 +100,7 @@ class Node(Space):
         super().__init__()
         self.plan, self.outer, self.private = plan, outer, private
         self.document: Document
+        self.keys: Mapping[str, str] = {}
 
     @property
     def inner(self) -> str:
@@ -201,12 +148,19 @@ class Node(Space):
 
     @contextlib.contextmanager
     def listening(self, *ports: int) -> Iterator[None]:
-        process = self.start(sys.executable, "-S", "-u", "-c", _LISTEN, *map(str, ports))
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield
-        process.kill()
-        process.wait()
+        with self.serving(_LISTEN, *map(str, ports)):
+            yield
+
+    def lan(self, own: str, host: str) -> Space:
+        """Return a host in a network behind this node; `own` is the node's address there, with the prefix."""
+        space = Space()
+        self.run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "eth0", "netns", str(space.pid))
+        self.run("ip", "addr", "add", own, "dev", "lan0")
+        self.run("ip", "link", "set", "lan0", "up")
+        space.run("ip", "addr", "add", host, "dev", "eth0")
+        space.run("ip", "link", "set", "eth0", "up")
+        space.run("ip", "route", "add", "default", "via", own.partition("/")[0])
+        return space
 
 
 class World:
@@ -260,6 +214,12 @@ class World:
                 }}
             }}""")  # fmt: skip
         self.router.run(sys.executable, "-S", "-c", _FORGET)
+
+    def replan(self, raw: Mapping[str, Any]) -> None:
+        """Have another plan for the same nodes."""
+        self.plan = plan_of(raw)
+        for name, node in self.nodes.items():
+            node.plan = self.plan.nodes[name]
 
     def apply(self) -> None:
         """Bring every node the files of the plan."""

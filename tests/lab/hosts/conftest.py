@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from lab.hosts.image import build_image
+from tests.lab.hosts.network import Network
 from tests.lab.hosts.world import IMAGES, Host, World
 
 
@@ -41,3 +42,13 @@ def one(shared: World) -> Host:
 @pytest.fixture(scope="session")
 def two(shared: World) -> Host:
     return shared.boot("two", number=11)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    """The lab's router with two namespaces, one and two."""
+    built = Network(tmp_path / "state")
+    try:
+        yield built
+    finally:
+        built.end()

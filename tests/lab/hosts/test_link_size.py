@@ -2,12 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.lab.hosts.test_nat import Network
+from tests.lab.hosts.network import Network
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
 
@@ -29,35 +27,12 @@ asked.settimeout(1)
 asked.sendto(b"x" * (int(sys.argv[2]) - 28), (sys.argv[1], 9999))
 assert asked.recv(10) == b"got"
 """
-_ACCEPT = """
-import socket
-with socket.create_server(("", 5000)) as server:
-    print("ready", flush=True)
-    connection, _ = server.accept()
-    print(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG), flush=True)
-"""
-_CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 5000), timeout=5).close()"
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> Iterator[Network]:
-    built = Network(tmp_path / "state")
-    try:
-        yield built
-    finally:
-        built.end()
 
 
 def _passes(network: Network, sender: str, receiver: str, size: int) -> bool:
-    answering = network.spaces[receiver].start(sys.executable, "-S", "-u", "-c", _ANSWER)
-    assert answering.stdout is not None
-    assert answering.stdout.readline() == "ready\n"
-    try:
+    with network.spaces[receiver].serving(_ANSWER):
         words = (sys.executable, "-S", "-c", _SEND, network.address[receiver], str(size))
         return any(network.spaces[sender].works(*words) for _ in range(2))
-    finally:
-        answering.kill()
-        answering.wait()
 
 
 def test_a_narrow_link_loses_large_packets_in_both_directions_and_keeps_connections(network: Network) -> None:
@@ -67,10 +42,7 @@ def test_a_narrow_link_loses_large_packets_in_both_directions_and_keeps_connecti
         assert _passes(network, sender, receiver, 1400)
         # from a host, the kernel leaves room for a VLAN tag of 4 bytes (is_skb_forwardable)
         assert not _passes(network, sender, receiver, 1405)
-    accepting = network.spaces["two"].start(sys.executable, "-S", "-u", "-c", _ACCEPT)
-    assert accepting.stdout is not None
-    assert accepting.stdout.readline() == "ready\n"
-    network.spaces["one"].run(sys.executable, "-S", "-c", _CONNECT, network.address["two"])
-    assert int(accepting.stdout.readline()) in (1360, 1348)  # without and with timestamps
+    one, two = network.spaces["one"], network.spaces["two"]
+    assert one.segment_to(two, network.address["two"]) in (1360, 1348)  # without and with timestamps
     network.router.set_link_size(network.link("one"), 1500)
     assert _passes(network, "two", "one", 1500)

@@ -1,0 +1,83 @@
+"""What the agent does with the interface, in the nodes of `world`; and the programs that this needs."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.tunnels.world import Node, World
+
+__all__ = ["CONF", "NEEDS_PING", "NEEDS_TUNNELS", "PING", "PROGRAM", "bring", "converge", "unbroken"]
+
+_ROOT: Final = Path(__file__).parents[2]
+CONF: Final = "/etc/wireguard/wg0.conf"
+
+
+def _program(name: str) -> str:
+    """Return where a program is: on this machine, or in an image of the lab; nothing where it is not."""
+    found = sorted(map(str, _ROOT.glob(f".lab/image/*/usr/bin/{name}")))
+    return shutil.which(name) or next(iter(found), "")
+
+
+PROGRAM: Final = _program("wireguard-go")
+PING: Final = _program("ping")
+NEEDS_TUNNELS: Final = pytest.mark.skipif(
+    os.geteuid() != 0 or not PROGRAM, reason="needs root, and wireguard-go (`make image`)"
+)
+NEEDS_PING: Final = pytest.mark.skipif(
+    os.geteuid() != 0 or not PROGRAM or not PING, reason="needs root, wireguard-go and ping (`make image`)"
+)
+# What the agent refuses, does with the whole interface, and looks at afterwards.
+_CONVERGE: Final = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from mesh.host.files.wgconf import parse_wg_file
+from mesh.host.live.device import wanted_device, wanted_link, with_keys
+from mesh.host.live.interface import converge, interface_differences
+from mesh.host.live.ipv6 import require_ipv6
+from mesh.host.live.overlap import refuse_overlap
+from mesh.host.live.ways import way_differences
+from mesh.host.places import Places
+from mesh.host.tunnel import WG0
+given = json.load(sys.stdin)
+file = parse_wg_file(given["file"], where="wg0.conf")
+require_ipv6(Places(), WG0, file)
+refuse_overlap(Places(), WG0, file)
+device = with_keys(wanted_device(file), given["keys"])
+converge(WG0, device, wanted_link(file))
+found = interface_differences(WG0, device, wanted_link(file)) + way_differences(WG0, file)
+assert found == [], [str(each) for each in found]
+"""
+
+
+def bring(place: World, raw: Mapping[str, Any]) -> None:
+    """Have the files of this mesh in force, node by node, by the commands of the agent."""
+    place.replan(raw)
+    for name, (text, keys) in place.documents().items():
+        node = place.nodes[name]
+        node.load(text)
+        node.keys = keys
+        converge(node, node.document.files[CONF])
+
+
+def converge(node: Node, file: str) -> None:
+    """Have the interface of a node as a file says, with the keys that the node got last."""
+    said = json.dumps({"file": file, "keys": node.keys})
+    node.run(sys.executable, "-c", _CONVERGE, str(_ROOT), stdin=said)
+
+
+def unbroken(ping: "subprocess.Popen[str]", *, at_least: int = 20) -> bool:
+    """End a ping; returns whether every packet until the last answer got its own."""
+    ping.send_signal(signal.SIGINT)
+    printed = ping.communicate()[0]
+    numbers = [int(each) for each in re.findall(r"icmp_seq=(\d+) ttl=", printed)]
+    assert len(numbers) > at_least, printed
+    return numbers == list(range(1, numbers[-1] + 1))
