@@ -46,3 +46,13 @@ def test_a_key_of_its_own_is_a_placeholder_and_no_picture(tmp_path: Path) -> Non
     assert "PrivateKey = <the private key of this device>" in printed.stdout
     assert "phone has a key of its own" in printed.stderr
     assert "a QR code would lack the key" in type_command(tmp_path, STACK, "client", "phone", "--qr").stderr
+
+
+def test_a_picture_is_drawn_in_the_terminal_or_written_for_its_owner_alone(tmp_path: Path) -> None:
+    drawn = type_command(tmp_path, STACK, "client", "laptop", "--qr").stdout
+    assert "private laptop" not in drawn
+    assert len({len(line) for line in drawn.splitlines() if "\u2588" in line or "\u2584" in line}) == 1, drawn
+    path = tmp_path / "laptop.png"
+    type_command(tmp_path, STACK, "client", "laptop", "--png", str(path))
+    assert path.read_bytes().startswith(b"\x89PNG\r\n")
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -230,6 +230,15 @@ def _bare(value: Any) -> Any:
     return [_bare(inner) for inner in value] if isinstance(value, list) else value
 
 
+def is_kept_secret(output: pulumi.Output[Any]) -> bool:
+    """Whether the engine is told that an output is a secret, once the run is over."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(output.is_secret())
+    finally:
+        loop.close()
+
+
 def value_of(output: pulumi.Output[Any]) -> Any:
     """What an output holds, once the run is over."""
     loop = asyncio.new_event_loop()

@@ -6,7 +6,7 @@ from mesh.names import STASH
 from mesh.program.clients import gone
 from mesh.program.previous import Previous
 from tests.unit.meshes import plan_of
-from tests.unit.program.recording import is_secret, run, value_of
+from tests.unit.program.recording import is_kept_secret, is_secret, run, value_of
 
 MESH: dict[str, Any] = {
     "cidr": "10.10.0.0/24",
@@ -32,6 +32,12 @@ def test_a_client_has_a_generated_key_unless_its_own_is_given() -> None:
     assert set(clients["phone"]) == {"address", "enabled", "mtu", "public_key", "peers"}
     assert len(value_of(clients["laptop"]["private_key"])) == 44
     assert len(value_of(clients["laptop"]["peers"][0]["preshared_key"])) == 44
+    kept = [
+        clients["laptop"]["private_key"],
+        *(each["peers"][0]["preshared_key"] for each in clients.values()),
+    ]
+    assert [is_kept_secret(each) for each in kept] == [True, True, True]
+    assert not is_kept_secret(clients["laptop"]["public_key"])
 
 
 def test_no_clients_leave_no_trace_in_the_outputs() -> None:
