@@ -19,6 +19,7 @@ from nacl.public import PrivateKey
 from mesh.host.files.document import FIREWALL, SYSCTL, Document, parse_document
 from mesh.host.files.wgconf import complete
 from mesh.host.live.device import Device, parse_dump
+from mesh.outputs import CalledOutputs, ClientOutputs
 from mesh.plan import MeshPlan, NodePlan, fingerprint, preshared_key
 from mesh.render import Endpoint, KeyNames, PeerFacts, render_document
 from tests.spaces import Space
@@ -174,12 +175,17 @@ class World:
             name: Node(node, f"192.0.2.{number}", bytes(PrivateKey.generate()))
             for number, (name, node) in enumerate(self.plan.nodes.items(), 1)
         }
+        self.devices = {name: bytes(PrivateKey.generate()) for name in self.plan.clients}
         self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         for name, node in self.nodes.items():
             self._connect(name, node)
         self.nat(OUTSIDE["first"], first_port=20_000)
 
     def _connect(self, name: str, node: Node) -> None:
+        self.connect(name, node, node.outer)
+
+    def connect(self, name: str, node: Space, outer: str) -> None:
+        """Give a namespace this address at the router."""
         link = f"to-{name}"
         self.router.run(
             *("ip", "link", "add", link, "type", "veth"),
@@ -187,8 +193,8 @@ class World:
         )  # fmt: skip
         self.router.run("ip", "addr", "add", f"{_GATEWAY}/32", "dev", link)
         self.router.run("ip", "link", "set", link, "up")
-        self.router.run("ip", "route", "add", f"{node.outer}/32", "dev", link)
-        node.run("ip", "addr", "add", f"{node.outer}/32", "dev", "eth0")
+        self.router.run("ip", "route", "add", f"{outer}/32", "dev", link)
+        node.run("ip", "addr", "add", f"{outer}/32", "dev", "eth0")
         node.run("ip", "link", "set", "eth0", "up")
         node.run("ip", "route", "add", "default", "via", _GATEWAY, "dev", "eth0", "onlink")
 
@@ -244,14 +250,41 @@ class World:
             )
             for name, node in self.nodes.items()
         }
+        for name, key in self.devices.items():
+            facts[name] = PeerFacts(public_key=_text(bytes(PrivateKey(key).public_key)), endpoint=None)
         private = self.nodes[plan.name].private
-        preshared = {peer.name: preshared_key(_ROOT, plan.name, peer.name, 1) for peer in plan.peers}
+        preshared = {
+            peer.name: preshared_key(_ROOT, plan.oldest_name, peer.oldest_name, 1) for peer in plan.peers
+        }
         names = KeyNames(
             private=fingerprint(private),
             preshared={peer: fingerprint(key) for peer, key in preshared.items()},
         )
         text = render_document(plan, facts, names, management_key=MANAGEMENT)
         return text, {fingerprint(key): _text(key) for key in (private, *preshared.values())}
+
+    def client(self, name: str) -> ClientOutputs:
+        """Return what the stack's outputs have of a client."""
+        plan, private = self.plan.clients[name], self.devices[name]
+        return ClientOutputs(
+            name=name,
+            address=", ".join(map(str, plan.addresses)),
+            enabled=plan.enabled,
+            mtu=plan.mtu,
+            public_key=_text(bytes(PrivateKey(private).public_key)),
+            private_key=_text(private),
+            peers=[
+                CalledOutputs(
+                    name=peer.name,
+                    public_key=_text(bytes(PrivateKey(self.nodes[peer.name].private).public_key)),
+                    preshared_key=_text(preshared_key(_ROOT, plan.oldest_name, peer.oldest_name, 1)),
+                    endpoint=f"{self.nodes[peer.name].outer}:{self.nodes[peer.name].plan.overlay.port}",
+                    allowed_ips=", ".join(map(str, peer.allowed_ips)),
+                    keepalive=peer.keepalive,
+                )
+                for peer in plan.peers
+            ],
+        )
 
     def end(self) -> None:
         for space in (*self.nodes.values(), self.router):
