@@ -27,7 +27,15 @@ def _nodes(**web_2: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def roamed(hosts: Hosts, web_1: Node) -> Iterator[Node]:
+def silent(web_2: Node) -> Iterator[None]:
+    """Nothing of a tunnel that web-2 may have: its packets would bring the endpoint back."""
+    web_2.inside("ip link set wg0 down", check=False)
+    yield
+    web_2.inside("systemctl is-active -q wg-quick@wg0 && systemctl reload wg-quick@wg0", check=False)
+
+
+@pytest.fixture
+def roamed(hosts: Hosts, web_1: Node, silent: None) -> Iterator[Node]:
     """web-1 after web-2 has called from elsewhere."""
     web_1.bring(hosts.document("web-1", PAIR))
     web_1.inside(f"wg set wg0 peer {hosts.keys.public('web-2')} endpoint {ELSEWHERE}")
