@@ -41,7 +41,8 @@ class Loss:
 class Before:
     """A node as it was: its overlay addresses and whether it took part, None where that is not known.
 
-    `reaches` are the nodes that it had a path to, None: all others; `routes` the networks behind it.
+    `reaches` are the nodes that it had a path to, None: all others; `routes` the networks behind it. `ends`
+    are the addresses inside the mesh that go in this run; None where that is not known: all that change.
     """
 
     loss: Loss
@@ -50,6 +51,7 @@ class Before:
     enabled: bool | None = None
     reaches: frozenset[str] | None = None
     routes: tuple[str, ...] = ()
+    ends: tuple[str, ...] | None = None
 
 
 def dangers(plan: MeshPlan, before: Mapping[str, Before]) -> dict[str, str]:
@@ -123,13 +125,7 @@ def _changed(node: NodePlan, was: Before, unlinked: Sequence[str]) -> str | None
     if was.loss.moves is not None:
         return f"{node.name} {was.loss.moves}"
     words = [*was.loss.gives_back, *was.loss.changes]
-    if was.address not in {None, _address(node)}:
-        words.append(
-            f"has another address in the mesh, {_address(node)} instead of {was.address}: connections to "
-            f"the old address are cut off"
-        )
-    if was.address6 not in {None, _address6(node)}:
-        words.append(_lost6(was.address6, _address6(node)))
+    words += _ended(node, was)
     lost = [network for network in was.routes if network not in {str(each) for each in _routes(node)}]
     if lost:
         words.append(
@@ -140,6 +136,21 @@ def _changed(node: NodePlan, was: Before, unlinked: Sequence[str]) -> str | None
             f"has no link with {_some(unlinked)} any more (links): connections between both ends are cut off"
         )
     return f"{node.name} {'; it '.join(words)}" if words else None
+
+
+def _ended(node: NodePlan, was: Before) -> Iterator[str]:
+    """Say which of the node's addresses inside the mesh go."""
+    ends = [each for each in (was.address, was.address6) if each] if was.ends is None else list(was.ends)
+    if was.address in ends and was.address != _address(node):
+        yield (
+            f"has another address in the mesh, {_address(node)} instead of {was.address}: connections to "
+            f"the old address are cut off"
+        )
+    if was.address6 in ends and was.address6 != _address6(node):
+        yield _lost6(was.address6, _address6(node))
+    for former in ends:
+        if former not in {was.address, was.address6}:
+            yield f"gives up its former address {former} in the mesh: connections to it are cut off"
 
 
 def _unlinked(plan: MeshPlan, node: NodePlan, before: Mapping[str, Before]) -> list[str]:

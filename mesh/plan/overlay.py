@@ -17,13 +17,15 @@ class OverlayPlan:
     """The tunnel of one node.
 
     `addresses` has one address for each family, with the network that is reached through the tunnel; the
-    first one stands for the node where there is room for one. `port` is UDP, `mtu` in bytes.
+    first one stands for the node where there is room for one. `port` is UDP, `mtu` in bytes. `held` are
+    former addresses that the node keeps beside them, see `mesh.plan.held`.
     """
 
     interface: str
     addresses: tuple[IPv4Interface | IPv6Interface, ...]
     port: int
     mtu: int
+    held: tuple[IPv4Interface | IPv6Interface, ...] = ()
 
     @property
     def address6(self) -> IPv6Address | None:

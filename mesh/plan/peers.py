@@ -29,17 +29,22 @@ PRESHARED_EPOCH: Final = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Relayed:
-    """A node that another one reaches over a relay: its name, and its addresses inside the mesh."""
+    """A node that another one reaches over a relay: its name, and its addresses inside the mesh.
+
+    `held` are former ones that it keeps, see `mesh.plan.held`.
+    """
 
     name: str
     addresses: tuple[IPv4Address | IPv6Address, ...]
+    held: tuple[IPv4Address | IPv6Address, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class PeerPlan:
     """One node as another one sees it.
 
-    `addresses` are its own inside the mesh, one for each family; `allowed_ips` the networks that it may
+    `addresses` are its own inside the mesh, one for each family, `held` former ones that it keeps (see
+    `mesh.plan.held`); `allowed_ips` the networks that it may
     send from and is sent to, with its `routes`, the networks behind it; `keepalive` is in seconds (0: off),
     `mtu` the bytes that fit into the tunnel on the way to it, `preshared_epoch` the version of the pair's
     pre-shared key, which is derived from `oldest_name`. A peer that only ever `calls` has no endpoint: nobody
@@ -60,6 +65,7 @@ class PeerPlan:
     relays: tuple[Relayed, ...] = ()
     underlay: Underlay | None = None
     path: Path = PUBLIC
+    held: tuple[IPv4Address | IPv6Address, ...] = ()
 
 
 def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:

@@ -8,9 +8,10 @@ one still gets in. What is wanted counts as open from the run after; then the ol
 
 import json
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,7 +25,19 @@ from mesh.program.keys import ssh_public_line
 from mesh.program.previous import Previous
 from mesh.render import Doors, Endpoint, Moving, Unknown, read_doors
 
-__all__ = ["Access", "Committed", "answers", "committed", "plan_access", "ssh_limits"]
+__all__ = [
+    "Access",
+    "Committed",
+    "answers",
+    "committed",
+    "committed_doors",
+    "doors_of",
+    "plan_access",
+    "ssh_limits",
+    "with_names",
+]
+
+_Address = IPv4Address | IPv6Address
 
 # Later steps first: each is dialled with what the one before it was.
 _LATEST_FIRST: Final = (APPLY, KEYS, INSTALL, BOOTSTRAP)
@@ -83,6 +96,12 @@ class Access:
         return None if found == wanted else found
 
 
+def committed_doors(previous: Previous, name: str) -> Doors | None:
+    """Read what a node has committed; None before its first commit."""
+    text = previous.part(COMMAND, name, APPLY).get("stdin")
+    return read_doors(text) if isinstance(text, str) else None
+
+
 def committed(previous: Previous, name: str) -> Committed | None:
     """Read what the state has of a node; None when no step on it ever succeeded."""
     records = {step: previous.part(COMMAND, name, step) for step in _LATEST_FIRST}
@@ -90,8 +109,7 @@ def committed(previous: Previous, name: str) -> Committed | None:
     if last is None:
         return None
     connection = last["connection"]
-    text = records[APPLY].get("stdin")
-    doors = read_doors(text) if isinstance(text, str) else None
+    doors = committed_doors(previous, name)
     brought = None if last is not records[BOOTSTRAP] else key_brought(last.get("create"))
     used = None if brought else str(connection["privateKey"])
     stored = previous.record(STASH, MANAGEMENT_KEY).get("output")
@@ -149,22 +167,24 @@ def plan_access(
         if node.enabled and (had := known[name]) is not None and had.doors is not None
         for endpoint in had.doors.endpoints
     }
-    unnamed = frozenset(name for name, node in plan.nodes.items() if _has_new_ipv6(node, known[name]))
     found = {
         name: _access(node, known[name], dialled[name], endpoints, _entry(previous, node))
         for name, node in plan.nodes.items()
     }
+    return {name: replace(each, first_port=first_ports.get(name)) for name, each in found.items()}
+
+
+def with_names(access: Mapping[str, Access], leads: Mapping[str, Sequence[_Address]]) -> dict[str, Access]:
+    """Have the names of some nodes and clients lead elsewhere than to their planned addresses."""
+    named = {name: tuple(addresses) for name, addresses in leads.items()}
+    return {name: replace(each, moving=replace(each.moving, leads=named)) for name, each in access.items()}
+
+
+def doors_of(access: Mapping[str, Access]) -> dict[str, Doors]:
+    """Return what each node has committed, of those that have committed anything."""
     return {
-        name: replace(each, moving=replace(each.moving, unnamed=unnamed), first_port=first_ports.get(name))
-        for name, each in found.items()
+        name: each.committed.doors for name, each in access.items() if each.committed and each.committed.doors
     }
-
-
-def _has_new_ipv6(node: NodePlan, had: Committed | None) -> bool:
-    """Whether a node that has files has not committed its IPv6 address yet."""
-    own = node.overlay.address6
-    doors = had.doors if had is not None else None
-    return node.enabled and own is not None and doors is not None and doors.address6 != str(own)
 
 
 def _entry(previous: Previous, node: NodePlan) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """What is known before the first step: wishes that cannot be done are refused, and losses are told."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -8,9 +9,11 @@ import pulumi
 from mesh.names import BOOTSTRAP, COMMAND, FIRST_MESH, MeshNames
 from mesh.plan import MeshPlan, NodePlan
 from mesh.plan.dangers import Before, Loss, dangers, refused
+from mesh.program.access import committed_doors
 from mesh.program.former import former_names, refuse_names_in_use
 from mesh.program.machines import PROVIDERS, Ahead, Provider
 from mesh.program.previous import Previous
+from mesh.program.renumbering import plan_renumbering
 from mesh.settings import SettingsError
 
 __all__ = ["look_ahead"]
@@ -39,7 +42,15 @@ def look_ahead(
     for name, nodes in nodes_by_provider(plan).items():
         ahead = Ahead(stack=pulumi.get_stack(), names=names, nodes=nodes, raw=raw, previous=before)
         providers[name].look_ahead(ahead)
-    was = {name: _before(name, plan, before, providers) for name in before.nodes}
+    doors = {name: found for name in plan.nodes if (found := committed_doors(before, name)) is not None}
+    ends = plan_renumbering(plan, doors).ends
+    was = {
+        name: replace(
+            _before(name, plan, before, providers),
+            ends=tuple(str(each) for each in ends.get(name, ())) if name in doors else None,
+        )
+        for name in before.nodes
+    }
     protected = refused(plan, was)
     if protected:
         raise SettingsError(protected)

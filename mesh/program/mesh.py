@@ -8,8 +8,9 @@ import pulumi
 from mesh.names import APPLY, COMMAND, DIRECTORY, DONE_BY, INSTALL, MANAGEMENT_KEY, MESH_TYPE, MeshNames
 from mesh.outputs import limited_record, mesh_record, node_record, routed_record
 from mesh.plan import MeshPlan, NodePlan
+from mesh.plan.held import with_held
 from mesh.program import hooks, keys
-from mesh.program.access import Access, plan_access, ssh_limits
+from mesh.program.access import Access, doors_of, plan_access, ssh_limits, with_names
 from mesh.program.agent import agent_file
 from mesh.program.ahead import nodes_by_provider
 from mesh.program.clients import declare_clients, gone
@@ -22,6 +23,7 @@ from mesh.program.machines import PROVIDERS, Provider, Site
 from mesh.program.moves import tell_moves
 from mesh.program.node import MeshKeys, Node
 from mesh.program.previous import NOTHING_KNOWN, Previous
+from mesh.program.renumbering import plan_renumbering
 
 __all__ = ["Mesh"]
 
@@ -53,7 +55,9 @@ class Mesh(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         before = (previous or NOTHING_KNOWN).of(self._names, former_names(plan))
         access = plan_access(plan, before, _first_ports(plan, providers))
-        tell_moves(plan, access, self)
+        renumbering = plan_renumbering(plan, doors_of(access))
+        access, plan = with_names(access, renumbering.leads), with_held(plan, renumbering.held)
+        tell_moves(plan, access, renumbering, self)
         for words in gone(plan.clients, before):
             pulumi.log.warn(words, self)
         shared = self._shared_keys()

@@ -1,26 +1,47 @@
-"""Says which doors move in this run, and what the next one will do: the last words of a preview."""
+"""Says which ports and addresses move in this run, and what the next run does: a preview's last words."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final
 
 import pulumi
 
 from mesh.plan import MeshPlan, NodePlan
 from mesh.program.access import Access
+from mesh.program.renumbering import Renumbering
 
-__all__ = ["moves", "tell_moves"]
+__all__ = ["moves", "new_addresses", "tell_moves"]
 
+_HELD: Final = (
+    "new address in the mesh. The nodes keep the former address beside the new one, and names lead to the "
+    "former one. The next `up` makes names lead to the new address, and the `up` after that takes the former "
+    "address away."
+)
+_HELD_OF_CLIENTS: Final = (
+    "new address in the mesh. Nodes let the device in with either address until the third `up`, counted with "
+    "this one: give the device its new configuration before (`mesh client NAME`)."
+)
+_LEADS: Final = (
+    "names now lead to the new address in the mesh. The next `up` takes the former address away: end "
+    "connections to the former address before."
+)
+_NO_IPV6: Final = (
+    "new IPv6 address in the mesh. Names of nodes lead to IPv4 addresses until the nodes have committed: "
+    "the next `up` adds the IPv6 addresses to the hosts files."
+)
 _Say = Callable[[NodePlan, Access], str | None]
 
 
-def tell_moves(plan: MeshPlan, access: Mapping[str, Access], resource: pulumi.Resource) -> None:
+def tell_moves(
+    plan: MeshPlan, access: Mapping[str, Access], renumbering: Renumbering, resource: pulumi.Resource
+) -> None:
     """Warn of each move, once."""
-    for words in moves(plan, access):
+    for words in (*moves(plan, access), *new_addresses(renumbering, plan.clients)):
         pulumi.log.warn(words, resource)
 
 
 def moves(plan: MeshPlan, access: Mapping[str, Access]) -> Iterator[str]:
-    """Yield a sentence for each move, with all nodes that it concerns."""
-    for say in (_ssh, _wireguard, _ipv6):
+    """Yield a sentence for each port that moves, with all nodes that it concerns."""
+    for say in (_ssh, _wireguard):
         said: dict[str, list[str]] = {}
         for name, node in plan.nodes.items():
             words = say(node, access[name]) if node.enabled else None
@@ -66,10 +87,14 @@ def _wireguard(node: NodePlan, access: Access) -> str | None:
     return f"WireGuard's UDP port {former} is closed: all peers use {wanted}."
 
 
-def _ipv6(node: NodePlan, access: Access) -> str | None:
-    if node.name not in access.moving.unnamed:
-        return None
-    return (
-        "new IPv6 address in the mesh. Names of nodes lead to IPv4 addresses until the nodes have committed: "
-        "the next `up` adds the IPv6 addresses to the hosts files."
-    )
+def new_addresses(renumbering: Renumbering, clients: Collection[str]) -> Iterator[str]:
+    """Yield a sentence for each step of new addresses inside the mesh, with all whom it concerns."""
+    held, leads = renumbering.held, renumbering.leads
+    for words, names in (
+        (_HELD, held.keys() & leads.keys() - set(clients)),
+        (_HELD_OF_CLIENTS, held.keys() & leads.keys() & set(clients)),
+        (_LEADS, held.keys() - leads.keys()),
+        (_NO_IPV6, leads.keys() - held.keys()),
+    ):
+        if names:
+            yield f"{', '.join(sorted(names))}: {words}"

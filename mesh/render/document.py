@@ -1,6 +1,7 @@
 """The one text that carries all files of a node; docs/protocol.md describes the format."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -22,6 +23,8 @@ _FILES: Final = (
     ("/etc/hosts", "hosts"),
     ("/root/.ssh/authorized_keys", "authorized_keys"),
 )
+
+_Leads = Mapping[str, tuple[IPv4Address | IPv6Address, ...]]
 
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("mesh.render"),
@@ -60,7 +63,8 @@ def render_document(
         "keys": keys,
         "facts": facts,
         "endpoints": endpoints,
-        "everyone": _everyone(node, moving.unnamed),
+        "addresses": _addresses(node, moving.leads),
+        "everyone": _everyone(node, moving.leads),
         "firewall": firewall_view(node, facts),
         "widest": widest_path(node),
         "narrow": narrow_paths(node),
@@ -91,19 +95,32 @@ def _match(ports: Sequence[int]) -> str:
     return str(ports[0]) if len(ports) == 1 else f"{{ {', '.join(str(port) for port in ports)} }}"
 
 
-def _everyone(node: NodePlan, unnamed: Collection[str]) -> list[tuple[str, str]]:
+def _addresses(node: NodePlan, leads: _Leads) -> list[IPv4Interface | IPv6Interface]:
+    """Return the node's own addresses: first those that its name leads to, and that it should send from."""
+    own = (*node.overlay.addresses, *node.overlay.held)
+    first = leads.get(node.name) or tuple(each.ip for each in node.overlay.addresses)
+    return sorted(own, key=lambda each: each.ip not in first)
+
+
+def _everyone(node: NodePlan, leads: _Leads) -> list[tuple[str, str]]:
     """Return the overlay addresses of the node and its peers with their names: by family, in their order.
 
-    Programs try IPv6 first: a name that is `unnamed` there leads to IPv4.
+    A name leads elsewhere only where the address there is one that this node sends to.
     """
-    own = [(address.ip, node.name) for address in node.overlay.addresses]
-    others = [(address, peer.name) for peer in node.peers for address in peer.addresses]
-    others += [
-        (address, each.name) for peer in node.peers for each in peer.relays for address in each.addresses
+    overlay = node.overlay
+    own = tuple(each.ip for each in overlay.addresses), tuple(each.ip for each in overlay.held)
+    found = [
+        (node.name, *own),
+        *((peer.name, peer.addresses, peer.held) for peer in node.peers),
+        *((each.name, each.addresses, each.held) for peer in node.peers for each in peer.relays),
     ]
-    ordered = sorted((*own, *others), key=lambda pair: (pair[0].version, int(pair[0])))
-    named = (each for each in ordered if each[0].version == 4 or each[1] not in unnamed)
-    return [(str(address), name) for address, name in named]
+    pairs = [
+        (address, name)
+        for name, present, held in found
+        for address in ([each for each in leads.get(name, ()) if each in (*present, *held)] or present)
+    ]
+    ordered = sorted(pairs, key=lambda pair: (pair[0].version, int(pair[0])))
+    return [(str(address), name) for address, name in ordered]
 
 
 def _checked(node: str, path: str, content: str) -> str:

@@ -5,8 +5,10 @@ is moved in steps, so that the old one is open until the new one is known to be.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 from typing import Final
 
 from mesh.render.facts import Endpoint, parse_endpoint
@@ -18,7 +20,11 @@ _SSH_PORTS: Final = re.compile(r"^ +tcp dport (\d+|\{[\d, ]+\}) ip saddr @ssh_so
 _LISTEN_PORT: Final = re.compile(r"^ListenPort = (\d+)$", re.MULTILINE)
 _FORMER_PORTS: Final = re.compile(r"^ +.*udp dport (\d+|\{[\d, ]+\}) .*udp dport set \d+ ", re.MULTILINE)
 _ENDPOINT: Final = re.compile(r"^Endpoint = (\S+:\d+)$", re.MULTILINE)
-_ADDRESS6: Final = re.compile(r"^Address = [0-9./]+, ([0-9a-f:]+)/\d+$", re.MULTILINE)
+_ADDRESSES: Final = re.compile(r"^Address = ([0-9a-f:./, ]+)$", re.MULTILINE)
+_ALLOWED: Final = re.compile(r"^# (\S+)\n\[Peer\]\n(?:.+\n)*?AllowedIPs = (.+)$", re.MULTILINE)
+_HOST: Final = re.compile(r"([0-9a-f.:]+)/(?:32|128)(?=,|$)")
+_NAMES: Final = re.compile(r"^==> /etc/hosts <==\n(.*?)^==> ", re.MULTILINE | re.DOTALL)
+_NAMED: Final = re.compile(r"^([0-9a-f.:]+) \S+$", re.MULTILINE)
 _MANAGEMENT: Final = re.compile(r"^(\S+ \S+) wireguard-mesh$", re.MULTILINE)
 _PUBLIC: Final = re.compile(r"^    set public_(tcp|udp) \{\n(.*?)^    \}$", re.MULTILINE | re.DOTALL)
 _SSH_SOURCES: Final = re.compile(r"^    set ssh_sources[46] \{\n(.*?)^    \}$", re.MULTILINE | re.DOTALL)
@@ -30,14 +36,14 @@ _ELEMENT: Final = re.compile(r"^ {12}(\d+)(?:-(\d+))?,", re.MULTILINE)
 class Moving:
     """What a node still lets in beside what its plan says, until what is new is known to be in force.
 
-    `ssh_ports` are TCP, `ports` WireGuard's UDP ports, `management_keys` lines of authorized_keys. `unnamed`
-    are nodes whose IPv6 address is not known to be in force: a name without it leads to their IPv4 address.
+    `ssh_ports` are TCP, `ports` WireGuard's UDP ports, `management_keys` lines of authorized_keys. `leads`
+    has the members of the mesh whose names do not lead to all planned addresses, and where these names lead.
     """
 
     ssh_ports: tuple[int, ...] = ()
     ports: tuple[int, ...] = ()
     management_keys: tuple[str, ...] = ()
-    unnamed: frozenset[str] = frozenset()
+    leads: Mapping[str, tuple[IPv4Address | IPv6Address, ...]] = field(default_factory=dict)
 
 
 NOTHING_MOVES: Final = Moving()
@@ -49,7 +55,8 @@ class Doors:
     """The doors of one document: of each kind the one that is to stay first, then those about to go.
 
     `endpoints` are where it finds its peers, `public` the ports that the internet may reach, `ssh_sources`
-    the networks that SSH is let in from, `address6` its IPv6 address in the mesh.
+    the networks that SSH is let in from. `addresses` are its own inside the mesh, `allowed` those that each
+    peer may send from (with the nodes that it is the relay to), `named` all addresses that have a name.
     """
 
     ssh_ports: tuple[int, ...]
@@ -58,12 +65,19 @@ class Doors:
     endpoints: frozenset[Endpoint]
     public: tuple[PortRange, ...]
     ssh_sources: tuple[str, ...]
-    address6: str | None = None
+    addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
+
+    @cached_property
+    def everyone(self) -> frozenset[str]:
+        """All addresses inside the mesh that this node sends to."""
+        return frozenset().union(*self.allowed.values())
 
 
 def read_doors(document: str) -> Doors:
     """Read the doors of a document, as `render_document` writes them."""
-    six = _ADDRESS6.search(document)
+    own, names = _ADDRESSES.search(document), _NAMES.search(document)
     return Doors(
         ssh_ports=tuple(_numbers(_SSH_PORTS.findall(document))),
         ports=tuple(
@@ -75,7 +89,9 @@ def read_doors(document: str) -> Doors:
         ssh_sources=tuple(
             source for elements in _SSH_SOURCES.findall(document) for source in _SOURCE.findall(elements)
         ),
-        address6=six[1] if six else None,
+        addresses=tuple(ip_interface(text) for text in own[1].split(", ")) if own else (),
+        allowed={name: frozenset(_HOST.findall(networks)) for name, networks in _ALLOWED.findall(document)},
+        named=frozenset(_NAMED.findall(names[1]) if names else ()),
     )
 
 

@@ -37,11 +37,15 @@ _FAMILIES: Final = (_IPV4, _IPV6)
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """A family that the mesh has: the node's own address in it, and the network of all."""
+    """A family that the mesh has: the node's own address in it, and the network of all.
+
+    A former address of the node is `apart` if its network is not among those of the sides before.
+    """
 
     family: Family
     address: IPv4Address | IPv6Address
     network: IPv4Network | IPv6Network
+    apart: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,16 +82,17 @@ class NamedSet:
 class FirewallView:
     """All sets of the table `inet wgmesh`, in the order of the file; `policy` says whether there is one.
 
-    `families` are all there are, `inside` and `absent` those that the mesh has and does not have, `endpoints`
-    those that peers are reached by. `called` says whether a peer calls: then WireGuard's port is open to all.
-    `routes` are the networks behind peers, `own_routes` those behind this
-    node.
+    `families` are all there are, `inside` and `absent` those that the mesh has and does not have, `former`
+    the node's former addresses that it still holds, `endpoints` the families that peers are reached by.
+    `called` says whether a peer calls: then WireGuard's port is open to all. `routes` are the networks behind
+    peers, `own_routes` those behind this node.
     """
 
     sets: Sequence[NamedSet]
     policy: bool
     families: Sequence[Family]
     inside: Sequence[Side]
+    former: Sequence[Side]
     absent: Sequence[Family]
     endpoints: Sequence[Family]
     called: bool
@@ -106,6 +111,7 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
         for address in node.overlay.addresses
         if address.version == family.version
     ]
+    former = list(_former(node, [side.network for side in inside]))
     access = node.access
     peers = _endpoint_sets(
         [(peer.path.family, facts[peer.name].at(peer.path)) for peer in node.peers if not peer.calls]
@@ -122,6 +128,7 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
         policy=access.ingress is not None,
         families=_FAMILIES,
         inside=inside,
+        former=former,
         absent=[family for family in _FAMILIES if family not in has],
         endpoints=list(peers),
         called=any(peer.calls for peer in node.peers),
@@ -139,6 +146,22 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
             if each.network.version == family.version
         ],
     )
+
+
+def _former(node: NodePlan, networks: Sequence[IPv4Network | IPv6Network]) -> Iterator[Side]:
+    told = list(networks)
+    for held in node.overlay.held:
+        yield Side(
+            family=next(family for family in _FAMILIES if family.version == held.version),
+            address=held.ip,
+            network=held.network,
+            apart=not any(_within(held.network, each) for each in told),
+        )
+        told.append(held.network)
+
+
+def _within(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
+    return inner.version == outer.version and inner[0] in outer and inner[-1] in outer
 
 
 def _plain(values: Sequence[object]) -> list[tuple[str, str]]:
@@ -204,8 +227,8 @@ def _relay_sets(access: AccessPlan) -> list[NamedSet]:
         family: [
             (f"{source} . {target}", f"{one.name} to {other.name}")
             for one, other in access.relayed
-            for source in _of(family, one.addresses)
-            for target in _of(family, other.addresses)
+            for source in _of(family, (*one.addresses, *one.held))
+            for target in _of(family, (*other.addresses, *other.held))
         ]
         for family in _FAMILIES
     }

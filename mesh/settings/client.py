@@ -22,8 +22,8 @@ class Client(Model):
     ]
     """The client's address in the mesh.
 
-    Changed later: the client needs its configuration again (`mesh client NAME`); until then its tunnels carry
-    nothing. Files change on the nodes in `to`.
+    Changed later: the client needs its configuration again (`mesh client NAME`). Files change on the nodes in
+    `to`, which let the device in with either address for two runs ([steps](#what-moves-in-steps)).
 
     Refused: as for the `address` of a node, and an address that a node or another client has.
     """

@@ -98,8 +98,8 @@ class Settings(Model):
     ]
     """The private network of the mesh. The `address` of every node lies in this network.
 
-    Changed later: every node needs an address in the new network. Only files change, on every node;
-    connections over the old addresses are cut off.
+    Changed later: every node needs an address in the new network. Only files change, on every node. Nodes
+    keep the old addresses beside the new ones for two runs ([steps](#what-moves-in-steps)).
 
     Refused: host bits, public address space, a network smaller than /29, IPv6 (`cidr6` is for that), a
     network with less room than there are nodes, and a network that holds `172.31.1.1` (the gateway of every
@@ -120,8 +120,8 @@ class Settings(Model):
     names and `mesh reach` hold for both families. `forward: true` switches on forwarding of IPv4 alone.
 
     Changed later: added, every node gets a second address; sessions and connections stay. Names lead to the
-    IPv6 addresses after a second `up` ([steps](#what-moves-in-steps)). Another network or none: only files
-    change, on every node; connections over the old IPv6 addresses are cut off.
+    IPv6 addresses after a second `up` ([steps](#what-moves-in-steps)). Another network: nodes keep the old
+    addresses beside the new ones for two runs. Removed: connections over IPv6 are cut off.
 
     Refused: host bits, another spelling than the shortest one, a network outside `fd00::/8`, wider than /48
     or smaller than /120, a network without room for the host parts of `cidr`, and a node with a `relay`

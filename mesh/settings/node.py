@@ -97,7 +97,8 @@ class Node(Model):
 
     You choose the address of each node, so nothing moves when a node comes or goes.
 
-    Changed later: only files change, on every node. Connections to the old address are cut off.
+    Changed later: only files change, on every node. The node keeps the old address beside the new one for
+    two runs ([steps](#what-moves-in-steps)). An address that another node takes over is cut off at once.
 
     Refused: an address outside `cidr`, the network address, the broadcast address, an address that another
     node has.
@@ -113,7 +114,8 @@ class Node(Model):
     Without this key, the node has the host part of its IPv4 address in `cidr6`: with `10.10.0.0/24` and
     `fd1a:2b3c:4d5e::/64`, the node `10.10.0.11` has `fd1a:2b3c:4d5e::b`, because `b` is 11 in hexadecimal.
 
-    Changed later: only files change, on every node. Connections to the old address are cut off.
+    Changed later: only files change, on every node. The node keeps the old address beside the new one for
+    two runs ([steps](#what-moves-in-steps)). An address that another node takes over is cut off at once.
 
     Refused: an address outside `cidr6`, the network address, an address that another node has, and the key
     in a mesh without `cidr6`.

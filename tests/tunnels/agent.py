@@ -15,7 +15,17 @@ import pytest
 
 from tests.tunnels.world import Node, World
 
-__all__ = ["CONF", "NEEDS_PING", "NEEDS_TUNNELS", "PING", "PROGRAM", "bring", "converge", "unbroken"]
+__all__ = [
+    "CONF",
+    "NEEDS_PING",
+    "NEEDS_TUNNELS",
+    "PING",
+    "PROGRAM",
+    "bring",
+    "bring_planned",
+    "converge",
+    "unbroken",
+]
 
 _ROOT: Final = Path(__file__).parents[2]
 CONF: Final = "/etc/wireguard/wg0.conf"
@@ -61,6 +71,11 @@ assert found == [], [str(each) for each in found]
 def bring(place: World, raw: Mapping[str, Any]) -> None:
     """Have the files of this mesh in force, node by node, by the commands of the agent."""
     place.replan(raw)
+    bring_planned(place)
+
+
+def bring_planned(place: World) -> None:
+    """Have the files of the present plan in force."""
     for name, (text, keys) in place.documents().items():
         node = place.nodes[name]
         node.load(text)

@@ -21,7 +21,7 @@ from mesh.host.files.wgconf import complete
 from mesh.host.live.device import Device, parse_dump
 from mesh.outputs import CalledOutputs, ClientOutputs
 from mesh.plan import MeshPlan, NodePlan, fingerprint, preshared_key
-from mesh.render import Endpoint, KeyNames, PeerFacts, render_document
+from mesh.render import NOTHING_MOVES, Endpoint, KeyNames, Moving, PeerFacts, render_document
 from tests.spaces import Space
 from tests.unit.meshes import MANAGEMENT, plan_of
 
@@ -169,6 +169,7 @@ class World:
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.plan: MeshPlan = plan_of(raw)
+        self.moving = NOTHING_MOVES
         self.router = Space()
         self._behind = [name for name, node in raw["nodes"].items() if node.get("endpoint") == "none"]
         self.nodes = {
@@ -223,7 +224,11 @@ class World:
 
     def replan(self, raw: Mapping[str, Any]) -> None:
         """Have another plan for the same nodes."""
-        self.plan = plan_of(raw)
+        self.follow(plan_of(raw))
+
+    def follow(self, plan: MeshPlan, moving: Moving = NOTHING_MOVES) -> None:
+        """Have this plan for the same nodes, and this beside what it says."""
+        self.plan, self.moving = plan, moving
         for name, node in self.nodes.items():
             node.plan = self.plan.nodes[name]
 
@@ -260,7 +265,7 @@ class World:
             private=fingerprint(private),
             preshared={peer: fingerprint(key) for peer, key in preshared.items()},
         )
-        text = render_document(plan, facts, names, management_key=MANAGEMENT)
+        text = render_document(plan, facts, names, management_key=MANAGEMENT, moving=self.moving)
         return text, {fingerprint(key): _text(key) for key in (private, *preshared.values())}
 
     def client(self, name: str) -> ClientOutputs:

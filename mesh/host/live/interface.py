@@ -154,7 +154,10 @@ def converge(tunnel: Tunnel, device: Device, link: Link, ours: frozenset[str] = 
         sent += 1
     known = ours | link.routes
     live = _live_link(tunnel, known)
-    theirs = routes_of_others(tunnel, known) if live.addresses - link.addresses else []
+    theirs = []
+    if live.addresses - link.addresses:
+        theirs = routes_of_others(tunnel, known)
+        _keep_secondaries(tunnel)
     for _round in range(_ROUNDS):
         commands = link_commands(tunnel, live, link)
         if not commands:
@@ -184,6 +187,15 @@ def bring_to(places: Places, tunnel: Tunnel, generation: Generation, ours: froze
         committed.file if committed else None,
     )
     return converge(tunnel, device, wanted_link(generation.file), ours)
+
+
+def _keep_secondaries(tunnel: Tunnel) -> None:
+    """Have the other addresses of a network stay when the first one of that network goes.
+
+    promote_secondaries, Documentation/networking/ip-sysctl.rst; without it they come back a moment later.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/sys/net/ipv4/conf", tunnel.interface, "promote_secondaries").write_text("1")
 
 
 def _live_link(tunnel: Tunnel, ours: frozenset[str]) -> Link:

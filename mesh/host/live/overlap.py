@@ -9,8 +9,9 @@ import re
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.document import WG_CONF
+from ..files.generation import load_link
 from ..files.wgconf import WgFile, is_address
-from ..records import dataclass
+from ..records import dataclass, replace
 from ..system.iproute import ask
 from ..system.run import attempt, run
 from .lookup import Packet, Route, Rule, decide, parse_rules, parse_table
@@ -18,14 +19,23 @@ from .routes import routes_made
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from ..places import Places
     from ..tunnel import Tunnel
     from .lookup import Network
 
-__all__ = ["Conflict", "Host", "conflicts", "overlap_differences", "read_host", "refuse_overlap", "routed"]
+__all__ = [
+    "Conflict",
+    "Host",
+    "conflicts",
+    "overlap_differences",
+    "read_host",
+    "refuse_overlap",
+    "routed",
+    "without_former",
+]
 
 _RESOLVERS = ("etc/resolv.conf", "run/systemd/resolve/resolv.conf")
 _NAMESERVER = re.compile(r"(?m)^nameserver\s+([0-9a-fA-F.:]+)\s*$")
@@ -252,12 +262,46 @@ def packets(file: WgFile) -> list[Packet]:
 
 
 def refuse_overlap(places: Places, tunnel: Tunnel, file: WgFile) -> None:
-    """Refuse a mesh whose network is in use on this host by somebody else. Raises `AgentError`."""
+    """Refuse a mesh whose network is in use on this host by somebody else. Raises `AgentError`.
+
+    A network that the mesh moves away from is not refused: that may be why it moves.
+    """
+    committed = load_link(places, places.current)
+    if committed is not None:
+        file = without_former(file, committed.file)
     for found in conflicts(tunnel, file, read_host(places, tunnel, routed(file))):
         raise AgentError(
             Answer.REFUSED,
             f"{WG_CONF}: {found}: {found.remedy}, or {found.cure}",
         )
+
+
+def without_former(file: WgFile, committed: WgFile) -> WgFile:
+    """Return a file without committed networks of the mesh, where it has another one beside. Pure."""
+    networks = [_network(address) for address in file.addresses]
+    known = {_network(address) for address in committed.addresses}
+    several = {network for network in networks if any(_beside(network, other) for other in networks)}
+    former = known & several
+    return replace(
+        file,
+        addresses=tuple(each for each in file.addresses if _network(each) not in former),
+        peers=tuple(
+            replace(peer, allowed_ips=tuple(each for each in peer.allowed_ips if not _in_any(each, former)))
+            for peer in file.peers
+        ),
+    )
+
+
+def _network(address: str) -> Network:
+    return ipaddress.ip_interface(address).network
+
+
+def _beside(network: Network, other: Network) -> bool:
+    return network.version == other.version and network != other
+
+
+def _in_any(allowed: str, networks: Collection[Network]) -> bool:
+    return any(_within(ipaddress.ip_network(allowed), network) for network in networks)
 
 
 def overlap_differences(places: Places, tunnel: Tunnel, file: WgFile) -> list[Difference]:

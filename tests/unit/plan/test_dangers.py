@@ -91,6 +91,33 @@ def test_an_ipv6_address_that_changes_or_goes_is_told_and_a_first_one_is_not(
     assert found == ({"a": told} if told else {})
 
 
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((), None),
+        (
+            ("10.10.0.9", "fd00:1::9"),
+            (
+                "a has another address in the mesh, 10.10.0.1 instead of 10.10.0.9: connections to the old "
+                "address are cut off; it has another IPv6 address in the mesh, fd00:2::1 instead of "
+                "fd00:1::9: connections to the old address are cut off"
+            ),
+        ),
+        (
+            ("10.10.0.7", "fd00:1::7"),
+            (
+                "a gives up its former address 10.10.0.7 in the mesh: connections to it are cut off; it "
+                "gives up its former address fd00:1::7 in the mesh: connections to it are cut off"
+            ),
+        ),
+    ],
+)
+def test_only_addresses_that_are_not_held_are_told(ends: tuple[str, ...], told: str | None) -> None:
+    plan = plan_of({"cidr": "10.10.0.0/24", "cidr6": "fd00:2::/64", "nodes": {"a": NODE}})
+    before = Before(loss=Loss(), address="10.10.0.9", address6="fd00:1::9", enabled=True, ends=ends)
+    assert dangers(plan, {"a": before}) == ({"a": told} if told else {})
+
+
 def test_an_address_that_nobody_knew_has_not_changed() -> None:
     assert _told({"a": NODE}, a={**WAS, "address": None}) == {}
 

@@ -1,6 +1,7 @@
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
+from mesh.plan.held import with_held
 from mesh.render import (
     NOTHING_MOVES,
     UNKNOWN,
@@ -51,7 +52,56 @@ def test_what_was_rendered_is_read_again() -> None:
         ),
         public=(_port("tcp", 443), _port("tcp", 8000, 8100), _port("udp", 53)),
         ssh_sources=("198.51.100.7/32", "203.0.113.0/24", "2001:db8::/32"),
+        addresses=(ip_interface("10.10.0.1/24"),),
+        allowed={"b": frozenset({"10.10.0.2"}), "c": frozenset({"10.10.0.3"})},
+        named=frozenset({"10.10.0.1", "10.10.0.2", "10.10.0.3"}),
     )
+
+
+def test_addresses_of_both_families_and_of_relayed_nodes_are_read_and_networks_are_not() -> None:
+    both = _doors(cidr6="fd00:10::/64")
+    assert both.addresses == (ip_interface("10.10.0.1/24"), ip_interface("fd00:10::1/64"))
+    assert both.allowed["c"] == {"10.10.0.3", "fd00:10::3"}
+    assert both.named == both.everyone | {"10.10.0.1", "fd00:10::1"}
+    behind = {"endpoint": "none", "relay": "b"}
+    plan = plan_of(
+        {
+            "cidr": "10.10.0.0/24",
+            "nodes": {
+                "a": {"address": "10.10.0.1", **behind},
+                "b": {"address": "10.10.0.2", "routes": ["10.20.0.0/16"]},
+                "c": {"address": "10.10.0.3", **behind},
+            },
+        }
+    )
+    assert read_doors(documents_of(plan)["a"]).allowed == {"b": {"10.10.0.2", "10.10.0.3"}}
+
+
+def test_names_lead_where_they_are_told_to_and_own_addresses_begin_there() -> None:
+    """A name leads elsewhere only on a node that sends there."""
+    plan = with_held(
+        plan_of(MESH), {"a": (ip_interface("10.9.0.1/24"),), "b": (ip_interface("10.10.0.22/24"),)}
+    )
+    leads = {
+        name: (ip_address(to),) for name, to in (("a", "10.9.0.1"), ("b", "10.10.0.22"), ("c", "10.8.0.3"))
+    }
+
+    def doors(name: str) -> Doors:
+        node = plan.nodes[name]
+        return read_doors(
+            render_document(
+                node,
+                facts_of(plan),
+                key_names_of(node),
+                management_key=MANAGEMENT,
+                moving=Moving(leads=leads),
+            )
+        )
+
+    assert doors("a").addresses == (ip_interface("10.9.0.1/24"), ip_interface("10.10.0.1/24"))
+    assert doors("a").named == {"10.9.0.1", "10.10.0.22", "10.10.0.3"}
+    assert doors("c").named == {"10.10.0.1", "10.10.0.22", "10.10.0.3"}
+    assert doors("c").addresses == (ip_interface("10.10.0.3/24"),)
 
 
 def test_what_is_to_stay_comes_before_what_is_about_to_go() -> None:

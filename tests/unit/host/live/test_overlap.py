@@ -6,7 +6,7 @@ import pytest
 
 from mesh.host.files.wgconf import parse_wg_file
 from mesh.host.live.lookup import parse_rules, parse_table
-from mesh.host.live.overlap import Host, conflicts, routed
+from mesh.host.live.overlap import Host, conflicts, routed, without_former
 from mesh.host.records import replace
 from mesh.host.tunnel import WG0
 from tests.unit.host.documents import WG
@@ -145,3 +145,24 @@ def test_a_network_behind_a_peer_is_nobody_elses(of: Host, conflict: str | None)
 def test_a_dns_server_behind_a_peer_may_be_used_once_the_way_there_is_ours() -> None:
     asks = replace(host(resolvers=("10.20.0.53",)), held=frozenset(["10.20.0.0/16"]))
     assert list(conflicts(WG0, BEHIND, asks)) == []
+
+
+def test_a_network_that_the_mesh_moves_away_from_counts_no_longer() -> None:
+    """It is in force already, and the host's own network may be the reason to move."""
+    new = "10.20.0.1/24"
+    peers = tuple(
+        replace(peer, allowed_ips=(*peer.allowed_ips, peer.allowed_ips[0].replace("10.10.", "10.20.")))
+        for peer in FILE.peers
+    )
+    moving = replace(FILE, addresses=(*FILE.addresses, new), peers=peers)
+    bridge = host(("br-app", "10.10.0.1/16"))
+    assert [each.ours for each in conflicts(WG0, moving, bridge)] == ["10.10.0.0/24"]
+    assert list(conflicts(WG0, without_former(moving, FILE), bridge)) == []
+    told = conflicts(WG0, without_former(moving, FILE), host(("br-app", "10.20.0.1/16")))
+    assert [each.ours for each in told] == ["10.20.0.0/24"]
+
+
+def test_the_only_network_of_a_family_counts_even_if_it_is_committed() -> None:
+    assert without_former(FILE, FILE) == FILE
+    second = replace(FILE, addresses=(*FILE.addresses, "10.10.0.77/24", "fd00::1/64"))
+    assert without_former(second, second) == second
