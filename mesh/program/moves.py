@@ -65,8 +65,9 @@ def _ssh(node: NodePlan, access: Access) -> str | None:
     if access.port != wanted:
         return (
             f"SSH port {wanted} is open on the node but does not answer from here: {access.port} stays "
-            f"open. Find out what drops the packets on the way, or set mesh.ssh.port back to its former "
-            f"value."
+            f"open. If a run was killed before, run `pulumi up --refresh`: it reads the cloud's firewall "
+            f"again. Otherwise find out what drops the packets on the way, or set mesh.ssh.port back to its "
+            f"former value."
         )
     return f"SSH port {former} is closed: {wanted} has replaced it."
 

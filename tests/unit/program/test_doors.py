@@ -104,12 +104,18 @@ def test_a_preview_says_what_the_run_will_do() -> None:
     assert (_ports(preview, "a"), _ssh_rule(preview, "a")) == ({2222}, "2222")
 
 
-def test_a_port_that_does_not_answer_is_not_dialled_and_the_old_one_stays(answering: set[int]) -> None:
+def test_a_port_that_does_not_answer_is_not_dialled_and_the_old_one_stays(
+    answering: set[int], caplog: pytest.LogCaptureFixture
+) -> None:
     second = run(MOVED, existing=run(_mesh()))
     answering.remove(2222)
     third = run(MOVED, existing=second)
     assert (_ports(third, "a"), _ssh_rule(third, "a")) == ({22}, "{ 2222, 22 }")
     assert _rules(third, "private", "SSH") == ["22", "2222"]
+    assert (
+        "a, b: SSH port 2222 is open on the node but does not answer from here: 22 stays open" in caplog.text
+    )
+    assert "`pulumi up --refresh`" in caplog.text
 
 
 def test_a_node_that_failed_is_still_dialled_where_it_listens_and_the_cloud_keeps_its_port() -> None:
