@@ -84,6 +84,7 @@ def test_a_trial_that_hangs_with_the_lock_cannot_keep_the_rollback_away(node: No
     assert node.live() == before
 
 
+@pytest.mark.long
 def test_the_second_timer_rolls_back_when_the_first_is_gone(node: Node, new: str) -> None:
     before = node.live()
     assert node.agent("apply", new).word == "RECONNECT"

@@ -46,7 +46,8 @@ def test_a_narrow_peer_has_its_own_route_and_costs_the_others_nothing(mesh: Node
     assert mesh.status()["differences"] == []
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(5, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("times", [1, 5])
 def test_no_full_size_packet_is_lost_while_mtus_change(
     mesh: Node, hosts: Hosts, web_2: Node, times: int
 ) -> None:

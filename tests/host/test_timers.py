@@ -52,6 +52,7 @@ def test_isolating_a_target_while_the_trial_runs_does_not_stop_it(node: Node, ne
     assert node.apply(new).word == "CONFIRMED"
 
 
+@pytest.mark.long
 def test_with_both_timers_stopped_the_watch_rolls_back(node: Node, new: str) -> None:
     before = node.live()
     go_live(node, new)

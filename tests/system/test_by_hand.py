@@ -72,6 +72,7 @@ def test_a_stopped_server_with_other_changes_is_started_before_them(mesh: World,
     mesh.ok("up", "--yes", "--skip-preview", "--refresh")
 
 
+@pytest.mark.long
 def test_a_rebuilt_server_is_replaced_on_request_and_configured_from_the_start(
     mesh: World, cloud: Client
 ) -> None:

@@ -132,6 +132,7 @@ def test_a_node_that_is_taken_out_for_being_down_is_no_longer_bad(mesh: World) -
         assert "db-1: not enabled\nall 2 nodes match the stack" in _mesh(mesh, "check").out
 
 
+@pytest.mark.long
 def test_a_node_whose_creation_failed_is_named_and_the_others_are_asked(mesh: World) -> None:
     cloud = mesh.cloud()
     taken = cloud.primary_ips.create("ipv4", "lab-web-3", location=cloud.locations.get_by_name("fsn1"))

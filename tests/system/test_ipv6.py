@@ -56,6 +56,7 @@ def _open(world: World, source: str, *addresses: str) -> list[str]:
     return world.on(source, f"{'; '.join(tries)}; true").splitlines()
 
 
+@pytest.mark.long
 def test_ipv6_comes_to_a_running_mesh_and_goes_again(world: World) -> None:
     world.bring()
     keys = world.on("web-1", "wg show wg0 peers | sort")

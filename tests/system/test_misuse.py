@@ -176,7 +176,10 @@ def _untroubled(printed: str, secrets: Mapping[str, str]) -> None:
 
 
 # two minutes of silence; the others much as cases that stay
-_SLOW = {"ssh-dropped", "root-login-forbidden", "token-cut-short", "capacity-gone", "ssh-refused"}
+_SLOW = {
+    *("ssh-dropped", "root-login-forbidden", "token-cut-short", "capacity-gone", "ssh-refused"),
+    *("quota-reached", "port-occupied", "disk-full", "root-may-not-log-in"),
+}
 _PARAMETERS = [
     pytest.param(case, id=case.name, marks=[pytest.mark.long] if case.name in _SLOW else []) for case in CASES
 ]

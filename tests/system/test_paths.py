@@ -82,6 +82,7 @@ def _pings(mesh: World, paths: dict[tuple[str, str], str]) -> None:
         assert _wireguard_from(mesh, name) == set(wanted.values()), name
 
 
+@pytest.mark.long
 def test_each_pair_takes_its_best_path_and_firewalls_follow(world: World) -> None:
     world.bring(_begin)
     assert {name: own.get("private") for name, own in _addresses(world).items()} == {

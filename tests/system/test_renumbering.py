@@ -68,6 +68,7 @@ def _leads(world: World, node: str) -> str:
     return world.on(node, "getent hosts db-1 | cut -d' ' -f1").strip()
 
 
+@pytest.mark.long
 def test_a_mesh_moves_to_another_network_and_no_connection_ends(world: World) -> None:
     world.bring()
     keys = world.on("web-1", "wg show wg0 peers | sort")

@@ -71,7 +71,7 @@ def test_the_comparison_sees_a_line_that_is_missing_different_or_too_much() -> N
     assert difference(("...", "two"), printed) == "three"
 
 
-@pytest.mark.parametrize("guide", ["README.md", "docs/first-mesh.md"])
+@pytest.mark.parametrize("guide", ["README.md", pytest.param("docs/first-mesh.md", marks=pytest.mark.long)])
 def test_a_guide_shows_what_happens(guide: str, tmp_path: Path) -> None:
     world = World(tmp_path)
     before = world.stack_file.read_text()

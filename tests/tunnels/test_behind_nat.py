@@ -104,6 +104,7 @@ def test_a_peer_that_calls_from_elsewhere_stays_there_while_something_else_chang
     until(lambda: web.pings(hub) and hub.pings(web))
 
 
+@pytest.mark.long
 def test_an_interface_that_is_made_anew_gets_the_endpoints_of_the_files(place: World, tmp_path: Path) -> None:
     hub, web, office = (place.nodes[name] for name in ("hub", "web", "office"))
     text, keys = place.files(hub.plan)
