@@ -14,7 +14,7 @@ from mesh.settings.raw import clients
 
 __all__ = ["add_node"]
 
-_OWN: Final = frozenset({"address", "address6", "enabled", "host", "hostKey", "forget"})
+_OWN: Final = frozenset({"address", "address6", "enabled", "host", "hostIpv6", "hostKey", "forget"})
 """What a node that is made like another one does not take over."""
 
 

@@ -62,7 +62,8 @@ def _problems(settings: Settings, pairs: Iterable[tuple[str, str]]) -> Iterator[
             message = (
                 f"has no path to {other}: {one} has public {_has(settings, one)} only, {other} public "
                 f"{_has(settings, other)} only, and they share no private network. Give one of them both "
-                f"families (publicIpv4, publicIpv6), or put both into one of `networks`"
+                f"families (publicIpv4, publicIpv6; with provider: static, hostIpv6), or put both into one "
+                f"of `networks`"
             )
             yield Problem(path=f"mesh.nodes.{one}", message=message, place=("nodes", one))
 

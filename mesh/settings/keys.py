@@ -28,7 +28,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
         ("peer", "peers", "hosts", "provider"),
         _MEMBERS,
     ),
-    **dict.fromkeys(("host", "hostkey", "sshport", "firstkey", "forget"), _STATIC),
+    **dict.fromkeys(("host", "hostipv6", "hostkey", "sshport", "firstkey", "forget"), _STATIC),
     **dict.fromkeys(("laptop", "laptops", "devices", "roadwarrior"), _DEVICES),
     **dict.fromkeys(("publickey", "privatekey", "presharedkey", "psk", "identity", "key"), _KEYS),
     **dict.fromkeys(("user", "users", "username", "sudo"), _ONE_USER),

@@ -24,6 +24,7 @@ __all__ = [
     "host_address",
     "login",
     "public_host_key",
+    "second_address",
 ]
 
 _LOGIN: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")  # useradd(8)
@@ -35,6 +36,7 @@ _HOST_KEYS: Final = (
     "ecdsa-sha2-nistp521",
     "ssh-rsa",
 )
+_CALLED: Final = {"hostIpv6": "address"}
 _SCAN: Final = "`python -m mesh scan-host-key {host}` prints the line"
 
 
@@ -51,6 +53,14 @@ def host_address(value: object) -> str:
         raise refuse(f"{given} is no address that other nodes can reach; write the server's public address")
     if str(found) != given:
         raise refuse(f"{show(given)} is not in its shortest form; write {found}", str(found))
+    return given
+
+
+def second_address(value: object) -> str:
+    """The public IPv6 address of a server, in its shortest form."""
+    given = host_address(value)
+    if ":" not in given:
+        raise refuse(f"{given} is an IPv4 address; write it at `host`, and the IPv6 address here")
     return given
 
 
@@ -161,6 +171,21 @@ class StaticMachine(StaticDefaults):
     another one ([steps](static-nodes.md#another-server)).
     """
 
+    host_ipv6: Annotated[
+        str | None,
+        BeforeValidator(second_address),
+        Field(alias="hostIpv6", title="IPv6 address", examples=["'2001:db8::7'"]),
+    ] = None
+    """With `provider: static`, the public IPv6 address of a server that has an IPv4 address at `host`.
+
+    Nodes without IPv4 reach the server here, and so do the others with [`prefer: ipv6`](paths.md). `up` uses
+    `host`.
+
+    Changed later: the other nodes get the new endpoint.
+
+    Refused: an IPv4 address, and a second IPv6 address where `host` is one.
+    """
+
     host_key: Annotated[
         str | None,
         BeforeValidator(public_host_key),
@@ -179,8 +204,10 @@ class StaticMachine(StaticDefaults):
 
     @property
     def families(self) -> tuple[Literal["ipv4", "ipv6"], ...]:
-        """The family of the server's public address."""
-        return ("ipv6",) if ":" in (self.host or "") else ("ipv4",)
+        """The families of the server's public addresses."""
+        if ":" in (self.host or ""):
+            return ("ipv6",)
+        return ("ipv4",) if self.host_ipv6 is None else ("ipv4", "ipv6")
 
     forget: Switch = False
     """With `provider: static`, whether the node goes without a command on the server: the server is dead.
@@ -209,6 +236,11 @@ def check_static(raw: Mapping[Any, Any], _stack: str | None, _mesh: str) -> Iter
                 ("nodes", name, "host"),
                 f"{own} is inside the mesh's network {cidr}; write the server's public address",
             )
+        if own is not None and ":" in own and read(second_address, node.get("hostIpv6")) is not None:
+            yield (
+                ("nodes", name, "hostIpv6"),
+                f"is a second IPv6 address beside {own} (host); take one of them out",
+            )
         if node.get("forget") is True and node.get("enabled") is not False:
             yield (
                 ("nodes", name, "forget"),
@@ -230,6 +262,7 @@ def _missing(name: str, node: Mapping[Any, Any]) -> Iterator[Finding]:
 def _twice(name: str, node: Mapping[Any, Any], seen: dict[tuple[str, str], str]) -> Iterator[Finding]:
     for key, field, remedy in (
         ("host", host_address, "give each node its own address"),
+        ("hostIpv6", second_address, "give each node its own address"),
         (
             "hostKey",
             public_host_key,
@@ -239,6 +272,6 @@ def _twice(name: str, node: Mapping[Any, Any], seen: dict[tuple[str, str], str])
         value = read(field, node.get(key))
         if value is None:
             continue
-        first = seen.setdefault((key, value), name)
+        first = seen.setdefault(("hostKey" if key == "hostKey" else "host", value), name)
         if first != name:
-            yield ("nodes", name, key), f"{first} has the same {key}; {remedy}"
+            yield ("nodes", name, key), f"{first} has the same {_CALLED.get(key, key)}; {remedy}"

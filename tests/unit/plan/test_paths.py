@@ -88,8 +88,8 @@ def test_a_pair_without_a_path_names_both_nodes_and_what_would_help() -> None:
     (problem,) = caught.value.problems
     assert str(problem) == (
         "mesh.nodes.old-1: has no path to six-1: old-1 has public IPv4 only, six-1 public IPv6 only, and "
-        "they share no private network. Give one of them both families (publicIpv4, publicIpv6), or put both "
-        "into one of `networks`"
+        "they share no private network. Give one of them both families (publicIpv4, publicIpv6; with "
+        "provider: static, hostIpv6), or put both into one of `networks`"
     )
 
 

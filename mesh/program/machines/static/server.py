@@ -57,9 +57,11 @@ class Server:
 
     @property
     def addresses(self) -> Mapping[Family, pulumi.Output[str]]:
-        """Its address is known before anything is done."""
-        host = host_of(self.node)
-        return {"ipv6" if ":" in host else "ipv4": pulumi.Output.from_input(host)}
+        """They are known before anything is done."""
+        host, other = host_of(self.node), wanted(self.node).host_ipv6
+        first: Family = "ipv6" if ":" in host else "ipv4"
+        found = {first: pulumi.Output.from_input(host)}
+        return found if other is None else {**found, "ipv6": pulumi.Output.from_input(other)}
 
     @property
     def identity(self) -> pulumi.Output[str]:

@@ -88,3 +88,17 @@ def test_nothing_of_a_server_from_the_cloud_changes() -> None:
     assert _connection(made["a-bootstrap"])["user"] == "root"
     with pytest.raises(KeyError):
         made[f"a-{LEAVE}"]
+
+
+def test_a_second_address_is_where_nodes_without_ipv4_find_the_server() -> None:
+    six = {"address": "10.10.0.3", "publicIpv4": False, "publicIpv6": True}
+    node = {"address": "10.10.0.2", "provider": "static", "host": "203.0.113.7", "hostIpv6": "2001:db8::7"}
+    nodes = {"four": {"address": "10.10.0.1"}, "rack": {**node, "hostKey": KEY}, "six": six}
+    links = [["four", "rack"], ["six", "rack"]]
+    made = run({"cidr": "10.10.0.0/24", "nodes": nodes, "links": links})
+    found = {
+        name: re.findall(r"^Endpoint = (.*)$", made[f"{name}-apply"].inputs["stdin"], re.MULTILINE)
+        for name in ("four", "six")
+    }
+    assert found == {"four": ["203.0.113.7:51820"], "six": ["[2001:db8::7]:51820"]}
+    assert _connection(made["rack-apply"])["host"] == "203.0.113.7"
