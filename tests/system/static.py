@@ -74,9 +74,18 @@ class Server:
 
 
 def boot(
-    world: World, key: str, number: int, *, user: str = "root", image: str = "debian-12"
+    world: World,
+    key: str,
+    number: int,
+    *,
+    user: str = "root",
+    image: str = "debian-12",
+    network6: str | None = None,
 ) -> tuple[Server, str]:
-    """Boot a server that lets one key in, for `user`; returns the server and the private key."""
+    """Boot a server that lets one key in, for `user`; returns the server and the private key.
+
+    `network6` is its public IPv6 network, a /64, where it has one.
+    """
     private = asyncssh.generate_private_key("ssh-ed25519")
     public = private.export_public_key().decode().strip()
     config: dict[str, Any] = {}
@@ -102,6 +111,7 @@ def boot(
             public_keys=[public] if user == "root" else [],
             instance_id=f"i-{key}",
             image=image,
+            network6=network6,
         )
     )
     lab.start(key)
