@@ -150,7 +150,7 @@ def _ended(node: NodePlan, was: Before) -> Iterator[str]:
         yield _lost6(was.address6, _address6(node))
     for former in ends:
         if former not in {was.address, was.address6}:
-            yield f"gives up its former address {former} in the mesh: connections to it are cut off"
+            yield f"gives up its former address {former} in the mesh: connections that use it are cut off"
 
 
 def _unlinked(plan: MeshPlan, node: NodePlan, before: Mapping[str, Before]) -> list[str]:

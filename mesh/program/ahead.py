@@ -43,7 +43,7 @@ def look_ahead(
         ahead = Ahead(stack=pulumi.get_stack(), names=names, nodes=nodes, raw=raw, previous=before)
         providers[name].look_ahead(ahead)
     doors = {name: found for name in plan.nodes if (found := committed_doors(before, name)) is not None}
-    ends = plan_renumbering(plan, doors).ends
+    ends = plan_renumbering(plan, doors, before.out).ends
     was = {
         name: replace(
             _before(name, plan, before, providers),

@@ -55,7 +55,7 @@ class Mesh(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         before = (previous or NOTHING_KNOWN).of(self._names, former_names(plan))
         access = plan_access(plan, before, _first_ports(plan, providers))
-        renumbering = plan_renumbering(plan, doors_of(access))
+        renumbering = plan_renumbering(plan, doors_of(access), before.out)
         access, plan = with_names(access, renumbering.leads), with_held(plan, renumbering.held)
         tell_moves(plan, access, renumbering, self)
         for words in gone(plan.clients, before):

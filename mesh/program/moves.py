@@ -14,7 +14,7 @@ __all__ = ["moves", "new_addresses", "tell_moves"]
 _HELD: Final = (
     "new address in the mesh. The nodes keep the former address beside the new one, and names lead to the "
     "former one. The next `up` makes names lead to the new address, and the `up` after that takes the former "
-    "address away."
+    "address away. Clients that call these nodes need their configuration again before that."
 )
 _HELD_OF_CLIENTS: Final = (
     "new address in the mesh. Nodes let the device in with either address until the third `up`, counted with "
@@ -99,3 +99,9 @@ def new_addresses(renumbering: Renumbering, clients: Collection[str]) -> Iterato
     ):
         if names:
             yield f"{', '.join(sorted(names))}: {words}"
+    for name in sorted(renumbering.ends.keys() & set(clients)):
+        ends = " and ".join(map(str, renumbering.ends[name]))
+        yield (
+            f"{name}: nodes no longer let the device in with its former address {ends}. A device that still "
+            f"has this address needs its configuration again (`mesh client {name}`)."
+        )

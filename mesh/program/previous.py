@@ -10,7 +10,17 @@ from typing import Any, Final
 
 import pulumi
 
-from mesh.names import FIRST_MESH, IDENTITY, MESH_TYPE, NODE_TYPE, STASH, MeshNames, in_a_mesh, name_in_urn
+from mesh.names import (
+    DIRECTORY,
+    FIRST_MESH,
+    IDENTITY,
+    MESH_TYPE,
+    NODE_TYPE,
+    STASH,
+    MeshNames,
+    in_a_mesh,
+    name_in_urn,
+)
 
 __all__ = ["NOTHING_KNOWN", "Previous", "read_previous"]
 
@@ -71,6 +81,14 @@ class Previous:
     def node(self, name: str) -> Mapping[str, Any]:
         """Return a node's entry in the outputs; nothing of one that is new."""
         return self.nodes.get(name, {})
+
+    @property
+    def out(self) -> frozenset[str]:
+        """The nodes that took no part: they are not in the directory."""
+        kept = self.record(STASH, DIRECTORY).get("input")
+        if not isinstance(kept, Mapping):
+            return frozenset()
+        return frozenset(name for name in self.nodes if not any(each in kept for each in self._called(name)))
 
     def of(self, names: MeshNames, former: Mapping[str, Sequence[str]] | None = None) -> "Previous":
         """Return what is one mesh's, by the names that its resources have without the mesh's.

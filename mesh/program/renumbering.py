@@ -5,6 +5,7 @@ in the second one names lead to the new address; the third one takes the former 
 reached is read from the files that the nodes have committed, so that a run may fail anywhere, or be killed.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import (
@@ -16,10 +17,12 @@ from ipaddress import (
     IPv6Network,
     ip_address,
     ip_interface,
+    ip_network,
 )
 
 from mesh.plan import MeshPlan
 from mesh.render import Doors
+from mesh.settings.endpoints import known_addresses
 
 __all__ = ["Renumbering", "plan_renumbering"]
 
@@ -45,20 +48,36 @@ class Renumbering:
 class _Member:
     """A node or client: the addresses `wanted` and those that it may have had, and what nodes have committed.
 
-    `own` are its own files, None of a client, which commits nothing; `others` those of nodes that know it.
+    `names` are those that it ever had. `own` are its own files, None of a client, which commits nothing;
+    `others` those of nodes that know it.
     """
 
-    name: str
-    wanted: tuple[_Address, ...]
+    names: Sequence[str]
+    wanted: tuple[_Interface, ...]
     had: tuple[_Interface, ...]
     own: Doors | None
     others: Sequence[Doors]
+
+    @property
+    def name(self) -> str:
+        """What it is called now."""
+        return self.names[0]
+
+    @property
+    def former(self) -> tuple[_Interface, ...]:
+        """The addresses that it may have had and that are not wanted any more."""
+        wanted = {each.ip for each in self.wanted}
+        return tuple(each for each in self.had if each.ip not in wanted)
+
+    def known_to(self, doors: Doors, address: _Address) -> bool:
+        """Whether a node sends to it at this address."""
+        return any(str(address) in doors.allowed.get(name, ()) for name in self.names)
 
     def in_force(self, address: _Address, network: _Network | None = None) -> bool:
         """Whether the member has the address, and others send to it: all with an address in `network`."""
         has = self.had if self.own is None else self.own.addresses
         return any(each.ip == address for each in has) and all(
-            _knows(doors, address)
+            self.known_to(doors, address)
             for doors in self.others
             if network is None or any(each.ip in network for each in doors.addresses)
         )
@@ -67,59 +86,63 @@ class _Member:
         """Whether all names lead to the wanted addresses, and none to a former one."""
         files = [doors for doors in (self.own, *self.others) if doors is not None]
         return all(
-            doors.named.issuperset(map(str, self.wanted))
+            doors.named.issuperset(str(each.ip) for each in self.wanted)
             and doors.named.isdisjoint(str(each.ip) for each in former)
             for doors in files
         )
 
 
-def plan_renumbering(plan: MeshPlan, committed: Mapping[str, Doors]) -> Renumbering:
+def plan_renumbering(
+    plan: MeshPlan, committed: Mapping[str, Doors], out: Collection[str] = ()
+) -> Renumbering:
     """Decide what becomes of former addresses; `committed` has, by node, what it has committed.
 
-    An address is not held if another member has it now, if it lies in a network that others claim, or if the
-    mesh does not have its family any more.
+    `out` are nodes that took no part before this run: nobody uses their former addresses, and what their
+    files say of others is old. An address is not held if another member has it now, if it lies in a network
+    that others claim, or if the mesh does not have its family any more.
     """
     doors = {name: each for name, each in committed.items() if plan.nodes[name].enabled}
-    members = [*_nodes(plan, doors), *_clients(plan, doors)]
-    former = {each.name: tuple(old for old in each.had if old.ip not in each.wanted) for each in members}
-    free = _free(plan, former)
+    back = {name for name in out if not any(name in each.allowed for each in doors.values())}
+    known = {name: each for name, each in doors.items() if name not in back}
+    members = [*_nodes(plan, doors, known), *_clients(plan, known)]
+    free = _free(plan, members)
     held = {
-        each.name: free[each.name] for each in members if free[each.name] and not each.named(free[each.name])
+        each.name: free[each.name]
+        for each in members
+        if free[each.name] and each.name not in back and not each.named(free[each.name])
     }
     return Renumbering(
         held=held,
         leads={
             each.name: leads
             for each in members
-            if (leads := _leads(each, held.get(each.name, ()))) != each.wanted
+            if (leads := _leads(each, held.get(each.name, ()))) != tuple(own.ip for own in each.wanted)
         },
-        ends={
-            each.name: ends
-            for each in members
-            if (ends := tuple(_ends(each, former[each.name], held.get(each.name, ()))))
-        },
+        ends={each.name: ends for each in members if (ends := tuple(_ends(each, held.get(each.name, ()))))},
     )
 
 
-def _ends(member: _Member, former: Sequence[_Interface], held: Sequence[_Interface]) -> Iterator[_Address]:
+def _ends(member: _Member, held: Sequence[_Interface]) -> Iterator[_Address]:
     """Yield the addresses that others send to and that the member does not hold."""
-    for each in former:
-        if each not in held and any(_knows(doors, each.ip) for doors in member.others):
+    kept = {each.ip for each in held}
+    for each in member.former:
+        if each.ip not in kept and any(member.known_to(doors, each.ip) for doors in member.others):
             yield each.ip
 
 
-def _nodes(plan: MeshPlan, doors: Mapping[str, Doors]) -> Iterator[_Member]:
+def _nodes(plan: MeshPlan, doors: Mapping[str, Doors], known: Mapping[str, Doors]) -> Iterator[_Member]:
+    """Yield the nodes that have committed files; `known` are those whose files speak for others."""
     for name, own in doors.items():
         node = plan.nodes[name]
-        wanted = tuple(each.ip for each in node.overlay.addresses)
-        had = _had((name, *node.former), own.addresses, doors.values())
-        ever = {*wanted, *(each.ip for each in had)}
-        others = [
-            each
-            for other, each in doors.items()
-            if other != name and any(_knows(each, address) for address in ever)
-        ]
-        yield _Member(name=name, wanted=wanted, had=had, own=own, others=others)
+        names = name, *node.former
+        others = [each for other, each in known.items() if other != name and _is_peer(each, names)]
+        yield _Member(
+            names=names,
+            wanted=node.overlay.addresses,
+            had=_had(names, own.addresses, others),
+            own=own,
+            others=others,
+        )
 
 
 def _clients(plan: MeshPlan, doors: Mapping[str, Doors]) -> Iterator[_Member]:
@@ -127,56 +150,80 @@ def _clients(plan: MeshPlan, doors: Mapping[str, Doors]) -> Iterator[_Member]:
     for name, client in plan.clients.items():
         others = [each for each in doors.values() if name in each.allowed]
         if others and client.enabled:
-            had = _had((name,), (), others)
-            yield _Member(name=name, wanted=client.addresses, had=had, own=None, others=others)
+            own = [each for node in plan.nodes.values() for each in node.overlay.addresses]
+            yield _Member(
+                names=(name,),
+                wanted=tuple(_within(address, own) for address in client.addresses),
+                had=_had((name,), (), others),
+                own=None,
+                others=others,
+            )
 
 
-def _had(names: Sequence[str], own: Sequence[_Interface], doors: Collection[Doors]) -> tuple[_Interface, ...]:
+def _is_peer(doors: Doors, names: Sequence[str]) -> bool:
+    return any(name in doors.allowed for name in names)
+
+
+def _had(names: Sequence[str], own: Sequence[_Interface], others: Sequence[Doors]) -> tuple[_Interface, ...]:
     """Return the addresses that somebody may have: those committed, and those that others send to.
 
     A run that is killed may have changed a node without a word of it in the state.
     """
     found = {each.ip for each in own}
-    texts = {text for each in doors for name in names for text in each.allowed.get(name, ())}
+    texts = {text for each in others for name in names for text in each.allowed.get(name, ())}
     more = sorted({ip_address(text) for text in texts} - found, key=_order)
-    return (*own, *(ip_interface(_within(address, doors)) for address in more))
+    around = [each for doors in others for each in doors.addresses]
+    return (*own, *(_within(address, around) for address in more))
 
 
-def _within(address: _Address, doors: Collection[Doors]) -> str:
-    """Return an address with the network of the mesh, as nodes have that."""
-    networks = (each.network for found in doors for each in found.addresses)
+def _within(address: _Address, around: Sequence[_Interface]) -> _Interface:
+    """Return an address with the network of the mesh, as others have that."""
+    networks = (each.network for each in around)
     length = next((network.prefixlen for network in networks if address in network), address.max_prefixlen)
-    return f"{address}/{length}"
+    return ip_interface((address, length))
 
 
 def _order(address: _Address) -> tuple[int, int]:
     return address.version, int(address)
 
 
-def _knows(doors: Doors, address: _Address) -> bool:
-    return str(address) in doors.everyone
-
-
-def _free(plan: MeshPlan, former: Mapping[str, Sequence[_Interface]]) -> dict[str, tuple[_Interface, ...]]:
+def _free(plan: MeshPlan, members: Sequence[_Member]) -> dict[str, tuple[_Interface, ...]]:
     """Return the former addresses that nobody else lays claim to."""
-    claims: list[_Address] = [address for client in plan.clients.values() for address in client.addresses]
-    claims += [each.ip for node in plan.nodes.values() for each in node.overlay.addresses]
-    claims += [each.ip for addresses in former.values() for each in addresses]
-    networks: list[_Network] = []
-    for node in plan.nodes.values():
-        networks += [each.network for each in node.access.routes]
-        networks += [node.network.cidr] if node.network else []
-    versions = {each.version for node in plan.nodes.values() for each in node.overlay.addresses}
+    claims = Counter(address for client in plan.clients.values() for address in client.addresses)
+    claims.update(each.ip for node in plan.nodes.values() for each in node.overlay.addresses)
+    claims.update(each.ip for member in members for each in member.former)
+    networks = list(_claimed(plan))
     return {
-        name: tuple(
-            each
-            for each in addresses
-            if each.version in versions
-            and claims.count(each.ip) == 1
+        member.name: tuple(
+            found
+            for each in member.former
+            if claims[each.ip] == 1
             and not any(_overlap(each.network, network) for network in networks)
+            and (found := _beside(each, member.wanted)) is not None
         )
-        for name, addresses in former.items()
+        for member in members
     }
+
+
+def _claimed(plan: MeshPlan) -> Iterator[_Network]:
+    """Yield networks and addresses outside the mesh that packets must reach past the tunnel, or behind it."""
+    for node in plan.nodes.values():
+        yield from (each.network for each in node.access.routes)
+        yield from () if node.network is None else (node.network.cidr,)
+        yield from (ip_network(address) for address in known_addresses(node.machine))
+
+
+def _beside(former: _Interface, wanted: Sequence[_Interface]) -> _Interface | None:
+    """Return a former address as it is held beside the new one of its family; None where that cannot be.
+
+    A node whose network is only a part of the former one cannot send to the rest of that.
+    """
+    for each in wanted:
+        if each.version == former.version:
+            if former.ip in each.network:
+                return ip_interface((former.ip, each.network.prefixlen))
+            return None if _overlap(former.network, each.network) else former
+    return None
 
 
 def _overlap(one: _Network, other: _Network) -> bool:
@@ -189,7 +236,7 @@ def _leads(member: _Member, held: Sequence[_Interface]) -> tuple[_Address, ...]:
     A name leads to a new IPv6 address only when that is in force, because programs try IPv6 first.
     """
     found = []
-    for wanted in member.wanted:
+    for wanted in (each.ip for each in member.wanted):
         former = [
             each.ip
             for each in held

@@ -5,10 +5,9 @@ is moved in steps, so that the old one is open until the new one is known to be.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
 from typing import Final
 
 from mesh.render.facts import Endpoint, parse_endpoint
@@ -21,7 +20,10 @@ _LISTEN_PORT: Final = re.compile(r"^ListenPort = (\d+)$", re.MULTILINE)
 _FORMER_PORTS: Final = re.compile(r"^ +.*udp dport (\d+|\{[\d, ]+\}) .*udp dport set \d+ ", re.MULTILINE)
 _ENDPOINT: Final = re.compile(r"^Endpoint = (\S+:\d+)$", re.MULTILINE)
 _ADDRESSES: Final = re.compile(r"^Address = ([0-9a-f:./, ]+)$", re.MULTILINE)
-_ALLOWED: Final = re.compile(r"^# (\S+)\n\[Peer\]\n(?:.+\n)*?AllowedIPs = (.+)$", re.MULTILINE)
+_PEER: Final = re.compile(
+    r"^# (\S+)\n\[Peer\]\n(?:.+\n)*?AllowedIPs = (.+)\n((?:# relay to .+\n)*)", re.MULTILINE
+)
+_RELAYED: Final = re.compile(r"^# relay to (\S+): (.+)$", re.MULTILINE)
 _HOST: Final = re.compile(r"([0-9a-f.:]+)/(?:32|128)(?=,|$)")
 _NAMES: Final = re.compile(r"^==> /etc/hosts <==\n(.*?)^==> ", re.MULTILINE | re.DOTALL)
 _NAMED: Final = re.compile(r"^([0-9a-f.:]+) \S+$", re.MULTILINE)
@@ -55,8 +57,8 @@ class Doors:
     """The doors of one document: of each kind the one that is to stay first, then those about to go.
 
     `endpoints` are where it finds its peers, `public` the ports that the internet may reach, `ssh_sources`
-    the networks that SSH is let in from. `addresses` are its own inside the mesh, `allowed` those that each
-    peer may send from (with the nodes that it is the relay to), `named` all addresses that have a name.
+    the networks that SSH is let in from. `addresses` are its own inside the mesh, `allowed` those of each
+    peer, and of each node that is reached over a relay; `named` are all addresses that have a name.
     """
 
     ssh_ports: tuple[int, ...]
@@ -69,15 +71,11 @@ class Doors:
     allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     named: frozenset[str] = frozenset()
 
-    @cached_property
-    def everyone(self) -> frozenset[str]:
-        """All addresses inside the mesh that this node sends to."""
-        return frozenset().union(*self.allowed.values())
-
 
 def read_doors(document: str) -> Doors:
     """Read the doors of a document, as `render_document` writes them."""
     own, names = _ADDRESSES.search(document), _NAMES.search(document)
+    addresses = tuple(ip_interface(text) for text in own[1].split(", ")) if own else ()
     return Doors(
         ssh_ports=tuple(_numbers(_SSH_PORTS.findall(document))),
         ports=tuple(
@@ -89,10 +87,24 @@ def read_doors(document: str) -> Doors:
         ssh_sources=tuple(
             source for elements in _SSH_SOURCES.findall(document) for source in _SOURCE.findall(elements)
         ),
-        addresses=tuple(ip_interface(text) for text in own[1].split(", ")) if own else (),
-        allowed={name: frozenset(_HOST.findall(networks)) for name, networks in _ALLOWED.findall(document)},
+        addresses=addresses,
+        allowed=dict(_allowed(document, addresses)),
         named=frozenset(_NAMED.findall(names[1]) if names else ()),
     )
+
+
+def _allowed(
+    document: str, own: Sequence[IPv4Interface | IPv6Interface]
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the addresses of each peer and of each relayed node, without networks behind a peer."""
+    networks = [each.network for each in own]
+    for name, allowed, relays in _PEER.findall(document):
+        relayed = {other: frozenset(texts.split(", ")) for other, texts in _RELAYED.findall(relays)}
+        inside = {
+            text for text in _HOST.findall(allowed) if any(ip_address(text) in each for each in networks)
+        }
+        yield name, frozenset(inside.difference(*relayed.values()))
+        yield from relayed.items()
 
 
 def _numbers(texts: Iterable[str]) -> list[int]:

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any, Final, Literal
 
 from mesh.settings.attached import free_addresses, gateway, network_address
+from mesh.settings.base import Model
 from mesh.settings.models import Settings
 from mesh.settings.names import is_host_name
 from mesh.settings.node import Node
@@ -12,7 +13,7 @@ from mesh.settings.problems import Told, another_value, nearest, show
 from mesh.settings.raw import Finding
 from mesh.settings.room import outside
 
-__all__ = ["Family", "check_endpoints", "families_of"]
+__all__ = ["Family", "check_endpoints", "families_of", "known_addresses"]
 
 Family = Literal["ipv4", "ipv6"]
 """An address family."""
@@ -24,6 +25,12 @@ _OF_OTHERS: Final[tuple[Family, ...]] = ("ipv4",)
 def families_of(node: Node) -> tuple[Family, ...]:
     """Return the families of a node's public addresses: what its provider's model says, or else IPv4."""
     found: tuple[Family, ...] = getattr(node, "families", _OF_OTHERS)
+    return found
+
+
+def known_addresses(machine: Model) -> tuple[str, ...]:
+    """Return the public addresses of a machine that its model knows: of a server that is there already."""
+    found: tuple[str, ...] = getattr(machine, "known_addresses", ())
     return found
 
 

@@ -1,8 +1,8 @@
 """A node on a server that is there already: the keys of the provider `static`, and what they must be."""
 
 import re
-from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from mesh.leaks import has_secret
 from mesh.settings import fields
 from mesh.settings.addresses import mesh_network, read_ip
+from mesh.settings.addresses6 import mesh_network6
 from mesh.settings.base import Model
 from mesh.settings.keytypes import Port, Switch
 from mesh.settings.problems import Problem, refuse, show
@@ -209,6 +210,11 @@ class StaticMachine(StaticDefaults):
             return ("ipv6",)
         return ("ipv4",) if self.host_ipv6 is None else ("ipv4", "ipv6")
 
+    @property
+    def known_addresses(self) -> tuple[str, ...]:
+        """The server's public addresses."""
+        return tuple(each for each in (self.host, self.host_ipv6) if each is not None)
+
     forget: Switch = False
     """With `provider: static`, whether the node goes without a command on the server: the server is dead.
 
@@ -222,7 +228,7 @@ class StaticMachine(StaticDefaults):
 
 def check_static(raw: Mapping[Any, Any], _stack: str | None, _mesh: str) -> Iterator[Finding | Problem]:
     """Yield what is wrong with the nodes at servers that are there already."""
-    cidr = read(mesh_network, raw.get("cidr"))
+    cidr, cidr6 = read(mesh_network, raw.get("cidr")), read(mesh_network6, raw.get("cidr6"))
     seen: dict[tuple[str, str], str] = {}
     for name, node in nodes(raw).items():
         if not isinstance(node, Mapping):
@@ -230,12 +236,7 @@ def check_static(raw: Mapping[Any, Any], _stack: str | None, _mesh: str) -> Iter
         yield from _missing(name, node)
         yield from _twice(name, node, seen)
         own = read(host_address, node.get("host"))
-        address = None if own is None else read_ip(own)
-        if cidr is not None and isinstance(address, IPv4Address) and address in cidr:
-            yield (
-                ("nodes", name, "host"),
-                f"{own} is inside the mesh's network {cidr}; write the server's public address",
-            )
+        yield from _inside(name, node, [each for each in (cidr, cidr6) if each is not None])
         if own is not None and ":" in own and read(second_address, node.get("hostIpv6")) is not None:
             yield (
                 ("nodes", name, "hostIpv6"),
@@ -246,6 +247,20 @@ def check_static(raw: Mapping[Any, Any], _stack: str | None, _mesh: str) -> Iter
                 ("nodes", name, "forget"),
                 "needs `enabled: false`: forget a server only if it is dead and takes part no more",
             )
+
+
+def _inside(
+    name: str, node: Mapping[Any, Any], networks: Sequence[IPv4Network | IPv6Network]
+) -> Iterator[Finding]:
+    for key, field in (("host", host_address), ("hostIpv6", second_address)):
+        own = read(field, node.get(key))
+        address = None if own is None else read_ip(own)
+        for network in networks:
+            if address is not None and address in network:
+                yield (
+                    ("nodes", name, key),
+                    f"{own} is inside the mesh's network {network}; write the server's public address",
+                )
 
 
 def _missing(name: str, node: Mapping[Any, Any]) -> Iterator[Finding]:

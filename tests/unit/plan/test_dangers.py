@@ -106,8 +106,8 @@ def test_an_ipv6_address_that_changes_or_goes_is_told_and_a_first_one_is_not(
         (
             ("10.10.0.7", "fd00:1::7"),
             (
-                "a gives up its former address 10.10.0.7 in the mesh: connections to it are cut off; it "
-                "gives up its former address fd00:1::7 in the mesh: connections to it are cut off"
+                "a gives up its former address 10.10.0.7 in the mesh: connections that use it are cut off; "
+                "it gives up its former address fd00:1::7 in the mesh: connections that use it are cut off"
             ),
         ),
     ],

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
 
+import asyncssh
 import pytest
 
 from mesh.host.files.document import FIREWALL, HOSTS, SYSCTL, WG_CONF, parse_document
@@ -15,6 +16,7 @@ from mesh.review.rules import Packet
 from tests.unit.meshes import plan_of
 from tests.unit.program.recording import Recording, previous_of, run
 
+KEY = " ".join(asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().split()[:2])
 NODES: dict[str, Any] = {
     "a": {"address": "10.10.0.1"},
     "b": {"address": "10.10.0.2"},
@@ -79,7 +81,8 @@ def test_a_mesh_gets_another_network_in_three_runs(caplog: pytest.LogCaptureFixt
     assert _said(caplog) == (
         "a, b, c: new address in the mesh. The nodes keep the former address beside the new one, and names "
         "lead to the former one. The next `up` makes names lead to the new address, and the `up` after that "
-        "takes the former address away."
+        "takes the former address away. Clients that call these nodes need their configuration again before "
+        "that."
     )
     assert _own(second, "a") == "10.10.0.1/24, 10.20.0.1/24"
     assert _allowed(second, "a") == ["10.20.0.2/32, 10.10.0.2/32", "10.20.0.3/32, 10.10.0.3/32"]
@@ -227,3 +230,89 @@ def test_a_device_may_come_with_either_address_until_the_third_run(caplog: pytes
     fourth = run(mesh(101), existing=third)
     assert _allowed(fourth, "a")[-1] == "10.10.0.101/32"
     assert _files(run(mesh(101), existing=fourth), "a") == _files(fourth, "a")
+
+
+RELAYED: dict[str, Any] = {
+    "hub": {"address": "10.10.0.1"},
+    "home": {"address": "10.10.0.2", "endpoint": "none", "relay": "hub"},
+    "shop": {"address": "10.10.0.3", "endpoint": "none", "relay": "hub"},
+}
+
+
+def test_a_relay_has_no_part_in_the_addresses_of_the_nodes_behind_it() -> None:
+    first = run(_mesh(RELAYED))
+    assert _ends(_mesh(RELAYED), first) == {}
+    moved = {
+        name: {**node, "address": node["address"].replace("10.10", "10.20")} for name, node in RELAYED.items()
+    }
+    wish = _mesh(moved, "10.20.0.0/24")
+    second = run(wish, existing=first)
+    assert _ends(wish, first) == {}
+    assert _allowed(second, "home") == ["10.20.0.1/32, 10.20.0.3/32, 10.10.0.1/32, 10.10.0.3/32"]
+    assert _names(second, "home") == ["10.10.0.1 hub", "10.10.0.2 home", "10.10.0.3 shop"]
+    third = run(wish, existing=second)
+    assert _names(third, "home") == ["10.20.0.1 hub", "10.20.0.2 home", "10.20.0.3 shop"]
+    fourth = run(wish, existing=third)
+    assert _allowed(fourth, "home") == ["10.20.0.1/32, 10.20.0.3/32"]
+    assert _files(run(wish, existing=fourth), "hub") == _files(fourth, "hub")
+
+
+def test_a_route_to_one_host_is_no_address_of_its_node() -> None:
+    def mesh(host: int, *routes: str) -> dict[str, Any]:
+        return _mesh({**NODES, "c": {"address": f"10.10.0.{host}", "routes": list(routes)}})
+
+    first = run(mesh(3, "192.168.7.9/32"))
+    assert _ends(mesh(3, "192.168.7.9/32"), first) == {}
+    second = run(mesh(33), existing=first)
+    assert _own(second, "c") == "10.10.0.3/24, 10.10.0.33/24"
+
+
+@pytest.mark.parametrize("key", ["host", "hostIpv6"])
+def test_a_network_in_which_a_server_is_reached_from_outside_is_not_held(key: str) -> None:
+    """The firewall would drop what comes from there by another way than the tunnel."""
+    rack = {"address": "10.20.0.9", "provider": "static", "hostKey": KEY, "host": "203.0.113.9"}
+    inside = {"host": "10.10.0.50", "hostIpv6": "fd00:10::50"}
+    wish = _mesh({**MOVED, "rack": {**rack, key: inside[key]}}, "10.20.0.0/24", cidr6="fd00:20::/64")
+    _first, second = _runs(wish, first=_mesh(cidr6="fd00:10::/64"))
+    gone, kept = ("10.10.0.1", "fd00:10::1") if key == "host" else ("fd00:10::1", "10.10.0.1")
+    assert gone not in _own(second, "a")
+    assert kept in _own(second, "a")
+
+
+def test_a_node_that_was_out_brings_no_former_network_back() -> None:
+    """Nobody uses its former address, and what its files say of others is old."""
+    wish = _mesh(MOVED, "10.20.0.0/24")
+    without = _mesh({**MOVED, "c": {**MOVED["c"], "enabled": False}}, "10.20.0.0/24")
+    first = run(_mesh({**NODES, "c": {**NODES["c"], "enabled": False}}), existing=run(_mesh()))
+    *_, last = _runs_from(first, without, without, without)
+    assert _own(last, "a") == "10.20.0.1/24"
+    back = run(wish, existing=_failed(first, last, "c-apply"))
+    for node in "abc":
+        assert "10.10." not in str(_files(back, node)[WG_CONF])
+        assert _names(back, node) == ["10.20.0.1 a", "10.20.0.2 b", "10.20.0.3 c"]
+
+
+def _runs_from(first: Recording, *wishes: dict[str, Any]) -> Iterator[Recording]:
+    last = first
+    for wish in wishes:
+        last = run(wish, existing=last)
+        yield last
+
+
+def test_a_network_that_becomes_narrower_holds_only_what_lies_in_it() -> None:
+    wide = _mesh(_with(b="10.10.5.2"), "10.10.0.0/16")
+    narrow = _mesh(_with(b="10.10.0.22"))
+    first, second = _runs(narrow, first=wide)
+    assert _own(second, "b") == "10.10.0.22/24"
+    assert _ends(narrow, first) == {"b": ["10.10.5.2"]}
+    first, second = _runs(_mesh(_with(b="10.10.5.2"), "10.10.0.0/16"))
+    assert _own(second, "b") == "10.10.0.2/16, 10.10.5.2/16", "in the wider network"
+    assert _own(second, "a") == "10.10.0.1/16"
+
+
+def test_a_device_whose_address_is_taken_over_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    first = run(_mesh(clients={"laptop": {"address": "10.10.0.100", "to": ["a"]}}))
+    caplog.clear()
+    phone = {"address": "10.10.0.100", "to": ["b"]}
+    run(_mesh(clients={"laptop": {"address": "10.10.0.101", "to": ["a"]}, "phone": phone}), existing=first)
+    assert "laptop: nodes no longer let the device in with its former address 10.10.0.100." in _said(caplog)

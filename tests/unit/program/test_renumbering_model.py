@@ -36,10 +36,12 @@ Connection = tuple[str, str, str, str]
 class World:
     """Three nodes with the files that they have, and those that the state has of each.
 
-    A node that was out is a member again once it has new files.
+    A node that was out is a member again once a run has given it new files, and has not been killed. `out`
+    are those that the outputs of the last such run say were out.
     """
 
     members: set[str] = field(default_factory=set)
+    out: set[str] = field(default_factory=set)
     has: dict[str, str] = field(default_factory=dict)
     recorded: dict[str, str] = field(default_factory=dict)
 
@@ -62,9 +64,10 @@ def _plan(wish: Any) -> MeshPlan:
 
 def _run(world: World, plan: MeshPlan, fates: list[str]) -> None:
     """One `up`; `fates` are those of its steps: `killed` ends it, with the step done and not recorded."""
-    renumbering = plan_renumbering(plan, {name: read_doors(text) for name, text in world.recorded.items()})
+    committed = {name: read_doors(text) for name, text in world.recorded.items()}
+    renumbering = plan_renumbering(plan, committed, world.out)
     plan = with_held(plan, renumbering.held)
-    facts = facts_of(plan)
+    facts, done = facts_of(plan), set[str]()
     for fate, (name, node) in zip(fates, plan.nodes.items(), strict=True):
         if not node.enabled:
             world.members.discard(name)
@@ -78,10 +81,12 @@ def _run(world: World, plan: MeshPlan, fates: list[str]) -> None:
             management_key=MANAGEMENT,
             moving=Moving(leads=renumbering.leads),
         )
-        world.members.add(name)
         if fate == "killed":
             return
         world.recorded[name] = world.has[name]
+        done.add(name)
+    world.members |= done
+    world.out = {name for name, node in plan.nodes.items() if not node.enabled}
 
 
 def _read(world: World) -> dict[str, Document]:

@@ -62,19 +62,19 @@ def test_addresses_of_both_families_and_of_relayed_nodes_are_read_and_networks_a
     both = _doors(cidr6="fd00:10::/64")
     assert both.addresses == (ip_interface("10.10.0.1/24"), ip_interface("fd00:10::1/64"))
     assert both.allowed["c"] == {"10.10.0.3", "fd00:10::3"}
-    assert both.named == both.everyone | {"10.10.0.1", "fd00:10::1"}
+    assert both.named == both.allowed["b"] | both.allowed["c"] | {"10.10.0.1", "fd00:10::1"}
     behind = {"endpoint": "none", "relay": "b"}
     plan = plan_of(
         {
             "cidr": "10.10.0.0/24",
             "nodes": {
                 "a": {"address": "10.10.0.1", **behind},
-                "b": {"address": "10.10.0.2", "routes": ["10.20.0.0/16"]},
+                "b": {"address": "10.10.0.2", "routes": ["10.20.0.0/16", "192.168.7.9/32"]},
                 "c": {"address": "10.10.0.3", **behind},
             },
         }
     )
-    assert read_doors(documents_of(plan)["a"]).allowed == {"b": {"10.10.0.2", "10.10.0.3"}}
+    assert read_doors(documents_of(plan)["a"]).allowed == {"b": {"10.10.0.2"}, "c": {"10.10.0.3"}}
 
 
 def test_names_lead_where_they_are_told_to_and_own_addresses_begin_there() -> None:
