@@ -65,9 +65,13 @@ class _Member:
 
     @property
     def former(self) -> tuple[_Interface, ...]:
-        """The addresses that it may have had and that are not wanted any more."""
+        """The addresses that others send to and that are not wanted any more."""
         wanted = {each.ip for each in self.wanted}
-        return tuple(each for each in self.had if each.ip not in wanted)
+        return tuple(
+            each
+            for each in self.had
+            if each.ip not in wanted and any(self.known_to(doors, each.ip) for doors in self.others)
+        )
 
     def known_to(self, doors: Doors, address: _Address) -> bool:
         """Whether a node sends to it at this address."""
@@ -123,11 +127,9 @@ def plan_renumbering(
 
 
 def _ends(member: _Member, held: Sequence[_Interface]) -> Iterator[_Address]:
-    """Yield the addresses that others send to and that the member does not hold."""
+    """Yield the former addresses that the member does not hold."""
     kept = {each.ip for each in held}
-    for each in member.former:
-        if each.ip not in kept and any(member.known_to(doors, each.ip) for doors in member.others):
-            yield each.ip
+    yield from (each.ip for each in member.former if each.ip not in kept)
 
 
 def _nodes(plan: MeshPlan, doors: Mapping[str, Doors], known: Mapping[str, Doors]) -> Iterator[_Member]:

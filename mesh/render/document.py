@@ -96,10 +96,14 @@ def _match(ports: Sequence[int]) -> str:
 
 
 def _addresses(node: NodePlan, leads: _Leads) -> list[IPv4Interface | IPv6Interface]:
-    """Return the node's own addresses: first those that its name leads to, and that it should send from."""
-    own = (*node.overlay.addresses, *node.overlay.held)
-    first = leads.get(node.name) or tuple(each.ip for each in node.overlay.addresses)
-    return sorted(own, key=lambda each: each.ip not in first)
+    """Return the node's own addresses, first those that peers know it by: it sends from the first one.
+
+    Those that its name leads to come first, and others that it holds before those that are too new for that.
+    """
+    planned, held = node.overlay.addresses, node.overlay.held
+    first = leads.get(node.name) or tuple(each.ip for each in planned)
+    known = [each for each in (*planned, *held) if each.ip in first]
+    return [*known, *(each for each in (*held, *planned) if each not in known)]
 
 
 def _everyone(node: NodePlan, leads: _Leads) -> list[tuple[str, str]]:

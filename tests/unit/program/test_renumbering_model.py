@@ -148,6 +148,12 @@ def _sends(document: Document, other: str, address: str) -> bool:
     return address in doors.allowed.get(other, ())
 
 
+def _repeated(runs: list[list[str]]) -> list[list[str]]:
+    """A run that was killed is done again before anything else is wished (docs/renumbering.md)."""
+    killed = any("killed" in fates for fates in runs)
+    return [*runs, ["done"] * 3] if killed else runs
+
+
 FATES = st.lists(st.sampled_from(["done", "done", "fails", "killed"]), min_size=3, max_size=3)
 WISH = st.tuples(
     st.sampled_from(["10.10.0.0/24", "10.20.0.0/24", "10.10.0.0/16"]),
@@ -168,7 +174,7 @@ def test_whatever_becomes_of_runs_names_lead_to_addresses_that_work(wishes: list
         (("10.30.0.0/24", (0, 0, 0), "fd00:30::/64", True, False), [["done"] * 3] * 5),
     ]:
         plan = _plan(wish)
-        for fates in runs:
+        for fates in _repeated(runs):
             _run(world, plan, fates)
             members = {name: each for name, each in _read(world).items() if name in world.members}
             for connection in _by_name(members):
