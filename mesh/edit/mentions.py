@@ -1,4 +1,4 @@
-"""Where the rest of a stack file names a node: policy, its tests, canary, links, relays."""
+"""Where the rest of a stack file names a node: policy, its tests, canary, links, relays, egress."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from mesh.edit.edit import inside
 __all__ = ["Mention", "mentions", "tests_of"]
 
 _ENDS = ("from", "to")
+_OF_NODES = ("relay", "egress")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Mention:
 
 
 def mentions(document: Document, name: str) -> Iterator[Mention]:
-    """Yield every place that names a node, in the order of policy, tests, canary, links, relays.
+    """Yield every place that names a node, in the order of policy, tests, canary, links, relays, egress.
 
     Raises `EditError` where an alias hides one.
     """
@@ -48,7 +49,8 @@ def mentions(document: Document, name: str) -> Iterator[Mention]:
         inside(rollout)
         yield Mention(path=("rollout", "canary"), node=inside(canary))
     yield from _in_links(document, name)
-    yield from _as_relay(document, name)
+    for key in _OF_NODES:
+        yield from _in_nodes(document, key, name)
 
 
 def _in_links(document: Document, name: str) -> Iterator[Mention]:
@@ -60,13 +62,13 @@ def _in_links(document: Document, name: str) -> Iterator[Mention]:
                 yield Mention(path=("links", index, place), node=item)
 
 
-def _as_relay(document: Document, name: str) -> Iterator[Mention]:
+def _in_nodes(document: Document, key: str, name: str) -> Iterator[Mention]:
     nodes = entry(document.mesh.value, "nodes")
     for owner in entries(inside(nodes)) if nodes is not None else ():
-        relay = entry(owner.value, "relay")
-        if relay is not None and relay.value.value == name:
+        found = entry(owner.value, key)
+        if found is not None and found.value.value == name:
             inside(owner)
-            yield Mention(path=("nodes", str(owner.key.value), "relay"), node=inside(relay))
+            yield Mention(path=("nodes", str(owner.key.value), key), node=inside(found))
 
 
 def _in_policy(document: Document, name: str) -> Iterator[Mention]:

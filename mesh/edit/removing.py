@@ -16,7 +16,7 @@ def remove_node(document: Document, name: str, check: Check) -> Edit:
     """Remove a node, its name from lists of the policy, and the policy's tests that name it.
 
     Raises `EditError` where that would change the meaning of the rest: the canary, the only name in a rule,
-    one end of a link, a relay, the last member of a group that the policy names.
+    one end of a link, a relay, an egress node, the last member of a group that the policy names.
     """
     require_valid(document, check)
     node_entry(document, name)
@@ -57,6 +57,8 @@ def _refused(name: str, found: list[Mention]) -> Iterator[str]:
             yield f"{each.where}: {name} is one end of a link; remove the link, or name another node, first"
         if each.path[-1] == "relay":
             yield f"{each.where}: {name} is the relay of {each.path[1]}; name another relay first"
+        if each.path[-1] == "egress":
+            yield f"{each.where}: {each.path[1]} has its egress over {name}; name another node first"
         if each.owner is not None and len(each.owner.value) == 1:
             rule = f"policy[{each.path[1]}]"
             yield (

@@ -80,5 +80,4 @@ def _change(mesh: dict[Any, Any], old: str, new: str, former: list[str]) -> None
     if mesh.get("links"):
         mesh["links"] = [[new if name == old else name for name in link] for link in mesh["links"]]
     for node in mesh["nodes"].values():
-        if node.get("relay") == old:
-            node["relay"] = new
+        node.update({key: new for key in ("relay", "egress") if node.get(key) == old})

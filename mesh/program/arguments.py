@@ -144,6 +144,8 @@ class NodeArgs(TypedDict):
     """Seconds without traffic after which the node sends each peer an empty packet; 0: never. Default: 25."""
     relay: NotRequired[str]
     """With endpoint none: the node that passes on packets between this node and others of that kind."""
+    egress: NotRequired[str]
+    """Without a public IPv4 address: the node over which this one reaches the IPv4 internet."""
     formerly: NotRequired[list[str]]
     """Names that the node had before, the oldest first: the node keeps its server and its keys."""
     public: NotRequired[list[str]]

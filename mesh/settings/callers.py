@@ -10,7 +10,7 @@ from mesh.settings.problems import REMOVED, Told, another_value, nearest, neares
 from mesh.settings.raw import Finding, listed, nodes, read
 from mesh.settings.topology import Pair, link, linked_pairs
 
-__all__ = ["NO_ENDPOINT", "check_callers", "relay_of"]
+__all__ = ["NO_ENDPOINT", "check_callers", "linked_in", "relay_of"]
 
 NO_ENDPOINT: Final = "none"
 """What `endpoint` says of a node that only ever calls."""
@@ -40,7 +40,7 @@ def check_callers(raw: Mapping[Any, Any]) -> Iterator[Finding]:
     """A relay can be reached and has links to both ends; two callers have a relay, or no link."""
     everyone = nodes(raw)
     callers = frozenset(name for name, node in everyone.items() if _value(node, "endpoint") == NO_ENDPOINT)
-    linked = _linked(raw)
+    linked = linked_in(raw)
     relays = {
         name: relay
         for name, node in everyone.items()
@@ -116,8 +116,8 @@ def _not_behind(name: str, other: str) -> str:
     )
 
 
-def _linked(raw: Mapping[Any, Any]) -> frozenset[Pair] | None:
-    """Return the linked pairs; None where all are."""
+def linked_in(raw: Mapping[Any, Any]) -> frozenset[Pair] | None:
+    """Return the linked pairs of a raw mesh; None where all are."""
     if raw.get("links") is None:
         return None
     given = (ends for value in listed(raw, "links") if (ends := read(link, value)))

@@ -11,6 +11,7 @@ from mesh.settings.addresses import check_cidr_owner
 from mesh.settings.addresses6 import check_addresses6
 from mesh.settings.callers import check_callers
 from mesh.settings.clients import check_client_policy, check_clients
+from mesh.settings.egress import check_egress
 from mesh.settings.interfaces import check_interfaces
 from mesh.settings.names import check_names
 from mesh.settings.ports import check_public_ports
@@ -45,6 +46,7 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_rollout,
     check_links,
     check_callers,
+    check_egress,
     check_underlay_mtu,
     check_clients,
     check_client_policy,

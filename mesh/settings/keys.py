@@ -52,6 +52,7 @@ _SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "policyTests": ("tests",),
     "keepalive": ("persistentkeepalive",),
     "relay": ("via", "jump"),
+    "egress": ("nat", "exit", "exitnode", "gateway"),
     "links": ("edges", "tunnels", "connections"),
     "from": ("sources", "allowfrom", "source"),
     "to": ("destination", "target"),

@@ -213,6 +213,21 @@ class Node(Model):
     node; a relay for a node that has an endpoint.
     """
 
+    egress: Annotated[Name | None, Field(title="name of a node", examples=["db-1"])] = None
+    """The node over which this node, which has no public IPv4 address, reaches the IPv4 internet.
+
+    This node gets a default route for IPv4 through the tunnel. The other node passes the packets on to public
+    IPv4 addresses and masquerades them: the internet sees the public IPv4 address of the other node. Only
+    connections that this node or its containers begin pass. A default route that the host has of its own
+    wins. What that does not give: [IPv4 for a node without
+    IPv4](paths.md#ipv4-for-a-node-without-ipv4).
+
+    Changed later: files change on both nodes. Connections of this node to the IPv4 internet end.
+
+    Refused: a node that does not exist, is the node itself, has no public IPv4 address, has `egress` itself,
+    has no link to this node, or is reached over a relay; `egress` for a node that has a public IPv4 address.
+    """
+
     routes: Annotated[
         tuple[Annotated[IPv4Network, BeforeValidator(route)], ...],
         BeforeValidator(lists.list_of(route)),

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from mesh.names import FIRST_MESH
 from mesh.settings.base import Model
 from mesh.settings.checks import CHECKS
+from mesh.settings.egress import check_egress_families
 from mesh.settings.endpoints import check_endpoints
 from mesh.settings.findings import Keys, findings
 from mesh.settings.machines import KNOWN, MachineKind, MachineModels, models_of
@@ -51,6 +52,7 @@ def parse_settings(
         found += check(raw)
     if settings is not None and not found:
         found += check_endpoints(settings, raw)
+        found += check_egress_families(settings)
     if found or settings is None:
         named = tuple(dict.fromkeys(each for each in found if isinstance(each, Problem)))
         others = [each for each in found if not isinstance(each, Problem)]

@@ -12,7 +12,13 @@ __all__ = ["warnings_of"]
 
 def warnings_of(settings: Settings, *, where: str = "mesh") -> tuple[Problem, ...]:
     """Return what the author of a stack file should know, each with its path."""
-    found = (*_sources(settings), *_network(settings), *_nobody(settings), *_unlinked(settings))
+    found = (
+        *_sources(settings),
+        *_network(settings),
+        *_nobody(settings),
+        *_unlinked(settings),
+        *_no_egress(settings),
+    )
     return tuple(
         Problem(path=f"{where}.{path}", message=message, place=tuple(path.split(".")))
         for path, message in found
@@ -48,6 +54,16 @@ def _network(settings: Settings) -> Iterator[tuple[str, str]]:
 def _nobody(settings: Settings) -> Iterator[tuple[str, str]]:
     if not any(node.enabled for node in settings.nodes.values()):
         yield "nodes", "all have enabled: false, so no node has a peer"
+
+
+def _no_egress(settings: Settings) -> Iterator[tuple[str, str]]:
+    for name, node in settings.nodes.items():
+        if node.enabled and node.egress is not None and not settings.nodes[node.egress].enabled:
+            message = (
+                f"{node.egress} is not enabled, so {name} does not reach the IPv4 internet; name a node that "
+                f"is enabled, or enable {node.egress}"
+            )
+            yield f"nodes.{name}.egress", message
 
 
 def _unlinked(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -132,6 +132,8 @@ def test_every_example_is_accepted(key: str, field: FieldInfo) -> None:
         if key == "nodes.<name>.relay":  # only behind NAT, and of IPv4 alone
             owner["endpoint"] = "none"
             del mesh["cidr6"]
+        if key == "nodes.<name>.egress":  # only without a public IPv4 address
+            owner.update({"publicIpv4": False, "publicIpv6": True})
         owner[key.rpartition(".")[2]] = yaml.safe_load(example)
         parse_settings(mesh, kinds=KINDS)
 

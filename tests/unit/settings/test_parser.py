@@ -119,8 +119,8 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
         (
             "mesh.nodes.web-1.zzz: is not a known key; known are address, location, type, image, "
             "publicIpv4, publicIpv6, address6, enabled, protect, groups, public, forward, endpoint, "
-            "keepalive, relay, routes, formerly, networkAddress, trustedInterfaces, metadata, underlayMtu, "
-            "provider, network"
+            "keepalive, relay, egress, routes, formerly, networkAddress, trustedInterfaces, metadata, "
+            "underlayMtu, provider, network"
         ),
         "mesh.policy[0].zzz: is not a known key; known are from, to, allow",
         "mesh.policyTests[0].zzz: is not a known key; known are from, to, port, expect",

@@ -50,7 +50,7 @@ def test_the_providers_keys_and_limits_are_checked_with_all_others(providers: di
     nodes["n1"] = {"address": "10.40.9.1", "provider": "basement", "location": "fsn1"}
     known = (
         "address, image, address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, "
-        "routes, formerly, networkAddress, trustedInterfaces, metadata, underlayMtu, "
+        "egress, routes, formerly, networkAddress, trustedInterfaces, metadata, underlayMtu, "
         "provider, network"
     )
     assert _problems(_mesh(**nodes), providers) == [
