@@ -7,7 +7,7 @@ from mesh.plan.model import MeshPlan, NodePlan
 from mesh.plan.networks import NetworkPlan
 from mesh.plan.overlay import OverlayPlan
 from mesh.plan.paths import Path
-from mesh.plan.peers import PeerPlan
+from mesh.plan.peers import PeerPlan, Relayed
 from mesh.plan.planner import plan_mesh
 from mesh.plan.policy import Ingress
 from mesh.plan.policy_tests import PlanError
@@ -24,6 +24,7 @@ __all__ = [
     "Path",
     "PeerPlan",
     "PlanError",
+    "Relayed",
     "RoutePlan",
     "fingerprint",
     "plan_mesh",

@@ -11,6 +11,7 @@ from mesh.plan.peers import Relayed, addresses_of
 from mesh.plan.policy import Ingress, Policy, Source, plan_ingress
 from mesh.plan.routes import RoutePlan, plan_routes
 from mesh.settings import PortRange, Settings
+from mesh.settings.egress import egress_of
 
 __all__ = ["AccessPlan", "plan_access"]
 
@@ -22,7 +23,8 @@ class AccessPlan:
     `ssh_port` is TCP, `ssh_from` are networks outside the mesh and `ssh_mesh` those inside it that may open
     SSH, `public` the ports that everybody may use, `ingress` is what peers may do to it (None: everything).
     Packets pass through a node that does `forward`, and reach the networks behind it, its `routes`; `relayed`
-    are the ordered pairs of nodes whose packets it passes on inside the mesh.
+    are the ordered pairs of nodes whose packets it passes on inside the mesh, `egress` the nodes that reach
+    the IPv4 internet over it.
     """
 
     ssh_port: int
@@ -36,6 +38,12 @@ class AccessPlan:
     forward: bool
     routes: tuple[RoutePlan, ...] = ()
     relayed: tuple[tuple[Relayed, Relayed], ...] = ()
+    egress: tuple[Relayed, ...] = ()
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether the node forwards packets of others, for whatever reason."""
+        return self.forward or bool(self.relayed or self.egress)
 
     def lets_in(self, source: str, addresses: Iterable[Source], port: PortRange) -> bool:
         """Whether a member reaches a port through the tunnel; `addresses` are its own inside the mesh."""
@@ -83,6 +91,11 @@ def plan_access(settings: Settings, policy: Policy | None, links: Links, name: s
         forward=node.forward or bool(node.routes),
         routes=plan_routes(settings, policy, name),
         relayed=tuple(_relayed(settings, links, name)),
+        egress=tuple(
+            Relayed(name=each, addresses=addresses_of(settings, each))
+            for each in sorted(settings.nodes, key=lambda each: settings.nodes[each].address)
+            if egress_of(settings, each) == name
+        ),
     )
 
 

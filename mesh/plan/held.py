@@ -20,7 +20,7 @@ from ipaddress import (
 from mesh.plan.access import AccessPlan
 from mesh.plan.clients import ClientPlan
 from mesh.plan.model import MeshPlan, NodePlan
-from mesh.plan.peers import PeerPlan, Relayed
+from mesh.plan.peers import INTERNET4, PeerPlan, Relayed
 from mesh.plan.policy import Ingress
 
 __all__ = ["Held", "with_held"]
@@ -74,11 +74,16 @@ def _peer(peer: PeerPlan, seen: Mapping[str, _Addresses]) -> PeerPlan:
     own = seen.get(peer.name, ())
     relays = tuple(_relayed(each, seen) for each in peer.relays)
     more = (*own, *(address for each in relays for address in each.held))
+    last = (INTERNET4,) if peer.egress else ()
     return replace(
         peer,
         held=own,
         relays=relays,
-        allowed_ips=(*peer.allowed_ips, *(ip_network(address) for address in more)),
+        allowed_ips=(
+            *(network for network in peer.allowed_ips if network not in last),
+            *(ip_network(address) for address in more),
+            *last,
+        ),
     )
 
 
@@ -100,6 +105,7 @@ def _access(
         ingress=_granted(access.ingress, seen),
         relayed=tuple((_relayed(one, seen), _relayed(other, seen)) for one, other in access.relayed),
         routes=tuple(replace(each, ingress=_granted(each.ingress, seen)) for each in access.routes),
+        egress=tuple(_relayed(each, seen) for each in access.egress),
     )
 
 

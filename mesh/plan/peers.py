@@ -11,8 +11,10 @@ from mesh.plan.paths import PUBLIC, Path, path_between
 from mesh.settings import Settings
 from mesh.settings.addresses6 import derived
 from mesh.settings.callers import NO_ENDPOINT
+from mesh.settings.egress import egress_of
 
 __all__ = [
+    "INTERNET4",
     "PRESHARED_EPOCH",
     "PeerPlan",
     "Relayed",
@@ -26,10 +28,13 @@ __all__ = [
 PRESHARED_EPOCH: Final = 1
 """The version of the pre-shared keys."""
 
+INTERNET4: Final = IPv4Network("0.0.0.0/0")
+"""The IPv4 internet, in the allowed IPs of a peer that gives egress."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Relayed:
-    """A node that another one reaches over a relay: its name, and its addresses inside the mesh.
+    """A node whose packets another one passes on: its name, and its addresses inside the mesh.
 
     `held` are former ones that it keeps, see `mesh.plan.held`.
     """
@@ -49,8 +54,8 @@ class PeerPlan:
     `mtu` the bytes that fit into the tunnel on the way to it, `preshared_epoch` the version of the pair's
     pre-shared key, which is derived from `oldest_name`. A peer that only ever `calls` has no endpoint: nobody
     can say where it calls from. `relays` are the nodes that are reached over this peer: their networks are
-    among `allowed_ips`. `underlay` is what `mtu` comes from, None where the stack file gives it. `path` is
-    the way that both ends take to each other.
+    among `allowed_ips`. A peer that gives `egress` has `INTERNET4` there, too, last. `underlay` is what `mtu`
+    comes from, None where the stack file gives it. `path` is the way that both ends take to each other.
     """
 
     name: str
@@ -66,6 +71,7 @@ class PeerPlan:
     underlay: Underlay | None = None
     path: Path = PUBLIC
     held: tuple[IPv4Address | IPv6Address, ...] = ()
+    egress: bool = False
 
 
 def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:
@@ -121,6 +127,7 @@ def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str,
     addresses = addresses_of(settings, name)
     underlay = underlay_of(settings, viewer, name)
     routes = routes_of(settings, name)
+    egress = egress_of(settings, viewer) == name
     return PeerPlan(
         name=name,
         oldest_name=oldest_name(settings, name),
@@ -132,6 +139,7 @@ def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str,
                 for address in each
             ),
             *routes,
+            *((INTERNET4,) if egress else ()),
         ),
         routes=routes,
         keepalive=settings.nodes[viewer].keepalive,
@@ -141,4 +149,5 @@ def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str,
         relays=relays,
         underlay=underlay if settings.mtu == "auto" else None,
         path=path_between(settings, viewer, name) or PUBLIC,
+        egress=egress,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Final, Literal
 
-from mesh.plan import AccessPlan, Ingress, NodePlan, RoutePlan
+from mesh.plan import AccessPlan, Ingress, NodePlan, PeerPlan, Relayed, RoutePlan
 from mesh.render.facts import Endpoint, PeerFacts, Unknown
 
 __all__ = ["Behind", "Family", "FirewallView", "NamedSet", "Side", "firewall_view"]
@@ -85,7 +85,9 @@ class FirewallView:
     `families` are all there are, `inside` and `absent` those that the mesh has and does not have, `former`
     the node's former addresses that it still holds, `endpoints` the families that peers are reached by.
     `called` says whether a peer calls: then WireGuard's port is open to all. `routes` are the networks behind
-    peers, `own_routes` those behind this node.
+    peers, `own_routes` those behind this node. `mesh4` are the IPv4 networks of the mesh, former ones
+    included. `answers` are these and the networks behind peers, on a node with egress: from all others, only
+    answers come through the tunnel.
     """
 
     sets: Sequence[NamedSet]
@@ -98,6 +100,8 @@ class FirewallView:
     called: bool
     routes: Sequence[Behind]
     own_routes: Sequence[Behind]
+    mesh4: Sequence[IPv4Network | IPv6Network]
+    answers: Sequence[IPv4Network | IPv6Network]
 
 
 def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallView:
@@ -116,13 +120,15 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
     peers = _endpoint_sets(
         [(peer.path.family, facts[peer.name].at(peer.path)) for peer in node.peers if not peer.calls]
     )
-    sets = [*peers.values(), *_outside_sets(access), *_relay_sets(access)]
+    sets = [*peers.values(), *_outside_sets(access), *_relay_sets(access), *_egress_sets(node)]
     if access.ingress is not None:
         for side in inside:
             sets += _policy_sets(side.family, access, access.ingress)
             if access.routes:
                 sets += _route_sets(side.family, access.routes)
     has = [side.family for side in inside]
+    mesh4 = [side.network for side in (*inside, *former) if side.family is _IPV4 and side.apart]
+    behind4 = [network for peer in node.peers for network in peer.routes if network.version == 4]
     return FirewallView(
         sets=sets,
         policy=access.ingress is not None,
@@ -145,6 +151,8 @@ def firewall_view(node: NodePlan, facts: Mapping[str, PeerFacts]) -> FirewallVie
             for each in access.routes
             if each.network.version == family.version
         ],
+        mesh4=mesh4,
+        answers=[*mesh4, *behind4] if any(peer.egress for peer in node.peers) else [],
     )
 
 
@@ -237,6 +245,24 @@ def _relay_sets(access: AccessPlan) -> list[NamedSet]:
         for family, pairs in found.items()
         if pairs
     ]
+
+
+def _egress_sets(node: NodePlan) -> Iterator[NamedSet]:
+    """Yield who reaches the internet over this node, and whom a node with egress takes for a member.
+
+    The allowed IPs of a peer that gives egress hold all addresses that no other peer has.
+    """
+    users = [(str(one), each.name) for each in node.access.egress for one in _ipv4(each)]
+    if users:
+        yield NamedSet(name="egress", type=_IPV4.type, elements=users)
+    if any(peer.egress for peer in node.peers):
+        members = [each for peer in node.peers for each in (peer, *peer.relays)]
+        known = [(str(one), each.name) for each in members for one in _ipv4(each)]
+        yield NamedSet(name="members", type=_IPV4.type, elements=known)
+
+
+def _ipv4(member: PeerPlan | Relayed) -> list[_Address]:
+    return _of(_IPV4, (*member.addresses, *member.held))
 
 
 def _policy_sets(family: Family, access: AccessPlan, ingress: Sequence[Ingress]) -> list[NamedSet]:

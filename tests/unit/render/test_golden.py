@@ -58,6 +58,7 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
                         for own in _own(plan, each)
                     ),
                     *map(str, peer.routes),
+                    *(["0.0.0.0/0"] if peer.egress else []),
                 ),
                 None if peer.calls else str(facts[peer.name].at(peer.path)),
                 peer.keepalive,
@@ -72,7 +73,7 @@ def test_the_agent_reads_every_document_as_it_was_meant(case: str) -> None:
             "table inet wgmesh {}",
         ]
         forwarding = parse_sysctls(document.files[SYSCTL], where=name).get("net.ipv4.ip_forward")
-        assert forwarding == ("1" if node.access.forward or node.access.relayed else None)
+        assert forwarding == ("1" if node.access.passes_on else None)
         everyone = {
             str(own.ip): other.name
             for other in plan.nodes.values()
