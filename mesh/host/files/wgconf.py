@@ -248,18 +248,22 @@ def _check_distinct(parsed: WgFile, where: str) -> None:
             network = ipaddress.ip_network(part)
             if network.prefixlen and any(address in network for address in own):
                 raise AgentError(Answer.REFUSED, f"{where}: AllowedIPs {part} holds this node's own address")
-            _claim(network, peer.public_key, claimed, where)
+            if network.prefixlen:
+                _claim(network, peer.public_key, claimed, where)
+            elif network in claimed:
+                message = f"AllowedIPs {network} of {peer.public_key} is already that of {claimed[network]}"
+                raise AgentError(Answer.REFUSED, f"{where}: {message}")
+            else:  # may hold all others: the longest prefix wins
+                claimed[network] = peer.public_key
 
 
 def _claim(network: _Network, owner: str, claimed: dict[_Network, str], where: str) -> None:
     """Refuse a network that overlaps one of `claimed`, else add it; quick for the many /32 of a mesh."""
     wider: _Network = network
-    while True:
+    while wider.prefixlen:
         if wider in claimed:
             message = f"AllowedIPs {network} of {owner} overlaps {wider} of {claimed[wider]}"
             raise AgentError(Answer.REFUSED, f"{where}: {message}")
-        if not wider.prefixlen:
-            break
         wider = wider.supernet()
     if network.prefixlen != network.max_prefixlen:
         for other, holder in claimed.items():

@@ -43,7 +43,13 @@ ROUTE_PROTOCOL = "87"
 """The mark of our routes, their maker as the kernel keeps it: nobody's in linux/rtnetlink.h (RTPROT_*)."""
 
 
-_MTU = " mtu "  # in the text of a route, as `ip` writes and takes it
+# In the text of a route, as `ip` writes and takes them.
+_MTU = " mtu "
+_METRIC = " metric "
+# Of our default route. One that the host has of its own has a smaller number, and wins: ifupdown gives none,
+# systemd-networkd 1024 (systemd.network(5), RouteMetric), NetworkManager at most 1000 by the kind of link.
+_LAST = "8700"
+_DEFAULT = ("0.0.0.0/0", "::/0")
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,8 @@ class Device:
 class Link:
     """What `ip` knows of the interface: addresses with prefix length, MTU in bytes, routes.
 
-    `routes` are those that we made, `10.10.0.7/32` or `10.10.0.7/32 mtu 1320`; `networks` those that come
-    with the addresses.
+    `routes` are those that we made, `10.10.0.7/32` or `10.10.0.7/32 mtu 1320`, a default route with its
+    metric: `0.0.0.0/0 metric 8700`. `networks` are those that come with the addresses.
     """
 
     addresses: frozenset[str]
@@ -161,10 +167,11 @@ def wanted_link(file: WgFile) -> Link:
         for part in peer.allowed_ips:
             allowed = ipaddress.ip_network(part)
             covered = (net.version == allowed.version and _within(allowed, net) for net in networks)
+            way = part if allowed.prefixlen else f"{part}{_METRIC}{_LAST}"
             if peer.mtu is not None:
-                routes.add(f"{part}{_MTU}{peer.mtu}")
+                routes.add(f"{way}{_MTU}{peer.mtu}")
             elif not any(covered):
-                routes.add(part)
+                routes.add(way)
     connected = frozenset(str(net) for net in networks if net.prefixlen != net.max_prefixlen)
     return Link(frozenset(file.addresses), file.mtu, up=True, routes=frozenset(routes), networks=connected)
 
@@ -287,7 +294,7 @@ def link_differences(live: Link, wanted: Link) -> list[Difference]:
 
 
 def routes_by_network(routes: Iterable[str]) -> dict[str, str]:
-    """Return routes by the network they lead to."""
+    """Return routes by the network they lead to, a default route with its metric."""
     return {route.partition(_MTU)[0]: route for route in routes}
 
 
@@ -322,6 +329,8 @@ def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) ->
     routes, known = set(), routes_by_network(ours)
     for entry in _entries(text):
         destination, maker = _destination(entry, version), entry.get("protocol", "boot")
+        if destination in _DEFAULT and "metric" in entry:
+            destination += f"{_METRIC}{entry['metric']}"
         unmarked = maker in ("boot", "static") and "gateway" not in entry
         if maker == ROUTE_PROTOCOL or (unmarked and destination in known):
             sizes = [str(metric["mtu"]) for metric in entry.get("metrics", []) if "mtu" in metric]
@@ -373,7 +382,9 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
         commands += _replaced(tunnel, fresh) + size + _replaced(tunnel, again)
     else:
         commands += size + switch + _replaced(tunnel, [*fresh, *again])
-    commands += [["ip", "route", "del", network, *device] for network in sorted(there.keys() - should)]
+    commands += [
+        ["ip", "route", "del", *network.split(), *device] for network in sorted(there.keys() - should)
+    ]
     commands += _replaced(tunnel, sorted(wanted.routes - live.routes - set(narrow)))
     return commands + [_network_command(tunnel, live, network) for network in _lost_networks(live, wanted)]
 
@@ -386,7 +397,7 @@ def _at_once(address: str) -> list[str]:
 def _replaced(tunnel: Tunnel, routes: Iterable[str]) -> list[list[str]]:
     device = ["dev", tunnel.interface, "proto", ROUTE_PROTOCOL]
     return [
-        ["ip", "route", "replace", network, *device, *(["mtu", size] if size else [])]
+        ["ip", "route", "replace", *network.split(), *device, *(["mtu", size] if size else [])]
         for network, _, size in (route.partition(_MTU) for route in routes)
     ]
 

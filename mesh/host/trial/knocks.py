@@ -159,7 +159,9 @@ def _allowed(
     else:
         allowed = (ip for peer in generation.file.peers for ip in sorted(peer.allowed_ips))
         everything = [
-            str(each.ip) for each in map(ipaddress.ip_interface, allowed) if each.version == version
+            str(each.ip)
+            for each in map(ipaddress.ip_interface, allowed)
+            if each.version == version and each.network.prefixlen
         ]
     wanted = [("tcp", source, _ANY_PORT) for source in everything]
     wanted += [("tcp", source, port) for source in everything[:1] for port in _listeners()]

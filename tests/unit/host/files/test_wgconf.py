@@ -44,6 +44,7 @@ NARROW = "# MTU = {} (underlay 1400 - 80)"
         ("PersistentKeepalive = 25\n", SECOND.format("10.10.0.2/32"), "overlaps 10.10.0.2/32"),
         ("PersistentKeepalive = 25\n", SECOND.format("10.10.0.2/31"), "overlaps 10.10.0.2/32"),
         ("10.10.0.2/32", "10.10.0.8/29, 10.10.0.9/32", "overlaps 10.10.0.8/29"),
+        ("10.10.0.2/32", "0.0.0.0/0, 0.0.0.0/0", "AllowedIPs 0.0.0.0/0 of"),
     ],
 )
 def test_what_is_wrong_is_said(old: str, new: str, says: str) -> None:
@@ -52,6 +53,23 @@ def test_what_is_wrong_is_said(old: str, new: str, says: str) -> None:
     with pytest.raises(AgentError) as caught:
         parse_wg_file(text, where="wg0.conf")
     assert says in caught.value.reason
+
+
+@pytest.mark.parametrize(("first", "second"), [("0.0.0.0/0", ", 0.0.0.0/0"), (", 0.0.0.0/0", "0.0.0.0/0")])
+def test_one_peer_may_have_the_default_beside_the_networks_of_all(first: str, second: str) -> None:
+    """The longest prefix wins, so nothing of another peer's is taken; two defaults would be one peer's."""
+    one = WG.replace("10.10.0.2/32", f"10.10.0.2/32{first}" if first[0] == "," else first, 1)
+    other = "10.10.0.3/32" + (second if second[0] == "," else f", {second}")
+    parsed = parse_wg_file(one + SECOND.format("10.10.0.3/32, ::/0"), where="wg0.conf")
+    assert [each for peer in parsed.peers for each in peer.allowed_ips if each.endswith("/0")] == [
+        "0.0.0.0/0",
+        "::/0",
+    ]
+    with pytest.raises(AgentError) as caught:
+        parse_wg_file(one + SECOND.format(other), where="wg0.conf")
+    assert caught.value.reason == (
+        f"wg0.conf: AllowedIPs 0.0.0.0/0 of {KEYS[3]} is already that of {KEYS[2]}"
+    )
 
 
 def test_a_peer_may_be_narrower_than_the_interface() -> None:

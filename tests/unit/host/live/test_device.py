@@ -242,6 +242,42 @@ def test_smallest_link_commands(live: Link, wanted: Link, commands: list[str]) -
     assert [" ".join(command) for command in link_commands(WG0, live, wanted)] == commands
 
 
+DEFAULT = "0.0.0.0/0 metric 8700"
+
+
+def test_a_default_route_has_a_metric_so_that_one_of_the_host_wins() -> None:
+    text = WG.replace("10.10.0.2/32", "10.10.0.2/32, 0.0.0.0/0")
+    found = wanted_link(parse_wg_file(text, where="x"))
+    assert found.routes == frozenset([DEFAULT])
+    without = replace(found, routes=frozenset())
+    assert _lines(without, found) == ["ip route replace 0.0.0.0/0 metric 8700 dev wg0 proto 87"]
+    assert _lines(found, without) == ["ip route del 0.0.0.0/0 metric 8700 dev wg0"]
+    assert [str(each) for each in link_differences(without, found)] == [
+        f"route {DEFAULT}: absent instead of present"
+    ]
+
+
+def test_a_default_route_over_a_narrow_path_has_metric_and_mtu() -> None:
+    text = WG.replace("10.10.0.2/32", "10.10.0.2/32, 0.0.0.0/0\n# MTU = 1320 (underlay 1400 - 80)")
+    found = wanted_link(parse_wg_file(text, where="x"))
+    assert found.routes == frozenset(["10.10.0.2/32 mtu 1320", f"{DEFAULT} mtu 1320"])
+    other = replace(found, routes=frozenset(["10.10.0.2/32 mtu 1320", DEFAULT]))
+    assert _lines(other, found) == ["ip route replace 0.0.0.0/0 metric 8700 dev wg0 proto 87 mtu 1320"]
+    assert [str(each) for each in link_differences(other, found)] == [
+        f"route {DEFAULT}: MTU: the interface's instead of 1320"
+    ]
+
+
+def test_a_default_route_is_read_with_its_metric_and_only_ours_is_ours() -> None:
+    ours = {"dst": "default", "protocol": "87", "metric": 8700, "metrics": [{"mtu": 1320}]}
+    theirs = {"dst": "default", "protocol": "boot", "metric": 50}
+    wanted = frozenset([f"{DEFAULT} mtu 1320"])
+    assert parse_routes(json.dumps([ours, theirs]), 4, wanted) == wanted
+    stray = {"dst": "default", "protocol": "87"}
+    live = Link(frozenset(), 1420, True, parse_routes(json.dumps([ours, stray]), 4, wanted))
+    assert _lines(live, replace(live, routes=wanted)) == ["ip route del 0.0.0.0/0 dev wg0"]
+
+
 NARROW = frozenset(["10.10.0.7/32 mtu 1320", "fd00::7/128 mtu 1320"])
 WIDE = Link(frozenset("a"), 1420, up=True, routes=NARROW)
 
