@@ -23,6 +23,24 @@ with socket.create_server(("", 5000)) as server:
     print(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG), flush=True)
 """
 _CONNECT: Final = "import socket, sys; socket.create_connection((sys.argv[1], 5000), timeout=5).close()"
+# Tells everybody who connects by which address they are seen.
+_LISTEN: Final = """
+import select, socket, sys
+found = [socket.create_server(("", int(port))) for port in sys.argv[1:]]
+print("ready", flush=True)
+while True:
+    for each in select.select(found, [], [])[0]:
+        connection, (address, _) = each.accept()
+        connection.sendall(address.encode())
+        connection.close()
+"""
+_SEEN: Final = """
+import socket, sys
+address, port, *own = sys.argv[1:]
+source = (own[0], 0) if own else None
+with socket.create_connection((address, int(port)), timeout=2, source_address=source) as connection:
+    print(connection.recv(100).decode())
+"""
 
 
 class Space:
@@ -75,6 +93,21 @@ class Space:
         finally:
             process.kill()
             process.wait()
+
+    @contextlib.contextmanager
+    def listening(self, *ports: int) -> Iterator[None]:
+        """Take TCP connections on these ports."""
+        with self.serving(_LISTEN, *map(str, ports)):
+            yield
+
+    def seen_as(self, address: str, port: int, *own: str) -> str | None:
+        """Return by which address somebody who listens sees this space; None without a connection.
+
+        The connection comes from its `own` address where one is given.
+        """
+        argv = self.argv(sys.executable, "-S", "-c", _SEEN, address, str(port), *own)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.stdout.strip() or None
 
     def answers_on(self, address: str, port: int) -> bool:
         """Whether a TCP connection from here gets an answer: also a refusal, where nobody listens."""

@@ -6,7 +6,6 @@ Much quicker than hosts: what the agent does with the files is played here, and 
 import base64
 import contextlib
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -39,21 +38,6 @@ import socket, struct
 asked = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
 asked.send(struct.pack("=IHHIIBBH", 20, 0x102, 5, 1, 0, 0, 0, 0))
 assert struct.unpack_from("=i", asked.recv(4096), 16) == (0,)
-"""
-_LISTEN: Final = """
-import select, socket, sys
-found = [socket.create_server(("", int(port))) for port in sys.argv[1:]]
-print("ready", flush=True)
-while True:
-    for each in select.select(found, [], [])[0]:
-        connection, (address, _) = each.accept()
-        connection.sendall(address.encode())
-        connection.close()
-"""
-_CONNECT: Final = """
-import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2) as connection:
-    print(connection.recv(100).decode())
 """
 
 
@@ -143,14 +127,7 @@ class Node(Space):
 
     def connects(self, other: "Node", port: int) -> str | None:
         """Return the address from which the other one sees this node; None without a connection."""
-        argv = self.argv(sys.executable, "-S", "-c", _CONNECT, other.inner, str(port))
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        return done.stdout.strip() or None
-
-    @contextlib.contextmanager
-    def listening(self, *ports: int) -> Iterator[None]:
-        with self.serving(_LISTEN, *map(str, ports)):
-            yield
+        return self.seen_as(other.inner, port)
 
     def lan(self, own: str, host: str) -> Space:
         """Return a host in a network behind this node; `own` is the node's address there, with the prefix."""
