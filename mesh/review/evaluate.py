@@ -19,7 +19,7 @@ _HOOKS: Final = ("prerouting", "input")
 """The hooks that a packet to the node itself passes."""
 _ONWARD: Final = ("prerouting", "forward")
 """The hooks that a packet to a network behind the node passes."""
-_KNOWN_HOOKS: Final = {*_HOOKS, *_ONWARD, "output", ""}
+_KNOWN_HOOKS: Final = {*_HOOKS, *_ONWARD, "output", "postrouting", ""}
 _BEHIND: Final = re.compile(r"ip6? saddr (\S+) fib saddr \. iif oif missing ")
 
 

@@ -29,6 +29,7 @@ _NAME: Final = re.compile(r"^# (\S+)$")
 _RELAY: Final = re.compile(r"^# relay to (\S+): (.+)$")
 
 _RELAYED: Final = "relay to "
+_INTERNET: Final = IPv4Network("0.0.0.0/0")
 
 
 def read_files(document: str) -> dict[str, str]:
@@ -46,7 +47,8 @@ class Peer:
     `preshared` is the fingerprint of the pre-shared key. `allowed` are the addresses that it may send from,
     `networks` those behind it. A node that is reached over a peer has no keys here: `relay` is the peer's
     name. `mtu` are the bytes that fit into the tunnel on the way there, None where they are the interface's.
-    A peer that only ever `calls` has no endpoint: a client, or a node with `endpoint: none`.
+    A peer that only ever `calls` has no endpoint: a client, or a node with `endpoint: none`. The IPv4
+    internet is reached over a peer with `egress`, and is none of its networks.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Peer:
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     mtu: str | None = None
     calls: bool = False
+    egress: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +139,8 @@ def _peer(keys: Mapping[str, str], inside: Sequence[IPv4Interface | IPv6Interfac
     """Read a peer; its own addresses lie in the networks of the mesh, and what is behind it does not."""
     name = keys.get("name", "")
     try:
-        allowed = [ip_network(text.strip()) for text in keys["AllowedIPs"].split(",")]
+        every = [ip_network(text.strip()) for text in keys["AllowedIPs"].split(",")]
+        allowed = [network for network in every if network != _INTERNET]
         if not name or not all(network.prefixlen for network in allowed):
             raise NotUnderstoodError(f"the peer {name or '?'} with AllowedIPs {keys['AllowedIPs']}")
         own = [each for each in allowed if any(each[0] in address.network for address in inside)]
@@ -150,6 +154,7 @@ def _peer(keys: Mapping[str, str], inside: Sequence[IPv4Interface | IPv6Interfac
             networks=tuple(network for network in allowed if network not in own),
             mtu=keys["MTU"].partition(" ")[0] if "MTU" in keys else None,
             calls="Endpoint" not in keys,
+            egress=_INTERNET in every,
         )
     except (KeyError, ValueError):
         raise NotUnderstoodError(f"the peer {name or '?'}") from None

@@ -6,6 +6,7 @@ from typing import Final
 from mesh.names import AGENT_FILE, MANAGEMENT_KEY, MESH_TYPE, STASH, in_a_mesh
 from mesh.review.blocks import Block, Bullets, Preformatted, Review, Section, Table, data
 from mesh.review.diffs import FileChange, NewNode, file_changes, new_nodes
+from mesh.review.egress import Egress, compare_egress
 from mesh.review.headline import headline
 from mesh.review.hetzner import CloudFirewalls
 from mesh.review.naming import Names, count
@@ -44,6 +45,7 @@ def make_review(preview: Preview) -> Review:
         *_section("Servers", _fates(fates)),
         *_reach("Reaches what was closed before", outside.gained, inside.gained, names),
         *_reach("No longer reaches", outside.lost, inside.lost, names),
+        *_section("IPv4 over another node", _egress(compare_egress(nodes))),
         *_section("Cannot be told", _untold(nodes, inside, outside)),
         *_section("Sessions that get new keys", _sessions(sessions, names)),
         *_section("SSH access", _ssh(ssh, preview, names)),
@@ -111,6 +113,16 @@ def _whom(row: Row, names: Names) -> str:
 
 def _what(row: Row) -> str:
     return f"{row.traffic} ({row.note})" if row.note else row.traffic
+
+
+def _egress(egress: Sequence[Egress]) -> Iterator[Block]:
+    if egress:
+        yield Bullets(title="egress", lines=[_way_out(each) for each in egress])
+
+
+def _way_out(egress: Egress) -> str:
+    verb = "reaches" if egress.gained else "no longer reaches"
+    return f"{data(egress.node)} {verb} the IPv4 internet over {data(egress.over)}"
 
 
 def _untold(nodes: Mapping[str, NodeChange], *reaches: Reach) -> Iterator[Block]:

@@ -11,7 +11,8 @@ __all__ = ["Chain", "Table", "read_table"]
 
 _TOKEN: Final = re.compile(r'#[^\n]*|"[^"\n]*"|[{};,]|\n|[^\s{};,"#]+')
 _SET_KEYS: Final = {"type", "flags", "elements"}
-_HOOKS: Final = {"raw": -300, "mangle": -150, "filter": 0, "security": 50}  # nft(8), standard priorities
+# nft(8), standard priorities
+_HOOKS: Final = {"raw": -300, "mangle": -150, "filter": 0, "security": 50, "srcnat": 100}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +134,9 @@ def _chain(words: _Words) -> Chain:
     while (rule := _rule(words)) is not None:
         match rule:
             case ["type", "filter", "hook", hook_, "priority", level]:
+                hook, priority = hook_, _priority(level)
+            case ["type", "nat", "hook", "postrouting" as hook_, "priority", level]:
+                # gives packets that pass another source, and lets in nothing
                 hook, priority = hook_, _priority(level)
             case ["type", *_]:
                 raise NotUnderstoodError(f"`{' '.join(rule)}`")
