@@ -20,6 +20,7 @@ __all__ = [
     "OutputsError",
     "called_record",
     "client_record",
+    "egress_record",
     "limited_record",
     "mesh_record",
     "node_record",
@@ -149,6 +150,11 @@ def limited_record(record: dict[str, T], *, reaches: T) -> dict[str, T]:
 def routed_record(record: dict[str, T], *, routes: T) -> dict[str, T]:
     """Return the entry of a node that has networks behind it: with these networks."""
     return {**record, "routes": routes}
+
+
+def egress_record(record: dict[str, T], *, egress: T) -> dict[str, T]:
+    """Return the entry of a node that reaches the IPv4 internet over another one: with its name."""
+    return {**record, "egress": egress}
 
 
 def called_record(

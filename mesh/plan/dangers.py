@@ -41,8 +41,9 @@ class Loss:
 class Before:
     """A node as it was: its overlay addresses and whether it took part, None where that is not known.
 
-    `reaches` are the nodes that it had a path to, None: all others; `routes` the networks behind it. `ends`
-    are the addresses inside the mesh that go in this run; None where that is not known: all that change.
+    `reaches` are the nodes that it had a path to, None: all others; `routes` the networks behind it, `egress`
+    is the node over which it reached the IPv4 internet. `ends` are the addresses inside the mesh that go in
+    this run; None where that is not known: all that change.
     """
 
     loss: Loss
@@ -51,6 +52,7 @@ class Before:
     enabled: bool | None = None
     reaches: frozenset[str] | None = None
     routes: tuple[str, ...] = ()
+    egress: str | None = None
     ends: tuple[str, ...] | None = None
 
 
@@ -59,7 +61,7 @@ def dangers(plan: MeshPlan, before: Mapping[str, Before]) -> dict[str, str]:
     told = {name: _taken_out(name, was, plan) for name, was in before.items() if name not in plan.nodes}
     for name, node in plan.nodes.items():
         was = before.get(name)
-        words = None if was is None else _changed(node, was, _unlinked(plan, node, before))
+        words = None if was is None else _changed(node, was, list(_cut_off(plan, node, before)))
         if words:
             told[name] = words
     return told
@@ -117,7 +119,7 @@ def _renamed(name: str, was: Before, plan: MeshPlan) -> str:
     )
 
 
-def _changed(node: NodePlan, was: Before, unlinked: Sequence[str]) -> str | None:
+def _changed(node: NodePlan, was: Before, cut_off: Sequence[str]) -> str | None:
     if was.loss.leaves is not None:
         return f"{node.name} {was.loss.leaves}"
     if not node.enabled:
@@ -131,11 +133,29 @@ def _changed(node: NodePlan, was: Before, unlinked: Sequence[str]) -> str | None
         words.append(
             f"is no longer the way to {_some(lost)} (routes): connections of other nodes to hosts there end"
         )
+    words += cut_off
+    return f"{node.name} {'; it '.join(words)}" if words else None
+
+
+def _cut_off(plan: MeshPlan, node: NodePlan, before: Mapping[str, Before]) -> Iterator[str]:
+    """Say to which nodes, and to what beyond the mesh, the node has no path any more."""
+    unlinked = _unlinked(plan, node, before)
     if unlinked:
-        words.append(
+        yield (
             f"has no link with {_some(unlinked)} any more (links): connections between both ends are cut off"
         )
-    return f"{node.name} {'; it '.join(words)}" if words else None
+    egress = before[node.name].egress
+    if egress is None or (
+        node.egress is not None and egress in {node.egress, *plan.nodes[node.egress].former}
+    ):
+        return
+    if node.egress is None:
+        yield f"no longer reaches the IPv4 internet over {egress} (egress): its connections there end"
+    else:
+        yield (
+            f"reaches the IPv4 internet over {node.egress} instead of {egress} (egress): its connections "
+            f"there end, and new ones come from another address"
+        )
 
 
 def _ended(node: NodePlan, was: Before) -> Iterator[str]:

@@ -38,6 +38,11 @@ class NodePlan:
     reaches: tuple[str, ...] | None
     network: NetworkPlan | None = None
 
+    @property
+    def egress(self) -> str | None:
+        """The node over which this one reaches the IPv4 internet; None where there is none."""
+        return next((peer.name for peer in self.peers if peer.egress), None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MeshPlan:

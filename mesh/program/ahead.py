@@ -84,6 +84,7 @@ def _before(name: str, plan: MeshPlan, previous: Previous, providers: Mapping[st
         address6=outputs.get("address6"),
         enabled=outputs.get("enabled"),
         routes=tuple(outputs.get("routes") or ()),
+        egress=outputs.get("egress"),
         reaches=None if outputs.get("reaches") is None else frozenset(outputs["reaches"]),
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 
 from mesh.names import APPLY, COMMAND, DIRECTORY, DONE_BY, INSTALL, MANAGEMENT_KEY, MESH_TYPE, MeshNames
-from mesh.outputs import limited_record, mesh_record, node_record, routed_record
+from mesh.outputs import egress_record, limited_record, mesh_record, node_record, routed_record
 from mesh.plan import MeshPlan, NodePlan
 from mesh.plan.held import with_held
 from mesh.program import hooks, keys
@@ -229,4 +229,6 @@ def _record(plan: NodePlan, node: Node) -> dict[str, Any]:
     )
     if plan.access.routes:
         record = routed_record(record, routes=[str(each.network) for each in plan.access.routes])
+    if plan.egress is not None:
+        record = egress_record(record, egress=plan.egress)
     return record if plan.reaches is None else limited_record(record, reaches=list(plan.reaches))

@@ -256,7 +256,8 @@ def _egress_sets(node: NodePlan) -> Iterator[NamedSet]:
     if users:
         yield NamedSet(name="egress", type=_IPV4.type, elements=users)
     if any(peer.egress for peer in node.peers):
-        members = [each for peer in node.peers for each in (peer, *peer.relays)]
+        members: list[PeerPlan | Relayed] = [*node.peers]
+        members += (each for peer in node.peers for each in peer.relays)
         known = [(str(one), each.name) for each in members for one in _ipv4(each)]
         yield NamedSet(name="members", type=_IPV4.type, elements=known)
 

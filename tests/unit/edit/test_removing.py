@@ -84,6 +84,17 @@ def test_an_end_of_a_link_stays_until_the_link_is_gone() -> None:
     assert "web-2 is one end of a link; remove the link, or name another node, first" in str(refused.value)
 
 
+def test_a_node_that_gives_egress_stays_until_another_one_does() -> None:
+    six = "      six: {address: 10.10.0.31, publicIpv4: false, publicIpv6: true, egress: web-2}\n"
+    both = "    defaults: {publicIpv6: true}\n"
+    whole = _WHOLE.replace("    policy:\n", f"{six}{both}    policy:\n", 1)
+    with pytest.raises(EditError) as refused:
+        remove(whole, "web-2")
+    assert "mesh.nodes.six.egress (line " in str(refused.value)
+    assert "six has its egress over web-2; name another node first" in str(refused.value)
+    assert "egress" not in remove(whole, "six")
+
+
 def test_the_only_node_stays() -> None:
     text = "config: {x:mesh: {cidr: 10.10.0.0/24, nodes: {web-1: {address: 10.10.0.1}}}}\n"
     with pytest.raises(EditError, match="`pulumi destroy` deletes the whole mesh"):

@@ -58,6 +58,15 @@ def test_links_name_the_node_by_its_new_name() -> None:
     )
 
 
+def test_a_node_that_gives_egress_is_named_by_its_new_name() -> None:
+    six = "      six: {address: 10.10.0.31, publicIpv4: false, publicIpv6: true, egress: 'web-1'} # web-1\n"
+    both = "    defaults: {publicIpv6: true}\n"
+    whole = _WHOLE.replace("    policy:\n", f"{six}{both}    policy:\n", 1)
+    after = rename(whole, "web-1", "front")
+    assert six.replace("'web-1'", "'front'") in after
+    assert nodes(after)["six"]["egress"] == "front"
+
+
 def test_names_before_are_kept_the_oldest_first_in_a_list_of_any_look() -> None:
     new, _ = added_lines(_WHOLE, rename(_WHOLE, "web-2", "front"))
     assert "".join(new) == "      front:\n          - web-2\n"

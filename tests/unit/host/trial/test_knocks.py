@@ -74,9 +74,12 @@ def test_a_peer_without_an_endpoint_is_tried_from_anywhere() -> None:
 
 @needs_root
 def test_who_gives_egress_is_a_member_and_the_internet_is_none() -> None:
-    six = {"address": "10.10.0.11", "publicIpv4": False, "publicIpv6": True, "egress": "web-1"}
-    nodes = {name: {**NODES[name], "publicIpv6": True} for name in ("web-1", "web-2")}
-    asked = generation(nodes={**nodes, "db-1": six})
+    nodes: dict[str, object] = {
+        "web-1": {"address": "10.10.0.1", "publicIpv6": True},
+        "web-2": {"address": "10.10.0.2", "publicIpv6": True},
+        "db-1": {"address": "10.10.0.11", "publicIpv4": False, "publicIpv6": True, "egress": "web-1"},
+    }
+    asked = generation(nodes=nodes)
     knocks = mesh_knocks(WG0, asked)
     assert {knock.source for knock in knocks} == {"10.10.0.1", "10.10.0.2"}
     tried = try_packets(WG0, knocks, [], asked.firewall)
