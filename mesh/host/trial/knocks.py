@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from ..system.session import Session
     from ..tunnel import Tunnel
 
-__all__ = ["Behind", "Door", "Knock", "forwarded_knocks", "mesh_knocks", "ssh_knocks", "wireguard_knocks"]
+__all__ = [
+    "Behind",
+    "Door",
+    "Knock",
+    "egress_knocks",
+    "forwarded_knocks",
+    "mesh_knocks",
+    "ssh_knocks",
+    "wireguard_knocks",
+]
 
 # A port that nobody has: stands for all where the policy allows all.
 _ANY_PORT = 49_137
@@ -27,6 +36,8 @@ _ANY_PORT = 49_137
 _MOST = 150
 _MOST_LISTENERS = 16
 _MOST_THROUGH = 4
+# Stands for the IPv4 internet in a scratch namespace: nobody's (RFC 5737).
+_INTERNET = "198.51.100.254"
 # What the names of a family's sets end with (mesh/render/firewall.py).
 _SUFFIX = {4: "", 6: "6"}
 _LISTENING = "0A"  # linux/net/tcp_states.h
@@ -49,7 +60,10 @@ class Door:
 
 @dataclass(frozen=True)
 class Behind:
-    """A network behind this host: its interface, this host's address there as `ip/prefix`, somebody there."""
+    """A network behind this host: its interface, this host's address there as `ip/prefix`, somebody there.
+
+    The internet has no address there: the default route leads to it.
+    """
 
     interface: str
     address: str
@@ -182,6 +196,27 @@ def forwarded_knocks(through: Sequence[Knock], networks: Sequence[Behind]) -> li
         )
         for network in networks
         for knock in [each for each in through if each.door.version == _version(network)][:_MOST_THROUGH]
+    ]
+
+
+def egress_knocks(tunnel: Tunnel, generation: Generation, doors: Iterable[Door]) -> list[Knock]:
+    """Return what nodes without IPv4 send through this node to the IPv4 internet."""
+    sets = _sets(expected_table(generation.firewall))
+    own = [ipaddress.ip_interface(address).ip for address in generation.file.addresses]
+    inside = [Door(tunnel.interface, str(address)) for address in own if address.version == 4]
+    return [
+        Knock(
+            "any TCP port of the IPv4 internet through this node (egress)",
+            "tcp",
+            str(_first(user)),
+            door,
+            _ANY_PORT,
+            behind=Behind(outside.interface, "", _INTERNET),
+        )
+        for outside in doors
+        if outside.version == 4
+        for door in inside[:1]
+        for user in sets.get("egress", [])[:_MOST_THROUGH]
     ]
 
 

@@ -245,6 +245,8 @@ def _build_behind(knocks: Iterable[Knock]) -> None:
     """Set up the networks that packets are forwarded to; nobody is there, and what arrives is no matter."""
     networks = dict.fromkeys(knock.behind for knock in knocks if knock.behind)
     for number, network in enumerate(networks):
+        if not network.address:
+            continue  # the internet, by a door that is there
         name, far = network.interface, f"wgmesh-lan{number}"
         attempt(["ip", "link", "add", "name", name, "type", "veth", "peer", "name", far])
         _ip(

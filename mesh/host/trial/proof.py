@@ -13,7 +13,7 @@ from ..places import TABLE
 from ..records import replace
 from ..system.run import attempt, log
 from .doors import find_doors, is_own, networks_behind
-from .knocks import Door, Knock, forwarded_knocks, mesh_knocks, ssh_knocks, wireguard_knocks
+from .knocks import Door, Knock, egress_knocks, forwarded_knocks, mesh_knocks, ssh_knocks, wireguard_knocks
 from .packets import Outcome, try_packets
 
 TYPE_CHECKING = False
@@ -76,6 +76,7 @@ def _knocks(
         *(knock for port in dict.fromkeys(ports) for knock in ssh_knocks(generation, doors, port, session)),
         *wireguard_knocks(generation, doors),
         *through,
+        *egress_knocks(tunnel, generation, doors),
         *(forwarded_knocks(through, networks_behind(tunnel)) if forwards else []),
     ]
 

@@ -4,9 +4,18 @@ import pytest
 
 from mesh.host.files.document import parse_document
 from mesh.host.files.generation import Generation, as_generation
+from mesh.host.live.foreign import Ruleset
 from mesh.host.places import Places
 from mesh.host.system.session import Session
-from mesh.host.trial.knocks import Behind, Door, forwarded_knocks, mesh_knocks, ssh_knocks, wireguard_knocks
+from mesh.host.trial.knocks import (
+    Behind,
+    Door,
+    egress_knocks,
+    forwarded_knocks,
+    mesh_knocks,
+    ssh_knocks,
+    wireguard_knocks,
+)
 from mesh.host.trial.packets import try_packets
 from mesh.host.tunnel import WG0
 from tests.unit.meshes import documents_of, plan_of
@@ -85,6 +94,35 @@ def test_who_gives_egress_is_a_member_and_the_internet_is_none() -> None:
     tried = try_packets(WG0, knocks, [], asked.firewall)
     assert tried is not None
     assert tried.failed() == []
+
+
+# As Docker does: what it does not know, it drops.
+_DROPS = """
+table ip filter {
+    chain FORWARD {
+        type filter hook forward priority filter; policy drop;
+        oifname "docker0" accept
+    }
+}
+"""
+
+
+@needs_root
+def test_a_firewall_that_drops_what_goes_out_to_the_internet_is_found() -> None:
+    six = {"address": "10.10.0.1", "publicIpv4": False, "publicIpv6": True, "egress": "db-1"}
+    asked = generation(nodes={"six": six, "db-1": {"address": "10.10.0.11", "publicIpv6": True}})
+    doors = [PUBLIC, PUBLIC6]
+    out = egress_knocks(WG0, asked, doors)
+    assert [(knock.source, knock.door) for knock in out] == [("10.10.0.1", Door("wg0", "10.10.0.11"))]
+    knocks = [*ssh_knocks(asked, doors, 22, SESSION), *wireguard_knocks(asked, doors), *out]
+    tried = try_packets(WG0, knocks, [], asked.firewall)
+    assert tried is not None
+    assert tried.failed() == []
+    tried = try_packets(WG0, knocks, [Ruleset("table ip filter", ("nft", "-f", "-"), _DROPS)], asked.firewall)
+    assert tried is not None
+    assert tried.failed() == out
+    assert "FORWARD" in tried.stopped_by[out[0]]
+    assert egress_knocks(WG0, generation(), doors) == []
 
 
 @needs_root
