@@ -271,8 +271,12 @@ def _meta(reader: _Reader) -> None:
 
 
 def _connection(reader: _Reader) -> None:
-    """A connection that begins is in no state that the rule may name."""
-    reader.skip("state", "vmap", "{")
+    """A connection that begins is new, and in no state that a map may name."""
+    reader.skip("state")
+    if reader.peek() == "new":
+        reader.skip("new")
+        return
+    reader.skip("vmap", "{")
     while True:
         reader.take(*_NEW_PASSES_BY)
         reader.skip(":")

@@ -55,6 +55,21 @@ check_firewall(text, where="firewall.nft")
 load_table(restore_text())
 print(*firewall_differences(Places(Path(sys.argv[2])), text), sep="\\n", end="")
 """
+# Packets that the node between passes on with an address of the mesh.
+_COUNT: Final = """
+table ip count {
+    chain stray {
+        type filter hook prerouting priority raw;
+        iifname "to-hub" ip saddr 10.10.0.0/24 counter drop
+    }
+}
+"""
+# A reset of a TCP connection that there is not.
+_STRAY: Final = """
+import socket, struct, sys
+with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP) as raw:
+    raw.sendto(struct.pack("!HHIIBBHHH", 4000, 80, 1, 1, 5 << 4, 4, 0, 0, 0), (sys.argv[1], 0))
+"""
 
 
 def _mesh(**six: Any) -> dict[str, Any]:
@@ -168,6 +183,22 @@ def test_private_networks_of_the_node_between_stay_its_own(place: World) -> None
     finally:
         lan.end()
         hub.works("ip", "link", "del", "lan0")
+
+
+def test_no_packet_leaves_with_an_address_of_the_mesh(place: World) -> None:
+    """Not even one that belongs to no connection, which Linux does not translate."""
+    hub, six, router = place.nodes["hub"], place.nodes["six"], place.router
+    router.run("nft", "-f", "-", stdin=_COUNT)
+    try:
+        six.run(sys.executable, "-S", "-c", _STRAY, INTERNET)
+        assert _pings(six, INTERNET)
+        assert "packets 0 " in router.run("nft", "list", "table", "ip", "count")
+        rules = hub.document.files[FIREWALL].replace("ct state new ip saddr @egress", "ip saddr @egress")
+        hub.run("nft", "-f", "-", stdin=rules)
+        six.run(sys.executable, "-S", "-c", _STRAY, INTERNET)
+        until(lambda: "packets 1 " in router.run("nft", "list", "table", "ip", "count"))
+    finally:
+        router.run("nft", "delete", "table", "ip", "count")
 
 
 def test_networks_behind_the_node_between_see_the_node_itself(place: World) -> None:
