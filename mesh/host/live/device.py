@@ -8,6 +8,7 @@ import json
 from ..difference import Difference
 from ..files.wgconf import WgFile, clamped
 from ..records import dataclass, field, replace
+from .route_text import LAST, METRIC, MTU, ROUTE_PROTOCOL, routes_by_network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ..tunnel import Tunnel
 
 __all__ = [
-    "ROUTE_PROTOCOL",
     "Device",
     "Link",
     "Peer",
@@ -28,28 +28,12 @@ __all__ = [
     "link_differences",
     "parse_addresses",
     "parse_dump",
-    "parse_networks",
-    "parse_routes",
-    "routes_by_network",
     "wanted_device",
     "wanted_link",
     "wg_commands",
     "with_keys",
     "with_names",
 ]
-
-
-ROUTE_PROTOCOL = "87"
-"""The mark of our routes, their maker as the kernel keeps it: nobody's in linux/rtnetlink.h (RTPROT_*)."""
-
-
-# In the text of a route, as `ip` writes and takes them.
-_MTU = " mtu "
-_METRIC = " metric "
-# Of our default route. One that the host has of its own has a smaller number, and wins: ifupdown gives none,
-# systemd-networkd 1024 (systemd.network(5), RouteMetric), NetworkManager at most 1000 by the kind of link.
-_LAST = "8700"
-_DEFAULT = ("0.0.0.0/0", "::/0")
 
 
 @dataclass(frozen=True)
@@ -167,9 +151,9 @@ def wanted_link(file: WgFile) -> Link:
         for part in peer.allowed_ips:
             allowed = ipaddress.ip_network(part)
             covered = (net.version == allowed.version and _within(allowed, net) for net in networks)
-            way = part if allowed.prefixlen else f"{part}{_METRIC}{_LAST}"
+            way = part if allowed.prefixlen else f"{part}{METRIC}{LAST}"
             if peer.mtu is not None:
-                routes.add(f"{way}{_MTU}{peer.mtu}")
+                routes.add(f"{way}{MTU}{peer.mtu}")
             elif not any(covered):
                 routes.add(way)
     connected = frozenset(str(net) for net in networks if net.prefixlen != net.max_prefixlen)
@@ -293,17 +277,12 @@ def link_differences(live: Link, wanted: Link) -> list[Difference]:
     return found
 
 
-def routes_by_network(routes: Iterable[str]) -> dict[str, str]:
-    """Return routes by the network they lead to, a default route with its metric."""
-    return {route.partition(_MTU)[0]: route for route in routes}
-
-
 def _but_for(routes: Mapping[str, str], networks: Collection[str]) -> frozenset[str]:
     return frozenset(route for network, route in routes.items() if network not in networks)
 
 
 def _mtu_of(route: str) -> str:
-    return route.partition(_MTU)[2] or "the interface's"
+    return route.partition(MTU)[2] or "the interface's"
 
 
 def parse_addresses(tunnel: Tunnel, text: str) -> Optional[Link]:
@@ -318,41 +297,6 @@ def parse_addresses(tunnel: Tunnel, text: str) -> Optional[Link]:
         if not (info["family"] == "inet6" and info.get("scope") == "link")
     )
     return Link(addresses, int(entry["mtu"]), up="UP" in entry.get("flags", []), routes=frozenset())
-
-
-def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Parse `ip -j -4 route show dev wg0`, or -6: the routes that we made, by their mark.
-
-    Those in `ours` are, too, if they look as agents made them before there was a mark. All others belong to
-    whoever put them there.
-    """
-    routes, known = set(), routes_by_network(ours)
-    for entry in _entries(text):
-        destination, maker = _destination(entry, version), entry.get("protocol", "boot")
-        if destination in _DEFAULT and "metric" in entry:
-            destination += f"{_METRIC}{entry['metric']}"
-        unmarked = maker in ("boot", "static") and "gateway" not in entry
-        if maker == ROUTE_PROTOCOL or (unmarked and destination in known):
-            sizes = [str(metric["mtu"]) for metric in entry.get("metrics", []) if "mtu" in metric]
-            routes.add(destination + "".join(f"{_MTU}{size}" for size in sizes))
-    return frozenset(routes)
-
-
-def parse_networks(text: str, version: int) -> frozenset[str]:
-    """Parse the same: the networks that the kernel routes there because of an address."""
-    return frozenset(
-        _destination(entry, version) for entry in _entries(text) if entry.get("protocol") == "kernel"
-    )
-
-
-def _entries(text: str) -> list[Any]:
-    return list(json.loads(text or "[]"))
-
-
-def _destination(entry: Any, version: int) -> str:
-    if entry["dst"] == "default":
-        return "0.0.0.0/0" if version == 4 else "::/0"
-    return ipaddress.ip_network(entry["dst"]).with_prefixlen
 
 
 def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
@@ -373,7 +317,7 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     size = [["ip", "link", "set", *device, "mtu", str(wanted.mtu)]] if live.mtu != wanted.mtu else []
     switch = [["ip", "link", "set", *device, "up" if wanted.up else "down"]] if live.up != wanted.up else []
     there, should = routes_by_network(live.routes), routes_by_network(wanted.routes)
-    narrow = [route for route in sorted(wanted.routes) if _MTU in route]
+    narrow = [route for route in sorted(wanted.routes) if MTU in route]
     fresh = [route for route in narrow if route not in live.routes]
     # With the MTU of an interface, Linux changes that of an IPv6 route that had the same (net/ipv6/route.c).
     again = [route for route in narrow if ":" in route and size and route not in fresh]
@@ -398,7 +342,7 @@ def _replaced(tunnel: Tunnel, routes: Iterable[str]) -> list[list[str]]:
     device = ["dev", tunnel.interface, "proto", ROUTE_PROTOCOL]
     return [
         ["ip", "route", "replace", *network.split(), *device, *(["mtu", size] if size else [])]
-        for network, _, size in (route.partition(_MTU) for route in routes)
+        for network, _, size in (route.partition(MTU) for route in routes)
     ]
 
 

@@ -23,14 +23,13 @@ from .device import (
     link_differences,
     parse_addresses,
     parse_dump,
-    parse_networks,
-    parse_routes,
     wanted_device,
     wanted_link,
     wg_commands,
     with_keys,
 )
 from .roaming import with_roamed
+from .route_text import parse_networks, parse_routes
 from .routes import put_back, routes_of_others
 
 TYPE_CHECKING = False

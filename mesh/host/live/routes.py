@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..files.generation import load_link
 from ..system.run import attempt, log
-from .device import ROUTE_PROTOCOL, routes_by_network, wanted_link
+from .device import wanted_link
+from .route_text import ROUTE_PROTOCOL, routes_by_network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

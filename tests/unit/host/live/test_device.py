@@ -17,11 +17,10 @@ from mesh.host.live.device import (
     link_differences,
     parse_addresses,
     parse_dump,
-    parse_networks,
-    parse_routes,
     wanted_link,
     wg_commands,
 )
+from mesh.host.live.route_text import parse_networks, parse_routes
 from mesh.host.records import replace
 from mesh.host.tunnel import WG0
 from tests.examples import examples

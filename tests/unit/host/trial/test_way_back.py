@@ -5,7 +5,8 @@ import pytest
 
 from mesh.host.files.document import parse_document
 from mesh.host.files.generation import Generation, as_generation
-from mesh.host.live.device import ROUTE_PROTOCOL, Device, Link, Peer
+from mesh.host.live.device import Device, Link, Peer
+from mesh.host.live.route_text import ROUTE_PROTOCOL
 from mesh.host.places import Places
 from mesh.host.records import replace
 from mesh.host.system.run import boot_id, since_boot

@@ -1,0 +1,74 @@
+"""Pure: our routes as text, as `ip` writes and takes them, and as its listing tells them."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+__all__ = [
+    "LAST",
+    "METRIC",
+    "MTU",
+    "ROUTE_PROTOCOL",
+    "parse_networks",
+    "parse_routes",
+    "routes_by_network",
+]
+
+
+ROUTE_PROTOCOL = "87"
+"""The mark of our routes, their maker as the kernel keeps it: nobody's in linux/rtnetlink.h (RTPROT_*)."""
+
+
+# In the text of a route, as `ip` writes and takes them.
+MTU = " mtu "
+METRIC = " metric "
+# Of our default route. One that the host has of its own has a smaller number, and wins: ifupdown gives none,
+# systemd-networkd 1024 (systemd.network(5), RouteMetric), NetworkManager at most 1000 by the kind of link.
+LAST = "8700"
+_DEFAULT = ("0.0.0.0/0", "::/0")
+
+
+def routes_by_network(routes: Iterable[str]) -> dict[str, str]:
+    """Return routes by the network they lead to, a default route with its metric."""
+    return {route.partition(MTU)[0]: route for route in routes}
+
+
+def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Parse `ip -j -4 route show dev wg0`, or -6: the routes that we made, by their mark.
+
+    Those in `ours` are, too, if they look as agents made them before there was a mark. All others belong to
+    whoever put them there.
+    """
+    routes, known = set(), routes_by_network(ours)
+    for entry in _entries(text):
+        destination, maker = _destination(entry, version), entry.get("protocol", "boot")
+        if destination in _DEFAULT and "metric" in entry:
+            destination += f"{METRIC}{entry['metric']}"
+        unmarked = maker in ("boot", "static") and "gateway" not in entry
+        if maker == ROUTE_PROTOCOL or (unmarked and destination in known):
+            sizes = [str(metric["mtu"]) for metric in entry.get("metrics", []) if "mtu" in metric]
+            routes.add(destination + "".join(f"{MTU}{size}" for size in sizes))
+    return frozenset(routes)
+
+
+def parse_networks(text: str, version: int) -> frozenset[str]:
+    """Parse the same: the networks that the kernel routes there because of an address."""
+    return frozenset(
+        _destination(entry, version) for entry in _entries(text) if entry.get("protocol") == "kernel"
+    )
+
+
+def _entries(text: str) -> list[Any]:
+    return list(json.loads(text or "[]"))
+
+
+def _destination(entry: Any, version: int) -> str:
+    if entry["dst"] == "default":
+        return "0.0.0.0/0" if version == 4 else "::/0"
+    return ipaddress.ip_network(entry["dst"]).with_prefixlen
