@@ -185,9 +185,16 @@ def test_private_networks_of_the_node_between_stay_its_own(place: World) -> None
         hub.works("ip", "link", "del", "lan0")
 
 
-def test_no_packet_leaves_with_an_address_of_the_mesh(place: World) -> None:
-    """Not even one that belongs to no connection, which Linux does not translate."""
+@pytest.mark.parametrize("key", ["routes", "groups"])
+def test_no_packet_leaves_with_an_address_of_the_mesh(place: World, key: str) -> None:
+    """Not even one that belongs to no connection, which Linux does not translate.
+
+    A node with routes forwards for other reasons, too.
+    """
     hub, six, router = place.nodes["hub"], place.nodes["six"], place.router
+    raw = copy.deepcopy(MESH)
+    raw["nodes"]["hub"][key] = {"routes": ["10.20.0.0/16"], "groups": ["a"]}[key]
+    bring(place, raw)
     router.run("nft", "-f", "-", stdin=_COUNT)
     try:
         six.run(sys.executable, "-S", "-c", _STRAY, INTERNET)
