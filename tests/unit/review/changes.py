@@ -55,8 +55,13 @@ def stacks(draw: st.DrawFn) -> dict[str, Any]:
         mesh["cidr6"] = "fd00:10::/64"
     if draw(st.booleans()):
         known = ("all", *names, *sorted(groups))
-        mesh["policy"] = draw(st.lists(_rule(known), max_size=4, unique_by=str))
+        mesh["policy"] = draw(st.lists(_rule(known), max_size=4, unique_by=_meaning))
     return _without_empty_rules(mesh)
+
+
+def _meaning(rule: dict[str, list[str]]) -> tuple[frozenset[str], ...]:
+    """What a rule says, in whatever order: a stack file may not say the same twice."""
+    return tuple(frozenset(rule[key]) for key in ("from", "to", "allow"))
 
 
 def _without_empty_rules(mesh: dict[str, Any]) -> dict[str, Any]:
