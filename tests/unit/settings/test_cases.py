@@ -1,7 +1,8 @@
 """Each case is a file: what the stack file says, and the settings it gives or the problems it has.
 
 A folder per behaviour; `settings` names what a user would look at and may leave out the rest, `problems`
-is complete and in order.
+is complete and in order. `remedies` has what `mesh validate` may offer to write, by the path of the problem;
+where the key is there, the remedies are complete.
 """
 
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from mesh.program import KINDS
-from mesh.settings import SettingsError, parse_settings
+from mesh.settings import Problem, SettingsError, parse_settings
 
 HERE = Path(__file__).parent
 CASES = sorted(HERE.glob("*/*.yaml"))
@@ -24,17 +25,30 @@ def _named(full: Any, wanted: Any) -> Any:
     return full
 
 
+def _remedies(problems: tuple[Problem, ...]) -> dict[str, list[Any]]:
+    """Return the ways to mend each problem as cases write them: `{value: 22}`, `{key: port}`, `remove`."""
+    found: dict[str, list[Any]] = {}
+    for problem in problems:
+        for one in problem.instead:
+            said = "remove" if one.kind == "remove" else {one.kind: one.write}
+            found.setdefault(problem.path, []).append(said)
+    return found
+
+
 @pytest.mark.parametrize("path", CASES, ids=lambda path: str(path.relative_to(HERE).with_suffix("")))
 def test_stack_file(path: Path) -> None:
     case = yaml.safe_load(path.read_text())
-    assert case.keys() in ({"given", "settings"}, {"given", "problems"})
+    assert case.keys() - {"remedies"} in ({"given", "settings"}, {"given", "problems"})
     settings: dict[str, Any] | None = None
     problems: list[str] | None = None
+    remedies: dict[str, list[Any]] = {}
     try:
         settings = parse_settings(case["given"], kinds=KINDS).model_dump(mode="json", by_alias=True)
     except SettingsError as error:
         problems = [str(problem) for problem in error.problems]
+        remedies = _remedies(error.problems)
     assert problems == case.get("problems")
+    assert remedies == case.get("remedies", remedies)
     assert _named(settings, case.get("settings")) == case.get("settings")
 
 
