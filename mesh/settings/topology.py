@@ -11,7 +11,7 @@ from mesh.settings.meant import plain
 from mesh.settings.names import host_name
 from mesh.settings.problems import REMOVED, Told, another_value, nearest, nearest_of, refuse, show
 from mesh.settings.raw import Finding, listed, read
-from mesh.settings.routes import node_of
+from mesh.settings.routes import is_network, node_of
 
 __all__ = ["Pair", "check_links", "link", "linked_pairs", "unlinked_by_rule", "unlinked_rules"]
 
@@ -118,15 +118,24 @@ def unlinked_rules(raw: Mapping[Any, Any], members: Mapping[str, frozenset[str]]
         wanted = {frozenset((node_of(one), node_of(other))) for one, other in both}
         # a node and what is behind it need no link
         if wanted and not wanted & pairs and all(len(pair) > 1 for pair in wanted):
-            shown, names = (
-                f"[{', '.join(ends[0])}] to [{', '.join(ends[1])}]",
-                f"[{ends[0][0]}, {ends[1][0]}]",
-            )
+            shown = f"[{', '.join(ends[0])}] to [{', '.join(ends[1])}]"
             message = (
-                f"matches no pair of nodes: links has no link from {shown}; add {names} to links, or remove "
-                f"the rule"
+                f"matches no pair of nodes: links has no link from {shown}; add "
+                f"{_link_for(ends, members)} to links, or remove the rule"
             )
             yield ("policy", index), Told(message, (REMOVED,))
+
+
+def _link_for(ends: Sequence[Sequence[str]], members: Mapping[str, frozenset[str]]) -> str:
+    """Return a link that a rule can use; a link names nodes, so a network's node stands for the network."""
+    for first, second in product(*ends):
+        nodes = [sorted(map(node_of, members[name])) for name in (first, second)]
+        if len({*nodes[0], *nodes[1]}) > 1:
+            break
+    one, other = (
+        behind[0] if is_network(name) else name for name, behind in zip((first, second), nodes, strict=True)
+    )
+    return f"[{one}, {other}]"
 
 
 def unlinked_by_rule(
