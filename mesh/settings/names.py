@@ -88,15 +88,14 @@ def _no_host_name(name: object, others: Mapping[Any, Any]) -> Told:
             _rename(f"d{date[1]}", others),
         )
     better = f"n{name}" if isinstance(name, int) else _better(name)
-    if better is None:
+    if better is None or better in RESERVED or _NUMBER.fullmatch(better):
         return Told(f"{said}; give another name")
     taken = " (there is a node of this name: take another one)" if better in others else ""
     return Told(f"{said}; write {better}{taken}", _rename(better, others))
 
 
 def _rename(name: str, others: Mapping[Any, Any]) -> tuple[Instead, ...]:
-    free = name not in others and name != "all" and name not in _STANDARD and not _NUMBER.fullmatch(name)
-    return another_key(name) if free and _NAME.fullmatch(name) else ()
+    return another_key(name) if name not in others and _NAME.fullmatch(name) else ()
 
 
 def _better(given: object) -> str | None:
