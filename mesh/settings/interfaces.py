@@ -32,16 +32,20 @@ _BEHIND: Final = (
 )
 
 
-def _refused() -> str:
-    """Return a regular expression of what `interface` refuses although it is a name."""
-    own = [name[:length] for name in (INTERFACE, "lo") for length in range(1, len(name) + 1)]
-    cards = [uplink[:length] for uplink in _UPLINKS for length in range(1, len(uplink))]
-    stems = [*own, *cards, *(f"{uplink}.*" for uplink in _UPLINKS), _CARD.pattern, "p[0-9]+p?"]
-    return rf"{INTERFACE}|lo|{_FIRST_CARD.pattern}|({'|'.join(dict.fromkeys(stems))})\*"
+_OWN: Final = (INTERFACE, "lo")
+# The beginnings that include one of these interfaces, or a network card, once `*` follows.
+_BEGINNINGS: Final = (
+    *(name[:length] for name in _OWN for length in range(1, len(name) + 1)),
+    *(uplink[:length] for uplink in _UPLINKS for length in range(1, len(uplink))),
+    *(f"{uplink}.*" for uplink in _UPLINKS),
+    _CARD.pattern,
+    "p[0-9]+p?",
+)
 
-
-REFUSED: Final = _refused()
-"""Names of the node's own interfaces and of network cards: a regular expression."""
+REFUSED: Final = rf"{INTERFACE}|lo|{_FIRST_CARD.pattern}|({'|'.join(dict.fromkeys(_BEGINNINGS))})\*"
+"""What `interface` refuses although it is a name: the node's own interfaces and network cards, as a regular
+expression.
+"""
 
 
 def interface(value: object) -> str:
@@ -57,7 +61,7 @@ def interface(value: object) -> str:
             f"{show(given)} is not an interface such as docker0 or br-*; give a name of at most {_LONGEST} "
             f"characters, or its beginning and *"
         )
-    for own in (INTERFACE, "lo"):
+    for own in _OWN:
         if may_be(given, own):
             raise refuse(
                 f"{given} includes {own}; this interface has its own rules; name the bridges of containers"
