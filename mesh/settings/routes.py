@@ -91,7 +91,7 @@ def _no_network(given: str) -> PydanticCustomError:
     """Say which network was probably meant."""
     said = f"{show(given)} is not {_WRITTEN}"
     tidy = re.sub(r"\s", "", plain(given).replace("\\", "/"))
-    better = meant(given, route, tidy, re.sub(r"\b0+(?=[0-9])", "", tidy))
+    better = meant(given, route, re.sub(r"\b0+(?=[0-9])", "", tidy))
     if better is not None:
         return refuse(f"{said}; write {better}", better)
     return refuse(f"{said}; give the first address, a slash and the prefix length")

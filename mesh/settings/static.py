@@ -229,7 +229,7 @@ class StaticMachine(StaticDefaults):
 def check_static(raw: Mapping[Any, Any], _stack: str | None, _mesh: str) -> Iterator[Finding | Problem]:
     """Yield what is wrong with the nodes at servers that are there already."""
     cidr, cidr6 = read(mesh_network, raw.get("cidr")), read(mesh_network6, raw.get("cidr6"))
-    seen: dict[tuple[str, str], str] = {}
+    seen: dict[str, str] = {}
     for name, node in nodes(raw).items():
         if not isinstance(node, Mapping):
             continue
@@ -274,7 +274,7 @@ def _missing(name: str, node: Mapping[Any, Any]) -> Iterator[Finding]:
         yield ("nodes", name, "hostKey"), f"is missing and required with provider: static; {scan}"
 
 
-def _twice(name: str, node: Mapping[Any, Any], seen: dict[tuple[str, str], str]) -> Iterator[Finding]:
+def _twice(name: str, node: Mapping[Any, Any], seen: dict[str, str]) -> Iterator[Finding]:
     for key, field, remedy in (
         ("host", host_address, "give each node its own address"),
         ("hostIpv6", second_address, "give each node its own address"),
@@ -287,6 +287,6 @@ def _twice(name: str, node: Mapping[Any, Any], seen: dict[tuple[str, str], str])
         value = read(field, node.get(key))
         if value is None:
             continue
-        first = seen.setdefault(("hostKey" if key == "hostKey" else "host", value), name)
+        first = seen.setdefault(value, name)
         if first != name:
             yield ("nodes", name, key), f"{first} has the same {_CALLED.get(key, key)}; {remedy}"
