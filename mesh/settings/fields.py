@@ -1,7 +1,6 @@
 """Single values of the stack file: each function returns the value it was given, or refuses it in words."""
 
 import base64
-import binascii
 import math
 import re
 from collections.abc import Callable
@@ -188,7 +187,7 @@ def _key_type(encoded: str) -> str | None:
     """
     try:
         rest = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:  # no base64, or letters that are not ASCII
         return None
     parts: list[bytes] = []
     while rest:

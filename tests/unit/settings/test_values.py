@@ -109,6 +109,7 @@ def test_what_has_another_form_is_no_key(line: str) -> None:
         KEY[:20],  # cut in its first field
         "AAAAC3NzaC1lZDI1NTE5",  # nothing after its type
         KEY + "!",
+        KEY + "\u00e9",  # a letter that is not ASCII
         "AAAA",
         KEY + "AAAA",  # more than it says
         "AAAAAf8AAAABAA==",  # a type that is no text
