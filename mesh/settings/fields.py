@@ -83,9 +83,9 @@ def _no_number(
     found = re.fullmatch(r"(?:(?:tcp|udp)[/:])?([0-9]{1,20})(?:/(?:tcp|udp))?", _lower(inner))
     if found is None or not accepts(field, int(found[1])):
         return refuse(f"{said}; {otherwise}")
-    quoted = isinstance(value, str) and plain(value) == found[1]
-    how = f"write {found[1]} without quotes" if quoted else f"write {int(found[1])}"
-    return refuse(f"{said}; {how}", int(found[1]))
+    better = int(found[1])
+    quotes = " without quotes" if isinstance(value, str) and plain(value) == str(better) else ""
+    return refuse(f"{said}; write {better}{quotes}", better)
 
 
 def _lower(value: object) -> str:

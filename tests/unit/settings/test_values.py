@@ -27,6 +27,7 @@ def test_whole_numbers_are_taken_as_the_engine_passes_them(value: float, number:
         ("1" * 20, f"'{'1' * 20}' is not a whole number; write {'1' * 20} without quotes"),
         ("1" * 21, f"'{'1' * 21}' is not a whole number; give a number"),
         ("7 ", "'7' is not a whole number; write 7 without quotes"),
+        ("022", "'022' is not a whole number; write 22"),  # YAML reads 022 as 18
         (None, "null is not a whole number; give a number"),
         (False, "false is not a whole number; give a number"),
         (0.5, "0.5 is not a whole number; give a number"),
