@@ -104,9 +104,9 @@ def _other_spellings(tidy: str) -> Iterator[str]:
     """Yield a port as the stack file spells it, from how others spell it."""
     if tidy in _SERVICES:
         yield _SERVICES[tidy]
-    spelled = re.sub(r"\s*(?:\.\.+|:|\bto\b)\s*(?=[0-9])", "-", tidy)
-    first = re.fullmatch(r"(tcp|udp)[\s:/_-]*([0-9]+(?:\s*-\s*[0-9]+)?)", spelled)
-    last = re.fullmatch(r"([0-9]+(?:\s*-\s*[0-9]+)?)[\s:/_-]*(tcp|udp)", spelled)
+    spelled = re.sub(r"\s*(?:-|\.\.+|:|\bto\b)\s*(?=[0-9])", "-", tidy)
+    first = re.fullmatch(r"(tcp|udp)[\s:/_-]*([0-9]+(?:-[0-9]+)?)", spelled)
+    last = re.fullmatch(r"([0-9]+(?:-[0-9]+)?)[\s:/_-]*(tcp|udp)", spelled)
     if first:
         yield f"{first[1]}/{first[2]}"
     if last:

@@ -235,6 +235,10 @@ def test_ports_are_taken_up_to_the_last_one(value: str, first: int, last: int) -
             "'80-90' is not a port such as tcp/443, udp/53 or tcp/8000-8100; write tcp/80-90 or udp/80-90",
         ),
         ("TCP/80", "'TCP/80' is not a port such as tcp/443, udp/53 or tcp/8000-8100; write tcp/80"),
+        (
+            "8000 - 8100/udp",
+            "'8000 - 8100/udp' is not a port such as tcp/443, udp/53 or tcp/8000-8100; write udp/8000-8100",
+        ),
         ("tcp/443 ", "'tcp/443' is not a port such as tcp/443, udp/53 or tcp/8000-8100; write tcp/443"),
         ("tcp/123456", f"'tcp/123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100{NUMBER}"),
         ("tcp/1-123456", f"'tcp/1-123456' is not a port such as tcp/443, udp/53 or tcp/8000-8100{NUMBER}"),
