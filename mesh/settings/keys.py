@@ -89,9 +89,10 @@ def meant_key(key: object, known: Collection[str]) -> str | None:
     reduced = _reduced(key)
     if str(key).partition(":")[0] in known:
         return str(key).partition(":")[0]
+    alike = next((word for word in known if reduced == _reduced(word)), None)
     synonym = next((word for word in known if reduced in _SYNONYMS.get(word, ())), None)
-    if synonym is not None:
-        return synonym
+    if alike is not None or synonym is not None:
+        return alike or synonym
     return None if reduced in _ELSEWHERE else nearest_of(plain(str(key)), known)
 
 
