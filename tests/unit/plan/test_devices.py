@@ -1,4 +1,4 @@
-"""What a device's configuration needs: its addresses, the nodes that it calls, and the networks behind them."""
+"""What the configuration of a device needs: its addresses, the nodes that it calls, the networks behind."""
 
 from ipaddress import ip_address, ip_network
 from typing import Any
