@@ -160,6 +160,8 @@ class NodeArgs(TypedDict):
     """Who may ask the cloud's metadata service."""
     host: NotRequired[str]
     """With provider static: the public address of the server."""
+    host_ipv6: NotRequired[str]
+    """With provider static: the public IPv6 address of a server that has an IPv4 address as host."""
     host_key: NotRequired[str]
     """With provider static: the public SSH host key that the server shows before it becomes a node."""
     user: NotRequired[str]

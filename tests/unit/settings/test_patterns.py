@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 from jsonschema import Draft202012Validator
 
+from mesh.program import KINDS
 from mesh.settings import addresses, addresses6, fields, grants, machines, names, patterns, routes, topology
 
 NAME: Final = "a name: lower-case letters, digits and inner hyphens, at most 48"
@@ -65,7 +66,7 @@ def test_a_pattern_takes_what_the_program_takes_and_tells_what_else_to_write(
     [
         (fields.port_number, {"type": "integer", "minimum": 1, "maximum": 65535}),
         (fields.one_of("allow", "deny"), {"enum": ["allow", "deny"]}),
-        (partial(machines.read_provider, ("hetzner", "static")), {"enum": ["hetzner", "static"]}),
+        (partial(machines.read_provider, KINDS), {"enum": list(KINDS)}),
         (partial(int, "7"), None),
         (len, None),
         ("text", None),
