@@ -66,3 +66,9 @@ def test_a_mistake_is_told_where_it_is_and_what_is_offered_helps(mistake: dict[s
 
 def test_the_mesh_without_a_mistake_is_right() -> None:
     assert parse_settings(MESH, kinds=KINDS).nodes.keys() == {"web-1", "db-1", "db-2"}
+
+
+def test_a_node_is_told_an_example_where_no_network_says_which_addresses_are_free() -> None:
+    node, _cidr = problems_of({"nodes": {"web-1": None}})
+    assert str(node).endswith("null is not a mapping of keys and values; write {address: 10.10.0.1}")
+    assert node.instead == ()

@@ -3,6 +3,7 @@
 `python -m mesh validate` prints both, and editors offer the values as quick fixes.
 """
 
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,3 +50,11 @@ def test_a_wrong_value_is_refused_in_these_words_and_with_these_values_instead(
 
 def test_every_field_has_cases() -> None:
     assert CASES.keys() == FIELDS.keys()
+
+
+def test_a_host_part_needs_room_in_the_ipv6_network() -> None:
+    cidr, cidr6 = IPv4Network("10.10.0.0/16"), IPv6Network("fd1a::/120")
+    assert addresses6.derived(IPv4Address("10.10.0.255"), cidr, cidr6) == IPv6Address("fd1a::ff")
+    for beyond in ("10.10.1.0", "10.10.1.1"):
+        with pytest.raises(ValueError, match=f"fd1a::/120 has no room for the host part of {beyond}"):
+            addresses6.derived(IPv4Address(beyond), cidr, cidr6)
