@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mesh.settings import Instead, Problem
-from mesh.settings.problems import REMOVED, another_key, another_value
+from mesh.settings.problems import REMOVED, another_key, another_value, show
 from mesh.settings.remedies import mended, proven
 
 
@@ -70,3 +70,8 @@ def test_the_remedies_of_fifty_mistakes_are_tried_and_no_more() -> None:
 def test_a_key_is_offered_as_a_key_and_a_secret_is_never_offered() -> None:
     assert another_key("nodes", "port") == (Instead("key", "nodes"), Instead("key", "port"))
     assert another_value("yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=", "x") == (Instead("value", "x"),)
+
+
+def test_a_refused_value_is_shown_up_to_its_sixtieth_character() -> None:
+    assert show("x" * 60) == repr("x" * 60)
+    assert show("x" * 61) == repr("x" * 60 + "...")
