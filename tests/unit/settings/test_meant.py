@@ -32,6 +32,7 @@ NODE = ("address", "type", "public", "groups", "network")
         ),
         ("type:cx23", "is not a known key; write a space after the colon: `type: cx23`", []),
         ("type:a  b", "is not a known key; write a space after the colon: `type: 'a b'`", []),
+        ("type:a:b", "is not a known key; write a space after the colon: `type: a:b`", []),
         ("type:", "is not a known key; write a space after the colon: `type: `", []),
         (
             f"type:{'x' * 70}",
