@@ -235,6 +235,7 @@ def _overlap(one: _Network, other: _Network) -> bool:
 def _leads(member: _Member, held: Sequence[_Interface]) -> tuple[_Address, ...]:
     """Return where a member's name leads: in each family to an address that is in force everywhere.
 
+    Of several former addresses, each node takes the first one that is in a network where it has an address.
     A name leads to a new IPv6 address only when that is in force, because programs try IPv6 first.
     """
     found = []
@@ -247,5 +248,5 @@ def _leads(member: _Member, held: Sequence[_Interface]) -> tuple[_Address, ...]:
         if member.in_force(wanted) or (not former and (wanted.version == 4 or member.own is None)):
             found.append(wanted)
         else:
-            found += former[:1]
+            found += former
     return tuple(found)

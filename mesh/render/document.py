@@ -24,7 +24,8 @@ _FILES: Final = (
     ("/root/.ssh/authorized_keys", "authorized_keys"),
 )
 
-_Leads = Mapping[str, tuple[IPv4Address | IPv6Address, ...]]
+_Addresses = tuple[IPv4Address | IPv6Address, ...]
+_Leads = Mapping[str, _Addresses]
 
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("mesh.render"),
@@ -119,12 +120,20 @@ def _everyone(node: NodePlan, leads: _Leads) -> list[tuple[str, str]]:
         *((each.name, each.addresses, each.held) for peer in node.peers for each in peer.relays),
     ]
     pairs = [
-        (address, name)
-        for name, present, held in found
-        for address in ([each for each in leads.get(name, ()) if each in (*present, *held)] or present)
+        (address, name) for name, present, held in found for address in _led(leads.get(name), present, held)
     ]
     ordered = sorted(pairs, key=lambda pair: (pair[0].version, int(pair[0])))
     return [(str(address), name) for address, name in ordered]
+
+
+def _led(leads: _Addresses | None, present: _Addresses, held: _Addresses) -> _Addresses:
+    """Return where a name leads on a node that knows these addresses of the other: one for each family."""
+    if leads is None:
+        return present
+    known = [each for each in leads if each in (*present, *held)]
+    first = {each.version: each for each in reversed(known)}
+    planned = next((each for each in present if each.version == 4), None)
+    return tuple(each for each in (first.get(4, planned), first.get(6)) if each is not None)
 
 
 def _checked(node: str, path: str, content: str) -> str:
