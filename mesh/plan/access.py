@@ -11,6 +11,7 @@ from mesh.plan.peers import Relayed, addresses_of
 from mesh.plan.policy import Ingress, Policy, Source, plan_ingress
 from mesh.plan.routes import RoutePlan, plan_routes
 from mesh.settings import PortRange, Settings
+from mesh.settings.addresses import within
 from mesh.settings.egress import egress_of
 
 __all__ = ["AccessPlan", "plan_access"]
@@ -61,18 +62,12 @@ class AccessPlan:
             return None
         own = [ip_network(each) for each in addresses]
         return next(
-            (network for network in self.ssh_mesh if any(_within(each, network) for each in own)), None
+            (network for network in self.ssh_mesh if any(within(each, network) for each in own)), None
         )
 
     @cached_property
     def _by_source(self) -> Mapping[str, Ingress]:
         return {each.source: each for each in self.ingress or ()}
-
-
-def _within(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
-    if isinstance(inner, IPv4Network):
-        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
-    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
 
 
 def plan_access(settings: Settings, policy: Policy | None, links: Links, name: str) -> AccessPlan:

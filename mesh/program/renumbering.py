@@ -106,14 +106,13 @@ def plan_renumbering(
     that others claim, or if the mesh does not have its family any more.
     """
     doors = {name: each for name, each in committed.items() if plan.nodes[name].enabled}
-    back = {name for name in out if not any(name in each.allowed for each in doors.values())}
-    known = {name: each for name, each in doors.items() if name not in back}
+    known = {name: each for name, each in doors.items() if name not in out}
     members = [*_nodes(plan, doors, known), *_clients(plan, known)]
     free = _free(plan, members)
     held = {
         each.name: free[each.name]
         for each in members
-        if free[each.name] and each.name not in back and not each.named(free[each.name])
+        if free[each.name] and each.name not in out and not each.named(free[each.name])
     }
     return Renumbering(
         held=held,

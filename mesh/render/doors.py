@@ -7,6 +7,7 @@ is moved in steps, so that the old one is open until the new one is known to be.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
 from typing import Final
 
@@ -72,6 +73,7 @@ class Doors:
     named: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=512)  # a run asks twice for each node: ahead of the first step, and to plan
 def read_doors(document: str) -> Doors:
     """Read the doors of a document, as `render_document` writes them."""
     own, names = _ADDRESSES.search(document), _NAMES.search(document)

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from mesh.plan import AccessPlan, Ingress, NodePlan, PeerPlan, Relayed, RoutePlan
 from mesh.render.facts import Endpoint, PeerFacts, Unknown
+from mesh.settings.addresses import within
 
 __all__ = ["Behind", "Family", "FirewallView", "NamedSet", "Side", "firewall_view"]
 
@@ -163,13 +164,9 @@ def _former(node: NodePlan, networks: Sequence[IPv4Network | IPv6Network]) -> It
             family=next(family for family in _FAMILIES if family.version == held.version),
             address=held.ip,
             network=held.network,
-            apart=not any(_within(held.network, each) for each in told),
+            apart=not any(within(held.network, each) for each in told),
         )
         told.append(held.network)
-
-
-def _within(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
-    return inner.version == outer.version and inner[0] in outer and inner[-1] in outer
 
 
 def _plain(values: Sequence[object]) -> list[tuple[str, str]]:

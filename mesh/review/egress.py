@@ -7,15 +7,14 @@ from ipaddress import ip_address
 from typing import Final
 
 from mesh.review.elements import NotUnderstoodError
-from mesh.review.nodes import Files, NodeChange
-from mesh.review.reach import Side, shown
+from mesh.review.nodes import SIDES, Files, NodeChange, Side
+from mesh.review.reach import shown
 from mesh.review.rules import Packet
 
 __all__ = ["Egress", "compare_egress"]
 
 # An address of the internet that no list of private or reserved networks holds (RFC 6890).
 _SOMEWHERE: Final = ip_address("1.7.77.77")
-_SIDES: Final[tuple[Side, Side]] = ("before", "after")
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -37,7 +36,7 @@ def compare_egress(nodes: Mapping[str, NodeChange]) -> list[Egress]:
     for (mesh, name), node in by_name.items():
         if not node.hidden and node.op != "delete":
             with suppress(NotUnderstoodError):
-                before, after = (set(_over(node, by_name, side)) for side in _SIDES)
+                before, after = (set(_over(node, by_name, side)) for side in SIDES)
                 found += (
                     Egress(node=shown(mesh, name), over=shown(mesh, over), gained=over in after)
                     for over in before ^ after
@@ -47,7 +46,7 @@ def compare_egress(nodes: Mapping[str, NodeChange]) -> list[Egress]:
 
 def _over(node: NodeChange, by_name: Mapping[tuple[str, str], NodeChange], side: Side) -> Iterator[str]:
     """Yield the node that gives egress; by its new name, on the side before, too."""
-    files = _files(node, side)
+    files = node.on(side)
     renamed = {each.former: each.name for each in by_name.values() if each.mesh == node.mesh}
     for peer in files.tunnel.peers.values() if files is not None else ():
         name = renamed.get(peer.name, peer.name) if side == "before" else peer.name
@@ -57,7 +56,7 @@ def _over(node: NodeChange, by_name: Mapping[tuple[str, str], NodeChange], side:
 
 def _passes(giver: NodeChange | None, files: Files, side: Side) -> bool:
     """Whether the node between passes packets on; one whose files are not in the preview does."""
-    theirs = None if giver is None or giver.hidden else _files(giver, side)
+    theirs = None if giver is None or giver.hidden else giver.on(side)
     if theirs is None:
         return giver is None or bool(giver.hidden)
     return any(
@@ -67,7 +66,3 @@ def _passes(giver: NodeChange | None, files: Files, side: Side) -> bool:
         for own in files.tunnel.addresses
         if own.version == _SOMEWHERE.version
     )
-
-
-def _files(node: NodeChange, side: Side) -> Files | None:
-    return node.before if side == "before" else node.after

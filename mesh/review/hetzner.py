@@ -7,10 +7,9 @@ from typing import Any, Final
 
 from mesh.names import cloud_firewall
 from mesh.review.elements import NotUnderstoodError
-from mesh.review.nodes import Files, NodeChange
+from mesh.review.nodes import Files, NodeChange, Side
 from mesh.review.preview import UNKNOWN, State, Step
 from mesh.review.ranges import Ranges, ranges
-from mesh.review.reach import Side
 from mesh.review.traffic import EVERYTHING, NOTHING, Traffic
 
 __all__ = ["ADDRESS", "FIREWALL", "PLACE", "SERVER", "CloudFirewalls"]

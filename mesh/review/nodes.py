@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Final, Literal
 
 from mesh.names import APPLY, COMMAND, FIRST_MESH, NODE_TYPE, name_in_urn
 from mesh.review.elements import NotUnderstoodError
@@ -11,7 +11,11 @@ from mesh.review.evaluate import Firewall
 from mesh.review.files import FIREWALL, Tunnel, read_files, read_tunnel
 from mesh.review.preview import UNKNOWN, Preview, Step
 
-__all__ = ["Files", "NodeChange", "read_disabled", "read_nodes"]
+__all__ = ["SIDES", "Files", "NodeChange", "Side", "read_disabled", "read_nodes"]
+
+Side = Literal["before", "after"]
+"""Of a preview: what there is, or what there will be."""
+SIDES: Final[tuple[Side, Side]] = ("before", "after")
 
 _STACK: Final = "pulumi:pulumi:Stack"
 
@@ -70,6 +74,10 @@ class NodeChange:
     def of_type(self, kind: str) -> Iterator[Step]:
         """Yield the steps on resources of a type."""
         return (step for step in self.steps if step.state.type == kind)
+
+    def on(self, side: Side) -> Files | None:
+        """Return its files on one side."""
+        return self.before if side == "before" else self.after
 
     @property
     def op(self) -> str:

@@ -7,8 +7,8 @@ from typing import Final
 
 from mesh.review.elements import NotUnderstoodError
 from mesh.review.hetzner import CloudFirewalls
-from mesh.review.nodes import Files, NodeChange
-from mesh.review.reach import Difference, Reach, Side, shown
+from mesh.review.nodes import Files, NodeChange, Side
+from mesh.review.reach import Difference, Reach, shown
 from mesh.review.rules import Packet
 from mesh.review.traffic import NOTHING, Traffic
 

@@ -3,21 +3,19 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import Final, Literal
+from typing import Final
 
 from mesh.review.elements import NotUnderstoodError
 from mesh.review.files import Peer
-from mesh.review.nodes import Files, NodeChange
+from mesh.review.nodes import SIDES, Files, NodeChange, Side
 from mesh.review.rules import Packet
 from mesh.review.traffic import ECHO_REQUEST, EVERYTHING, NOTHING, Traffic
 
-__all__ = ["Difference", "Reach", "Side", "compare_reach", "shown"]
+__all__ = ["Difference", "Reach", "compare_reach", "shown"]
 
-Side = Literal["before", "after"]
 _STAYS: Final = "if the node whose files are not in this preview has the other one as a peer"
 _CALLS: Final = "once the device has its configuration, or the node that only calls has its files"
 _WITHOUT_ICMP: Final = replace(EVERYTHING, icmp=((ECHO_REQUEST, ECHO_REQUEST),))
-_SIDES: Final[tuple[Side, Side]] = ("before", "after")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +84,11 @@ class _Mesh:
         self._peers: dict[tuple[str, Side], Mapping[str, Peer]] = {}
         self._wrong: dict[str, str] = {}
         for name, node in self._nodes.items():
-            for side in _SIDES:
+            for side in SIDES:
                 self._read(name, node, side)
 
     def _read(self, name: str, node: NodeChange, side: Side) -> None:
-        files = _files(node, side)
+        files = node.on(side)
         if side in node.hidden:
             self._wrong[name] = "its files are not known before `up`"
         elif files is not None:
@@ -137,7 +135,7 @@ class _Mesh:
         """Return the peers of a node on either side, and the networks behind them."""
         found = {
             end
-            for side in _SIDES
+            for side in SIDES
             for name, peer in self._peers.get((target, side), {}).items()
             for end in (_End(node=name), *(_End(node=name, behind=(each,)) for each in peer.networks))
         }
@@ -145,7 +143,7 @@ class _Mesh:
 
     def _ends(self, target: str) -> list[_End]:
         """Return a node and the networks behind it on either side."""
-        sides = (_files(self._nodes[target], side) for side in _SIDES)
+        sides = (self._nodes[target].on(side) for side in SIDES)
         behind = {network for files in sides if files is not None for network in files.firewall.behind}
         return sorted(
             [_End(node=target), *(_End(node=target, behind=(each,)) for each in behind)], key=_order
@@ -162,7 +160,7 @@ class _Mesh:
 
     def _pair(self, source: _End, target: _End, reach: Reach) -> None:
         try:
-            before, after = (self._traffic(source, target, side) for side in _SIDES)
+            before, after = (self._traffic(source, target, side) for side in SIDES)
         except NotUnderstoodError as error:
             reach.untold.setdefault(self._shown(target.node), str(error))
             return
@@ -182,7 +180,7 @@ class _Mesh:
         return _CALLS if peer is not None and peer.calls else _STAYS
 
     def _traffic(self, source: _End, target: _End, side: Side) -> Traffic:
-        files = _files(self._nodes[target.node], side)
+        files = self._nodes[target.node].on(side)
         peer = self._peers.get((target.node, side), {}).get(source.node)
         if files is None or peer is None or not self._has_peer(source.node, target, side):
             return NOTHING
@@ -202,7 +200,7 @@ class _Mesh:
     def _sends(self, name: str, side: Side) -> set[str] | None:
         """Return the addresses that a node has in the tunnel; None where its files are not in the preview."""
         node = self._nodes.get(name)
-        files = None if node is None or name in self._wrong else _files(node, side)
+        files = None if node is None or name in self._wrong else node.on(side)
         return None if files is None else {str(each.ip) for each in files.tunnel.addresses}
 
     def _has_peer(self, source: str, target: _End, side: Side) -> bool:
@@ -213,10 +211,6 @@ class _Mesh:
             peer = self._peers.get((source, side), {}).get(target.node)
             return peer is not None and set(target.behind) <= set(peer.networks)
         return side == "after" or not {source, target.node} & set(self._out)
-
-
-def _files(node: NodeChange, side: Side) -> Files | None:
-    return node.before if side == "before" else node.after
 
 
 def _either_family(traffic: Traffic, version: int) -> Traffic:

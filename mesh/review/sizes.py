@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mesh.review.elements import NotUnderstoodError
-from mesh.review.nodes import NodeChange
+from mesh.review.nodes import NodeChange, Side
 from mesh.review.reach import shown
 from mesh.review.sessions import kept_peers
 
@@ -26,9 +26,9 @@ def compare_sizes(nodes: Mapping[str, NodeChange]) -> Sizes:
     return {sizes: frozenset(found[sizes]) for sizes in sorted(found)}
 
 
-def _of(node: NodeChange, side: str) -> str:
+def _of(node: NodeChange, side: Side) -> str:
     """Return the MTU of a node's interface."""
-    files = node.before if side == "before" else node.after
+    files = node.on(side)
     try:
         return files.tunnel.mtu if files else ""
     except NotUnderstoodError:

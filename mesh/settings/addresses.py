@@ -15,7 +15,15 @@ from mesh.settings.problems import refuse, show
 from mesh.settings.raw import Finding, listed, nodes, read
 from mesh.settings.values import text
 
-__all__ = ["KNOWN_NETWORKS", "KnownNetwork", "address", "check_cidr_owner", "mesh_network", "source_network"]
+__all__ = [
+    "KNOWN_NETWORKS",
+    "KnownNetwork",
+    "address",
+    "check_cidr_owner",
+    "mesh_network",
+    "source_network",
+    "within",
+]
 
 _PREFIX_LONGEST: Final = 29  # a network with room for at least two nodes and to grow
 # RFC 1918 and, for shared address space, RFC 6598: what never belongs to anyone else's server.
@@ -124,7 +132,7 @@ def mesh_network(value: object) -> IPv4Network:
     if not any(network.subnet_of(private) for private in _PRIVATE):
         allowed = ", ".join(str(private) for private in _PRIVATE)
         what = next(
-            (f"is {words}" for other, words in _NEVER_A_SOURCE.items() if _inside(network, other)),
+            (f"is {words}" for other, words in _NEVER_A_SOURCE.items() if within(network, other)),
             "is public address space",
         )
         raise refuse(f"{given} {what}; take a network inside {allowed}")
@@ -217,10 +225,10 @@ def _count(network: IPv4Network | IPv6Network) -> str:
 
 def _refuse_what_never_comes(given: str, network: IPv4Network | IPv6Network) -> None:
     for never, why in _NEVER_A_SOURCE.items():
-        if not _inside(network, never):
+        if not within(network, never):
             continue
         first = network.network_address
-        if isinstance(first, IPv6Address) and int(first) > 1 and _inside(network, IPv6Network("::/80")):
+        if isinstance(first, IPv6Address) and int(first) > 1 and within(network, IPv6Network("::/80")):
             ipv4 = IPv4Address(int(first) & 0xFFFFFFFF)
             prefix = "" if network.prefixlen == network.max_prefixlen else f"/{network.prefixlen - 96}"
             written = f"{ipv4}{prefix}"
@@ -229,7 +237,8 @@ def _refuse_what_never_comes(given: str, network: IPv4Network | IPv6Network) -> 
         raise refuse(f"{given} is {why}: no packet comes from there; give your public address")
 
 
-def _inside(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+def within(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    """Whether a network lies in another one, which may be of the other family."""
     if isinstance(network, IPv4Network):
         return isinstance(other, IPv4Network) and network.subnet_of(other)
     return isinstance(other, IPv6Network) and network.subnet_of(other)

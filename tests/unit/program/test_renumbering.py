@@ -279,14 +279,22 @@ def test_a_network_in_which_a_server_is_reached_from_outside_is_not_held(key: st
     assert kept in _own(second, "a")
 
 
-def test_a_node_that_was_out_brings_no_former_network_back() -> None:
-    """Nobody uses its former address, and what its files say of others is old."""
+def _without(nodes: dict[str, Any], out: str) -> dict[str, Any]:
+    return {name: {**node, "enabled": name not in out} for name, node in nodes.items()}
+
+
+@pytest.mark.parametrize("out", ["c", "bc"])
+def test_nodes_that_were_out_bring_no_former_network_back(out: str) -> None:
+    """Nobody uses their former addresses, and what their files say of others is old."""
     wish = _mesh(MOVED, "10.20.0.0/24")
-    without = _mesh({**MOVED, "c": {**MOVED["c"], "enabled": False}}, "10.20.0.0/24")
-    first = run(_mesh({**NODES, "c": {**NODES["c"], "enabled": False}}), existing=run(_mesh()))
+    without = _mesh(_without(MOVED, out), "10.20.0.0/24")
+    before = run(_mesh())
+    first = _failed(
+        before, run(_mesh(_without(NODES, out)), existing=before), *(f"{name}-apply" for name in out)
+    )
     *_, last = _runs_from(first, without, without, without)
     assert _own(last, "a") == "10.20.0.1/24"
-    back = run(wish, existing=_failed(first, last, "c-apply"))
+    back = run(wish, existing=_failed(before, last, *(f"{name}-apply" for name in out)))
     for node in "abc":
         assert "10.10." not in str(_files(back, node)[WG_CONF])
         assert _names(back, node) == ["10.20.0.1 a", "10.20.0.2 b", "10.20.0.3 c"]

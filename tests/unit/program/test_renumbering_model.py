@@ -37,7 +37,7 @@ class World:
     """Three nodes with the files that they have, and those that the state has of each.
 
     A node that was out is a member again once a run has given it new files, and has not been killed. `out`
-    are those that the outputs of the last such run say were out.
+    are the nodes that the directory of the last run does not have; a run writes the directory first.
     """
 
     members: set[str] = field(default_factory=set)
@@ -66,6 +66,7 @@ def _run(world: World, plan: MeshPlan, fates: list[str]) -> None:
     """One `up`; `fates` are those of its steps: `killed` ends it, with the step done and not recorded."""
     committed = {name: read_doors(text) for name, text in world.recorded.items()}
     renumbering = plan_renumbering(plan, committed, world.out)
+    world.out = {name for name, node in plan.nodes.items() if not node.enabled}
     plan = with_held(plan, renumbering.held)
     facts, done = facts_of(plan), set[str]()
     for fate, (name, node) in zip(fates, plan.nodes.items(), strict=True):
@@ -86,7 +87,6 @@ def _run(world: World, plan: MeshPlan, fates: list[str]) -> None:
         world.recorded[name] = world.has[name]
         done.add(name)
     world.members |= done
-    world.out = {name for name, node in plan.nodes.items() if not node.enabled}
 
 
 def _read(world: World) -> dict[str, Document]:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
@@ -75,6 +76,10 @@ def test_addresses_of_both_families_and_of_relayed_nodes_are_read_and_networks_a
         }
     )
     assert read_doors(documents_of(plan)["a"]).allowed == {"b": {"10.10.0.2"}, "c": {"10.10.0.3"}}
+    (relay,) = (replace(peer, egress=True) for peer in plan.nodes["a"].peers)
+    node = replace(plan.nodes["a"], peers=(relay,))
+    text = render_document(node, facts_of(plan), key_names_of(node), management_key=MANAGEMENT)
+    assert read_doors(text).allowed == {"b": {"10.10.0.2"}, "c": {"10.10.0.3"}}, "the relay gives egress, too"
 
 
 def test_names_lead_where_they_are_told_to_and_own_addresses_begin_there() -> None:
