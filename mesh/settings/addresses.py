@@ -128,7 +128,7 @@ def mesh_network(value: object) -> IPv4Network:
     if str(network) != given:
         host = network.network_address != IPv4Address(given.partition("/")[0])
         what = "names a host, not a network" if host else "has another form"
-        raise refuse(f"{given} {what}; write {network}", *_right([str(network)]))
+        raise refuse(f"{given} {what}; write {network}", _right(network))
     if not any(network.subnet_of(private) for private in _PRIVATE):
         allowed = ", ".join(str(private) for private in _PRIVATE)
         what = next(
@@ -162,11 +162,12 @@ def _no_network(given: str) -> PydanticCustomError:
 
 def _no_prefix(given: str) -> PydanticCustomError:
     network = IPv4Network(f"{given}/24", strict=False)
-    return refuse(f"{given} has no prefix length; write for example {network}", *_right([str(network)]))
+    return refuse(f"{given} has no prefix length; write for example {network}", _right(network))
 
 
-def _right(networks: list[str]) -> list[str]:
-    return [network for network in networks if accepts(mesh_network, network)]
+def _right(network: IPv4Network) -> str:
+    """Return a network as it can be written; raises what is wrong with the network itself."""
+    return str(mesh_network(str(network)))
 
 
 def _starred(given: str) -> str:
@@ -192,6 +193,7 @@ def source_network(value: object) -> IPv4Network | IPv6Network:
     except ValueError:
         raise _no_source(given) from None
     if slash and str(network.network_address) != str(ip_network(host)[0]):
+        _refuse_what_never_comes(given, network)
         both = [str(ipaddress.ip_address(host)), str(network)]
         raise refuse(
             f"{given} names a host, not a network; write {both[0]} for this one "
@@ -232,8 +234,8 @@ def _refuse_what_never_comes(given: str, network: IPv4Network | IPv6Network) -> 
             ipv4 = IPv4Address(int(first) & 0xFFFFFFFF)
             prefix = "" if network.prefixlen == network.max_prefixlen else f"/{network.prefixlen - 96}"
             written = f"{ipv4}{prefix}"
-            values = [written] if accepts(source_network, written) else []
-            raise refuse(f"{given} is {why}, and never matches; write {written}", *values)
+            if accepts(source_network, written):
+                raise refuse(f"{given} is {why}, and never matches; write {written}", written)
         raise refuse(f"{given} is {why}: no packet comes from there; give your public address")
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic_core import PydanticCustomError
 
 from mesh.settings.addresses import address, mesh_network
-from mesh.settings.meant import accepts, meant, plain
+from mesh.settings.meant import meant, plain
 from mesh.settings.problems import REMOVED, Told, another_value, refuse, show
 from mesh.settings.raw import Finding, everyone_in, nodes, read
 from mesh.settings.values import text
@@ -40,11 +40,11 @@ def mesh_network6(value: object) -> IPv6Network:
         raise _no_network(given)
     if "/" not in given:
         wider = IPv6Network((network.network_address, _USUAL), strict=False)
-        raise refuse(f"{given} has no prefix length; write for example {wider}", *_right(str(wider)))
+        raise refuse(f"{given} has no prefix length; write for example {wider}", _right(wider))
     if str(network) != given:
         host = network.network_address != IPv6Address(given.partition("/")[0])
         what = "names a host, not a network" if host else "has another form"
-        raise refuse(f"{given} {what}; write {network}", *_right(str(network)))
+        raise refuse(f"{given} {what}; write {network}", _right(network))
     if not network.subnet_of(_LOCAL):
         what = next((words for other, words in _ELSEWHERE if network.subnet_of(other)), "is not private")
         own = _drawn(given)
@@ -87,8 +87,9 @@ def _no_network(given: str) -> PydanticCustomError:
     return refuse(f"{said}; give the first address, a slash and the prefix length")
 
 
-def _right(network: str) -> list[str]:
-    return [network] if accepts(mesh_network6, network) else []
+def _right(network: IPv6Network) -> str:
+    """Return a network as it can be written; raises what is wrong with the network itself."""
+    return str(mesh_network6(str(network)))
 
 
 def _drawn(given: str) -> str:

@@ -59,7 +59,7 @@ def host_address(value: object) -> str:
 
 def second_address(value: object) -> str:
     """The public IPv6 address of a server, in its shortest form."""
-    given = host_address(value)
+    given = host_address(text(value, "an IPv6 address such as 2001:db8::7", second_address))
     if ":" not in given:
         raise refuse(f"{given} is an IPv4 address; write it at `host`, and the IPv6 address here")
     return given

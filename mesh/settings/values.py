@@ -13,9 +13,10 @@ def text(value: object, what: str, field: Callable[[object], object]) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
-        values = value if accepts(field, value[0]) else []
+        if not accepts(field, value[0]):
+            raise refuse(f"{show(value)} is a list; give {what}, without brackets")
         raise refuse(
-            f"{show(value)} is a list; give {what}: write {show(value[0])}, without brackets", *values
+            f"{show(value)} is a list; give {what}: write {show(value[0])}, without brackets", value[0]
         )
     said = f"{show(value)} is not text; give {what}, in quotes if need be"
     written = _written(value)

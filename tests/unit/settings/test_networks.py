@@ -138,7 +138,7 @@ HOME = "no packet comes from there; give your public address"
                 "write 203.0.113.5"
             ),
         ),
-        ("::2", "::2 is an IPv4 address in a form that is used nowhere, and never matches; write 0.0.0.2"),
+        ("::2", f"::2 is an IPv4 address in a form that is used nowhere: {HOME}"),
         ("::", f":: is no address: {HOME}"),
         ("::1", f"::1 is this host itself: {HOME}"),
         ("fe80::/64", f"fe80::/64 is one link, never routed: {HOME}"),

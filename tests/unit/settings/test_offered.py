@@ -12,7 +12,6 @@ from mesh.settings import Instead, Problem, SettingsError, parse_settings
 from mesh.settings.remedies import mended
 
 HERE: Final = Path(__file__).parent
-OFFERED: Final[dict[str, list[list[Any]]]] = yaml.safe_load((HERE / "offered.yaml").read_text())
 
 
 def problems_of(raw: object) -> tuple[Problem, ...]:
@@ -22,15 +21,8 @@ def problems_of(raw: object) -> tuple[Problem, ...]:
 
 
 def _words(remedy: Instead) -> object:
-    """Return a remedy as `offered.yaml` has it."""
+    """Return a remedy as `mistakes.yaml` has it."""
     return {"value": {"write": remedy.write}, "key": {"name": remedy.write}, "remove": "remove"}[remedy.kind]
-
-
-@pytest.mark.parametrize("case", OFFERED)
-def test_each_mistake_comes_with_these_remedies(case: str) -> None:
-    given = yaml.safe_load((HERE / f"{case}.yaml").read_text())["given"]
-    found = problems_of(given)
-    assert [[_words(remedy) for remedy in problem.instead] for problem in found] == OFFERED[case]
 
 
 _FILE: Final = yaml.safe_load((HERE / "mistakes.yaml").read_text())

@@ -131,7 +131,7 @@ LINE = "a line of authorized_keys such as `ssh-ed25519 AAAA... me`"
     ("value", "told"),
     [
         (7, f"7 is not text; give {LINE}, in quotes if need be"),
-        (["x"], f"['x'] is a list; give {LINE}: write 'x', without brackets"),
+        (["x"], f"['x'] is a list; give {LINE}, without brackets"),
         (["x", "y"], f"['x', 'y'] is not text; give {LINE}, in quotes if need be"),
         ([7], f"[7] is not text; give {LINE}, in quotes if need be"),
     ],
