@@ -1,5 +1,7 @@
 """Twelve hosts as people have them, in one mesh: every ordered pair in both families, and full-size packets.
 
+Nodes without IPv4 fetch a page of the IPv4 internet over other nodes.
+
 Two releases of Debian; public addresses of one family and of both; a private network; underlays of three
 sizes; two servers that were there before, one of them behind NAT.
 """
@@ -31,8 +33,8 @@ CLOUD: dict[str, dict[str, Any]] = {
     "slow-3": {**DUAL, "underlayMtu": 1440},
     "net-1": {**DUAL, "network": "backbone"},
     "net-2": {**DUAL, "network": "backbone"},
-    "six-1": {"publicIpv4": False, "publicIpv6": True},
-    "six-2": {"publicIpv4": False, "publicIpv6": True, "network": "backbone"},
+    "six-1": {"publicIpv4": False, "publicIpv6": True, "egress": "dual-1"},
+    "six-2": {"publicIpv4": False, "publicIpv6": True, "network": "backbone", "egress": "net-1"},
 }
 NAMES = [*CLOUD, "rack-1", "home-1"]
 RACK, HOME = "2001:db8:77:1::/64", "2001:db8:77:2::/64"
@@ -73,10 +75,24 @@ def _told(world: World, *words: str) -> Any:
     return json.loads(run.out)
 
 
+def _fetches(world: World, page: Server) -> None:
+    """Have the nodes without IPv4 fetch a page; its server sees the node that passes their packets on."""
+    page.inside("systemd-run -q --unit=page python3 -m http.server 80 --directory /etc; sleep 2")
+    public = {name: facts["public_ip"] for name, facts in world.outputs()["nodes"].items()}
+    get = f"import urllib.request; print(urllib.request.urlopen('http://{page.address}/hostname').read())"
+    for name in ("six-1", "six-2"):
+        assert "own-page" in world.on(name, f'python3 -c "{get}"')
+    seen = page.inside("journalctl -q -o cat -u page").splitlines()
+    assert [line.split()[0] for line in seen if "GET /hostname" in line] == [
+        public[CLOUD[name]["egress"]] for name in ("six-1", "six-2")
+    ]
+
+
 def test_twelve_hosts_on_mixed_ground_are_one_mesh(world: World) -> None:
     build_image(REPOSITORY / ".lab" / "image", "debian-13", print)
     rack, rack_key = boot(world, "rack", 201, network6=RACK)
     home, home_key = boot(world, "home", 202, image="debian-13", network6=HOME)
+    page, _key = boot(world, "page", 203)
     try:
         home.lab.set_nat(home.key, Nat(outside=str(home.lab.pool[240])))
         store(world, "rackKey", rack_key)
@@ -95,9 +111,10 @@ def test_twelve_hosts_on_mixed_ground_are_one_mesh(world: World) -> None:
         paths = _told(world, "reach", "--mtu", "--json")["pairs"]
         found = {(one, other): path["passes"] for one, to in paths.items() for other, path in to.items()}
         assert found == {pair: _underlay(*pair) - _WIREGUARD for pair in wanted}
+        _fetches(world, page)
         check = world.command(sys.executable, "-m", "mesh", "check")
         assert check.code == 0, check.out
         assert "unchanged" in world.up()
     finally:
-        for server in (rack, home):
+        for server in (rack, home, page):
             server.lab.destroy(server.key)
