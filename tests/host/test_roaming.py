@@ -27,11 +27,13 @@ def _nodes(**web_2: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def silent(web_2: Node) -> Iterator[None]:
-    """Nothing of a tunnel that web-2 may have: its packets would bring the endpoint back."""
-    web_2.inside("ip link set wg0 down", check=False)
+def silent(hosts: Hosts, web_2: Node) -> Iterator[None]:
+    """No packet of a tunnel that web-2 may have, now or later: these would bring the endpoint back."""
+    drop = f"ip daddr {hosts.address('web-1')} meta l4proto udp drop"
+    hook = "type filter hook output priority raw; policy accept"
+    web_2.inside(f"nft 'table inet silent {{ chain out {{ {hook}; {drop}; }} }}'")
     yield
-    web_2.inside("systemctl is-active -q wg-quick@wg0 && systemctl reload wg-quick@wg0", check=False)
+    web_2.inside("nft delete table inet silent")
 
 
 @pytest.fixture
