@@ -31,7 +31,7 @@ def silent(hosts: Hosts, web_2: Node) -> Iterator[None]:
     """No packet of a tunnel that web-2 may have, now or later: these would bring the endpoint back."""
     drop = f"ip daddr {hosts.address('web-1')} meta l4proto udp drop"
     hook = "type filter hook output priority raw; policy accept"
-    web_2.inside(f"nft 'table inet silent {{ chain out {{ {hook}; {drop}; }} }}'")
+    web_2.inside(f"nft 'table inet silent {{ chain out {{ {hook}; {drop}; }}; }}'")
     yield
     web_2.inside("nft delete table inet silent")
 
