@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from itertools import chain
 from typing import Literal
 
 from mesh.plan.links import Links
@@ -45,6 +46,17 @@ class AccessPlan:
     def passes_on(self) -> bool:
         """Whether the node forwards packets of others, for whatever reason."""
         return self.forward or bool(self.relayed or self.egress)
+
+    @property
+    def passes_on6(self) -> bool:
+        """Whether the node forwards IPv6: to networks behind it, or between nodes that it relays.
+
+        `forward` alone does not ask for it: a host that forwards IPv6 ignores router advertisements.
+        """
+        relayed = (address for pair in self.relayed for each in pair for address in each.addresses)
+        return any(each.version == 6 for each in relayed) or any(
+            each.network.version == 6 for each in self.routes
+        )
 
     def lets_in(self, source: str, addresses: Iterable[Source], port: PortRange) -> bool:
         """Whether a member reaches a port through the tunnel; `addresses` are its own inside the mesh."""
@@ -116,7 +128,11 @@ def _ssh_sources(
     inside6 = [] if settings.cidr6 is None else [one for one in v6 if one.subnet_of(settings.cidr6)]
     outside = [source for source in v4 if source not in inside]
     outside6 = [source for source in v6 if source not in inside6]
-    behind = [source for source in outside if any(source.subnet_of(each) for each in _all_routes(settings))]
+    behind = [
+        source
+        for source in chain[IPv4Network | IPv6Network](outside, outside6)
+        if any(within(source, each) for each in _all_routes(settings))
+    ]
     both = [*inside, *inside6, *_in_the_other_family(settings, (*inside, *inside6)), *behind]
     return (
         (*collapse_addresses(outside), *collapse_addresses(outside6)),
@@ -141,5 +157,5 @@ def _in_the_other_family(
             yield from map(ip_network, own)
 
 
-def _all_routes(settings: Settings) -> Iterator[IPv4Network]:
+def _all_routes(settings: Settings) -> Iterator[IPv4Network | IPv6Network]:
     return (network for node in settings.nodes.values() for network in node.routes)

@@ -88,8 +88,8 @@ def networks_of(settings: Settings) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def routes_of(settings: Settings, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """Return the networks behind a node, in their order."""
-    return tuple(sorted(settings.nodes[name].routes))
+    """Return the networks behind a node, in their order, IPv4 first."""
+    return tuple(sorted(settings.nodes[name].routes, key=lambda network: (network.version, network)))
 
 
 def oldest_name(settings: Settings, name: str) -> str:

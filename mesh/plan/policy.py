@@ -17,6 +17,7 @@ from mesh.settings import (
     PolicyRule,
     PortRange,
     Settings,
+    in_one_family,
     members_by_name,
     merged,
     named_networks,
@@ -60,8 +61,10 @@ class Policy:
     def between(self, source: str, target: str) -> Iterator[tuple[int, PolicyRule]]:
         """Yield the rules that speak of these two members, each with its place in the policy.
 
-        Of nodes without a link, and of what is behind them, none does.
+        Of nodes without a link, and of what is behind them, none does; nor of networks of two families.
         """
+        if not in_one_family(source, target):
+            return
         ends = node_of(source), node_of(target)
         if source not in self.clients and ends[0] != ends[1] and not self.links.between(*ends):
             return

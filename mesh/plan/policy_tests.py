@@ -9,7 +9,16 @@ from mesh.plan.clients import client_addresses, tunnel_nodes
 from mesh.plan.links import Links, plan_links
 from mesh.plan.peers import addresses_of
 from mesh.plan.policy import Policy, Source, members_of, plan_policy
-from mesh.settings import PolicyRule, PolicyTest, PortRange, Problem, Settings, node_of, overlap
+from mesh.settings import (
+    PolicyRule,
+    PolicyTest,
+    PortRange,
+    Problem,
+    Settings,
+    in_one_family,
+    node_of,
+    overlap,
+)
 from mesh.settings.problems import path_text
 
 __all__ = ["PlanError", "check_policy_tests"]
@@ -100,7 +109,7 @@ def _linked(mesh: _Mesh, source: str, target: str) -> bool:
 
 def _granted(mesh: _Mesh, source: str, target: str, port: PortRange) -> bool:
     node = node_of(target)
-    if not _linked(mesh, source, target):
+    if not _linked(mesh, source, target) or not in_one_family(source, target):
         return False
     if node == target:
         return mesh.access[node].lets_in(source, _addresses(mesh, source), port)
@@ -120,6 +129,8 @@ def _addresses(mesh: _Mesh, member: str) -> tuple[Source, ...]:
 
 
 def _remedy(mesh: _Mesh, source: str, target: str, granted: bool) -> str:  # noqa: FBT001 - what was found
+    if not in_one_family(source, target):
+        return "change the test"
     if not _linked(mesh, source, target) and source in mesh.settings.clients:
         return f"add {node_of(target)} to mesh.clients.{source}.to, or change the test"
     if not _linked(mesh, source, target):
@@ -131,6 +142,8 @@ def _remedy(mesh: _Mesh, source: str, target: str, granted: bool) -> str:  # noq
 
 def _reason(mesh: _Mesh, source: str, target: str, port: PortRange) -> str:
     """Say what decided, in the words of the stack file."""
+    if not in_one_family(source, target):
+        return "one has IPv4 alone, the other one IPv6"
     if not _linked(mesh, source, target):
         if source in mesh.settings.clients:
             return f"{source} has no tunnel to {node_of(target)} (mesh.clients.{source}.to)"

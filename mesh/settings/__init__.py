@@ -10,7 +10,7 @@ from mesh.settings.parser import parse_settings
 from mesh.settings.policy import PolicyRule, PolicyTest
 from mesh.settings.ports import merged, overlap
 from mesh.settings.problems import Instead, Problem, SettingsError
-from mesh.settings.routes import node_of
+from mesh.settings.routes import in_one_family, node_of
 from mesh.settings.topology import linked_pairs
 from mesh.settings.underlay import OVERHEAD
 from mesh.settings.warnings import warnings_of
@@ -32,6 +32,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Ssh",
+    "in_one_family",
     "linked_pairs",
     "members_by_name",
     "merged",

@@ -21,6 +21,7 @@ __all__ = [
     "address",
     "check_cidr_owner",
     "mesh_network",
+    "overlap",
     "source_network",
     "within",
 ]
@@ -244,6 +245,11 @@ def within(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network)
     if isinstance(network, IPv4Network):
         return isinstance(other, IPv4Network) and network.subnet_of(other)
     return isinstance(other, IPv6Network) and network.subnet_of(other)
+
+
+def overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    """Whether two networks have addresses in common; they may be of different families."""
+    return within(one, other) or within(other, one)
 
 
 def check_cidr_owner(raw: Mapping[Any, Any]) -> Iterator[Finding]:

@@ -15,16 +15,17 @@ from mesh.settings.problems import REMOVED, Told, another_value, refuse, show
 from mesh.settings.raw import Finding, everyone_in, nodes, read
 from mesh.settings.values import text
 
-__all__ = ["address6", "check_addresses6", "derived", "mesh_network6"]
+__all__ = ["LOCAL", "address6", "check_addresses6", "derived", "kind_of", "mesh_network6"]
 
-# Locally assigned unique local addresses; fc00::/8 is not defined yet (RFC 4193 sections 3.1 and 3.2).
-_LOCAL: Final = IPv6Network("fd00::/8")
+LOCAL: Final = IPv6Network("fd00::/8")
+"""Locally assigned unique local addresses (RFC 4193 section 3.1)."""
+
 _SHORTEST: Final = 48  # what one draw of a 40 bit global ID gives (RFC 4193 section 3.1)
 _LONGEST: Final = 120  # as much room as a /24 of IPv4
 _USUAL: Final = 64  # one subnet (RFC 4291 section 2.5.4)
 _EXAMPLE: Final = "fd1a:2b3c:4d5e::/64"
 _ELSEWHERE: Final = (
-    (IPv6Network("fc00::/8"), "is not assigned yet"),
+    (IPv6Network("fc00::/8"), "is not assigned yet"),  # RFC 4193 section 3.2
     (IPv6Network("2000::/3"), "is public address space"),
     (IPv6Network("fe80::/10"), "is one link, never routed"),
     (IPv6Network("fec0::/10"), "is deprecated"),
@@ -45,10 +46,9 @@ def mesh_network6(value: object) -> IPv6Network:
         host = network.network_address != IPv6Address(given.partition("/")[0])
         what = "names a host, not a network" if host else "has another form"
         raise refuse(f"{given} {what}; write {network}", _right(network))
-    if not network.subnet_of(_LOCAL):
-        what = next((words for other, words in _ELSEWHERE if network.subnet_of(other)), "is not private")
+    if not network.subnet_of(LOCAL):
         own = _drawn(given)
-        raise refuse(f"{given} {what}; take a network inside {_LOCAL}, such as {own}", own)
+        raise refuse(f"{given} {kind_of(network)}; take a network inside {LOCAL}, such as {own}", own)
     if network.prefixlen < _SHORTEST:
         own = _drawn(given)
         raise refuse(
@@ -63,6 +63,11 @@ def mesh_network6(value: object) -> IPv6Network:
             str(wider),
         )
     return network
+
+
+def kind_of(network: IPv6Network) -> str:
+    """Say what a network is that is not private: `is multicast`."""
+    return next((words for other, words in _ELSEWHERE if network.subnet_of(other)), "is not private")
 
 
 def _read_network(given: str) -> IPv6Network | None:
@@ -150,13 +155,6 @@ def check_addresses6(raw: Mapping[Any, Any]) -> Iterator[Finding]:
             told = f"{own} lies in no network: the mesh has no cidr6; remove address6, or give the mesh one"
             yield ("nodes", name, "address6"), Told(told, (REMOVED,))
         return
-    for name, node in nodes(raw).items():
-        if isinstance(node, Mapping) and "relay" in node:
-            told = (
-                "a relay passes on IPv4 alone, and this mesh has IPv6; remove cidr6, or leave the pair out "
-                "with links"
-            )
-            yield ("nodes", name, "relay"), told
     cidr, cidr6 = read(mesh_network, raw.get("cidr")), read(mesh_network6, raw.get("cidr6"))
     if cidr is not None and cidr6 is not None and cidr.num_addresses > cidr6.num_addresses:
         wider = cidr6.supernet(new_prefix=_USUAL)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import Any, Final, Literal
 
+from mesh.settings.addresses import overlap
 from mesh.settings.attached import free_addresses, gateway, network_address
 from mesh.settings.base import Model
 from mesh.settings.models import Settings
@@ -63,7 +64,7 @@ def _networks(settings: Settings) -> Iterator[Finding]:
                 yield ("networks", name, "cidr"), message
         for owner, node in settings.nodes.items():
             for route in node.routes:
-                if route.overlaps(network.cidr):
+                if overlap(route, network.cidr):
                     message = (
                         f"{network.cidr} overlaps {route} of nodes.{owner}.routes, which goes through the "
                         f"mesh; take another network, or remove the route"

@@ -1,7 +1,7 @@
 """Which members a name stands for in a policy; for the checks of a stack file and for the plan alike."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ EVERY_NODE: Final = "all"
 
 def members_by_name(
     groups: Mapping[str, Iterable[str]],
-    routes: Mapping[str, Iterable[IPv4Network]] = MappingProxyType({}),
+    routes: Mapping[str, Iterable[IPv4Network | IPv6Network]] = MappingProxyType({}),
     networks: Iterable[str] = (),
     clients: Mapping[str, Iterable[str]] = MappingProxyType({}),
 ) -> dict[str, frozenset[str]]:

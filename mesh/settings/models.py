@@ -117,16 +117,16 @@ class Settings(Model):
     a mesh has IPv4 addresses only ([both families](ipv6.md)).
 
     Every node has the host part of its `address` in this network, or its own `address6`. Firewall, policy,
-    names and `mesh reach` hold for both families. `forward: true` switches on forwarding of IPv4 alone.
+    names and `mesh reach` hold for both families. A relay passes on both. Forwarding of IPv6 is switched on
+    for relays and for IPv6 networks in `routes`, and not by `forward: true`.
 
     Changed later: added, every node gets a second address; sessions and connections stay. Names lead to the
     IPv6 addresses after a second `up` ([steps](#what-moves-in-steps)). Another network: nodes keep the old
     addresses beside the new ones for two runs. Removed: connections over IPv6 are cut off.
 
     Refused: host bits, another spelling than the shortest one, a network outside `fd00::/8`, wider than /48
-    or smaller than /120, a network without room for the host parts of `cidr`, and a node with a `relay`
-    (a relay passes on IPv4 alone). The node itself refuses a network that overlaps another network of the
-    host, and a host on which IPv6 is switched off.
+    or smaller than /120, and a network without room for the host parts of `cidr`. The node itself refuses a
+    network that overlaps another network of the host, and a host on which IPv6 is switched off.
     """
 
     port: Port = _DEFAULT_PORT

@@ -1,6 +1,6 @@
 """The keys of a node and of the defaults for nodes, described as in mesh/settings/models.py."""
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field
@@ -164,7 +164,7 @@ class Node(Model):
     node itself, and get answers. Hosts in these networks (with private addresses) reach the internet.
     They can begin connections to the mesh and to other private networks only if their interface is listed
     in `trustedInterfaces`. From outside, only answers pass, and what Docker publishes. Address
-    translation is up to you.
+    translation is up to you. IPv6 is forwarded only with an IPv6 network in [`routes`](#nodesnameroutes).
 
     Changed later: the firewall rules of the node and `net.ipv4.ip_forward` change.
     """
@@ -229,27 +229,29 @@ class Node(Model):
     """
 
     routes: Annotated[
-        tuple[Annotated[IPv4Network, BeforeValidator(route)], ...],
+        tuple[Annotated[IPv4Network | IPv6Network, BeforeValidator(route)], ...],
         BeforeValidator(lists.list_of(route)),
-        Field(title="list of networks", examples=["[10.20.0.0/16]", "[10.244.1.0/24]"]),
+        Field(title="list of networks", examples=["[10.20.0.0/16]", '[10.244.1.0/24, "fd20:244:1::/64"]']),
     ] = ()
     """The networks behind this node that the other nodes reach through this node: a LAN, the pods of a
     cluster ([more](#networks-behind-a-node)).
 
     The other nodes send packets for these networks to this node, and accept packets from these networks
-    only from this node. This node forwards, as with `forward: true`. Without a policy, these networks are
-    members of the mesh: hosts there reach every node and are reached by every node. With a policy, a rule
-    names the network in `from` or `to`. Addresses are never translated, so hosts in these networks need a
-    route to `cidr` over this node.
+    only from this node. This node forwards, as with `forward: true`, and forwards IPv6 if one of the
+    networks is IPv6. Without a policy, these networks are members of the mesh: hosts there reach every node
+    and are reached by every node. With a policy, a rule names the network in `from` or `to`. Addresses are
+    never translated, so hosts in these networks need a route to `cidr` and `cidr6` over this node.
 
     Changed later: only files change, on every node. While a node has `enabled: false`, nobody reaches the
     networks behind this node. Connections through a network that is removed end.
 
-    Refused: a default route, host bits, IPv6, public addresses, loopback, link-local and multicast
-    addresses, a network that overlaps `cidr` or the networks of another node, a network twice,
-    `forward: false` beside `routes`, and a network that holds `172.31.1.1` (the gateway of every server at
-    Hetzner). Refused, too: networks of a node that another node reaches over a relay. The other nodes
-    refuse a network that [overlaps another network of the host](protocol.md#other-networks-of-the-host).
+    Refused: a default route, host bits, public addresses (of IPv6 all outside `fd00::/8`), loopback,
+    link-local and multicast addresses, IPv6 in a mesh without `cidr6`, a network that overlaps `cidr`,
+    `cidr6` or the networks of another node, a network twice, `forward: false` beside `routes`, and a network
+    that holds `172.31.1.1` (the gateway of every server at Hetzner). Refused, too: networks of a node that
+    another node reaches over a relay. The other nodes refuse a network that [overlaps another network of the
+    host](protocol.md#other-networks-of-the-host). The node itself refuses to forward IPv6 where this would
+    [delete a route of the host](ipv6.md#a-node-that-forwards-ipv6).
     """
 
     formerly: Annotated[Names, Field(examples=["[web-1]"])] = ()

@@ -41,6 +41,7 @@ def _private(long: str) -> str:
 
 _MESH_NETWORKS: Final = _private("2[0-9]")
 _ROUTES: Final = _private("2[0-9]|3[0-2]")
+_ROUTES6: Final = r"fd[0-9a-f]{2}:[0-9a-f:]*/([89]|[1-9][0-9]|1[01][0-9]|12[0-8])"
 # in the shortest spelling, which the function checks
 _IPV6: Final = r"[0-9a-f]{1,4}:[0-9a-f:]*:[0-9a-f:.]*"
 _MESH_NETWORKS6: Final = r"fd[0-9a-f]{2}:[0-9a-f:]*/(4[89]|[5-9][0-9]|1[01][0-9]|120)"
@@ -107,9 +108,11 @@ _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
     ),
     static.login: _text(_whole("[a-z_][a-z0-9_-]{0,31}"), "the name of a user such as root or debian"),
     static.config_key: _text(_whole("[A-Za-z][A-Za-z0-9_-]{0,63}"), "the name of a secret"),
-    routes.route: _text(_whole(_ROUTES), "a private IPv4 network such as 10.20.0.0/16"),
+    routes.route: _text(
+        _whole(f"{_ROUTES}|{_ROUTES6}"), "a private network such as 10.20.0.0/16 or fd20::/64"
+    ),
     routes.member: _text(
-        _whole(rf"{_NAME}|{_IPV4}/([0-9]|[12][0-9]|3[0-2])"),
+        _whole(rf"{_NAME}|{_IPV4}/([0-9]|[12][0-9]|3[0-2])|[0-9a-f]*:[0-9a-f:]*/[0-9]{{1,3}}"),
         "a name (lower-case letters, digits and inner hyphens, at most 48) or a network such as 10.20.0.0/16",
     ),
     clients.public_key: _text(

@@ -1,6 +1,7 @@
 """Groups, policy and rollout: every name must be one there is, and every rule must mean something."""
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from mesh.leaks import has_secret
@@ -11,7 +12,14 @@ from mesh.settings.names import host_name, is_host_name
 from mesh.settings.ports import overlap, overlapping
 from mesh.settings.problems import REMOVED, Told, another_value, nearest, nearest_of, show
 from mesh.settings.raw import Finding, listed, nodes, read
-from mesh.settings.routes import is_network, member, read_routes, routes_by_member, unknown_network
+from mesh.settings.routes import (
+    in_one_family,
+    is_network,
+    member,
+    read_routes,
+    routes_by_member,
+    unknown_network,
+)
 
 __all__ = [
     "check_former_names",
@@ -84,9 +92,23 @@ def check_policy(raw: Mapping[Any, Any]) -> Iterator[Finding]:
                 alone = f"both ends are {min(one)}, and hosts there reach each other without the mesh"
             message = f"matches nothing: {alone}; remove the rule, or name another node"
             yield path, Told(message, (REMOVED,))
+        elif None not in nodes_named and not _in_one_family(rule, members):
+            message = (
+                "matches nothing: one end has IPv4 alone, the other one IPv6; remove the rule, or name "
+                "networks of the same family, or nodes"
+            )
+            yield path, Told(message, (REMOVED,))
         if tuple(ends) in seen:
             yield path, Told(f"says the same as policy[{seen[tuple(ends)]}]; remove one", (REMOVED,))
         seen.setdefault(tuple(ends), index)
+
+
+def _in_one_family(rule: object, members: Mapping[str, frozenset[str]]) -> bool:
+    """Whether packets can go between any two members that a rule names."""
+    sources, targets = (
+        frozenset[str]().union(*(members[str(name)] for name in listed(rule, key))) for key in ("from", "to")
+    )
+    return any(in_one_family(one, other) for one, other in product(sources, targets))
 
 
 def _unknown(

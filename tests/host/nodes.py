@@ -214,7 +214,9 @@ class Node:
         return self.inside(
             "wg show wg0 allowed-ips 2>&1 | sort; wg show wg0 listen-port 2>&1;"
             "ip -o -4 address show wg0 2>&1 | cut -d: -f2-; cat /sys/class/net/wg0/mtu 2>&1; ip route;"
+            "ip -o -6 address show wg0 scope global 2>&1 | cut -d: -f2-; ip -6 route show dev wg0 2>&1;"
             "nft -s list ruleset; sysctl net.ipv4.ip_forward net.ipv4.conf.all net.ipv4.conf.default;"
+            "sysctl net.ipv6.conf.all net.ipv6.conf.default 2>/dev/null;"
             "readlink /var/lib/wgmesh/current; cat /etc/hosts /root/.ssh/authorized_keys;"
             "ls -l --time-style=+ /etc/wireguard /etc/sysctl.d; systemctl is-enabled wg-quick@wg0;"
             "systemctl is-active wg-quick@wg0",

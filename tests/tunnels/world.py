@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -110,8 +110,9 @@ class Node(Space):
         """Do with the firewall and the kernel settings what the agent does."""
         self.document = parse_document(text.encode())
         self.run("nft", "-f", "-", stdin=self.document.files[FIREWALL])
-        forward = "net.ipv4.ip_forward = 1" in self.document.files[SYSCTL]
-        self.run("sysctl", "-qw", f"net.ipv4.ip_forward={int(forward)}")
+        for key in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+            forward = f"{key} = 1" in self.document.files[SYSCTL]
+            self.run("sysctl", "-qw", f"{key}={int(forward)}")
 
     def bring(self, folder: Path, text: str, keys: Mapping[str, str]) -> int:
         """Have the agent bring the interface to these files; returns how many commands that took."""
@@ -133,12 +134,18 @@ class Node(Space):
         """Return a host in a network behind this node; `own` is the node's address there, with the prefix."""
         space = Space()
         self.run("ip", "link", "add", "lan0", "type", "veth", "peer", "name", "eth0", "netns", str(space.pid))
-        self.run("ip", "addr", "add", own, "dev", "lan0")
         self.run("ip", "link", "set", "lan0", "up")
-        space.run("ip", "addr", "add", host, "dev", "eth0")
         space.run("ip", "link", "set", "eth0", "up")
-        space.run("ip", "route", "add", "default", "via", own.partition("/")[0])
+        self.in_lan(space, own, host)
         return space
+
+    def in_lan(self, space: Space, own: str, host: str) -> None:
+        """Give the node and the host in the network behind it these addresses."""
+        at_once = ("nodad",) if ":" in own else ()
+        self.run("ip", "addr", "add", own, "dev", "lan0", *at_once)
+        space.run("ip", "addr", "add", host, "dev", "eth0", *at_once)
+        gateway = own.partition("/")[0]
+        space.run("ip", f"-{ip_address(gateway).version}", "route", "add", "default", "via", gateway)
 
 
 class World:

@@ -9,6 +9,7 @@ from ..answers import AgentError, Answer
 from ..files.document import Document, parse_document
 from ..files.generation import Generation, current_digest, load_generation, load_link, stage
 from ..files.wentback import forget_going_back
+from ..live.advertised import refuse_loss_of_routes
 from ..live.drift import running_differences, stored_differences
 from ..live.following import reconcile, require_changeable
 from ..live.ipv6 import require_ipv6
@@ -96,6 +97,7 @@ def _begin(places: Places, tunnel: Tunnel, document: Document) -> Optional[tuple
     step("staged")
     validate(places, generation)
     require_changeable(places, generation)
+    refuse_loss_of_routes(places, generation.sysctls)
     require_free_port(tunnel, generation.file.port)
     require_ports(places, generation.firewall)
     found, stays = _prove(places, tunnel, generation)

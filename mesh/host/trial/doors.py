@@ -15,7 +15,7 @@ from .knocks import Behind, Door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from typing import Any, Optional
 
     from ..files.generation import Generation
@@ -57,23 +57,29 @@ def is_own(door: Door) -> bool:
     return door.address not in _NOBODYS.values()
 
 
-def networks_behind(tunnel: Tunnel) -> list[Behind]:
-    """Return the networks that this host has beside the internet and the mesh; containers' bridges are none.
+def networks_behind(tunnel: Tunnel, versions: Iterable[int]) -> list[Behind]:
+    """Return the networks that this host has beside the internet and the mesh, some of each family.
+
+    Containers' bridges are none.
 
     Who reaches a container is the business of who made the bridge.
     """
     outside = {tunnel.interface, "lo", *(name for names in _default_interfaces().values() for name in names)}
+    return [network for version in versions for network in _networks(version, outside)[:_MOST_NETWORKS]]
+
+
+def _networks(version: int, outside: Collection[str]) -> list[Behind]:
     found = []
-    for entry in _listed(4, "address", "show", "scope", "global"):
+    for entry in _listed(version, "address", "show", "scope", "global"):
         name = entry.get("ifname", "")
         if name in outside or Path("/sys/class/net", name, "bridge").exists():
             continue
-        for info in entry["addr_info"]:
+        for info in _addresses(entry):
             own = ipaddress.ip_interface(f"{info['local']}/{info['prefixlen']}")
             somebody = next((str(host) for host in own.network.hosts() if host != own.ip), None)
             if somebody:
                 found.append(Behind(name, str(own), somebody))
-    return found[:_MOST_NETWORKS]
+    return found
 
 
 @functools.lru_cache(maxsize=1)
@@ -86,9 +92,14 @@ def _default_interfaces() -> dict[int, list[str]]:
 
 def _address(interface: str, version: int) -> Optional[str]:
     for entry in _listed(version, "address", "show", "dev", interface, "scope", "global"):
-        for info in entry.get("addr_info", []):
+        for info in _addresses(entry):
             return str(info["local"])
     return None
+
+
+def _addresses(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the addresses of an interface; `ip` leaves an empty place for those of another scope."""
+    return [info for info in entry.get("addr_info", []) if info]
 
 
 def _listed(version: int, *words: str) -> list[dict[str, Any]]:

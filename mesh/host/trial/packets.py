@@ -39,7 +39,7 @@ _STRANGER = 0.3
 _ALL = 20.0
 _CLIENT_LINK = "wgmesh-proof"
 _CHUNK = 1 << 16
-_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_FORWARDING = {4: Path("/proc/sys/net/ipv4/ip_forward"), 6: Path("/proc/sys/net/ipv6/conf/all/forwarding")}
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _build_host(
 
 def _build_behind(knocks: Iterable[Knock]) -> None:
     """Set up the networks that packets are forwarded to; nobody is there, and what arrives is no matter."""
-    networks = dict.fromkeys(knock.behind for knock in knocks if knock.behind)
+    networks = {knock.behind: knock.door.version for knock in knocks if knock.behind}
     for number, network in enumerate(networks):
         if not network.address:
             continue  # the internet, by a door that is there
@@ -252,8 +252,8 @@ def _build_behind(knocks: Iterable[Knock]) -> None:
         _ip(
             [f"link set dev {far} up", f"link set dev {name} up", f"address add {network.address} dev {name}"]
         )
-    if networks:
-        _FORWARDING.write_text("1\n")
+    for version in set(networks.values()):
+        _FORWARDING[version].write_text("1\n")
 
 
 def _default(door: Door) -> str:

@@ -30,7 +30,7 @@ __all__ = ["obstacles", "prove_not_locked_out"]
 _OURS = ("inet", TABLE)
 _UNSEEN = "no rule was found: the cause is routing, or a table of family netdev or bridge"
 _SHOWN = 3
-_FORWARDING = "net.ipv4.ip_forward"
+_FORWARDING = {4: "net.ipv4.ip_forward", 6: "net.ipv6.conf.all.forwarding"}
 
 
 def prove_not_locked_out(
@@ -71,13 +71,13 @@ def _knocks(
 ) -> list[Knock]:
     ports = [*([session.port] if session else []), *wanted_ports(generation.firewall)] or ssh_ports()
     through = mesh_knocks(tunnel, generation)
-    forwards = generation.sysctls.get(_FORWARDING) == "1"
+    forwarded = [version for version, key in _FORWARDING.items() if generation.sysctls.get(key) == "1"]
     return [
         *(knock for port in dict.fromkeys(ports) for knock in ssh_knocks(generation, doors, port, session)),
         *wireguard_knocks(generation, doors),
         *through,
         *egress_knocks(tunnel, generation, doors),
-        *(forwarded_knocks(through, networks_behind(tunnel)) if forwards else []),
+        *forwarded_knocks(through, networks_behind(tunnel, forwarded)),
     ]
 
 

@@ -11,13 +11,22 @@ from mesh.plan import PlanError
 from tests.unit.meshes import plan_of
 
 SUBNETS = [f"10.{second}.{third}.0/24" for second in (20, 21) for third in range(6)]
+SUBNETS6 = [f"fd20:0:0:{number:x}::/64" for number in range(1, 5)]
 NAMES = ("gw-1", "gw-2", "web-1", "db-1")
+
+
+def _some_packet(pair: tuple[str, str]) -> bool:
+    """Whether packets can go between two ends: not from one to itself, and not between two families."""
+    return pair[0] != pair[1] and len({":" in end for end in pair if "/" in end}) < 2
 
 
 @st.composite
 def routed(draw: st.DrawFn) -> dict[str, Any]:
     """Any mesh of four nodes with networks behind some of them, and perhaps links and a policy."""
-    networks = draw(st.lists(st.sampled_from(SUBNETS), unique=True, max_size=6))
+    both = draw(st.booleans())
+    networks = draw(
+        st.lists(st.sampled_from([*SUBNETS, *(SUBNETS6 if both else [])]), unique=True, max_size=6)
+    )
     nodes: dict[str, Any] = {
         name: {
             "address": f"10.10.0.{number}",
@@ -29,12 +38,12 @@ def routed(draw: st.DrawFn) -> dict[str, Any]:
     for network in networks:
         nodes[draw(st.sampled_from(NAMES))]["routes"].append(network)
     mesh: dict[str, Any] = {"cidr": "10.10.0.0/24", "nodes": nodes}
+    if both:
+        mesh["cidr6"] = "fd00:10::/64"
     with_policy = draw(st.booleans())
     if with_policy and networks:
         ends = st.sampled_from((*NAMES, *networks))
-        pairs = draw(
-            st.lists(st.tuples(ends, ends).filter(lambda pair: pair[0] != pair[1]), max_size=4, unique=True)
-        )
+        pairs = draw(st.lists(st.tuples(ends, ends).filter(_some_packet), max_size=4, unique=True))
         mesh["policy"] = [{"from": [one], "to": [other], "allow": ["tcp/80"]} for one, other in pairs]
     return mesh
 
@@ -70,7 +79,27 @@ def test_a_rule_opens_a_network_to_whom_the_rule_names_and_to_nobody_else(mesh: 
         assert name in NAMES
 
 
+@given(routed())
+def test_a_node_forwards_ipv6_for_a_network_of_ipv6_alone(mesh: dict[str, Any]) -> None:
+    for name, node in plan_of(mesh).nodes.items():
+        assert node.access.passes_on6 == any(":" in network for network in mesh["nodes"][name]["routes"])
+        assert node.access.passes_on >= node.access.passes_on6
+
+
 TEST = {"port": "tcp/80", "expect": "allow"}
+
+
+@pytest.mark.parametrize("more", [{}, {"policy": []}])
+def test_a_test_between_two_families_says_why_nothing_passes(more: dict[str, Any]) -> None:
+    nodes = {
+        "gw": {"address": "10.10.0.1", "routes": ["10.20.0.0/16"]},
+        "gw-2": {"address": "10.10.0.2", "routes": ["fd20::/64"]},
+    }
+    mesh = {"cidr": "10.10.0.0/24", "cidr6": "fd00:10::/64", "nodes": nodes, **more}
+    ends = {"from": "fd20::/64", "to": "10.20.0.0/16"}
+    plan_of({**mesh, "policyTests": [{**ends, "port": "tcp/80", "expect": "deny"}]})
+    with pytest.raises(PlanError, match="one has IPv4 alone, the other one IPv6; change the test"):
+        plan_of({**mesh, "policyTests": [{**ends, **TEST}]})
 
 
 @pytest.mark.parametrize(

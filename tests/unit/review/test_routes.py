@@ -1,6 +1,7 @@
 """A review of networks behind nodes says what the plan decides, and what a change of `routes` comes to."""
 
-from ipaddress import IPv4Address, ip_address, ip_network
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from hypothesis import given
@@ -45,22 +46,23 @@ def test_a_table_opens_networks_as_planned(mesh: dict[str, Any]) -> None:
             continue
         firewall = Firewall(read_files(documents[name])[FIREWALL])
         assert firewall.behind == {each.network for each in node.access.routes}
-        sources = {peer.name: f"{peer.addresses[0]}/32" for peer in node.peers}
-        sources |= {f"{net} behind {peer.name}": str(net) for peer in node.peers for net in peer.routes}
-        for source, sends in sources.items():
-            for each in node.access.routes:
-                wanted = each.ingress is None or source in {one.source for one in each.ingress}
-                assert _opens(firewall, sends, str(each.network), onward=True) == wanted
-            assert _opens(firewall, sends, str(_own(node)), onward=False) == (
-                node.access.ingress is None or source in {one.source for one in node.access.ingress}
-            )
+        for own in node.overlay.addresses:
+            for source, sends in _sources(node, own.version):
+                for each in node.access.routes:
+                    if each.network.version == own.version:
+                        wanted = each.ingress is None or source in {one.source for one in each.ingress}
+                        assert _opens(firewall, sends, str(each.network), onward=True) == wanted
+                assert _opens(firewall, sends, str(own.ip), onward=False) == (
+                    node.access.ingress is None or source in {one.source for one in node.access.ingress}
+                )
     assert set(plan.nodes) == set(NAMES)
 
 
-def _own(node: NodePlan) -> IPv4Address:
-    address = node.overlay.first.ip
-    assert isinstance(address, IPv4Address)
-    return address
+def _sources(node: NodePlan, version: int) -> Iterator[tuple[str, str]]:
+    """Yield the members that peers bring, and what each sends from in a family."""
+    for peer in node.peers:
+        yield from ((peer.name, str(each)) for each in peer.addresses if each.version == version)
+        yield from ((f"{net} behind {peer.name}", str(net)) for net in peer.routes if net.version == version)
 
 
 def _told(before: dict[str, Any], after: dict[str, Any]) -> tuple[set[str], set[str]]:
@@ -89,6 +91,15 @@ def test_a_network_that_comes_and_goes_is_told_with_who_reaches_whom() -> None:
     }
     assert _told(without, routes) == (pings, set())
     assert _told(routes, without) == (set(), pings)
+
+
+def test_a_network_of_ipv6_is_told_by_name() -> None:
+    def mesh(*policy: Any) -> dict[str, Any]:
+        nodes = {**NODES, "office": {**OFFICE, "routes": ["10.20.0.0/16", "fd20::/64"]}}
+        return {**_mesh(nodes, *policy), "cidr6": "fd00:10::/64"}
+
+    rule = {"from": ["web-1"], "to": ["fd20::/64"], "allow": ["tcp/80"]}
+    assert _told(mesh(), mesh(rule)) == ({"web-1 -> fd20::/64 behind office: tcp/80"}, set())
 
 
 def test_a_rule_about_a_network_is_told() -> None:

@@ -28,6 +28,7 @@ TAKEN = {
     r"ssh\.authorizedKeys\.0": {"spaces around", "line break", "no-break space", "comma", "twice"},
     r"nodes\.web-1\.formerly\.0": {"yes", "no", "on", "letter missing", "twice"},
     r"ssh\.from\..": {"IPv6", "IPv6 network", "letter missing", "upper case"},
+    r"nodes\.db-1\.routes\.0": {"IPv6 network"},
     r"(ssh\.)?port": {"small number", "0777 as Pulumi reads it"},
     r"nodes\.web-1\.keepalive": {"small number", "0777 as Pulumi reads it", "zero"},
     r"nodes\.web-1\.forward|protect|defaults\.publicIpv6|networks\.backbone\.existing": {"true"},
