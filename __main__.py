@@ -14,8 +14,9 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 def declare() -> None:
     """Declare the mesh and the stack's outputs."""
     mesh = Mesh.from_settings("mesh", stack_settings())
-    pulumi.export("nodes", mesh.nodes)
-    pulumi.export("ssh_private_key", mesh.ssh_private_key)
+    for name in ("nodes", "clients", "ssh_private_key"):
+        if name in mesh.outputs:
+            pulumi.export(name, mesh.outputs[name])
 
 
 run(declare)
