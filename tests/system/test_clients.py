@@ -1,16 +1,20 @@
-"""A laptop on a host of the lab: the file of `mesh client`, wg-quick, whom it reaches, and its end in one run."""
+"""A laptop on a host of the lab: the file of `mesh client`, whom the laptop reaches, and its end in one run."""
 
 import sys
+from base64 import b64decode
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.testing import wait
+from lab.testing import REPOSITORY, wait
+from tests.system.projects import Project
+from tests.system.simulated import simulated
 from tests.system.static import Server, boot
 from tests.system.world import World
 
-pytestmark = [pytest.mark.hosts, pytest.mark.long]
+pytestmark = pytest.mark.hosts
 
 WEB_1, WEB_1_IN_IPV6, DB_1 = "10.10.0.1", "fd1a:2b3c:4d5e::1", "10.10.0.11"
 
@@ -46,6 +50,7 @@ def _opened(device: Server, address: str) -> list[int]:
     return [int(port) for port in device.run("; ".join(tries)).stdout.split()]
 
 
+@pytest.mark.long
 def test_a_laptop_reaches_its_node_until_it_is_taken_out(world: World, laptop: Server) -> None:
     world.edit_mesh(_with_people)
     world.up()
@@ -72,3 +77,25 @@ def test_a_laptop_reaches_its_node_until_it_is_taken_out(world: World, laptop: S
     assert _opened(laptop, WEB_1) == []
     assert "10.10.0.200" not in world.on("web-1", "wg show wg0 allowed-ips; nft list table inet wgmesh")
     assert "unchanged" in world.up()
+
+
+def test_the_program_of_the_project_exports_what_a_device_needs(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "state").mkdir()
+    (folder / "__main__.py").write_text((REPOSITORY / "__main__.py").read_text())
+    runtime = f"runtime:\n  name: python\n  options:\n    virtualenv: {sys.prefix}\n"
+    (folder / "Pulumi.yaml").write_text(f"name: wireguard-mesh\n{runtime}")
+    mesh: dict[str, Any] = {"cidr": "10.10.0.0/24", "nodes": {"web-1": {"address": WEB_1}}}
+    with simulated(tmp_path / "cloud") as cloud:
+        project = Project(cloud=cloud, folder=folder, packages=REPOSITORY)
+        project.create({"mesh": mesh})
+        project.up()
+        assert project.outputs().keys() == {"nodes", "ssh_private_key", "wireguard_mesh"}
+        project.configure(
+            {"mesh": {**mesh, "clients": {"laptop": {"address": "10.10.0.200", "to": ["web-1"]}}}}
+        )
+        project.up()
+        (laptop,) = project.outputs()["clients"].values()
+        assert len(b64decode(laptop["private_key"])) == 32
+        assert laptop["private_key"] not in project.engine("stack", "output")
