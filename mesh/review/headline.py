@@ -1,8 +1,10 @@
 """The one sentence of a review."""
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from mesh.review.egress import Egress
 from mesh.review.naming import Names, count
 from mesh.review.preview import Preview
 from mesh.review.reach import Difference, Reach
@@ -10,7 +12,7 @@ from mesh.review.servers import Fate, Kind
 from mesh.review.sessions import Sessions
 from mesh.review.traffic import EVERYTHING, Traffic
 
-__all__ = ["NOTHING_CHANGES", "headline"]
+__all__ = ["NOTHING_CHANGES", "Ways", "headline"]
 
 NOTHING_CHANGES: Final = "Nothing changes"
 _SERVERS: Final = {
@@ -28,12 +30,20 @@ _NODES: Final = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ways:
+    """What can be reached before and after: `inside` the mesh, from `outside`, and by `egress`."""
+
+    inside: Reach
+    outside: Reach
+    egress: Sequence[Egress]
+
+
 def headline(
     preview: Preview,
     *,
     fates: Sequence[Fate],
-    inside: Reach,
-    outside: Reach,
+    ways: Ways,
     sessions: Sessions,
     ssh: Collection[str],
     files: Collection[str],
@@ -44,7 +54,8 @@ def headline(
         return f"The preview failed with {count(errors, 'error')}; the rest is as far as it came"
     parts = [
         *_of_servers(fates),
-        *_of_reach(inside, outside, fates),
+        *_of_reach(ways, fates),
+        *_of_egress(ways.egress),
         *_of_sessions(sessions),
         *_of_nodes(ssh, files),
     ]
@@ -69,15 +80,15 @@ def _of_servers(fates: Sequence[Fate]) -> Iterator[str]:
             yield f"{count(len(found), 'node')} {verb} {rest} ({Names.listed(found)})"
 
 
-def _of_reach(inside: Reach, outside: Reach, fates: Sequence[Fate]) -> Iterator[str]:
+def _of_reach(ways: Ways, fates: Sequence[Fate]) -> Iterator[str]:
     gone = {fate.node for fate in fates if fate.kind == Kind.DELETED}
-    opened = {each.target for each in outside.gained if _counts(each)}
+    opened = {each.target for each in ways.outside.gained if _counts(each)}
     if opened:
         yield f"the internet reaches more on {Names.listed(opened)}"
-    closed = {each.target for each in outside.lost if _counts(each)} - opened - gone
+    closed = {each.target for each in ways.outside.lost if _counts(each)} - opened - gone
     if closed:
         yield f"the internet reaches less on {Names.listed(closed)}"
-    for differences, words in ((inside.gained, "opens"), (inside.lost, "closes")):
+    for differences, words in ((ways.inside.gained, "opens"), (ways.inside.lost, "closes")):
         pairs = {(each.source, each.target) for each in differences}
         if pairs:
             verb = words if len(pairs) == 1 else words.removesuffix("s")
@@ -87,6 +98,20 @@ def _of_reach(inside: Reach, outside: Reach, fates: Sequence[Fate]) -> Iterator[
 def _counts(difference: Difference) -> bool:
     """Whether it is more than a ping."""
     return bool(difference.traffic and difference.traffic - Traffic(icmp=EVERYTHING.icmp))
+
+
+def _of_egress(egress: Sequence[Egress]) -> Iterator[str]:
+    """Yield which nodes get another way to the IPv4 internet, and which lose theirs."""
+    gained = {each.node for each in egress if each.gained}
+    lost = {each.node for each in egress if not each.gained} - gained
+    for nodes, one, several in (
+        (gained, "reaches", "reach"),
+        (lost, "no longer reaches", "no longer reach"),
+    ):
+        if nodes:
+            verb = one if len(nodes) == 1 else several
+            what = f"{count(len(nodes), 'node')} {verb} the IPv4 internet over another node"
+            yield f"{what} ({Names.listed(nodes)})"
 
 
 def _of_sessions(sessions: Sessions) -> Iterator[str]:

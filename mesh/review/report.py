@@ -7,7 +7,7 @@ from mesh.names import AGENT_FILE, MANAGEMENT_KEY, MESH_TYPE, STASH, in_a_mesh
 from mesh.review.blocks import Block, Bullets, Preformatted, Review, Section, Table, data
 from mesh.review.diffs import FileChange, NewNode, file_changes, new_nodes
 from mesh.review.egress import Egress, compare_egress
-from mesh.review.headline import headline
+from mesh.review.headline import Ways, headline
 from mesh.review.hetzner import CloudFirewalls
 from mesh.review.naming import Names, count
 from mesh.review.nodes import NodeChange, read_disabled, read_nodes
@@ -37,7 +37,7 @@ def make_review(preview: Preview) -> Review:
     fates = read_fates(nodes, preview.steps)
     inside = compare_reach(nodes, read_disabled(preview))
     outside = compare_outside(nodes, CloudFirewalls.of(preview.steps))
-    sessions = compare_sessions(nodes)
+    egress, sessions = compare_egress(nodes), compare_sessions(nodes)
     ssh = compare_ssh(nodes)
     changes, new = file_changes(nodes), new_nodes(nodes)
     sections = [
@@ -45,7 +45,7 @@ def make_review(preview: Preview) -> Review:
         *_section("Servers", _fates(fates)),
         *_reach("Reaches what was closed before", outside.gained, inside.gained, names),
         *_reach("No longer reaches", outside.lost, inside.lost, names),
-        *_section("IPv4 over another node", _egress(compare_egress(nodes))),
+        *_section("IPv4 over another node", _egress(egress)),
         *_section("Cannot be told", _untold(nodes, inside, outside)),
         *_section("Sessions that get new keys", _sessions(sessions, names)),
         *_section("SSH access", _ssh(ssh, preview, names)),
@@ -57,8 +57,7 @@ def make_review(preview: Preview) -> Review:
         headline=headline(
             preview,
             fates=fates,
-            inside=inside,
-            outside=outside,
+            ways=Ways(inside=inside, outside=outside, egress=egress),
             sessions=sessions,
             ssh={name for _, found in ssh for name in found},
             files={name for change in changes for name in change.nodes},

@@ -1,4 +1,4 @@
-"""A laptop on a host of the lab: the file of `mesh client`, whom the laptop reaches, and its end in one run."""
+"""A laptop on a host of the lab: the file of `mesh client`, whom the laptop reaches, its end in one run."""
 
 import sys
 from base64 import b64decode

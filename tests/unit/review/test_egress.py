@@ -57,6 +57,19 @@ def test_it_is_told_who_gets_out_and_nothing_else_changes(policy: Any) -> None:
             assert (reach.gained, reach.lost, reach.untold) == ([], [], {})
 
 
+def test_the_first_sentence_names_who_gets_out() -> None:
+    without, hub, web = _mesh(), _mesh(egress="hub"), _mesh(egress="web")
+    assert [_headline(*change) for change in ((without, hub), (hub, without), (hub, web))] == [
+        "1 node reaches the IPv4 internet over another node (six); files change on 2 nodes",
+        "1 node no longer reaches the IPv4 internet over another node (six); files change on 2 nodes",
+        "1 node reaches the IPv4 internet over another node (six); files change on 3 nodes",
+    ]
+
+
+def _headline(before: dict[str, Any], after: dict[str, Any]) -> str:
+    return make_review(read_preview(preview_of(before, after))).headline
+
+
 def test_the_review_has_a_line_about_it() -> None:
     lost = as_terminal(make_review(read_preview(preview_of(_mesh(egress="hub"), _mesh()))))
     assert "six no longer reaches the IPv4 internet over hub" in lost
