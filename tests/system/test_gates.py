@@ -112,7 +112,8 @@ def _up_after_a_trial(mesh: World, *options: str) -> None:
 
 
 def _from_port(mesh: World, port: int) -> None:
-    """Begin with sshd on this port everywhere, and nothing under way."""
+    """Begin with the nodes of this module, sshd on this port everywhere, and nothing under way."""
+    mesh.edit_mesh(lambda settings: settings.update(nodes=NODES))
     _ssh(mesh, port)
     _settled(mesh)
 
