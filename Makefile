@@ -51,8 +51,8 @@ down: setup ## destroy the stack, stop cloud and hosts; nothing stays outside .l
 clean: ## remove lab, virtual environment and caches from this folder
 	@tools/clean.sh
 
-check: setup-dev lint ## check style, format, imports and types; run the unit tests with few examples
-	@$(PYTHON) -m pytest -p no:cacheprovider --hypothesis-profile=few -n 2 -m "not hosts and not long" tests/unit
+check: setup-dev lint ## check style, format, imports and types; run the quick unit tests with few examples
+	@$(PYTHON) -m pytest -p no:cacheprovider --hypothesis-profile=few -n 2 -m "not hosts and not long and not thorough" tests/unit
 
 test: setup-dev lint image ## run all tests except the long ones
 	@$(PYTEST) -n 2 --dist loadfile -m "not hosts and not long"

@@ -1,10 +1,16 @@
 """Small helps of tests: waiting for something, and a free port."""
 
+import contextlib
+import random
 import socket
 import time
 from collections.abc import Callable
+from typing import Final
 
 __all__ = ["free_port", "wait"]
+
+# Below those of connections (Linux, net.ipv4.ip_local_port_range).
+_PORTS: Final = range(20_000, 32_768)
 
 
 def wait(done: Callable[[], bool], seconds: float = 30, *, pause: float = 0.1) -> None:
@@ -16,8 +22,9 @@ def wait(done: Callable[[], bool], seconds: float = 30, *, pause: float = 0.1) -
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of loopback that nobody listens on, and that no connection gets by itself."""
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"none of 100 ports from {_PORTS.start} to {_PORTS.stop - 1} is free")
