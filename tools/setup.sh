@@ -78,11 +78,15 @@ done
 [ -n "$python" ] || { echo "setup: this needs Python 3.11 or newer (Debian 12, Ubuntu 24.04 or later)" >&2; exit 1; }
 
 stamp=.venv/.installed-$want
-sum=$(cat requirements/mesh.txt "requirements/$want.txt" | sha256sum | cut -d' ' -f1)
+also=
+[ "$want" = lab ] || also=requirements/python-3.13.txt
+# shellcheck disable=SC2086 # no file or one
+sum=$(cat requirements/mesh.txt "requirements/$want.txt" $also | sha256sum | cut -d' ' -f1)
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$sum" ]; then
     echo "setup: making the virtual environment .venv ($("$python" --version)) with the packages of requirements/$want.txt"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
-    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "requirements/$want.txt"
+    .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "requirements/$want.txt" \
+        ${also:+-r "$also"}
     rm -f .venv/.installed-*
     echo "$sum" >"$stamp"
     # the packages for tests include the packages for the lab
