@@ -157,7 +157,7 @@ def test_another_host_key_is_refused_and_never_repaired(fleet: Fleet) -> None:
     """The fifteenth drift: whoever answers may be another machine, so nothing is sent to it."""
     node, key = fleet.node, "/etc/ssh/ssh_host_ed25519_key"
     node.inside(
-        f"mkdir -p /run/kept-host-keys; mv {key} {key}.pub /run/kept-host-keys/; ssh-keygen -q -t ed25519 -N '' -f {key};"
+        f"mkdir -p /run/keys; mv {key} {key}.pub /run/keys/; ssh-keygen -q -t ed25519 -N '' -f {key};"
         "systemctl reload ssh; systemctl disable -q wgmesh-boot"
     )
     try:
@@ -171,7 +171,7 @@ def test_another_host_key_is_refused_and_never_repaired(fleet: Fleet) -> None:
         assert node.inside("journalctl -q -o cat -t sshd | grep -c Accepted || true") == accepted
         assert node.inside("systemctl is-enabled wgmesh-boot", check=False) == "disabled"
     finally:
-        node.inside("mv /run/kept-host-keys/* /etc/ssh/; systemctl reload ssh; systemctl enable -q wgmesh-boot")
+        node.inside("mv /run/keys/* /etc/ssh/; systemctl reload ssh; systemctl enable -q wgmesh-boot")
     wait(lambda: fleet.check().good, 10)
 
 

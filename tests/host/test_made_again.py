@@ -170,11 +170,11 @@ def test_files_are_made_again_under_trial_too(node: Node, hosts: Hosts) -> None:
 @pytest.mark.long
 def test_a_key_that_is_lost_twice_is_heard_of(node: Node) -> None:
     node.inside(
-        "systemctl stop wg-quick@wg0; mkdir /run/kept-state; cp -a /var/lib/wgmesh/. /run/kept-state;"
+        "systemctl stop wg-quick@wg0; mkdir /run/state; cp -a /var/lib/wgmesh/. /run/state;"
         "rm /var/lib/wgmesh/keys/* /var/lib/wgmesh/wg0.conf; systemctl start wg-quick@wg0",
         check=False,
     )
     assert node.inside("systemctl is-failed wg-quick@wg0", check=False) == "failed"
     assert "is lost both in /var/lib/wgmesh/keys and in /var/lib/wgmesh/wg0.conf" in _journal(node)
-    node.inside("cp -a /run/kept-state/. /var/lib/wgmesh; rm -r /run/kept-state; systemctl start wg-quick@wg0")
+    node.inside("cp -a /run/state/. /var/lib/wgmesh; rm -r /run/state; systemctl start wg-quick@wg0")
     assert node.status()["differences"] == []

@@ -24,10 +24,10 @@ VERBS = {
     "condrestart": "systemctl condrestart nftables",
     "reload-or-restart": "systemctl reload-or-restart nftables",
     "enable": "systemctl enable --now nftables",
-    "restart with a broken file": f"cp /etc/nftables.conf /run/kept-rules; {BROKEN}; systemctl restart nftables",
+    "restart with a broken file": f"cp /etc/nftables.conf /run/rules; {BROKEN}; systemctl restart nftables",
     "reload with a broken file": "systemctl reload nftables",
     "start with a broken file": "systemctl start nftables",
-    "stop after all that": "cp /run/kept-rules /etc/nftables.conf; systemctl stop nftables",
+    "stop after all that": "cp /run/rules /etc/nftables.conf; systemctl stop nftables",
 }
 BY_HAND = {
     "flush": "nft flush ruleset",
