@@ -14,9 +14,9 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 def declare() -> None:
     """Declare the mesh and the stack's outputs."""
     mesh = Mesh.from_settings("mesh", stack_settings())
-    for name in ("nodes", "clients", "ssh_private_key"):
-        if name in mesh.outputs:
-            pulumi.export(name, mesh.outputs[name])
+    for name, value in mesh.outputs.items():
+        if name != "mesh":  # the only mesh of a stack needs no name
+            pulumi.export(name, value)
 
 
 run(declare)

@@ -128,8 +128,7 @@ def node_of(member: str) -> str:
 
 def in_one_family(member: str, other: str) -> bool:
     """Whether packets can go between two members: a node has all families, a network behind a node one."""
-    networks = [each.partition(" ")[0] for each in (member, other) if " " in each]
-    return len({ip_network(each).version for each in networks}) < 2
+    return len({":" in each for each in (member, other) if " behind " in each}) < 2
 
 
 def networks_inside(name: str, routes: Mapping[str, IPv4Network | IPv6Network]) -> frozenset[str]:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.advertisement import ADVERTISE
 from tests.host.nodes import ADDRESSES, Hosts, Node
 from tests.host.trials import PAIR
 
@@ -21,16 +22,12 @@ _GONE: Final = "ip netns del lan; ip link del lan0; true"
 _FORWARDING: Final = "sysctl net.ipv6.conf | grep '[.]forwarding'"
 # What a host has that forwards IPv6 in part, as somebody set it up: to be found again after all.
 _OWN: Final = "sysctl -qw net.ipv6.conf.lan0.forwarding=1"
-# From a namespace of its own, as RFC 4861 (section 4.2) has it: a router for half an hour.
-_ADVERTISED: Final = """
+_ADVERTISED: Final = f"""
 ip netns add isp; ip link add uplink type veth peer name eth0 netns isp
 sysctl -qw net.ipv6.conf.uplink.accept_ra=1
 ip link set uplink up; ip -n isp link set eth0 up
 for i in $(seq 50); do
-    ip netns exec isp python3 -c 'import socket, struct
-raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-raw.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0), ("ff02::1%eth0", 0))' 2>/dev/null
+    ip netns exec isp python3 -c '{ADVERTISE}' eth0 2>/dev/null
     ip -6 route show default dev uplink | grep -q via && exit 0
     sleep 0.1
 done

@@ -13,7 +13,7 @@ import yaml
 from lab.testing import REPOSITORY
 from tests.system.simulated import TOKEN, Simulated
 
-__all__ = ["Project", "copied", "engine_environment"]
+__all__ = ["Project", "copied", "engine_environment", "write_program"]
 
 
 def engine_environment(folder: Path, packages: str | Path = REPOSITORY, stack: str = "dev") -> dict[str, str]:
@@ -62,6 +62,14 @@ class Project:
 
     def up(self) -> str:
         return self.engine("up", "--yes", "--skip-preview")
+
+
+def write_program(folder: Path, program: str, *, name: str = "wireguard-mesh") -> None:
+    """Make a folder the project of a program, with room for its state."""
+    (folder / "state").mkdir(parents=True)
+    (folder / "__main__.py").write_text(program)
+    runtime = f"runtime:\n  name: python\n  options:\n    virtualenv: {sys.prefix}\n"
+    (folder / "Pulumi.yaml").write_text(f"name: {name}\n{runtime}")
 
 
 def copied(source: Path, folder: Path, *, environment: str | Path = sys.prefix) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.testing import REPOSITORY, wait
-from tests.system.projects import Project
+from tests.system.projects import Project, write_program
 from tests.system.simulated import simulated
 from tests.system.static import Server, boot
 from tests.system.world import World
@@ -81,11 +81,7 @@ def test_a_laptop_reaches_its_node_until_it_is_taken_out(world: World, laptop: S
 
 def test_the_program_of_the_project_exports_what_a_device_needs(tmp_path: Path) -> None:
     folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "state").mkdir()
-    (folder / "__main__.py").write_text((REPOSITORY / "__main__.py").read_text())
-    runtime = f"runtime:\n  name: python\n  options:\n    virtualenv: {sys.prefix}\n"
-    (folder / "Pulumi.yaml").write_text(f"name: wireguard-mesh\n{runtime}")
+    write_program(folder, (REPOSITORY / "__main__.py").read_text())
     mesh: dict[str, Any] = {"cidr": "10.10.0.0/24", "nodes": {"web-1": {"address": WEB_1}}}
     with simulated(tmp_path / "cloud") as cloud:
         project = Project(cloud=cloud, folder=folder, packages=REPOSITORY)

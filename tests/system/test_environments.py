@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab.testing import REPOSITORY
-from tests.system.projects import Project
+from tests.system.projects import Project, write_program
 from tests.system.simulated import TOKEN, simulated
 
 pytestmark = pytest.mark.hosts
@@ -108,10 +108,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     if os.geteuid() != 0:
         pytest.fail("a network of its own needs root: run `make test`, which uses sudo")
     folder = tmp_path_factory.mktemp("project")
-    (folder / "state").mkdir()
-    (folder / "__main__.py").write_text(PROGRAM)
-    runtime = f"runtime:\n  name: python\n  options:\n    virtualenv: {sys.prefix}\n"
-    (folder / "Pulumi.yaml").write_text(f"name: wireguard-mesh\n{runtime}")
+    write_program(folder, PROGRAM)
     kept = tmp_path_factory.mktemp("cloud")
     with simulated(kept) as cloud:
         yield Environment(cloud=cloud, folder=folder, packages=REPOSITORY, kept=kept)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from mesh.outputs import parse_outputs
-from tests.system.projects import Project
+from tests.system.projects import Project, write_program
 from tests.system.simulated import simulated
 
 pytestmark = pytest.mark.hosts
@@ -62,10 +61,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
     if os.geteuid() != 0:
         pytest.fail("a network of its own needs root: run `make test`, which uses sudo")
     folder = tmp_path / "program"
-    (folder / "state").mkdir(parents=True)
-    (folder / "__main__.py").write_text(PROGRAM)
-    runtime = f"runtime:\n  name: python\n  options:\n    virtualenv: {sys.prefix}\n"
-    (folder / "Pulumi.yaml").write_text(f"name: two\n{runtime}")
+    write_program(folder, PROGRAM, name="two")
     with simulated(tmp_path / "cloud") as cloud:
         program = Program(cloud=cloud, folder=folder)
         program.create({})

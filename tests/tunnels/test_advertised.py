@@ -8,20 +8,13 @@ from typing import Final
 
 import pytest
 
+from tests.advertisement import ADVERTISE
 from tests.spaces import Space
 from tests.tunnels.world import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, for namespaces")
 
 FORWARDING: Final = "net.ipv6.conf.all.forwarding"
-# An advertisement to all nodes of the link (RFC 4861, section 4.2): a router for half an hour.
-_ADVERTISE: Final = """
-import socket, struct
-with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
-    raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-    raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, socket.if_nametoindex("lan"))
-    raw.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0), ("ff02::1%lan", 0))
-"""
 _REFUSE: Final = """
 from mesh.host.answers import AgentError
 from mesh.host.live.advertised import refuse_loss_of_routes
@@ -51,7 +44,7 @@ def node() -> Iterator[Space]:
 
 
 def _told(node: Space, router: Space) -> bool:
-    router.works(sys.executable, "-S", "-c", _ADVERTISE)
+    router.works(sys.executable, "-S", "-c", ADVERTISE, "lan")
     return _way_out(node) != ""
 
 
@@ -64,11 +57,11 @@ def _said(node: Space, wanted: str = f'{{"{FORWARDING}": "1"}}') -> str:
     return node.run("env", f"PYTHONPATH={root}", sys.executable, "-c", _REFUSE, wanted)
 
 
-def test_forwarding_would_delete_the_route_and_is_refused(node: Space) -> None:
+def test_forwarding_would_cost_the_route_and_is_refused(node: Space) -> None:
     way = _way_out(node).split()
     assert _said(node) == (
-        f"REFUSED /etc/sysctl.d/90-wgmesh.conf: {FORWARDING} = 1 would delete the route default via {way[2]} "
-        f"dev eth0.7 of this host, which comes from router advertisements: write "
+        f"REFUSED /etc/sysctl.d/90-wgmesh.conf: with {FORWARDING} = 1 this host would lose the route default "
+        f"via {way[2]} dev eth0.7, which comes from router advertisements: write "
         f"`net.ipv6.conf.eth0/7.accept_ra = 2` into a file in /etc/sysctl.d and run `sysctl --system`; or "
         f"take the relays and the IPv6 networks (routes) of this node out of the stack file\n"
     )

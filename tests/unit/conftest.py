@@ -7,7 +7,7 @@ import pytest
 
 _HERE: Final = Path(__file__).parent
 # By file, or by file and test: lives of many runs, enumerations of hundreds of cases, starts of processes.
-_THOROUGH: Final = frozenset((
+THOROUGH: Final = frozenset((
     "cli/test_client.py",
     "cli/test_outputs.py::test_a_command_takes_the_name_of_a_mesh",
     "host/files/test_effective.py::test_a_thousand_interfaces_are_no_thousand_lines",
@@ -29,5 +29,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HERE in item.path.parents:
             file = str(item.path.relative_to(_HERE))
-            if {file, f"{file}::{getattr(item, 'originalname', item.name)}"} & _THOROUGH:
+            if {file, f"{file}::{getattr(item, 'originalname', item.name)}"} & THOROUGH:
                 item.add_marker("thorough")

@@ -31,21 +31,21 @@ _ADDRCONF, _GATEWAY = 0x00040000, 0x0002
 
 
 def refuse_loss_of_routes(places: Places, sysctls: Mapping[str, str]) -> None:
-    """Refuse to switch on forwarding of IPv6 where that deletes a route. Raises `AgentError` (REFUSED)."""
+    """Refuse to switch on forwarding of IPv6 where that costs a route. Raises `AgentError` (REFUSED)."""
     if sysctls.get(_FORWARDING) != "1" or _value(places, _FORWARDING) == "1" or not _ROUTES.is_file():
         return
     with _ROUTES.open() as lines:
-        found = list(advertised_routes(lines))
-    for route, interface in found:
-        key = f"net.ipv6.conf.{interface.replace('.', '/')}.accept_ra"
-        if _value(places, key) != _ALSO_FORWARDING:
-            raise AgentError(
-                Answer.REFUSED,
-                f"{SYSCTL}: {_FORWARDING} = 1 would delete the route {route} of this host, which comes from "
-                f"router advertisements: write `{key} = 2` into a file in /etc/sysctl.d and run "
-                f"`sysctl --system`; or take the relays and the IPv6 networks (routes) of this node out of "
-                f"the stack file",
-            )
+        by_key = {_accept_key(interface): route for route, interface in advertised_routes(lines)}
+    lost = {key: route for key, route in by_key.items() if _value(places, key) != _ALSO_FORWARDING}
+    if lost:
+        raise AgentError(
+            Answer.REFUSED,
+            f"{SYSCTL}: with {_FORWARDING} = 1 this host would lose the route {', '.join(lost.values())}, "
+            f"which comes from router advertisements: write "
+            f"{' and '.join(f'`{key} = {_ALSO_FORWARDING}`' for key in lost)} into a file in /etc/sysctl.d "
+            f"and run `sysctl --system`; or take the relays and the IPv6 networks (routes) of this node out "
+            f"of the stack file",
+        )
 
 
 def advertised_routes(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -58,6 +58,10 @@ def advertised_routes(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
         if int(flags, 16) & _ADDRCONF and int(flags, 16) & _GATEWAY:
             destination = f"{_address(network)}/{int(length, 16)}" if int(length, 16) else "default"
             yield f"{destination} via {_address(router)} dev {interface}", interface
+
+
+def _accept_key(interface: str) -> str:
+    return f"net.ipv6.conf.{interface.replace('.', '/')}.accept_ra"
 
 
 def _address(digits: str) -> str:

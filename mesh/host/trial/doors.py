@@ -60,9 +60,7 @@ def is_own(door: Door) -> bool:
 def networks_behind(tunnel: Tunnel, versions: Iterable[int]) -> list[Behind]:
     """Return the networks that this host has beside the internet and the mesh, some of each family.
 
-    Containers' bridges are none.
-
-    Who reaches a container is the business of who made the bridge.
+    Containers' bridges are none: who reaches a container is the business of who made the bridge.
     """
     outside = {tunnel.interface, "lo", *(name for names in _default_interfaces().values() for name in names)}
     return [network for version in versions for network in _networks(version, outside)[:_MOST_NETWORKS]]
