@@ -19,6 +19,8 @@ PAIR = ("web-1", "web-2")
 PACKAGES = Path(os.environ.get("WGMESH_IMAGES", IMAGE)).parent / "packages"
 CONNECT = "import socket; socket.create_connection(('10.10.0.1', 8080), timeout=3)"
 SECONDS = 10
+# Names of ports and protocols, which firewalls speak of; a server of Debian has them.
+NAMES = "netbase"
 # A disk of the lab is an overlay already.
 PODMAN = "podman --storage-driver=vfs"
 
@@ -109,7 +111,7 @@ def test_fail2ban(node: Node, hosts: Hosts) -> None:
         "mkdir -p /etc/fail2ban; printf '[sshd]\\nenabled = true\\nbackend = systemd\\n"
         "banaction = nftables\\n' >/etc/fail2ban/jail.local"
     )
-    with installed(node, ["fail2ban", "python3-systemd"]):
+    with installed(node, ["fail2ban", "python3-systemd", NAMES]):
         node.inside("systemctl restart fail2ban")
         wait(lambda: "sshd" in node.inside("fail2ban-client status", check=False), 30)
         node.inside("fail2ban-client set sshd banip 198.51.100.7")
@@ -126,7 +128,7 @@ def test_fail2ban(node: Node, hosts: Hosts) -> None:
 
 @pytest.mark.long
 def test_firewalld(node: Node, hosts: Hosts, web_2: Node) -> None:
-    with installed(node, ["firewalld"]):
+    with installed(node, ["firewalld", NAMES]):
         wait(lambda: node.inside("firewall-cmd --state 2>&1", check=False) == "running", 60)
         assert has_table(node)
         run = node.apply(hosts.document("web-1", PAIR, public=["tcp/8203"]))
