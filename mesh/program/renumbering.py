@@ -101,18 +101,17 @@ def plan_renumbering(
 ) -> Renumbering:
     """Decide what becomes of former addresses; `committed` has, by node, what it has committed.
 
-    `out` are nodes that took no part before this run: nobody uses their former addresses, and what their
-    files say of others is old. An address is not held if another member has it now, if it lies in a network
-    that others claim, or if the mesh does not have its family any more.
+    `out` are nodes that took no part before this run: what their files say of others is old. A node that did
+    not learn of it, as its apply failed, still uses their former addresses. An address is not held if another
+    member has it now, if it lies in a network that others claim, or if the mesh does not have its family any
+    more.
     """
     doors = {name: each for name, each in committed.items() if plan.nodes[name].enabled}
     known = {name: each for name, each in doors.items() if name not in out}
     members = [*_nodes(plan, doors, known), *_clients(plan, known)]
     free = _free(plan, members)
     held = {
-        each.name: free[each.name]
-        for each in members
-        if free[each.name] and each.name not in out and not each.named(free[each.name])
+        each.name: free[each.name] for each in members if free[each.name] and not each.named(free[each.name])
     }
     return Renumbering(
         held=held,

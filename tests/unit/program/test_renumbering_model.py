@@ -13,7 +13,7 @@ from ipaddress import (
 from itertools import permutations
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesh.host.files.document import FIREWALL, HOSTS, WG_CONF, Document, parse_document
@@ -164,7 +164,15 @@ WISH = st.tuples(
 )
 
 
+# A node that failed twice knows nothing of another one that was out, and has another address now.
+_BACK_ELSEWHERE: Any = [
+    (("10.10.0.0/24", (0, 0, 0), None, False, True), [["done", "fails", "done"]]),
+    (("10.10.0.0/24", (1, 0, 1), None, False, False), [["fails", "done", "done"]]),
+]
+
+
 @examples(0.3)
+@example(wishes=_BACK_ELSEWHERE)
 @given(wishes=st.lists(st.tuples(WISH, st.lists(FATES, min_size=1, max_size=4)), min_size=1, max_size=2))
 def test_whatever_becomes_of_runs_names_lead_to_addresses_that_work(wishes: list[Any]) -> None:
     world = World()
