@@ -20,6 +20,7 @@ __all__ = [
     "DIRECTORY",
     "DONE_BY",
     "FIRST_MESH",
+    "GENERATIONS",
     "HOST_KEY",
     "IDENTITY",
     "INCOMING",
@@ -32,6 +33,7 @@ __all__ = [
     "NODE_TYPE",
     "RECONNECT_STATUS",
     "RECONNECT_TRIES",
+    "ROTATION",
     "STASH",
     "STEPS",
     "VERSION",
@@ -85,6 +87,10 @@ IDENTITY: Final = "identity"
 HOST_KEY: Final = "host-key"
 DIRECTORY: Final = "directory"
 """The stash of what every node must know of all others."""
+GENERATIONS: Final = "generations"
+"""The stash of which keys the nodes are given: the numbers in the stack file. It comes before all keys."""
+ROTATION: Final = "rotation"
+"""The stash of which keys are in force on all nodes. It comes after all nodes."""
 DONE_BY: Final = "agent"
 """Output of a node's component: the digest of the agent that did all its steps."""
 MANAGEMENT_KEY: Final = "management-key"

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from pydantic.fields import FieldInfo
 
-from mesh.settings import Client, Model, PolicyRule, PolicyTest, Rollout, Settings, Ssh
+from mesh.settings import Client, Model, PolicyRule, PolicyTest, Rollout, Rotation, Settings, Ssh
 from mesh.settings.machines import KNOWN, MachineKind, MachineModels
 from mesh.settings.networks import Network
 from mesh.settings.static import StaticDefaults, StaticMachine
@@ -38,6 +38,7 @@ SECTIONS: Final[Mapping[str, type[Model]]] = MappingProxyType(
         "policy[]": PolicyRule,
         "policyTests[]": PolicyTest,
         "rollout": Rollout,
+        "rotation": Rotation,
     }
 )
 """The parts of the page, each with the model that describes its keys."""

@@ -11,9 +11,11 @@ from mesh.plan.peers import PeerPlan, Relayed
 from mesh.plan.planner import plan_mesh
 from mesh.plan.policy import Ingress
 from mesh.plan.policy_tests import PlanError
+from mesh.plan.rotation import FIRST_VERSION, RotationPlan, key_version
 from mesh.plan.routes import RoutePlan
 
 __all__ = [
+    "FIRST_VERSION",
     "AccessPlan",
     "ClientPlan",
     "Ingress",
@@ -25,8 +27,10 @@ __all__ = [
     "PeerPlan",
     "PlanError",
     "Relayed",
+    "RotationPlan",
     "RoutePlan",
     "fingerprint",
+    "key_version",
     "plan_mesh",
     "preshared_key",
 ]

@@ -89,6 +89,7 @@ def _caller(settings: Settings, name: str, mtu: int) -> PeerPlan:
         routes=(),
         preshared_epoch=PRESHARED_EPOCH,
         calls=True,
+        client=True,
     )
 
 

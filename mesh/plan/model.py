@@ -8,6 +8,7 @@ from mesh.plan.clients import ClientPlan
 from mesh.plan.networks import NetworkPlan
 from mesh.plan.overlay import OverlayPlan
 from mesh.plan.peers import PeerPlan
+from mesh.plan.rotation import FIRST_VERSION, RotationPlan
 from mesh.settings import Model
 
 __all__ = ["MeshPlan", "NodePlan"]
@@ -22,7 +23,7 @@ class NodePlan:
     that it has a path to once all are enabled; None: all others. `protect` is whether its server,
     address and keys are protected against deletion. `former` are the names that it had before,
     `oldest_name` is the oldest of all: its pre-shared keys are derived from that. `network` is the private
-    network that it is in.
+    network that it is in, `key_version` the version of its WireGuard key.
     """
 
     name: str
@@ -37,6 +38,7 @@ class NodePlan:
     peers: tuple[PeerPlan, ...]
     reaches: tuple[str, ...] | None
     network: NetworkPlan | None = None
+    key_version: int = FIRST_VERSION
 
     @property
     def egress(self) -> str | None:
@@ -48,10 +50,16 @@ class NodePlan:
 class MeshPlan:
     """The whole mesh: nodes and clients in the order of their addresses, and what all nodes share.
 
-    `ssh_port` is TCP; the other nodes wait for `canary`.
+    `ssh_port` is TCP; the other nodes wait for `canary`. `rotation` is None where keys are not rotated.
     """
 
     ssh_port: int
     canary: str | None
     nodes: Mapping[str, NodePlan]
     clients: Mapping[str, ClientPlan] = field(default_factory=dict)
+    rotation: RotationPlan | None = None
+
+    @property
+    def preshared_version(self) -> int:
+        """The version of the root of the pre-shared keys."""
+        return FIRST_VERSION if self.rotation is None else self.rotation.preshared

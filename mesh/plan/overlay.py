@@ -7,7 +7,7 @@ from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 from mesh.names import INTERFACE
 from mesh.plan.mtu import interface_mtu
 from mesh.plan.peers import PeerPlan, addresses_of, networks_of
-from mesh.settings import Settings
+from mesh.settings import Settings, next_port
 
 __all__ = ["OverlayPlan", "plan_overlay"]
 
@@ -18,7 +18,8 @@ class OverlayPlan:
 
     `addresses` has one address for each family, with the network that is reached through the tunnel; the
     first one stands for the node where there is room for one. `port` is UDP, `mtu` in bytes. `held` are
-    former addresses that the node keeps beside them, see `mesh.plan.held`.
+    former addresses that the node keeps beside them, see `mesh.plan.held`. `next_port` is the UDP port of the
+    second interface, which is there while keys are replaced; None in a mesh without rotation.
     """
 
     interface: str
@@ -26,6 +27,7 @@ class OverlayPlan:
     port: int
     mtu: int
     held: tuple[IPv4Interface | IPv6Interface, ...] = ()
+    next_port: int | None = None
 
     @property
     def address6(self) -> IPv6Address | None:
@@ -48,4 +50,5 @@ def plan_overlay(settings: Settings, name: str, peers: Sequence[PeerPlan]) -> Ov
         ),
         port=settings.port,
         mtu=interface_mtu(peers) if settings.mtu == "auto" else settings.mtu,
+        next_port=None if settings.rotation is None else next_port(settings.port),
     )

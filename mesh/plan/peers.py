@@ -56,6 +56,7 @@ class PeerPlan:
     can say where it calls from. `relays` are the nodes that are reached over this peer: their networks are
     among `allowed_ips`. A peer that gives `egress` has `INTERNET4` there, too, last. `underlay` is what `mtu`
     comes from, None where the stack file gives it. `path` is the way that both ends take to each other.
+    A `client` is a device: its side takes no part in a rotation of keys.
     """
 
     name: str
@@ -72,6 +73,7 @@ class PeerPlan:
     path: Path = PUBLIC
     held: tuple[IPv4Address | IPv6Address, ...] = ()
     egress: bool = False
+    client: bool = False
 
 
 def addresses_of(settings: Settings, name: str) -> tuple[IPv4Address | IPv6Address, ...]:

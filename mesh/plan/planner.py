@@ -10,6 +10,7 @@ from mesh.plan.paths import check_paths
 from mesh.plan.peers import PeerPlan, oldest_name, plan_peers
 from mesh.plan.policy import Policy, plan_policy
 from mesh.plan.policy_tests import check_policy_tests
+from mesh.plan.rotation import FIRST_VERSION, key_version, plan_rotation
 from mesh.settings import Settings
 
 __all__ = ["plan_mesh"]
@@ -31,6 +32,7 @@ def plan_mesh(settings: Settings) -> MeshPlan:
             for name, peers in plan_peers(settings).items()
         },
         clients=plan_clients(settings),
+        rotation=plan_rotation(settings),
     )
 
 
@@ -52,4 +54,7 @@ def _plan_node(
         peers=with_clients(settings, name, peers, overlay.mtu),
         reaches=links.of(name, settings.nodes),
         network=plan_network(settings, name),
+        key_version=FIRST_VERSION
+        if settings.rotation is None
+        else key_version(settings.rotation.generation, node.generation),
     )

@@ -71,6 +71,8 @@ def render_document(
         "narrow": narrow_paths(node),
         "management_keys": (management_key, *moving.management_keys),
         "ssh_port": _match((node.access.ssh_port, *moving.ssh_ports)),
+        "wireguard_ports": _match(_ports(node)),
+        "called_ports": _match(_ports(node) if _rotates_with_callers(node) else (node.overlay.port,)),
         "former_port": _match(moving.ports) if moving.ports else None,
     }
     parts = [f"{_FORMAT}\n"]
@@ -89,6 +91,17 @@ def _endpoints(node: NodePlan, facts: Mapping[str, PeerFacts]) -> dict[str, Endp
     except LookupError as error:
         message = f"{node.name}: the directory has {error}; `pulumi up` without --target writes it again"
         raise RenderError(message) from None
+
+
+def _ports(node: NodePlan) -> tuple[int, ...]:
+    """Return WireGuard's ports: of the tunnel, and of the second interface that a rotation of keys makes."""
+    overlay = node.overlay
+    return (overlay.port,) if overlay.next_port is None else tuple(sorted((overlay.port, overlay.next_port)))
+
+
+def _rotates_with_callers(node: NodePlan) -> bool:
+    """Whether a node calls this one: its second interface does that, too. A device has none."""
+    return any(peer.calls and not peer.client for peer in node.peers)
 
 
 def _match(ports: Sequence[int]) -> str:

@@ -24,6 +24,7 @@ from mesh.settings.references import (
     check_rollout,
 )
 from mesh.settings.room import check_addresses
+from mesh.settings.rotation import check_rotation
 from mesh.settings.routes import check_routes
 from mesh.settings.topology import check_links
 from mesh.settings.underlay import check_underlay_mtu
@@ -39,6 +40,7 @@ CHECKS: Final[tuple[Callable[[Mapping[Any, Any]], Iterator[Finding]], ...]] = (
     check_interfaces,
     check_routes,
     check_public_ports,
+    check_rotation,
     check_former_names,
     check_groups,
     check_policy,

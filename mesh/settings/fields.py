@@ -17,6 +17,7 @@ from mesh.settings.values import text
 __all__ = [
     "WORD",
     "authorized_key",
+    "generation",
     "integer",
     "keepalive",
     "mtu",
@@ -33,6 +34,7 @@ WORD: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 """A name of the cloud's: of a location, a type, an image."""
 _PORT_HIGHEST: Final = 65535
 _MTU_LOWEST: Final = 1280  # IPv6's minimum link MTU, RFC 8200 section 5
+_GENERATION_HIGHEST: Final = 999_999_999  # room for a date such as 20260131
 _KEEPALIVE_HIGHEST: Final = 3600  # no NAT keeps a mapping of UDP that long (RFC 4787, 4.3: 2 to 5 minutes)
 _MTU_HIGHEST: Final = 8920  # a 9000 byte jumbo frame less WireGuard's 80
 _UNDERLAY_LOWEST: Final = 1280  # what every network with IPv6 carries, RFC 8200 section 5
@@ -96,6 +98,12 @@ def port_number(value: object) -> int:
     """The number of a port."""
     number = _integer(port_number, value)
     return _between(number, 1, _PORT_HIGHEST, f"ports go from 1 to {_PORT_HIGHEST}")
+
+
+def generation(value: object) -> int:
+    """The number of a key: another, higher number is another key."""
+    number = _integer(generation, value)
+    return _between(number, 1, _GENERATION_HIGHEST, f"write 1 to {_GENERATION_HIGHEST}")
 
 
 def mtu(value: object) -> int | Literal["auto"]:

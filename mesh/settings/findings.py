@@ -9,7 +9,7 @@ from mesh.settings.addresses import address
 from mesh.settings.base import Model
 from mesh.settings.keys import meant_key, unknown_key
 from mesh.settings.machines import MachineModels
-from mesh.settings.models import Rollout, Settings, Ssh
+from mesh.settings.models import Rollout, Rotation, Settings, Ssh
 from mesh.settings.problems import REMOVED, Instead, Told, another_value, show
 from mesh.settings.raw import Finding, read
 from mesh.settings.references import named
@@ -33,6 +33,7 @@ _WHOLE: Final[Mapping[str, str]] = {
     "ssh": "{from: [203.0.113.0/24]}",
     "defaults": "{trustedInterfaces: [docker0]}",
     "rollout": "{canary: web-1}",
+    "rotation": "{generation: 2}",
     "policy": "{from: [web], to: [db], allow: [tcp/5432]}",
     "policyTests": "{from: web, to: db, port: tcp/5432, expect: allow}",
     "networks": "{backbone: {cidr: 10.0.0.0/16}}",
@@ -68,6 +69,7 @@ class Keys:
             "the node": [key for key in self._own() if key not in shared],
             "ssh": _keys(Ssh),
             "rollout": _keys(Rollout),
+            "rotation": _keys(Rotation),
             "the mesh": _keys(Settings),
             "the client": ["publicKey"],
         }

@@ -69,6 +69,8 @@ def unknown_key(
     """
     words = list(known)
     near = meant_key(key, words)
+    if near is not None and str(key) in homes and not near.startswith(str(key)):
+        near = _alike(key, words)  # it has a place of its own: it is no other key that is spelled nearly so
     tight = str(key).partition(":")
     if near is not None and near == tight[0]:
         return Told(f"is not a known key; write a space after the colon: `{near}: {_cut(tight[2])}`")
@@ -86,14 +88,19 @@ def unknown_key(
 
 def meant_key(key: object, known: Collection[str]) -> str | None:
     """Return the known key that is meant by one that is not known; None where none is near."""
+    alike = _alike(key, known)
+    if alike is not None or _reduced(key) in _ELSEWHERE:
+        return alike
+    return nearest_of(plain(str(key)), known)
+
+
+def _alike(key: object, known: Collection[str]) -> str | None:
+    """Return the known key that is the same but for its spelling, or stands for the same."""
     reduced = _reduced(key)
     if str(key).partition(":")[0] in known:
         return str(key).partition(":")[0]
     alike = next((word for word in known if reduced == _reduced(word)), None)
-    synonym = next((word for word in known if reduced in _SYNONYMS.get(word, ())), None)
-    if alike is not None or synonym is not None:
-        return alike or synonym
-    return None if reduced in _ELSEWHERE else nearest_of(plain(str(key)), known)
+    return alike or next((word for word in known if reduced in _SYNONYMS.get(word, ())), None)
 
 
 def _cut(text: str) -> str:

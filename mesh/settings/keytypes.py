@@ -8,6 +8,7 @@ from mesh.settings import fields, interfaces, lists, names
 from mesh.settings.routes import member
 
 __all__ = [
+    "Generation",
     "Interfaces",
     "Member",
     "Members",
@@ -20,6 +21,9 @@ __all__ = [
 ]
 
 Port = Annotated[int, BeforeValidator(fields.port_number), Field(title="number from 1 to 65535")]
+Generation = Annotated[
+    int, BeforeValidator(fields.generation), Field(title="number from 1 to 999999999", examples=["2"])
+]
 UnderlayMtu = Annotated[
     int | None,
     PlainValidator(fields.underlay_mtu),

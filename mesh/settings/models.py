@@ -12,12 +12,13 @@ from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
 from mesh.settings import addresses, addresses6, fields, lists, topology
 from mesh.settings.base import Model
 from mesh.settings.client import Client
-from mesh.settings.keytypes import Name, Port, Switch
+from mesh.settings.keytypes import Generation, Name, Port, Switch
 from mesh.settings.networks import Network
 from mesh.settings.node import Defaults, Node
 from mesh.settings.policy import PolicyRule, PolicyTest
+from mesh.settings.rotation import given_rotation
 
-__all__ = ["Rollout", "Settings", "Ssh"]
+__all__ = ["Rollout", "Rotation", "Settings", "Ssh"]
 
 _DEFAULT_PORT: Final = 51820  # what wg-quick examples and most firewalls' documentation use
 
@@ -85,6 +86,35 @@ class Rollout(Model):
     Changed later: nothing changes on the nodes.
 
     Refused: a node that does not exist, a node that is not enabled.
+    """
+
+
+class Rotation(Model):
+    """Which WireGuard keys the nodes have. A higher number gives other keys ([rotation](rotation.md)).
+
+    Without this key, the keys stay what they are. `rotation: {}` prepares the mesh: every node has a second
+    UDP port (`port` + 1; 65534 for 65535) on which the nodes meet while their keys are replaced, and the
+    firewalls let the other nodes in there.
+    """
+
+    generation: Generation = 1
+    """The number of the WireGuard keys of all nodes.
+
+    Changed later: a higher number gives every node another key in one `up`. Tunnels stay up: each pair of
+    nodes goes on with the old keys until both ends have the new ones. `up` waits for that, and says which
+    nodes hold it up. Devices (`clients`) need their configuration again.
+
+    Refused by the preview: a number lower than the one in force; a higher one together with another `port` or
+    with the new name of a node; the removal of `rotation` once a key was replaced.
+    """
+
+    preshared: Generation = 1
+    """The number of the pre-shared keys of all pairs.
+
+    Changed later: a higher number gives every pair another pre-shared key, with or without a higher
+    `generation`. Devices (`clients`) need their configuration again.
+
+    Refused by the preview: as for `rotation.generation`.
     """
 
 
@@ -192,6 +222,7 @@ class Settings(Model):
         tuple[PolicyTest, ...], BeforeValidator(lists.items), Field(alias="policyTests")
     ] = ()
     rollout: Rollout = Rollout()
+    rotation: Annotated[Rotation | None, BeforeValidator(given_rotation)] = None
     links: Annotated[
         tuple[Annotated[tuple[str, str], BeforeValidator(topology.link)], ...] | None,
         BeforeValidator(lists.list_of(topology.link)),

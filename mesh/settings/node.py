@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 from mesh.settings import addresses, addresses6, fields, lists
 from mesh.settings.base import Model
 from mesh.settings.grants import PortRange, port_range
-from mesh.settings.keytypes import Interfaces, Metadata, Name, Names, Switch, UnderlayMtu
+from mesh.settings.keytypes import Generation, Interfaces, Metadata, Name, Names, Switch, UnderlayMtu
 from mesh.settings.routes import route
 
 __all__ = ["DEFAULT_PROVIDER", "Defaults", "Node"]
@@ -127,6 +127,29 @@ class Node(Model):
     Changed later: `false` removes the node from the peers of all others; only their files change. The node's
     server, its public address and its disk stay as they are. Set it back to `true` and the next `up` updates
     the node.
+    """
+
+    generation: Generation = 1
+    """The number of the node's own WireGuard key, beside `rotation.generation` of the mesh.
+
+    Changed later: a higher number gives the node another key. All nodes stay connected meanwhile
+    ([rotation](rotation.md)). The rotation of one node costs no more than the files of its peers.
+
+    Refused: a number above 1 in a mesh without `rotation`. Refused by the preview: a number lower than the
+    one in force, and what [`rotation.generation`](#rotationgeneration) does not go together with.
+    """
+
+    revoked: Switch = False
+    """Whether the node's key is not trusted any more: somebody else may have the key.
+
+    With `true`, the node takes no part, as with `enabled: false`: the next `up` takes its key off all other
+    nodes. The node itself is left alone. With `false` again and a higher `generation`, the node comes back
+    with another key.
+
+    Changed later: `true` ends the connections between the node and all others.
+
+    Refused: `enabled: true` beside `revoked: true`, a mesh without `rotation`, the node as canary. Refused by
+    the preview: `false` again without a higher `generation` (the node's own or the mesh's).
     """
 
     protect: Switch = False

@@ -16,6 +16,7 @@ from mesh.settings.machines import KNOWN, MachineKind, MachineModels, models_of
 from mesh.settings.models import Settings
 from mesh.settings.problems import Problem, SettingsError, Told, path_text, show
 from mesh.settings.raw import Finding
+from mesh.settings.rotation import with_revoked
 
 __all__ = ["parse_settings"]
 
@@ -39,6 +40,7 @@ def parse_settings(
         message = f"{show(raw)} is not a mapping with cidr and nodes; write {example}"
         problem = Problem(path=where, message=message, place=())
         raise SettingsError((problem,))
+    raw = with_revoked(raw)
     models = models_of(kinds)
     filled = models.filled(raw)
     settings, details = _validated(filled, models)

@@ -82,6 +82,7 @@ _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
     ),
     addresses.source_network: _text(_whole(_SOURCE), "a network such as 203.0.113.0/24 or 2001:db8::/32"),
     fields.port_number: {"type": "integer", "minimum": 1, "maximum": 65535},
+    fields.generation: {"type": "integer", "minimum": 1, "maximum": 999_999_999},
     fields.keepalive: {"type": "integer", "minimum": 0, "maximum": 3600},
     fields.mtu: {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1280, "maximum": 8920}]},
     fields.underlay_mtu: {"type": "integer", "minimum": 1280, "maximum": 9000},

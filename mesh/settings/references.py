@@ -204,7 +204,8 @@ def check_rollout(raw: Mapping[Any, Any]) -> Iterator[Finding]:
             ),
         )
     elif not _enabled(everyone[name]):
+        why = "revoked" if everyone[name].get("revoked") is True else "not enabled"
         yield (
             path,
-            f"{name} is not enabled, so the canary would hold nothing back; name a node that is enabled",
+            f"{name} is {why}, so the canary would hold nothing back; name a node that is enabled",
         )

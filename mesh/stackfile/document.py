@@ -17,7 +17,9 @@ __all__ = ["Found", "MeshPart", "around_the_mesh", "mesh_part", "passed_over"]
 _TOP: Final = ("config", "encryptionsalt", "encryptedkey", "secretsprovider", "environment")
 """The keys of a stack file that Pulumi knows (sdk/go/common/workspace/project.go, ProjectStack)."""
 _GUIDE: Final = "docs/stack-file.md has an example"
-_INSIDE: Final = frozenset({"cidr", "nodes", "policy", "policyTests", "defaults", "rollout", "ssh"})
+_INSIDE: Final = frozenset(
+    {"cidr", "nodes", "policy", "policyTests", "defaults", "rollout", "rotation", "ssh"}
+)
 
 
 @dataclass(frozen=True, kw_only=True)

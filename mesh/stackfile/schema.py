@@ -113,9 +113,10 @@ def _mesh_schema(kinds: Mapping[str, MachineKind]) -> dict[str, Any]:
         "additionalProperties": {"$ref": "#/$defs/node"},
     }
     schema["properties"]["clients"] |= {"description": _CLIENTS, "propertyNames": NODE_NAME}
-    # pydantic alone would allow null, which the parser refuses: no policy, or one without rules?
+    # pydantic alone would allow null, which the parser refuses: no policy, or one without rules? no rotation?
     rules = schema["properties"]["policy"]["anyOf"][0]
     schema["properties"]["policy"] = {"description": _POLICY, **rules, "uniqueItems": True}
+    schema["properties"]["rotation"] = schema["properties"]["rotation"]["anyOf"][0]
     schema["properties"]["policyTests"]["description"] = _POLICY_TESTS
     for key, shared in definitions["defaults"]["properties"].items():
         own = definitions["node"]["properties"].get(key, shared)

@@ -43,6 +43,22 @@ def _port(protocol: Any, first: int, last: int | None = None) -> PortRange:
     return PortRange(protocol=protocol, first=first, last=last or first)
 
 
+def test_the_second_port_is_let_in_beside_the_one_that_moves_and_is_no_door_that_does() -> None:
+    plan = plan_of({**MESH, "rotation": {}})
+    node = plan.nodes["a"]
+    moving = Moving(ports=(51820,))
+    document = render_document(
+        node, facts_of(plan), key_names_of(node), management_key=MANAGEMENT, moving=moving
+    )
+    assert (
+        '        udp dport { 51821, 51822 } ip saddr @peer_endpoints accept comment "WireGuard"\n' in document
+    )
+    assert "udp dport 51820 ip saddr @peer_endpoints fib daddr type local udp dport set 51821 " in document
+    doors = read_doors(document)
+    assert (doors.ports, doors.next_port) == ((51821, 51820), 51822)
+    assert _doors().next_port is None
+
+
 def test_what_was_rendered_is_read_again() -> None:
     assert _doors() == Doors(
         ssh_ports=(2222,),

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from mesh.plan import plan_mesh
 from mesh.program import KINDS
-from mesh.settings import Client, PolicyRule, PolicyTest, Rollout, Settings, Ssh, parse_settings
+from mesh.settings import Client, PolicyRule, PolicyTest, Rollout, Rotation, Settings, Ssh, parse_settings
 from mesh.settings.machines import MachineModels
 from mesh.settings.networks import Network
 from mesh.settings.static import StaticMachine
@@ -31,6 +31,7 @@ SECTIONS: dict[str, Any] = {
     "policy[]": PolicyRule,
     "policyTests[]": PolicyTest,
     "rollout": Rollout,
+    "rotation": Rotation,
 }
 STATIC = {field.alias or name for name, field in StaticMachine.model_fields.items()}
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDcYbQUFzGN9Rr1m7r0bzMbPmlYvU0n9f3Bq0hQm3yqC"
@@ -95,7 +96,8 @@ def test_the_defaults_are_those_of_the_guide(key: str, field: FieldInfo) -> None
     if key == "nodes.<name>.protect":
         assert said[1] == "`protect` of the mesh"
         return
-    assert said[1].strip("`") == known.get(field.default, str(field.default))
+    words = {(type(value), value): word for value, word in known.items()}
+    assert said[1].strip("`") == words.get((type(field.default), field.default), str(field.default))
 
 
 @pytest.mark.parametrize(("key", "field"), FIELDS, ids=[key for key, _ in FIELDS])
@@ -121,6 +123,8 @@ def test_every_example_is_accepted(key: str, field: FieldInfo) -> None:
         if key.startswith("clients."):
             mesh["nodes"]["bastion"] = {"address": "10.10.0.3"}
             mesh["clients"] = {"laptop": {"address": "10.10.0.200", "to": ["web-1"]}}
+        if key == "nodes.<name>.generation":
+            mesh["rotation"] = {}
         owner: Any = mesh
         for part in (
             key.replace("clients.<name>", "clients.laptop")

@@ -53,13 +53,16 @@ def test_a_node_has_the_keys_of_its_provider_and_no_others() -> None:
 def test_a_key_of_another_provider_is_unknown_and_those_that_are_known_are_listed() -> None:
     assert _problems(_mesh({"b": {**AT_HOME, "image": "debian-12"}, "a": {**AT_HETZNER, "shelf": "x"}})) == [
         (
-            "mesh.nodes.b.image: is not a known key; known are address, shelf, address6, enabled, protect, "
+            "mesh.nodes.b.image: is not a known key; known are address, shelf, address6, enabled, "
+            "generation, revoked, "
+            "protect, "
             "groups, public, forward, endpoint, keepalive, relay, egress, routes, formerly, networkAddress, "
             "trustedInterfaces, metadata, underlayMtu, provider, network"
         ),
         (
             "mesh.nodes.a.shelf: is not a known key; known are address, location, type, image, "
-            "publicIpv4, publicIpv6, address6, enabled, protect, groups, public, forward, endpoint, "
+            "publicIpv4, publicIpv6, address6, enabled, generation, revoked, "
+            "protect, groups, public, forward, endpoint, "
             "keepalive, relay, egress, routes, formerly, networkAddress, trustedInterfaces, metadata, "
             "underlayMtu, provider, network"
         ),

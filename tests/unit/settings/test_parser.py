@@ -118,7 +118,8 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
     assert _problems(raw) == [
         (
             "mesh.nodes.web-1.zzz: is not a known key; known are address, location, type, image, "
-            "publicIpv4, publicIpv6, address6, enabled, protect, groups, public, forward, endpoint, "
+            "publicIpv4, publicIpv6, address6, enabled, generation, revoked, "
+            "protect, groups, public, forward, endpoint, "
             "keepalive, relay, egress, routes, formerly, networkAddress, trustedInterfaces, metadata, "
             "underlayMtu, provider, network"
         ),
@@ -133,7 +134,7 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
 def test_a_key_that_is_no_text_is_no_known_key_either(key: object) -> None:
     known = (
         "known are cidr, cidr6, port, mtu, protect, prefer, networks, ssh, defaults, nodes, clients, policy, "
-        "policyTests, rollout, links"
+        "policyTests, rollout, rotation, links"
     )
     assert _problems(dict([*_mesh().items(), (key, 2)])) == [f"mesh.{key}: is not a known key; {known}"]
 

@@ -70,6 +70,7 @@ def test_a_pattern_takes_what_the_program_takes_and_tells_what_else_to_write(
     ("field", "fragment"),
     [
         (fields.port_number, {"type": "integer", "minimum": 1, "maximum": 65535}),
+        (fields.generation, {"type": "integer", "minimum": 1, "maximum": 999_999_999}),
         (fields.one_of("allow", "deny"), {"enum": ["allow", "deny"]}),
         (partial(machines.read_provider, KINDS), {"enum": list(KINDS)}),
         (partial(int, "7"), None),
