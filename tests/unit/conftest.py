@@ -11,6 +11,8 @@ THOROUGH: Final = frozenset((
     "cli/test_client.py",
     "cli/test_outputs.py::test_a_command_takes_the_name_of_a_mesh",
     "host/files/test_effective.py::test_a_thousand_interfaces_are_no_thousand_lines",
+    "host/rotation/test_simulation.py::test_whatever_fails_packets_are_read_and_the_rotation_ends",
+    "host/rotation/test_simulation.py::test_who_is_killed_at_any_step_goes_on",
     "program/machines/hetzner/test_groups.py::test_a_spread_group_never_holds_more_than_the_cloud_allows",
     "program/test_doors.py",
     "program/test_renamed.py",

@@ -21,9 +21,24 @@ __all__ = ["KEY_LINE", "WgFile", "WgPeer", "clamped", "complete", "is_address", 
 KEY_LINE = re.compile(r"# (PrivateKey|PresharedKey) = key:([0-9a-f]{16})")
 """A line that stands for a key: which kind, and the key's fingerprint."""
 
-# A comment for wg-quick, which knows no MTU of a peer.
-_PEER_MTU = "# MTU"
-_MTU_LINE = re.compile(r"# MTU = ([0-9]{3,5}) \(underlay [0-9]{4,5} - [0-9]{2}\)")
+# Comments for wg-quick, which knows no MTU of a peer, no second interface, and no difference between peers.
+_PEER_MTU, _NEXT_PORT, _CLIENT = "# MTU", "# NextPort", "# Client"
+_COMMENTS = {
+    _PEER_MTU: (
+        re.compile(r"# MTU = ([0-9]{3,5}) \(underlay [0-9]{4,5} - [0-9]{2}\)"),
+        f"a peer's MTU is `{_PEER_MTU} = 1320 (underlay 1400 - 80)`",
+    ),
+    _NEXT_PORT: (
+        re.compile(r"# NextPort = ([0-9]{1,5})"),
+        f"the port of the interface with the next keys is `{_NEXT_PORT} = 51821`",
+    ),
+    _CLIENT: (
+        re.compile(r"# Client = (yes)"),
+        f"a client has the line `{_CLIENT} = yes`, other peers have none",
+    ),
+}
+# Before a peer: its name, as settings allow it or of another program, without blanks.
+_NAME = re.compile(r"# (\S+)")
 # What every network must carry: RFC 8200 section 5, RFC 791 section 3.1.
 _IPV6_LEAST, _IPV4_LEAST = 1280, 576
 _SETTING = re.compile(r"([A-Za-z]+) = (\S(?:.*\S)?)")
@@ -35,6 +50,8 @@ class WgPeer:
     """A peer as the file has it; `preshared` is a key's fingerprint, `keepalive` seconds (0: off).
 
     `mtu` are the bytes that fit into the tunnel to this peer, None where they are the interface's.
+    `client` is a device, which keeps its keys when those of nodes are rotated. `name` is the comment on the
+    line before the peer, "" without it.
     """
 
     public_key: str
@@ -43,17 +60,23 @@ class WgPeer:
     endpoint: Optional[str]
     keepalive: int
     mtu: Optional[int] = None
+    client: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class WgFile:
-    """The whole file; `private` is the fingerprint of the node's own key, `mtu` in bytes."""
+    """The whole file; `private` is the fingerprint of the node's own key, `mtu` in bytes.
+
+    `next_port` is the port of the second interface while keys are rotated, None in a mesh without rotation.
+    """
 
     private: str
     addresses: tuple[str, ...]
     port: int
     mtu: int
     peers: tuple[WgPeer, ...]
+    next_port: Optional[int] = None
 
     def key_names(self) -> list[str]:
         """Return the fingerprints of all keys the file names, without repetition."""
@@ -66,13 +89,22 @@ class _Section:
     kind: str
     line: int
     values: dict[str, str]
+    name: str
 
 
 _KNOWN = {
-    "Interface": {"PrivateKey", "Address", "ListenPort", "MTU"},
-    "Peer": {"PublicKey", "PresharedKey", "AllowedIPs", "Endpoint", "PersistentKeepalive", _PEER_MTU},
+    "Interface": {"PrivateKey", "Address", "ListenPort", "MTU", _NEXT_PORT},
+    "Peer": {
+        "PublicKey",
+        "PresharedKey",
+        "AllowedIPs",
+        "Endpoint",
+        "PersistentKeepalive",
+        _PEER_MTU,
+        _CLIENT,
+    },
 }
-_REQUIRED = {"Interface": _KNOWN["Interface"], "Peer": {"PublicKey", "AllowedIPs"}}
+_REQUIRED = {"Interface": _KNOWN["Interface"] - {_NEXT_PORT}, "Peer": {"PublicKey", "AllowedIPs"}}
 
 
 def parse_wg_file(text: str, *, where: str) -> WgFile:
@@ -92,12 +124,14 @@ def parse_wg_file(text: str, *, where: str) -> WgFile:
             raise _refuse(where, section.line, "a second [Interface]")
     interface, *peers = sections
     mtu = _number(interface, "MTU", (_IPV6_LEAST, 65535), where)
+    port = _number(interface, "ListenPort", (1, 65535), where)
     parsed = WgFile(
         private=interface.values["PrivateKey"],
         addresses=tuple(_addresses(interface, where)),
-        port=_number(interface, "ListenPort", (1, 65535), where),
+        port=port,
         mtu=mtu,
         peers=tuple(_peer(section, mtu, where) for section in peers),
+        next_port=_next_port(interface, port, where) if _NEXT_PORT in interface.values else None,
     )
     _check_distinct(parsed, where)
     return parsed
@@ -142,13 +176,16 @@ def _refuse(where: str, line: int, reason: str) -> AgentError:
 
 def _sections(text: str, where: str) -> list[_Section]:
     sections: list[_Section] = []
+    before = ""
     for number, line in enumerate(text.split("\n"), start=1):
         if line in ("[Interface]", "[Peer]"):
-            sections.append(_Section(line[1:-1], number, {}))
+            name = _NAME.fullmatch(before)
+            sections.append(_Section(line[1:-1], number, {}, name[1] if name else ""))
         else:
             pair = _pair(line, where, number)
             if pair:
                 _put(sections, pair, where, number)
+        before = line
     return sections
 
 
@@ -157,11 +194,13 @@ def _pair(line: str, where: str, number: int) -> Optional[tuple[str, str]]:
     key_line = KEY_LINE.fullmatch(line)
     if key_line:
         return key_line[1], key_line[2]
-    if line.startswith(f"{_PEER_MTU} ="):
-        mtu_line = _MTU_LINE.fullmatch(line)
-        if not mtu_line:
-            raise _refuse(where, number, f"a peer's MTU is `{_PEER_MTU} = 1320 (underlay 1400 - 80)`")
-        return _PEER_MTU, mtu_line[1]
+    name = line.partition(" =")[0]
+    if name in _COMMENTS and name != line:
+        pattern, remedy = _COMMENTS[name]
+        found = pattern.fullmatch(line)
+        if not found:
+            raise _refuse(where, number, remedy)
+        return name, found[1]
     if not line or line.startswith("#"):
         return None
     setting = _SETTING.fullmatch(line)
@@ -187,6 +226,15 @@ def _number(section: _Section, name: str, bounds: tuple[int, int], where: str) -
     if not re.fullmatch(r"[0-9]{1,5}", value) or not bounds[0] <= int(value) <= bounds[1]:
         raise _refuse(where, section.line, f"{name} = {value}: a number from {bounds[0]} to {bounds[1]}")
     return int(value)
+
+
+def _next_port(section: _Section, port: int, where: str) -> int:
+    number = _number(section, _NEXT_PORT, (1, 65535), where)
+    if number == port:
+        other = port + 1 if port < 65535 else 65534
+        message = f"{_NEXT_PORT} = {number} is ListenPort: give another port, as {other}"
+        raise _refuse(where, section.line, message)
+    return number
 
 
 def _addresses(section: _Section, where: str) -> list[str]:
@@ -217,7 +265,16 @@ def _peer(section: _Section, interface_mtu: int, where: str) -> WgPeer:
     if _PEER_MTU in values:
         least = _IPV6_LEAST if any(":" in network for network in networks) else _IPV4_LEAST
         mtu = _number(section, _PEER_MTU, (least, interface_mtu - 1), where)
-    return WgPeer(values["PublicKey"], values.get("PresharedKey"), tuple(networks), endpoint, keepalive, mtu)
+    return WgPeer(
+        public_key=values["PublicKey"],
+        preshared=values.get("PresharedKey"),
+        allowed_ips=tuple(networks),
+        endpoint=endpoint,
+        keepalive=keepalive,
+        mtu=mtu,
+        client=_CLIENT in values,
+        name=section.name,
+    )
 
 
 def _check_endpoint(endpoint: str, section: _Section, where: str) -> None:
@@ -237,6 +294,8 @@ def is_address(text: str) -> bool:
 
 
 def _check_distinct(parsed: WgFile, where: str) -> None:
+    if parsed.next_port is not None:
+        _check_names(parsed, where)
     own = [ipaddress.ip_interface(address).ip for address in parsed.addresses]
     seen: set[str] = set()
     claimed: dict[_Network, str] = {}
@@ -255,6 +314,15 @@ def _check_distinct(parsed: WgFile, where: str) -> None:
                 raise AgentError(Answer.REFUSED, f"{where}: {message}")
             else:  # may hold all others: the longest prefix wins
                 claimed[network] = peer.public_key
+
+
+def _check_names(parsed: WgFile, where: str) -> None:
+    """Refuse a name that two peers have: keys are rotated by the names of peers."""
+    seen: set[str] = set()
+    for name in filter(None, (peer.name for peer in parsed.peers)):
+        if name in seen:
+            raise AgentError(Answer.REFUSED, f"{where}: two peers have the name {name}: give each its own")
+        seen.add(name)
 
 
 def _claim(network: _Network, owner: str, claimed: dict[_Network, str], where: str) -> None:

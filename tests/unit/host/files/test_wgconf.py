@@ -45,6 +45,39 @@ NARROW = "# MTU = {} (underlay 1400 - 80)"
         ("PersistentKeepalive = 25\n", SECOND.format("10.10.0.2/31"), "overlaps 10.10.0.2/32"),
         ("10.10.0.2/32", "10.10.0.8/29, 10.10.0.9/32", "overlaps 10.10.0.8/29"),
         ("10.10.0.2/32", "0.0.0.0/0, 0.0.0.0/0", "AllowedIPs 0.0.0.0/0 of"),
+        (
+            "MTU = 1420",
+            "# NextPort = 51820\nMTU = 1420",
+            "# NextPort = 51820 is ListenPort: give another port, as 51821",
+        ),
+        ("ListenPort = 51820", "ListenPort = 65535\n# NextPort = 65535", "give another port, as 65534"),
+        ("MTU = 1420", "# NextPort = 0\nMTU = 1420", "# NextPort = 0: a number from 1 to 65535"),
+        ("MTU = 1420", "# NextPort = 65536\nMTU = 1420", "# NextPort = 65536: a number from 1 to 65535"),
+        (
+            "MTU = 1420",
+            "# NextPort = soon\nMTU = 1420",
+            "line 6: the port of the interface with the next keys is `# N",
+        ),
+        ("MTU = 1420", "# NextPort = 51821 \nMTU = 1420", "is `# NextPort = 51821`"),
+        ("MTU = 1420", "# NextPort =\nMTU = 1420", "is `# NextPort = 51821`"),
+        ("MTU = 1420", "# NextPort = 1\n# NextPort = 2\nMTU = 1420", "# NextPort is given twice"),
+        (
+            "PersistentKeepalive",
+            "# NextPort = 51821\nPersistentKeepalive",
+            "# NextPort is not allowed in [Peer]",
+        ),
+        ("# web-1", "# NextPort = 51821", "line 1: # NextPort before the first section"),
+        (
+            "PersistentKeepalive",
+            "# Client = no\nPersistentKeepalive",
+            "`# Client = yes`, other peers have none",
+        ),
+        (
+            "PersistentKeepalive",
+            "# Client = yes.\nPersistentKeepalive",
+            "`# Client = yes`, other peers have none",
+        ),
+        ("MTU = 1420", "# Client = yes\nMTU = 1420", "# Client is not allowed in [Interface]"),
     ],
 )
 def test_what_is_wrong_is_said(old: str, new: str, says: str) -> None:
@@ -76,6 +109,40 @@ def test_a_peer_may_be_narrower_than_the_interface() -> None:
     narrow = WG.replace("PersistentKeepalive", f"{NARROW.format(1320)}\nPersistentKeepalive", 1)
     assert [peer.mtu for peer in parse_wg_file(WG, where="x").peers] == [None]
     assert [peer.mtu for peer in parse_wg_file(narrow, where="x").peers] == [1320]
+
+
+def test_a_mesh_with_rotation_has_a_second_port_and_says_who_is_a_client() -> None:
+    plain = parse_wg_file(WG, where="x")
+    assert (plain.next_port, plain.peers[0].client) == (None, False)
+    text = WG.replace("MTU", "# NextPort = 51821\nMTU").replace("Endpoint", "# Client = yes\nEndpoint")
+    rotating = parse_wg_file(text, where="x")
+    assert (rotating.next_port, rotating.peers[0].client) == (51821, True)
+
+
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [
+        ("\n# web-2\n", "web-2"),
+        ("\n# web-2\n\n", ""),
+        ("\n", ""),
+        ("\n#web-2\n", ""),
+        ("\n# the second of two\n", ""),
+        ("\n# web-2\n# db-1\n", "db-1"),
+    ],
+)
+def test_a_peer_is_called_by_the_comment_on_the_line_before(before: str, name: str) -> None:
+    text = WG.replace("\n# web-2\n", before)
+    assert [peer.name for peer in parse_wg_file(text, where="x").peers] == [name]
+
+
+def test_where_keys_are_rotated_by_name_each_peer_has_its_own() -> None:
+    twice = f"{WG}\n# web-2{SECOND.format('10.10.0.3/32')}"
+    assert [peer.name for peer in parse_wg_file(twice, where="x").peers] == ["web-2", "web-2"]
+    with pytest.raises(AgentError) as caught:
+        parse_wg_file(twice.replace("MTU", "# NextPort = 51821\nMTU"), where="wg0.conf")
+    assert caught.value.reason == "wg0.conf: two peers have the name web-2: give each its own"
+    nameless = twice.replace("# web-2\n", "").replace("MTU", "# NextPort = 51821\nMTU")
+    assert [peer.name for peer in parse_wg_file(nameless, where="x").peers] == ["", ""]
 
 
 def test_a_key_in_the_open_is_refused_and_not_repeated() -> None:
