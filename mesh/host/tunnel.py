@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .records import dataclass
 
-__all__ = ["WG0", "Tunnel", "tunnel_named"]
+__all__ = ["NEXT", "WG0", "Tunnel", "tunnel_named"]
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,6 @@ def tunnel_named(interface: str) -> Tunnel:
 
 WG0 = tunnel_named("wg0")
 """The tunnel of the mesh."""
+
+NEXT = Tunnel("wg0-next", "wgmesh-next.service", "")
+"""The interface beside it that has the new keys while keys rotate; no file describes it."""

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
-from ..files.generation import load_link
 from ..files.keystore import require_keys
 from ..records import dataclass, replace
 from ..system.run import attempt, find_tool, run
+from .clsact import add_queue
 from .device import (
     Device,
     Link,
@@ -23,8 +23,6 @@ from .device import (
     link_differences,
     parse_addresses,
     parse_dump,
-    wanted_device,
-    wanted_link,
     wg_commands,
     with_keys,
 )
@@ -37,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Optional
 
-    from ..files.generation import Generation
     from ..places import Places
     from ..tunnel import Tunnel
     from .device import Argument
+    from .wanted import Wanted
 
 __all__ = [
     "WIREGUARD_KINDS",
@@ -173,19 +171,14 @@ def converge(tunnel: Tunnel, device: Device, link: Link, ours: frozenset[str] = 
     return sent
 
 
-def bring_to(places: Places, tunnel: Tunnel, generation: Generation, ours: frozenset[str]) -> int:
-    """Bring the existing interface to what a generation asks for; as `converge`.
+def bring_to(places: Places, tunnel: Tunnel, wanted: Wanted, ours: frozenset[str]) -> int:
+    """Bring the existing interface to what it is to be; as `converge`.
 
     A peer that calls from elsewhere than its file says stays there, unless the file says something new.
     """
-    keys = require_keys(places, generation.file.key_names())
-    committed = load_link(places, places.current)
-    device = with_roamed(
-        with_keys(wanted_device(generation.file), keys),
-        read_device(tunnel),
-        committed.file if committed else None,
-    )
-    return converge(tunnel, device, wanted_link(generation.file), ours)
+    keys = require_keys(places, wanted.keys)
+    device = with_roamed(with_keys(wanted.device, keys), read_device(tunnel), wanted.before, wanted.former)
+    return converge(tunnel, device, wanted.link, ours)
 
 
 def _keep_secondaries(tunnel: Tunnel) -> None:
@@ -241,9 +234,17 @@ def exists(tunnel: Tunnel) -> bool:
 
 
 def create_link(tunnel: Tunnel) -> None:
-    """Make the link, by the kernel or else by wireguard-go. Raises `AgentError`."""
-    if attempt(["ip", "link", "add", "dev", tunnel.interface, "type", "wireguard"]) is not None:
-        return
+    """Make the link, by the kernel or else by wireguard-go. Raises `AgentError`.
+
+    It gets the place for filters, which a later rotation of keys needs, before it is up; where the kernel has
+    none, the link does without.
+    """
+    if attempt(["ip", "link", "add", "dev", tunnel.interface, "type", "wireguard"]) is None:
+        _create_in_userspace(tunnel)
+    add_queue(tunnel.interface)
+
+
+def _create_in_userspace(tunnel: Tunnel) -> None:
     import subprocess
 
     program = find_tool("wireguard-go")

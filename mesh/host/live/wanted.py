@@ -1,0 +1,29 @@
+"""Pure: what the tunnel's interface is to be."""
+
+from __future__ import annotations
+
+from ..records import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Optional
+
+    from .device import Device, Link
+
+__all__ = ["Wanted"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An interface with the names of its keys; `keys` are all names that must be in the key store.
+
+    `before` is what the committed files make of the device, None where nothing is committed. `former` has the
+    public keys that peers had until a rotation of keys, by those they get.
+    """
+
+    device: Device
+    link: Link
+    keys: tuple[str, ...]
+    before: Optional[Device]
+    former: Mapping[str, str]
