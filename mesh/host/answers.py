@@ -15,6 +15,8 @@ class Answer(Enum):
     CONFIRMED = ("CONFIRMED", 0)
     UNCHANGED = ("UNCHANGED", 0)
     LEFT = ("LEFT", 0)
+    SETTLED = ("SETTLED", 0)
+    HELD = ("HELD", 0)
     DONE = ("DONE", 0)
     USAGE = ("USAGE", 64)
     REFUSED = ("REFUSED", 65)

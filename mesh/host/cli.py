@@ -30,8 +30,10 @@ usage: wgmesh.pyz COMMAND
   apply [--local]  try and commit the node's files; standard input: the document
   status           print the state as JSON, with the differences from the node's own files
   check            the same, with the differences from a document; standard input: the document
+  settle           take in which peers have new keys for sure; standard input: JSON
   leave            remove everything and restore the former state
-  boot, guard, table-up, link-up, link-down, link-reload, run-trial TXN, expire TXN: called by systemd\
+  boot, guard, table-up, link-up, link-down, link-reload, next-up, next-down, rotate, run-trial TXN,
+  expire TXN: called by systemd\
 """
 
 
@@ -137,6 +139,12 @@ def _check(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
     return Answer.DONE, check(places, tunnel, _read())
 
 
+def _settle(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
+    from .commands.settle import settle
+
+    return settle(places, _read())
+
+
 def _leave(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
     from .commands.leave import leave
 
@@ -165,6 +173,24 @@ def _link_reload(places: Places, tunnel: Tunnel) -> None:
     from .commands.boot import link_reload
 
     link_reload(places, tunnel)
+
+
+def _next_up(places: Places, tunnel: Tunnel) -> None:
+    from .rotation.second import next_up
+
+    next_up(places, tunnel)
+
+
+def _next_down(places: Places, tunnel: Tunnel) -> None:
+    from .rotation.second import next_down
+
+    next_down(places, tunnel)
+
+
+def _rotate(places: Places, tunnel: Tunnel) -> None:
+    from .commands.rotate import rotate
+
+    rotate(places, tunnel)
 
 
 def _guard(places: Places, _tunnel: Tunnel) -> None:
@@ -197,6 +223,7 @@ _COMMANDS: dict[str, Callable[[Places, Tunnel], tuple[Answer, str]]] = {
     "apply": lambda places, tunnel: _apply(places, tunnel, local=False),
     "status": _status,
     "check": _check,
+    "settle": _settle,
     "leave": _leave,
 }
 _UNIT_COMMANDS: dict[str, Callable[[Places, Tunnel], None]] = {
@@ -204,6 +231,9 @@ _UNIT_COMMANDS: dict[str, Callable[[Places, Tunnel], None]] = {
     "link-up": _link_up,
     "link-down": _link_down,
     "link-reload": _link_reload,
+    "next-up": _next_up,
+    "next-down": _next_down,
+    "rotate": _rotate,
     "guard": _guard,
     "table-up": _table_up,
 }

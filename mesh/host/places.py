@@ -78,6 +78,26 @@ class Places:
         return self.state / "previous"
 
     @property
+    def plan(self) -> Path:
+        """Which keys give way to which; removed at the end of the rotation."""
+        return self.current / "rotation.json"
+
+    @property
+    def plan_copy(self) -> Path:
+        """A second copy of that plan, should the first one be damaged."""
+        return self.state / "rotation-plan.json"
+
+    @property
+    def rotation(self) -> Path:
+        """How far the rotation of keys is that is under way, or has just ended."""
+        return self.state / "rotation.json"
+
+    @property
+    def settled(self) -> Path:
+        """Which peers have new keys for sure, as the operator's side says during a rotation."""
+        return self.state / "settled.json"
+
+    @property
     def went_back(self) -> Path:
         """Which generation was damaged and gave way to the one before; gone with the next commit."""
         return self.state / "went-back.json"
@@ -126,6 +146,11 @@ class Places:
     def expected(self) -> Path:
         """What nft lists once the last staged firewall is loaded."""
         return self.volatile / "expected.json"
+
+    @property
+    def pairs(self) -> Path:
+        """What each peer is waited for during a rotation."""
+        return self.volatile / "pairs.json"
 
     @property
     def options(self) -> Path:

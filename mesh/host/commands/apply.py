@@ -18,6 +18,8 @@ from ..live.ports import require_free_port
 from ..live.sshd import require_ports
 from ..live.takeover import refuse_foreign_interface
 from ..live.validation import validate
+from ..rotation.refusals import refuse_rotation
+from ..rotation.stored import wanted_of
 from ..system.faults import step
 from ..system.run import log, read_json, write_json
 from ..system.session import session_start, ssh_session
@@ -93,6 +95,7 @@ def _begin(places: Places, tunnel: Tunnel, document: Document) -> Optional[tuple
     refuse_foreign_interface(places, tunnel)
     require_ipv6(places, tunnel, document.wg)
     refuse_overlap(places, tunnel, document.wg)
+    refuse_rotation(places, document.wg)
     generation = stage(places, document)
     step("staged")
     validate(places, generation)
@@ -161,7 +164,10 @@ def _in_force(places: Places, tunnel: Tunnel, document: Document) -> Optional[Ge
     if current_digest(places) != document.digest:
         return None
     committed = load_link(places, places.current)
-    return None if committed is None or running_differences(places, tunnel, committed) else committed
+    if committed is None:
+        return None
+    wanted = wanted_of(places, committed)
+    return None if running_differences(places, tunnel, committed, wanted) else committed
 
 
 def _confirm(

@@ -12,6 +12,7 @@ from ..live.interface import bring_to, create_link, delete_link, read_link
 from ..live.ipv6 import as_far_as_possible
 from ..live.routes import routes_made
 from ..live.sysctl import set_sysctls
+from ..rotation.stored import wanted_of
 from ..system.run import attempt, io_error, remove_tree
 from ..system.systemd import active_state
 from ..system.units import BOOT_UNIT
@@ -59,7 +60,8 @@ def link_up(places: Places, tunnel: Tunnel) -> None:
     if made:
         create_link(tunnel)
     try:
-        bring_to(places, tunnel, as_far_as_possible(places, tunnel, target), routes_made(places))
+        wanted = wanted_of(places, as_far_as_possible(places, tunnel, target))
+        bring_to(places, tunnel, wanted, routes_made(places))
     except AgentError:
         if made:
             delete_link(tunnel)
@@ -76,7 +78,7 @@ def link_reload(places: Places, tunnel: Tunnel) -> None:
         target = load_generation(places, trial.digest)
     else:
         target = load_generation(places, current_digest(places) or "absent")
-    bring_to(places, tunnel, target, routes_made(places))
+    bring_to(places, tunnel, wanted_of(places, target), routes_made(places))
 
 
 def link_down(places: Places, tunnel: Tunnel) -> None:

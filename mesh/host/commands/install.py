@@ -18,7 +18,7 @@ from ..system.archive import ARCHIVE
 from ..system.run import find_tool, log, make_folder, run, write_file
 from ..system.systemd import require_systemd
 from ..system.unitfiles import put_units, remove_units
-from ..system.units import GUARD_UNIT
+from ..system.units import GUARD_UNIT, ROTATION_UNIT
 from ..trial.lock import COMMAND_WAIT, lock
 from ..trial.record import load_trial
 from .installed import Record, archive_digest, recorded, sha256
@@ -39,6 +39,8 @@ _RESCUE_PORT = 51820
 _UNCHECKED = (1).to_bytes(4, "little") + bytes(8)
 # What Python imports in its own way: they lead to the rest.
 _FIRST = ("__main__", "wgmesh", "wgmesh.bytecode")
+# Units that agents before this one had not, and that a node has enabled from its first commit on.
+_ALWAYS = (GUARD_UNIT, ROTATION_UNIT)
 _TOOLS = ("nft", "wg", "ip", "unshare", "systemctl", "systemd-run")
 
 
@@ -137,7 +139,7 @@ def _install_units(places: Places, tunnel: Tunnel) -> None:
     if not places.rescue.exists():
         write_file(places.rescue, rescue_ruleset(ssh_ports(), _RESCUE_PORT).encode(), 0o644)
     if was_committed(places):
-        put_units(places, tunnel, [GUARD_UNIT] if current_digest(places) is not None else [])
+        put_units(places, tunnel, _ALWAYS if current_digest(places) is not None else [])
     else:
         remove_units(places, tunnel)
 
@@ -153,6 +155,7 @@ def _mend_generations(places: Places) -> None:
 
 
 def _renew_guard(places: Places) -> None:
-    """On a node: have the guard run with this agent's code, also where an agent before it had none."""
+    """On a node: have what runs run with this agent's code, also a guard that an agent before it had not."""
     if current_digest(places) is not None:
         run(["systemctl", "restart", "--no-block", GUARD_UNIT])
+        run(["systemctl", "try-restart", "--no-block", ROTATION_UNIT])

@@ -18,6 +18,7 @@ from ..live.following import enabled_units
 from ..live.interface import delete_link
 from ..live.sysctl import forwarding_first, set_sysctls
 from ..live.takeover import is_ours
+from ..rotation.second import take_second_away
 from ..system.run import attempt, log, remove_tree
 from ..system.systemd import stop
 from ..system.unitfiles import remove_units
@@ -45,6 +46,7 @@ def leave(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
             raise AgentError(Answer.BUSY, "a trial is under way: try again when it is over")
         ours = [unit for unit in enabled_units(tunnel) if unit != tunnel.unit or is_ours(places, tunnel)]
         stop(*ours)
+        take_second_away()
         attempt(["systemctl", "disable", "--quiet", *ours])
         if tunnel.unit in ours:
             delete_link(tunnel)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ..difference import Difference
     from ..live.interface import Traffic
+    from ..rotation.told import RotationReport
     from ..trial.rollback import Rollback
 
 __all__ = ["IDLE", "PendingTrial", "Report"]
@@ -41,6 +42,7 @@ class Report:
     state: str
     trial: Optional[PendingTrial]
     last_rollback: Optional[Rollback]
+    rotation: Optional[RotationReport]
     peers: Mapping[str, Traffic]
     differences: Sequence[Difference]
 

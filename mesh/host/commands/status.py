@@ -11,6 +11,8 @@ from ..files.wentback import was_committed, went_back_difference
 from ..live.drift import running_differences, stored_differences
 from ..live.interface import read_traffic
 from ..live.overlap import overlap_differences
+from ..rotation.stored import wanted_of
+from ..rotation.told import rotation_report
 from ..system.session import ssh_session
 from ..trial.proof import obstacles
 from ..trial.record import Trial, load_trial
@@ -51,7 +53,7 @@ def _differences(places: Places, tunnel: Tunnel, document: Document) -> list[Dif
     """Say how this node differs from a document, changing nothing. Raises `AgentError`, `OSError`."""
     wanted = as_generation(places, document)
     return [
-        *running_differences(places, tunnel, wanted),
+        *running_differences(places, tunnel, wanted, wanted_of(places, wanted)),
         *overlap_differences(places, tunnel, document.wg),
         *stored_differences(places, tunnel, document, wanted),
         *obstacles(tunnel, wanted, ssh_session()),
@@ -67,6 +69,7 @@ def _report(places: Places, tunnel: Tunnel, found: list[Difference]) -> str:
         state=trial.phase.value if trial else IDLE,
         trial=_pending(trial) if trial else None,
         last_rollback=last_rollback(places),
+        rotation=rotation_report(places),
         peers=read_traffic(tunnel),
         differences=found,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 
 from ..answers import AgentError, Answer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "collect_keys",
+    "destroy_keys",
     "find_keys",
     "fingerprint",
     "names_of",
@@ -145,9 +147,21 @@ def names_of(places: Places, keys: Iterable[str]) -> dict[str, str]:
 
 
 def collect_keys(folder: Path, keep: Iterable[str]) -> list[str]:
-    """Remove every key that is not in `keep`, and what an interrupted write left; returns the names."""
+    """Destroy every key that is not in `keep`, and what an interrupted write left; returns the names."""
     kept = set(keep)
     gone = sorted(path for path in folder.iterdir() if path.name not in kept)
-    for path in gone:
-        path.unlink()
+    destroy_keys(folder, (path.name for path in gone))
     return [path.name for path in gone]
+
+
+def destroy_keys(folder: Path, names: Iterable[str]) -> None:
+    """Remove keys, each overwritten first, so that nothing stays on a disk that is written in place.
+
+    One that is not there is fine. Raises `OSError`.
+    """
+    for path in (folder / name for name in names):
+        with contextlib.suppress(OSError), path.open("r+b") as file:
+            file.write(bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        path.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from ..files.generation import Generation, current_digest, generation_files
 from ..files.keystore import find_keys
 from ..files.rendered import rendered_damage
 from ..system.systemd import active_state
-from .device import wanted_device, wanted_link, with_keys
+from .device import with_keys
 from .firewall import firewall_differences
 from .following import following_differences
 from .interface import interface_differences
@@ -18,22 +18,26 @@ from .ways import way_differences
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Optional
 
     from ..files.document import Document
     from ..places import Places
     from ..tunnel import Tunnel
+    from .wanted import Wanted
 
 __all__ = ["running_differences", "stored_differences"]
 
 
-def running_differences(places: Places, tunnel: Tunnel, generation: Generation) -> list[Difference]:
-    """Say how the running system differs from a generation.
+def running_differences(
+    places: Places, tunnel: Tunnel, generation: Generation, interface: Wanted
+) -> list[Difference]:
+    """Say how the running system differs from a generation, of which `interface` is to come.
 
     Where keys are lost, which is told of what is stored, keys and peers are left out.
     """
     found = firewall_differences(places, generation.firewall)
-    found += _tunnel_differences(places, tunnel, generation)
+    found += _tunnel_differences(places, tunnel, generation, interface)
     state = active_state(tunnel.unit)
     if state != "active":
         found.append(Difference(tunnel.unit, state, "active"))
@@ -41,18 +45,19 @@ def running_differences(places: Places, tunnel: Tunnel, generation: Generation) 
     return found + sysctl_differences(places.sysctls, wanted)
 
 
-def _tunnel_differences(places: Places, tunnel: Tunnel, generation: Generation) -> list[Difference]:
+def _tunnel_differences(
+    places: Places, tunnel: Tunnel, generation: Generation, interface: Wanted
+) -> list[Difference]:
     """Say how the interface differs, and which packets take another way though it is as it should be."""
-    file, keys = generation.file, _whole_keys(places, generation)
-    device = with_keys(wanted_device(file), keys) if keys else None
-    found = interface_differences(tunnel, device, wanted_link(file), routes_made(places))
+    keys = _whole_keys(places, interface.keys)
+    device = with_keys(interface.device, keys) if keys else None
+    found = interface_differences(tunnel, device, interface.link, routes_made(places))
     there = not any(difference.item == f"link {tunnel.interface}" for difference in found)
-    return found + (way_differences(tunnel, file) if there else [])
+    return found + (way_differences(tunnel, generation.file) if there else [])
 
 
-def _whole_keys(places: Places, generation: Generation) -> Optional[dict[str, str]]:
-    """Return all keys of a generation; None where one of them is lost."""
-    names = generation.file.key_names()
+def _whole_keys(places: Places, names: Sequence[str]) -> Optional[dict[str, str]]:
+    """Return all keys of these names; None where one of them is lost."""
     keys = find_keys(places, names)
     return keys if len(keys) == len(names) else None
 
@@ -66,7 +71,7 @@ def stored_differences(
         found = [Difference(str(places.current), committed or "none", document.digest)]
     else:
         found = _file_differences(places, generation_files(document))
-        keys = _whole_keys(places, generation)
+        keys = _whole_keys(places, generation.file.key_names())
         spoilt = rendered_damage(places, generation.files, keys) if keys else {}
         found += [Difference(str(path), words, "as committed") for path, words in spoilt.items()]
     return found + following_differences(places, tunnel, generation)

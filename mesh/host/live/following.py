@@ -7,7 +7,7 @@ from ..files.etc import file_differences, put_files, require_writable
 from ..system.run import attempt, run
 from ..system.systemd import active_state, active_states, disabled
 from ..system.unitfiles import put_units, unit_differences
-from ..system.units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT
+from ..system.units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT, ROTATION_UNIT
 from .sshd import port_differences, settle_ports, wanted_ports
 from .sshd_service import ssh_ports
 
@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["enabled_units", "following_differences", "reconcile", "require_changeable"]
 
-_RUNNING_UNITS = (FIREWALL_UNIT, GUARD_UNIT)
-
 
 def enabled_units(tunnel: Tunnel) -> tuple[str, ...]:
     """Return the units of a node that start at boot."""
-    return (FIREWALL_UNIT, BOOT_UNIT, GUARD_UNIT, tunnel.unit)
+    return (FIREWALL_UNIT, BOOT_UNIT, GUARD_UNIT, ROTATION_UNIT, tunnel.unit)
 
 
 def reconcile(places: Places, tunnel: Tunnel, generation: Generation) -> None:
@@ -36,7 +34,8 @@ def reconcile(places: Places, tunnel: Tunnel, generation: Generation) -> None:
     ssh_ports.cache_clear()
     put_files(places, generation, _ways_in(generation))
     put_units(places, tunnel, enabled_units(tunnel))
-    for unit, state in zip(_RUNNING_UNITS, active_states(_RUNNING_UNITS)):
+    units = [FIREWALL_UNIT, GUARD_UNIT, *([ROTATION_UNIT] if _is_rotating(places) else [])]
+    for unit, state in zip(units, active_states(units)):
         if state != "active":
             attempt(["systemctl", "reset-failed", unit])
             run(["systemctl", "start", "--no-block", unit])
@@ -48,8 +47,18 @@ def following_differences(places: Places, tunnel: Tunnel, generation: Generation
     found += port_differences(places, wanted_ports(generation.firewall))
     found += unit_differences(places, tunnel)
     found += [Difference(unit, "disabled", "enabled") for unit in disabled(enabled_units(tunnel))]
-    guard = active_state(GUARD_UNIT)
-    return found + ([] if guard in ("active", "activating") else [Difference(GUARD_UNIT, guard, "active")])
+    units = [GUARD_UNIT, *([ROTATION_UNIT] if _is_rotating(places) else [])]
+    states = {unit: active_state(unit) for unit in units}
+    return found + [
+        Difference(unit, state, "active")
+        for unit, state in states.items()
+        if state not in ("active", "activating")
+    ]
+
+
+def _is_rotating(places: Places) -> bool:
+    """Whether keys give way to others, or have just done so and peers may still ask."""
+    return places.plan.exists() or places.rotation.exists()
 
 
 def require_changeable(places: Places, generation: Generation) -> None:

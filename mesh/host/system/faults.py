@@ -40,6 +40,14 @@ STEPS = (
     "undone-firewall",
     "undone-interface",
     "undone-sysctl",
+    "rotation-begun",
+    "rotation-recorded",
+    "rotation-next",
+    "rotation-wg0",
+    "rotation-redirected",
+    "rotation-said",
+    "rotation-unplanned",
+    "rotation-cleaned",
 )
 """Every step at which a test may intervene, in the order of a run; each is reached when it is done."""
 

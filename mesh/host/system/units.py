@@ -7,11 +7,13 @@ if TYPE_CHECKING:
     from ..places import Places
     from ..tunnel import Tunnel
 
-__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "GUARD_UNIT", "unit_files"]
+__all__ = ["BOOT_UNIT", "FIREWALL_UNIT", "GUARD_UNIT", "NEXT_UNIT", "ROTATION_UNIT", "unit_files"]
 
 FIREWALL_UNIT = "wgmesh-firewall.service"
 BOOT_UNIT = "wgmesh-boot.service"
 GUARD_UNIT = "wgmesh-guard.service"
+ROTATION_UNIT = "wgmesh-rotation.service"
+NEXT_UNIT = "wgmesh-next.service"
 _NFTABLES_UNIT = "nftables.service"
 
 _FIREWALL = """\
@@ -93,6 +95,41 @@ OOMScoreAdjust=-900
 WantedBy=sysinit.target
 """
 
+_ROTATION = """\
+[Unit]
+Description=wireguard-mesh: move traffic to the new keys
+RequiresMountsFor=/var/lib/wgmesh /usr/local/lib/wgmesh
+After={wg_unit} {boot_unit}
+ConditionPathExists=|{current}/rotation.json
+ConditionPathExists=|{rotation}
+IgnoreOnIsolate=yes
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart={agent} rotate
+Restart=on-failure
+RestartSec=300ms
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+# The interface has a unit of its own, so that its userspace WireGuard outlives whoever moves the traffic.
+_NEXT = """\
+[Unit]
+Description=wireguard-mesh: the interface with the new keys, while keys rotate
+RequiresMountsFor=/var/lib/wgmesh /usr/local/lib/wgmesh
+IgnoreOnIsolate=yes
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={agent} next-up
+ExecStop={agent} next-down
+TimeoutStartSec=60
+TimeoutStopSec=15
+"""
+
 _NFTABLES = """\
 # Debian's /etc/nftables.conf begins with `flush ruleset`, and a stop flushes, too: our table comes back in
 # the same step. Where the agent's file is missing, the committed table does.
@@ -107,16 +144,20 @@ def unit_files(places: Places, tunnel: Tunnel, *, python: str, nft: str) -> dict
     """Return the files by their path under systemd's folder; `python` and `nft` are absolute paths."""
     names = {
         "agent": f"{python} {places.agent}",
+        "boot_unit": BOOT_UNIT,
         "current": str(places.current),
         "firewall_unit": FIREWALL_UNIT,
         "nft": nft,
         "rescue": str(places.rescue),
+        "rotation": str(places.rotation),
         "wg_unit": tunnel.unit,
     }
     return {
         FIREWALL_UNIT: _FIREWALL.format(**names),
         BOOT_UNIT: _BOOT.format(**names),
         GUARD_UNIT: _GUARD.format(**names),
+        ROTATION_UNIT: _ROTATION.format(**names),
+        NEXT_UNIT: _NEXT.format(**names),
         f"{tunnel.unit}.d/10-wgmesh.conf": _WG_QUICK.format(**names),
         f"{_NFTABLES_UNIT}.d/10-wgmesh.conf": _NFTABLES.format(**names),
     }

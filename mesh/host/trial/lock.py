@@ -64,17 +64,18 @@ class _Holder:
 
 
 @contextlib.contextmanager
-def lock(places: Places, *, wait: float) -> Iterator[None]:
+def lock(places: Places, *, wait: float, breaks: bool = True) -> Iterator[None]:
     """Hold the lock; waits at most `wait` seconds. Raises `AgentError` (BUSY), which names the holder.
 
-    A holder that is stopped, or older than any command gets, is killed: what it leaves, the next run
-    takes up. The tools that are run do not inherit the lock: it is free as soon as its holder is dead.
+    Where it `breaks` one, a holder that is stopped, or older than any command gets, is killed: what it
+    leaves, the next run takes up. The tools that are run do not inherit the lock: it is free as soon as its
+    holder is dead.
     """
     handle = _open(places)
     try:
         if not _take(handle, wait):
             holder = _holder(handle)
-            if holder is None or not holder.hangs or not _break(handle, holder):
+            if not breaks or holder is None or not holder.hangs or not _break(handle, holder):
                 raise _busy(_holder(handle))
         _sign(handle)
         yield

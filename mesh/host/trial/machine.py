@@ -21,6 +21,7 @@ from ..live.routes import routes_made
 from ..live.sshd import open_ports, wanted_ports
 from ..live.sysctl import originals_after, set_sysctls
 from ..records import replace
+from ..rotation.stored import keep_plan, wanted_of
 from ..system.archive import ARCHIVE
 from ..system.faults import step
 from ..system.run import attempt, boot_id, io_error, log, random_hex, read_json, run, since_boot
@@ -145,7 +146,7 @@ def _change(places: Places, tunnel: Tunnel, generation: Generation) -> None:
     step("firewall")
     state = active_state(tunnel.unit)
     if state == "active" and exists(tunnel):
-        bring_to(places, tunnel, generation, routes_made(places))
+        bring_to(places, tunnel, wanted_of(places, generation), routes_made(places))
     else:
         # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
         attempt(["systemctl", "reset-failed", tunnel.unit])
@@ -156,7 +157,7 @@ def _change(places: Places, tunnel: Tunnel, generation: Generation) -> None:
 
 
 def _check(places: Places, tunnel: Tunnel, generation: Generation) -> None:
-    found = running_differences(places, tunnel, generation)
+    found = running_differences(places, tunnel, generation, wanted_of(places, generation))
     if found:
         raise AgentError(Answer.FAILED, f"self-check: {found[0]}")
 
@@ -175,6 +176,8 @@ def confirm(places: Places, tunnel: Tunnel, trial: Trial) -> None:
         _check(places, tunnel, generation)
         step("confirming")
         _write_originals(places, generation)
+        if not trial.repair:
+            keep_plan(places, generation)
         step("originals")
         commit(places, trial.digest)
     except (AgentError, OSError) as error:

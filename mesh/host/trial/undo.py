@@ -16,6 +16,7 @@ from ..live.sshd import port_settings, restore_port_settings
 from ..live.sysctl import read_sysctls, set_sysctls, side_effects
 from ..live.userspace import kill_hanging_daemon
 from ..records import dataclass
+from ..rotation.stored import wanted_of
 from ..system.faults import step
 from ..system.run import attempt, log, read_json, tool_limit, write_file
 from ..system.systemd import active_state, kill, stop
@@ -262,7 +263,7 @@ def _remake_interface(places: Places, tunnel: Tunnel, snapshot: Snapshot) -> Non
 
 def _to_committed(places: Places, tunnel: Tunnel) -> None:
     committed = _committed(places)
-    bring_to(places, tunnel, committed, routes_made(places))
+    bring_to(places, tunnel, wanted_of(places, committed), routes_made(places))
 
 
 def _take_down(places: Places, tunnel: Tunnel) -> None:

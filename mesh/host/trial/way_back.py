@@ -16,11 +16,11 @@ from ..live.device import (
     Peer,
     Secret,
     link_commands,
-    wanted_device,
     wanted_link,
     wg_commands,
 )
 from ..live.sysctl import forwarding_first, sysctl_path
+from ..rotation.stored import wanted_of
 from ..system.run import boot_id, write_file
 from ..system.systemd import agent_command
 from ..system.unitfiles import lent_paths
@@ -197,7 +197,7 @@ def _script(places: Places, trial: Trial, commands: Sequence[str]) -> str:
 def plain_commands(places: Places, tunnel: Tunnel, generation: Generation, snapshot: Snapshot) -> list[str]:
     """Return the lines of shell that bring the running system back, whatever of the trial was done.
 
-    The firewall comes first: it alone can lock people out. `wg` reads keys from the key store. Pure.
+    The firewall comes first: it alone can lock people out. `wg` reads keys from the key store.
     """
     lines = [f'quick nft -f "$here/{_FIREWALL}" || worked=no']
     if snapshot.interface is None:
@@ -215,7 +215,7 @@ def _interface(
 ) -> Iterator[str]:
     there = f"[ -e /sys/class/net/{tunnel.interface} ]"
     made = f"quick ip link add dev {tunnel.interface} type wireguard || quick wireguard-go {tunnel.interface}"
-    whole = wg_commands(tunnel, _unlike(wanted_device(generation.file), device), device)
+    whole = wg_commands(tunnel, _unlike(wanted_of(places, generation).device, device), device)
     settings = " && ".join([f"{{ {there} || {made}; }}", *(_line(places, command) for command in whole)])
     yield f"device() {{ {settings}; }}"
     anew = (

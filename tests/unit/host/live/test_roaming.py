@@ -37,13 +37,13 @@ def test_only_another_endpoint_in_the_file_moves_a_peer(
     before: str | None, after: str | None, live: str | None, found: str
 ) -> None:
     now = _live(live)
-    wanted = with_roamed(wanted_device(_file(after)), now, _file(before))
+    wanted = with_roamed(wanted_device(_file(after)), now, wanted_device(_file(before)))
     said = [word for command in wg_commands(WG0, now, wanted) for word in command]
     assert said == ([] if found == live else ["wg", "set", "wg0", "peer", KEY, "endpoint", found])
 
 
 def test_a_change_of_something_else_keeps_the_roamed_endpoint() -> None:
-    wanted = with_roamed(wanted_device(_file(HOME, keepalive=9)), _live(AWAY), _file(HOME))
+    wanted = with_roamed(wanted_device(_file(HOME, keepalive=9)), _live(AWAY), wanted_device(_file(HOME)))
     (command,) = wg_commands(WG0, _live(AWAY), wanted)
     assert command == ["wg", "set", "wg0", "peer", KEY, "persistent-keepalive", "9"]
 
