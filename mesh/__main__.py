@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from mesh.calls.errors import NodeError
 from mesh.cli.ahead import importing
 from mesh.cli.engine import CliError, refuse_two_stacks
 from mesh.cli.outputs import read_outputs
 from mesh.cli.state import read_state
-from mesh.edit.command import add_command, remove_command, rename_command
+from mesh.edit.command import add_command, remove_command, rename_command, rotate_command
 from mesh.interrupts import end_in_order
 from mesh.stackfile.command import schema_command, validate_command
 
@@ -25,6 +26,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pret
 app.command("add")(add_command)
 app.command("remove")(remove_command)
 app.command("rename")(rename_command)
+app.command("rotate")(rotate_command)
 app.command("validate")(validate_command)
 app.command("schema")(schema_command)
 
@@ -158,20 +160,23 @@ def check_command(
         state = read_state(pulumi, stack, mesh)
     import asyncio
 
-    from mesh.cli import check, paths_command, results
+    from mesh.cli import check, paths_command, results, rotation, settle
 
     found = asyncio.run(paths_command.check_with_paths(mesh, state))
     if repair:
         found = asyncio.run(check.repair_mesh(mesh, state, found))
+    if repair and any(node.rotation for node in found):
+        found = check.with_rotations(found, asyncio.run(settle.settle_mesh(mesh, state)))
     if as_json:
         print(results.as_json(found))
     else:
         if any(node.differences or node.repaired or node.paths for node in found):
             _console().print(check.table(found))
         results.print_remarks(found)
+        rotation.print_rotations({node.node: node.rotation for node in found})
     bad = results.bad(found)
     if bad:
-        print(f"different from the stack: {', '.join(bad)}", file=sys.stderr)
+        print(check.verdict(found), file=sys.stderr)
         raise typer.Exit(1)
     if not as_json:
         print(f"all {sum(node.enabled for node in found)} nodes match the stack")
@@ -191,7 +196,7 @@ def status_command(
         state = read_state(pulumi, stack, mesh)
     import asyncio
 
-    from mesh.cli import results, status
+    from mesh.cli import results, rotation, status
 
     found = asyncio.run(status.read_status(mesh, state))
     if as_json:
@@ -199,9 +204,44 @@ def status_command(
     else:
         _console().print(status.table(mesh, found))
         results.print_remarks(found)
+        rotation.print_rotations({node.node: node.report.rotation for node in found if node.report})
     bad = results.bad(found)
     if bad:
         raise CliError(f"no report: {', '.join(bad)}")
+
+
+@app.command("settle")
+def settle_command(
+    *,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NODE", help="A node that nobody waits for any more; once for each."),
+    ] = None,
+    stack: Stack = None,
+    name: Mesh = None,
+    pulumi: Pulumi = "pulumi",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
+) -> None:
+    """Tell nodes that wait in a rotation of keys who has finished; exit code 0 only if no node waits."""
+    with importing("mesh.cli.settle"):
+        mesh = read_outputs(pulumi, stack, name)
+        state = read_state(pulumi, stack, mesh)
+    import asyncio
+
+    from mesh.cli import results, rotation, settle
+
+    settle.refuse_unknown(mesh, without or ())
+    found = asyncio.run(settle.settle_mesh(mesh, state, without=without or ()))
+    if as_json:
+        print(results.as_json(found))
+    else:
+        results.print_remarks(found)
+        rotation.print_rotations({node.node: node.rotation for node in found})
+    bad = results.bad(found)
+    if bad:
+        raise CliError(f"keys are not settled, or not known to be: {', '.join(bad)}")
+    if not as_json:
+        print(f"no keys are being rotated on {sum(node.enabled for node in found)} nodes")
 
 
 @app.command("review")
@@ -254,7 +294,7 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as a shell has it
-    except CliError as error:
+    except (CliError, NodeError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
 

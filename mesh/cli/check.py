@@ -1,5 +1,6 @@
 """Drift: how every node differs from what the stack says, and the way back."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -7,15 +8,26 @@ from rich.table import Table
 from rich.text import Text
 
 from mesh.advice import KEYS_MISSING
-from mesh.cli.nodes import AgentClient, NodeError, Ran
+from mesh.calls.nodes import AgentClient, NodeError, Ran
+from mesh.calls.reports import ReportedDifference, ReportedRotation, Trial
 from mesh.cli.paths import Paths
-from mesh.cli.reports import ReportedDifference, Trial
 from mesh.cli.results import NodeResult, ask_all
+from mesh.cli.rotation import held
+from mesh.cli.settle import NodeRotation
 from mesh.cli.state import StackState
 from mesh.outputs import MeshOutputs, NodeOutputs
 from mesh.said import shown
 
-__all__ = ["Difference", "NodeCheck", "check_mesh", "repair_mesh", "table", "with_paths"]
+__all__ = [
+    "Difference",
+    "NodeCheck",
+    "check_mesh",
+    "repair_mesh",
+    "table",
+    "verdict",
+    "with_paths",
+    "with_rotations",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,23 +43,47 @@ class Difference:
 class NodeCheck(NodeResult):
     """What differs on one node; `repaired` are the differences there were.
 
-    `paths` are those to other nodes that lose large packets: no repair helps there.
+    `paths` are those to other nodes that lose large packets: no repair helps there. A `rotation` of keys
+    under way is no difference; one that is `held` has waited for too long.
     """
 
     differences: tuple[Difference, ...] = ()
     repaired: tuple[Difference, ...] = ()
     paths: tuple[Difference, ...] = ()
+    rotation: ReportedRotation | None = None
+    held: bool = False
 
     @property
     def good(self) -> bool:
         """Whether the node is what the stack says."""
-        return super().good and not self.differences and not self.paths
+        return super().good and not self.differences and not self.paths and not self.held
 
 
 async def check_mesh(mesh: MeshOutputs, state: StackState) -> list[NodeCheck]:
     """Compare all nodes at once."""
     agents = AgentClient(mesh, lambda: state)
     return await ask_all(mesh, NodeCheck, lambda node: _check(agents, mesh, state, node))
+
+
+def with_rotations(found: Sequence[NodeCheck], rotations: Sequence[NodeRotation]) -> list[NodeCheck]:
+    """Return the same with what is known later on of the rotation of keys."""
+    later = {each.node: each for each in rotations}
+    return [_rotating(check, later[check.node]) if check.node in later else check for check in found]
+
+
+def verdict(found: Sequence[NodeCheck]) -> str:
+    """Return the line that names the nodes which are not good."""
+    late = [each.node for each in found if each.held and replace(each, held=False).good]
+    differ = [each.node for each in found if not each.good and each.node not in late]
+    parts = (("different from the stack", differ), ("a rotation of keys waits for too long", late))
+    return "; ".join(f"{words}: {', '.join(names)}" for words, names in parts if names)
+
+
+def _rotating(check: NodeCheck, later: NodeRotation) -> NodeCheck:
+    if not check.enabled or check.problem is not None:
+        return check
+    rotation = later.rotation
+    return replace(check, rotation=rotation, held=held(rotation, time.time()), problem=later.problem)
 
 
 def with_paths(found: Sequence[NodeCheck], paths: Paths) -> list[NodeCheck]:
@@ -81,7 +117,13 @@ async def _check(agents: AgentClient, mesh: MeshOutputs, state: StackState, node
     found = [_named(mesh, entry) for entry in report.differences]
     if files.agent is not None and report.agent != files.agent:
         found.append(Difference(item="agent", live=report.agent, wanted=files.agent))
-    return NodeCheck(node=node.name, differences=tuple(found), problem=_pending(report.trial))
+    return NodeCheck(
+        node=node.name,
+        differences=tuple(found),
+        problem=_pending(report.trial),
+        rotation=report.rotation,
+        held=held(report.rotation, time.time()),
+    )
 
 
 def _pending(trial: Trial | None) -> str | None:

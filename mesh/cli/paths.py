@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mesh.cli.nodes import NodeError
+from mesh.calls.nodes import NodeError
 from mesh.cli.outputs import NOT_MADE
 from mesh.cli.reach import Runner
 from mesh.names import INTERFACE

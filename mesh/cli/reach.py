@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, replace
 from typing import Final
 
+from mesh.calls.nodes import NodeClient, NodeError, read_at_most
 from mesh.cli.engine import CliError
-from mesh.cli.nodes import NodeClient, NodeError, read_at_most
 from mesh.cli.outputs import NOT_MADE
 from mesh.cli.state import StackState
 from mesh.names import INTERFACE

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from mesh.cli.nodes import NodeError
+from mesh.calls.nodes import NodeError
+from mesh.calls.reports import Report, ReportedRotation
+from mesh.calls.trouble import DOWN
 from mesh.cli.outputs import NOT_MADE
-from mesh.cli.reports import Report
-from mesh.cli.trouble import DOWN
 from mesh.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["NodeResult", "as_json", "ask_all", "bad", "print_remarks"]
@@ -82,6 +82,6 @@ def as_json(found: Sequence[NodeResult]) -> str:
 
 def _fields(value: object) -> dict[str, Any]:
     """Return the fields of a report that the node gave."""
-    if not isinstance(value, Report):
+    if not isinstance(value, (Report, ReportedRotation)):
         raise TypeError(type(value).__name__)
     return value.model_dump(exclude_unset=True)

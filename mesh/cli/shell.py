@@ -20,7 +20,7 @@ from mesh.outputs import MeshOutputs, NodeOutputs
 
 __all__ = ["ssh"]
 
-# Seconds until a node that does not answer is given up: as the other commands do (mesh/cli/nodes.py).
+# Seconds until a node that does not answer is given up: as the other commands do (mesh/calls/nodes.py).
 _CONNECT_SECONDS: Final = 10
 # Seconds of silence after which the node is asked for a sign of life; three without one end the session.
 _KEEPALIVE_SECONDS: Final = 10

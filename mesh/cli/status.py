@@ -8,9 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mesh.cli.nodes import AgentClient
-from mesh.cli.reports import Report
+from mesh.calls.nodes import AgentClient
+from mesh.calls.reports import Report
 from mesh.cli.results import NodeResult, ask_all
+from mesh.cli.rotation import progress
 from mesh.cli.state import StackState
 from mesh.outputs import MeshOutputs, NodeOutputs
 
@@ -95,12 +96,20 @@ def _order(age: int | None) -> float:
 
 def _state(report: Report) -> str:
     differs = len(report.differences)
-    return f"[red]{differs} differences[/red]" if differs else escape(report.state)
+    if differs:
+        return f"[red]{differs} differences[/red]"
+    return escape(_word(report))
+
+
+def _word(report: Report) -> str:
+    """Return the agent's word for where it stands, or how far a rotation of keys is."""
+    rotation = report.rotation
+    return f"rotating, {progress(rotation)}" if rotation and rotation.under_way else report.state
 
 
 def _add_report(grid: Table, names: Mapping[str, str], node: str, report: Report) -> None:
     differs = len(report.differences)
-    state = Text(f"{differs} differences", style="red") if differs else Text(report.state)
+    state = Text(f"{differs} differences", style="red") if differs else Text(_word(report))
     head = [Text(node), state, Text((report.current or "none")[:12]), Text(report.agent[:12])]
     for public, peer in report.peers.items():
         cells = [_age(peer.handshake_age), _bytes(peer.received), _bytes(peer.sent)]

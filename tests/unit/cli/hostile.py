@@ -9,6 +9,11 @@ GOOD: dict[str, Any] = {
     "current": "cd" * 32,
     "differences": [{"item": "mtu", "live": "1400", "wanted": "1420"}],
     "peers": {"pub": {"endpoint": "192.0.2.1:51820", "handshake_age": 3, "received": 1, "sent": 2}},
+    "rotation": {
+        "phase": "both",
+        "since": 1_700_000_000,
+        "pairs": {"web-2": {"route": "old", "waits": "no word on port 51821"}},
+    },
     "state": "idle",
     "trial": None,
     "version": 1,
@@ -42,6 +47,8 @@ ODD: list[Any] = [
     {"item": None},
     {"seconds_left": "soon"},
     {"seconds_left": 1e308},
+    {"phase": None, "since": -1, "pairs": []},
+    {"web-2": {"route": "\x1b[2J", "waits": "z\u0300" * 5_000}},
     [{"item": None, "live": "x", "wanted": "y"}],
     {"pub": {"handshake_age": "never", "received": -1, "sent": 1e400}},
 ]

@@ -1,8 +1,11 @@
 """What an engine prints for `stack output --json` and `stack export`, and a program that prints it."""
 
+import base64
+import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +72,21 @@ def node_resources(node: str) -> list[dict[str, Any]]:
         ),
         command(f"{node}-apply", f"document of {node}\n", **with_server),
     ]
+
+
+def public_key(seed: str) -> str:
+    """A text that has the shape of a WireGuard key."""
+    return base64.b64encode(hashlib.sha256(seed.encode()).digest()).decode()
+
+
+def document_of(peers: Mapping[str, tuple[str, str]]) -> str:
+    """What a node's document says of its peers: public key, and fingerprint of the pre-shared key."""
+    sections = [
+        f"\n# {name}\n[Peer]\nPublicKey = {public}\n# PresharedKey = key:{preshared}\n"
+        for name, (public, preshared) in peers.items()
+    ]
+    head = "wgmesh-files 1\n==> /etc/wireguard/wg0.conf <==\n[Interface]\n# PrivateKey = key:ab\n"
+    return f"{head}{''.join(sections)}==> end <==\n"
 
 
 def changed(**nodes: dict[str, Any]) -> dict[str, Any]:

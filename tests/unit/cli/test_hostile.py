@@ -14,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from mesh.calls.nodes import AgentClient, NodeError
+from mesh.calls.reports import ReportError, parse_report
 from mesh.cli import check, status
 from mesh.cli.check import NodeCheck, check_mesh, repair_mesh
-from mesh.cli.nodes import AgentClient, NodeError
 from mesh.cli.reach import measure, over_ssh
 from mesh.cli.reach_table import table as reach_table
-from mesh.cli.reports import ReportError, parse_report
 from mesh.cli.results import as_json, print_remarks
+from mesh.cli.rotation import lines, print_rotations
+from mesh.cli.settle import settle_mesh
 from mesh.cli.state import StackState, parse_state
 from mesh.cli.status import read_status
 from mesh.outputs import MeshOutputs, NodeOutputs
@@ -111,6 +113,9 @@ async def _ask_everything(says: Callable[[], bytes], capsys: pytest.CaptureFixtu
             checked = await repair_mesh(mesh, state, checked)
             stated = await read_status(mesh, state)
             reached = await measure(mesh, over_ssh(mesh, lambda: state), rounds=1)
+            settled = await settle_mesh(mesh, state, patience=0)
+            print_rotations({each.node: each.rotation for each in settled})
+            print(as_json(settled))
             for found in (checked, stated):
                 _harmless(_printed(found))
                 print_remarks(found)
@@ -140,7 +145,12 @@ def _all_of_it(times: int, seed: int) -> None:
         found = [status.NodeStatus(node="web-1", report=report)]
         _harmless(_printed(found))
         named = [check._named(mesh, entry) for entry in report.differences]
-        _harmless(_printed([NodeCheck(node="web-1", differences=tuple(named))]))
+        bad = NodeCheck(node="web-1", differences=tuple(named), rotation=report.rotation)
+        _harmless(_printed([bad]))
+        if report.rotation is not None:
+            told = "\n".join(lines({"web-1": report.rotation}, 2e9))
+            _harmless(told)
+            assert len(told) < 10_000
 
 
 def test_hostile_reports_are_shown_harmlessly_or_refused() -> None:
@@ -162,7 +172,12 @@ _NAMES = st.sampled_from([*GOOD, "x"]) | st.text()
 
 @given(st.recursive(_LEAVES, lambda inner: st.lists(inner) | st.dictionaries(_NAMES, inner)))
 def test_any_json_is_a_report_or_an_error(value: Any) -> None:
-    for report in (value, {**GOOD, "peers": value}, {**GOOD, "differences": value}):
+    for report in (
+        value,
+        {**GOOD, "peers": value},
+        {**GOOD, "differences": value},
+        {**GOOD, "rotation": value},
+    ):
         try:
             parse_report(json.dumps(report))
         except ReportError as error:

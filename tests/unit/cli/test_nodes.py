@@ -10,7 +10,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from mesh.cli.nodes import AgentClient, NodeError
+from mesh.calls.nodes import AgentClient, NodeError
 from mesh.cli.state import parse_state
 from mesh.outputs import MeshOutputs, NodeOutputs
 from tests.unit.cli.stack import COMMAND, COPY, KEY, OUTPUTS, SERVER, URN, exported, node_resources
@@ -72,6 +72,10 @@ def _report(says: _Says, host_key: asyncssh.SSHKey = KEY) -> Any:
 
 def test_a_report_is_read() -> None:
     assert _report(_Says(json.dumps(REPORT))).model_dump(exclude_unset=True) == REPORT
+    assert _report(_Says(json.dumps(REPORT))).rotation is None, "an older agent"
+    pairs = {"db-1": {"route": "next", "waits": "no word on port 51821"}}
+    rotating = {**REPORT, "rotation": {"phase": "both", "since": 1764259200, "pairs": pairs}}
+    assert _report(_Says(json.dumps(rotating))).model_dump(exclude_unset=True) == rotating
 
 
 def test_another_host_key_is_refused_with_the_command_that_helps() -> None:

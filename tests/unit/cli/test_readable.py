@@ -9,12 +9,12 @@ import asyncssh
 import pytest
 from rich.console import Console
 
+from mesh.calls.reports import Peer, Report
+from mesh.calls.trouble import in_words
 from mesh.cli.reach import Reach
 from mesh.cli.reach_table import as_json, lost_in_words, table
-from mesh.cli.reports import Peer, Report
 from mesh.cli.status import NodeStatus
 from mesh.cli.status import table as status_table
-from mesh.cli.trouble import in_words
 from mesh.outputs import MeshOutputs, NodeOutputs
 from tests.unit.cli.stack import OUTPUTS, type_command
 from tests.unit.cli.test_reach import VIA, mesh

@@ -4,13 +4,22 @@ docs/protocol.md has the fields. More of them than are known here are left out: 
 """
 
 import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from mesh.said import shown, visible
 
-__all__ = ["Peer", "Report", "ReportError", "ReportedDifference", "Trial", "parse_report"]
+__all__ = [
+    "Peer",
+    "Report",
+    "ReportError",
+    "ReportedDifference",
+    "ReportedPair",
+    "ReportedRotation",
+    "Trial",
+    "parse_report",
+]
 
 # The largest number a counter of the kernel holds.
 _COUNTER: Final = 2**64
@@ -52,8 +61,38 @@ class ReportedDifference(_Model):
     wanted: _Text
 
 
+class ReportedPair(_Model):
+    """How far a node is with a peer while keys are replaced.
+
+    `route` is the interface that packets to the peer leave by: `old`, `next`, or `new`. `waits` says what the
+    node waits for; empty: nothing.
+    """
+
+    route: Literal["old", "next", "new"]
+    waits: _Text
+
+
+class ReportedRotation(_Model):
+    """A rotation of keys under way: since when (Unix seconds), and the pairs that change, by the peer's name.
+
+    In the phase `linger` nothing is missing any more.
+    """
+
+    phase: Literal["both", "rekeyed", "linger"]
+    since: Annotated[float, Field(ge=0, le=1e12)]
+    pairs: Annotated[dict[_Text, ReportedPair], Field(max_length=_MOST_PEERS)]
+
+    @property
+    def under_way(self) -> bool:
+        """Whether anything is missing yet."""
+        return self.phase != "linger"
+
+
 class Report(_Model):
-    """Where a node stands; `agent` and `current` are SHA-256 in hex, `peers` by public key."""
+    """Where a node stands; `agent` and `current` are SHA-256 in hex, `peers` by public key.
+
+    `rotation` is None where no keys are being replaced. Older agents do not have it.
+    """
 
     agent: _Text
     current: _Text | None
@@ -61,6 +100,7 @@ class Report(_Model):
     trial: Trial | None
     peers: Annotated[dict[_Text, Peer], Field(max_length=_MOST_PEERS)]
     differences: Annotated[list[ReportedDifference], Field(max_length=_MOST_DIFFERENCES)]
+    rotation: ReportedRotation | None = None
 
 
 def parse_report(text: str) -> Report:

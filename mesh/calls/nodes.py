@@ -15,19 +15,16 @@ from typing import Any, Final, Protocol
 import asyncssh
 
 from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, HOST_KEY_CHANGED
-from mesh.cli.engine import CliError
-from mesh.cli.reports import Report, ReportError, parse_report
-from mesh.cli.state import StackState
-from mesh.cli.trouble import in_words
+from mesh.calls.errors import NodeError
+from mesh.calls.reports import Report, ReportError, parse_report
+from mesh.calls.trouble import in_words
 from mesh.names import RECONNECT_STATUS, RECONNECT_TRIES
-from mesh.outputs import MeshOutputs, NodeOutputs
+from mesh.outputs import NodeOutputs
 from mesh.remote import agent_call
 from mesh.said import REPORT_BYTES, TEXT_BYTES, last_line, shown
 
-__all__ = ["AgentClient", "NodeClient", "NodeError", "Ran", "read_at_most"]
+__all__ = ["AgentClient", "NodeClient", "NodeError", "Opening", "Ran", "Remedies", "read_at_most"]
 
-# Characters of a message about a node: remedies with their URNs are long.
-_MESSAGE: Final = 2_000
 _CHUNK_BYTES: Final = 32_768
 
 # Seconds from the first packet to a shell: as long as `up` waits for one dial (mesh/program/commands.py).
@@ -42,14 +39,22 @@ _DIALS: Final = 3
 _REDIAL_SECONDS: Final = 1.0
 
 
-class NodeError(CliError):
-    """A node cannot be reached, or does not do what it is asked; the message says why and what helps.
+class Remedies(Protocol):
+    """What can be replaced to put a node right: the URNs of its server, and of the two steps of its agent."""
 
-    Whatever of it came from a node is made visible.
-    """
+    def server(self, node: str, /) -> str:
+        """Return the URN of what the node's commands live and die with."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(shown(message, limit=_MESSAGE))
+    def agent(self, node: str, /) -> tuple[str, str]:
+        """Return the URNs of what copies the node's agent and what installs it."""
+
+
+class Opening(Protocol):
+    """What opens the nodes."""
+
+    @property
+    def ssh_private_key(self) -> str:
+        """The management key, OpenSSH format."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,7 @@ class NodeClient:
     Nothing of the user's own SSH setup plays a part: no configuration, no agent, no known hosts.
     """
 
-    def __init__(self, mesh: MeshOutputs, state: Callable[[], StackState]) -> None:
+    def __init__(self, mesh: Opening, state: Callable[[], Remedies]) -> None:
         """`state` is asked where an error needs it; what it raises goes on."""
         self._key = asyncssh.import_private_key(mesh.ssh_private_key)
         self._state = state
