@@ -11,6 +11,7 @@ from mesh.plan import MeshPlan, NodePlan
 from mesh.plan.dangers import Before, Loss, dangers, refused
 from mesh.program.access import committed_doors
 from mesh.program.former import former_names, refuse_names_in_use
+from mesh.program.generations import refuse_generations
 from mesh.program.machines import PROVIDERS, Ahead, Provider
 from mesh.program.previous import Previous
 from mesh.program.renumbering import plan_renumbering
@@ -51,9 +52,9 @@ def look_ahead(
         )
         for name in before.nodes
     }
-    protected = refused(plan, was)
-    if protected:
-        raise SettingsError(protected)
+    wrong = refused(plan, was) + refuse_generations(plan, before, doors)
+    if wrong:
+        raise SettingsError(wrong)
     for provider, each in providers.items():
         stay = {name for name, node in plan.nodes.items() if node.provider == provider}
         each.look_back(before.nodes.keys() - stay, before, names)

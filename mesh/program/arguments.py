@@ -25,6 +25,7 @@ __all__ = [
     "PolicyTestArgs",
     "Preference",
     "RolloutArgs",
+    "RotationArgs",
     "SshArgs",
     "as_settings",
     "camel_case",
@@ -134,6 +135,10 @@ class NodeArgs(TypedDict):
     """The node's address in its private network. Default: its host part in the mesh."""
     enabled: NotRequired[bool]
     """false: the node is nobody's peer, and is left as it is. Default: true."""
+    generation: NotRequired[int]
+    """The number of the node's own WireGuard key, beside that of the mesh. Default: 1."""
+    revoked: NotRequired[bool]
+    """true: the node's key is not trusted any more, and the node is nobody's peer. Default: false."""
     protect: NotRequired[bool]
     """Whether server and address are protected against deletion. Default: `protect` of the mesh."""
     groups: NotRequired[list[str]]
@@ -233,6 +238,15 @@ class RolloutArgs(TypedDict):
     """The node that gets changes first; the others follow once this node has committed."""
 
 
+class RotationArgs(TypedDict):
+    """Which WireGuard keys the nodes have: a higher number gives other keys."""
+
+    generation: NotRequired[int]
+    """The number of the keys of all nodes. Default: 1."""
+    preshared: NotRequired[int]
+    """The number of the pre-shared keys. Default: 1."""
+
+
 class MeshArgs(TypedDict):
     """A whole mesh."""
 
@@ -264,6 +278,8 @@ class MeshArgs(TypedDict):
     """What the policy must come to."""
     rollout: NotRequired[RolloutArgs]
     """In which order changes reach the nodes."""
+    rotation: NotRequired[RotationArgs]
+    """Which WireGuard keys the nodes have. Left out: the keys stay what they are."""
     links: NotRequired[list[list[str]]]
     """Pairs of names (nodes, groups, `all`) that have a tunnel to each other. Left out: all nodes do."""
 

@@ -18,6 +18,8 @@ __all__ = ["Gate", "plan_gates"]
 class Gate:
     """What a node needs: the public ports, SSH's TCP ports and WireGuard's UDP ports.
 
+    `next_ports` are those on which nodes meet while their keys are replaced, always open in a mesh that does.
+
     `former` are the public ports that it has committed, None before its first commit: until it has other
     ones, those stay open, too.
     """
@@ -26,6 +28,7 @@ class Gate:
     former: tuple[PortRange, ...] | None
     ssh_ports: tuple[int, ...]
     ports: tuple[int, ...]
+    next_ports: tuple[int, ...] = ()
 
 
 def plan_gates(plan: MeshPlan, access: Mapping[str, Access]) -> dict[str, Gate]:
@@ -35,11 +38,15 @@ def plan_gates(plan: MeshPlan, access: Mapping[str, Access]) -> dict[str, Gate]:
 
 def _gate(node: NodePlan, access: Access) -> Gate:
     doors = access.committed.doors if access.committed else None
+    ports = tuple(sorted(_ports(node, access)))
+    # what the node has committed stays open with it: its keys may be being replaced on this very port
+    second = {node.overlay.next_port, doors.next_port if doors else None} if ports else set()
     return Gate(
         public=node.access.public,
         former=doors.public if doors else None,
         ssh_ports=tuple(sorted(_ssh_ports(node, access))),
-        ports=tuple(sorted(_ports(node, access))),
+        ports=ports,
+        next_ports=tuple(sorted(each for each in second if each is not None)),
     )
 
 

@@ -9,7 +9,7 @@ anything (`Output.unsecret`).
 import base64
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import pulumi
 from cryptography.hazmat.primitives import serialization
@@ -17,10 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from nacl.public import PrivateKey
 from nacl.utils import random as random_bytes
 
-from mesh.plan import PeerPlan, fingerprint, preshared_key
+from mesh.plan import FIRST_VERSION, PeerPlan, fingerprint, preshared_key
 
 __all__ = [
-    "FIRST_VERSION",
     "first_contact_key",
     "host_key_to_bring",
     "key_bundle",
@@ -37,9 +36,6 @@ __all__ = [
     "stored",
     "wireguard_public_key",
 ]
-
-FIRST_VERSION: Final = 1
-"""The version every key starts with; a key is replaced when its version changes."""
 
 _KEY_BYTES = 32  # Curve25519 private keys and WireGuard pre-shared keys
 

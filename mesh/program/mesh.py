@@ -14,6 +14,7 @@ from mesh.program.access import Access, doors_of, plan_access, ssh_limits, with_
 from mesh.program.agent import agent_file
 from mesh.program.ahead import nodes_by_provider
 from mesh.program.clients import declare_clients, gone
+from mesh.program.commands import Commands
 from mesh.program.confirmed import CONFIRMED, require_confirmed
 from mesh.program.directory import Directory
 from mesh.program.door import check_settings, mark_stack
@@ -24,6 +25,7 @@ from mesh.program.moves import tell_moves
 from mesh.program.node import MeshKeys, Node
 from mesh.program.previous import NOTHING_KNOWN, Previous
 from mesh.program.renumbering import plan_renumbering
+from mesh.program.rotation import plan_rotation
 
 __all__ = ["Mesh"]
 
@@ -60,7 +62,18 @@ class Mesh(pulumi.ComponentResource):
         tell_moves(plan, access, renumbering, self)
         for words in gone(plan.clients, before):
             pulumi.log.warn(words, self)
-        shared = self._shared_keys()
+        rotation = plan_rotation(self._names, plan, before, access)
+        if rotation:
+            rotation.require_settled()
+        generations = rotation.first(self) if rotation else None
+        if rotation and rotation.stranded:
+            pulumi.log.warn(
+                f"{', '.join(rotation.stranded)}: nodes get other keys, and a device knows only those "
+                f"that it was given. Once `up` is done, these devices need their configuration again "
+                f"(`mesh client NAME`).",
+                self,
+            )
+        shared = self._shared_keys(plan)
         sites = self._sites(plan, access, shared, before, told)
         machines = {provider: providers[provider].declare(site) for provider, site in sites.items()}
         nodes = {
@@ -78,7 +91,12 @@ class Mesh(pulumi.ComponentResource):
         clients = declare_clients(plan.clients, self._names, self)
         callers = {name: client.entry() for name, client in clients.items() if client.plan.enabled}
         directory = pulumi.Stash(self._names.of(DIRECTORY), input={**entries, **callers}, opts=child)
-        self._configure(nodes, Directory.of(directory.input), plan.canary, before, ssh_limits(access))
+        ways = {name: node.way_in() for name, node in nodes.items()} if rotation else {}
+        commands = self._configure(
+            nodes, Directory.of(directory.input), plan.canary, before, ssh_limits(access)
+        )
+        if rotation and generations:
+            rotation.last(generations, ways, nodes, commands, parent=self)
         self.nodes: dict[str, dict[str, Any]] = {
             node.name: _record(node, nodes[node.name]) for node in plan.nodes.values()
         }
@@ -153,8 +171,8 @@ class Mesh(pulumi.ComponentResource):
         canary: str | None,
         before: Previous,
         limits: Mapping[str, str],
-    ) -> None:
-        """Declare what runs on the nodes: the canary first, the others once it has committed."""
+    ) -> dict[str, Commands]:
+        """Declare what runs on the nodes, and return it: the canary first, the others after its commit."""
         agent = agent_file()
         names = self._names
         confirmed = pulumi.ResourceHook(names.of(CONFIRMED), require_confirmed)
@@ -170,6 +188,7 @@ class Mesh(pulumi.ComponentResource):
             after_update=[*ran],
         )
         gate: tuple[pulumi.Resource, ...] = ()
+        declared: dict[str, Commands] = {}
         if canary is not None:
             given_up = hooks.canary_answer(canary, let_in, machines)
             answer = pulumi.ErrorHook(names.of(hooks.CANARY), given_up)
@@ -183,9 +202,10 @@ class Mesh(pulumi.ComponentResource):
                 older=canary in older,
             )
             gate = (first.apply,)
+            declared[canary] = first
         for name, node in nodes.items():
             if name != canary:
-                node.configure(
+                declared[name] = node.configure(
                     directory,
                     agent_file=agent,
                     hooks=answers,
@@ -194,13 +214,19 @@ class Mesh(pulumi.ComponentResource):
                     record=records[name],
                     older=name in older,
                 )
+        return declared
 
-    def _shared_keys(self) -> MeshKeys:
+    def _shared_keys(self, plan: MeshPlan) -> MeshKeys:
         management = keys.stored(self._names.of(MANAGEMENT_KEY), keys.ssh_key, parent=self)
         return MeshKeys(
             management=management,
             management_public=keys.ssh_public_key(management),
-            preshared_root=keys.stored(self._names.of("preshared-root"), keys.preshared_root, parent=self),
+            preshared_root=keys.stored(
+                self._names.of("preshared-root"),
+                keys.preshared_root,
+                parent=self,
+                version=plan.preshared_version,
+            ),
         )
 
 

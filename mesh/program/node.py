@@ -8,7 +8,7 @@ import pulumi
 from pulumi_command import remote
 
 from mesh.names import DONE_BY, HOST_KEY, IDENTITY, NODE_TYPE, MeshNames
-from mesh.plan import NodePlan
+from mesh.plan import FIRST_VERSION, NodePlan
 from mesh.program import keys
 from mesh.program.access import Access
 from mesh.program.agent import AgentFile
@@ -20,7 +20,7 @@ from mesh.program.machines import ExistingMachine, FirstKey, Machines, private_a
 from mesh.program.review import show_files
 from mesh.render import read_doors
 
-__all__ = ["MeshKeys", "Node"]
+__all__ = ["MeshKeys", "Node", "WayIn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,16 @@ class MeshKeys:
     management: pulumi.Output[str]
     management_public: pulumi.Output[str]
     preshared_root: pulumi.Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WayIn:
+    """How a node is dialled in this run: address, SSH port, public host key, private key."""
+
+    address: pulumi.Output[str]
+    port: pulumi.Input[int]
+    host_key: pulumi.Output[str]
+    private_key: pulumi.Output[str]
 
 
 class Node(pulumi.ComponentResource):
@@ -55,7 +65,7 @@ class Node(pulumi.ComponentResource):
         self._names = names
         self._access = access
         self._shared = shared
-        self._identity = self._stored(IDENTITY, keys.node_identity)
+        self._identity = self._stored(IDENTITY, keys.node_identity, version=plan.key_version)
         first = self._stored("first-contact-key", keys.first_contact_key)
         key = FirstKey(private=first, public=keys.ssh_public_key(first))
         self.machine = machines.machine(plan, key=key, parent=self)
@@ -71,12 +81,19 @@ class Node(pulumi.ComponentResource):
         self.ssh_port: pulumi.Input[int] = plan.access.ssh_port
         """Where its sshd is found."""
 
-    def _stored(self, part: str, make: Callable[[], str]) -> pulumi.Output[str]:
+    def _stored(
+        self,
+        part: str,
+        make: Callable[[], str],
+        *,
+        version: int = FIRST_VERSION,
+    ) -> pulumi.Output[str]:
         return keys.stored(
             self._names.part(self._plan.name, part),
             make,
             parent=self,
             aliases=former_parts(self._names, self._plan, part),
+            version=version,
         )
 
     def entry(self) -> Entry:
@@ -164,17 +181,17 @@ class Node(pulumi.ComponentResource):
     ) -> Target:
         plan, keep, machine = self._plan, not self._plan.enabled, self.machine
         contact = machine.contact(self.host_key) if isinstance(machine, ExistingMachine) else None
-        port, host_key, private_key = self._way_in()
+        way = self.way_in()
         return Target(
             node=self._names.of(plan.name),
             former=tuple(self._names.of(former) for former in plan.former),
-            address=self.public_ip,
-            private_key=private_key,
-            host_key=host_key,
+            address=way.address,
+            private_key=way.private_key,
+            host_key=way.host_key,
             machine=self.machine,
             hooks=hooks,
             parent=self,
-            port=port,
+            port=way.port,
             keep=keep,
             confirmed=confirmed,
             gate=gate,
@@ -183,16 +200,19 @@ class Node(pulumi.ComponentResource):
             contact=contact,
         )
 
-    def _way_in(
-        self,
-    ) -> tuple[pulumi.Input[int], pulumi.Output[str], pulumi.Output[str]]:
-        """Return the port, the public host key and the private key that open the node in this run.
+    def way_in(self) -> WayIn:
+        """Return what opens the node in this run; to be asked before `configure`, or in it.
 
-        They are those it has committed, as long as its server is the one that has.
+        Port and keys are those it has committed, as long as its server is the one that has.
         """
         access, shared, identity = self._access, self._shared, self.machine.identity
         if access.committed is None:
-            return access.port, self.host_key, shared.management
+            return WayIn(
+                address=self.public_ip,
+                port=access.port,
+                host_key=self.host_key,
+                private_key=shared.management,
+            )
 
         def port(server: Any) -> int:
             return access.port if access.of(server) else access.first_port or self._plan.access.ssh_port
@@ -211,10 +231,11 @@ class Node(pulumi.ComponentResource):
         keys_of_ours: pulumi.Output[Any] = pulumi.Output.all(
             identity, shared.management, shared.management_public
         )
-        return (
-            identity.apply(port, run_with_unknowns=True),
-            both.apply(host_key, run_with_unknowns=True),
-            pulumi.Output.secret(keys_of_ours.apply(private_key, run_with_unknowns=True)),
+        return WayIn(
+            address=self.public_ip,
+            port=identity.apply(port, run_with_unknowns=True),
+            host_key=both.apply(host_key, run_with_unknowns=True),
+            private_key=pulumi.Output.secret(keys_of_ours.apply(private_key, run_with_unknowns=True)),
         )
 
     def _port_after(self, applied: remote.Command) -> pulumi.Input[int]:

@@ -240,6 +240,6 @@ def _firewall_rules(firewall: Firewall) -> list[hcloud.FirewallRuleArgs]:
     return [
         allow("icmp", "ICMP"),
         *(allow("tcp", "SSH", str(port)) for port in firewall.ssh_ports),
-        *(allow("udp", "WireGuard", str(port)) for port in firewall.ports),
+        *(allow("udp", "WireGuard", ports) for ports in firewall.wireguard),
         *(allow(port.protocol, "public", port.range_text) for port in merged(firewall.public)),
     ]

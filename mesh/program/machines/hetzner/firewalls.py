@@ -8,18 +8,30 @@ from mesh.plan import NodePlan
 from mesh.program.gates import Gate
 from mesh.program.machines.hetzner.records import FIREWALL
 from mesh.program.previous import Previous
-from mesh.settings import PortRange
+from mesh.settings import PortRange, merged
 
 __all__ = ["Firewall", "firewall_name", "firewall_of", "plan_firewalls"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Firewall:
-    """One firewall: the public ports it is named after, SSH's TCP ports and WireGuard's UDP ports."""
+    """One firewall: the public ports it is named after, SSH's TCP ports and WireGuard's UDP ports.
+
+    `next_ports` are those of WireGuard's second interface, while keys are replaced.
+    """
 
     public: tuple[PortRange, ...]
     ssh_ports: tuple[int, ...]
     ports: tuple[int, ...]
+    next_ports: tuple[int, ...] = ()
+
+    @property
+    def wireguard(self) -> tuple[str, ...]:
+        """WireGuard's ports as rules have them: neighbours are one range where there is a second port."""
+        if not self.next_ports:
+            return tuple(str(port) for port in self.ports)
+        every = (PortRange(protocol="udp", first=port, last=port) for port in {*self.ports, *self.next_ports})
+        return tuple(each.range_text for each in merged(every))
 
 
 def firewall_name(ports: tuple[PortRange, ...]) -> str:
@@ -47,6 +59,7 @@ def plan_firewalls(gates: Mapping[str, Gate], previous: Previous) -> dict[str, F
                 public=known.public,
                 ssh_ports=tuple(sorted({*known.ssh_ports, *gate.ssh_ports})),
                 ports=tuple(sorted({*known.ports, *gate.ports})),
+                next_ports=tuple(sorted({*known.next_ports, *gate.next_ports})),
             )
     return dict(sorted(found.items()))
 

@@ -49,7 +49,8 @@ def test_the_providers_keys_and_limits_are_checked_with_all_others(providers: di
     nodes = {f"n{index}": {"address": f"10.40.0.{index}", "provider": "basement"} for index in range(1, 22)}
     nodes["n1"] = {"address": "10.40.9.1", "provider": "basement", "location": "fsn1"}
     known = (
-        "address, image, address6, enabled, protect, groups, public, forward, endpoint, keepalive, relay, "
+        "address, image, address6, enabled, generation, revoked, "
+        "protect, groups, public, forward, endpoint, keepalive, relay, "
         "egress, routes, formerly, networkAddress, trustedInterfaces, metadata, underlayMtu, "
         "provider, network"
     )
