@@ -1,4 +1,4 @@
-"""`mesh add`, `mesh remove` and `mesh rename`, as typed."""
+"""`mesh add`, `mesh remove`, `mesh rename` and `mesh rotate`, as typed."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mesh.edit.document import Document
     from mesh.edit.edit import Check, Edit
 
-__all__ = ["add_command", "remove_command", "rename_command"]
+__all__ = ["add_command", "remove_command", "rename_command", "rotate_command"]
 
 Stack = Annotated[
     str | None, typer.Option(help="The name of the stack. Default: PULUMI_STACK, or the selected stack.")
@@ -88,6 +88,26 @@ def rename_command(old: str, new: str, *, stack: Stack = None, file: File = None
         return rename_node(document, old, new, check)
 
     _edit(rename, stack=stack, file=file, key=key)
+
+
+def rotate_command(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NODE]...", show_default=False)] = None,
+    *,
+    preshared: Annotated[
+        bool, typer.Option("--preshared", help="Other pre-shared keys; without names, nothing else.")
+    ] = False,
+    stack: Stack = None,
+    file: File = None,
+    key: Key = None,
+) -> None:
+    """Ask for other WireGuard keys in the stack file: of all nodes, or of the nodes that are named."""
+
+    def rotate(document: "Document", check: "Check") -> "Edit":
+        from mesh.edit.rotating import rotate_keys  # noqa: PLC0415 - of use to this command alone
+
+        return rotate_keys(document, names or (), check, preshared=preshared)
+
+    _edit(rotate, stack=stack, file=file, key=key)
 
 
 def _edit(

@@ -48,7 +48,8 @@ class Peer:
     `networks` those behind it. A node that is reached over a peer has no keys here: `relay` is the peer's
     name. `mtu` are the bytes that fit into the tunnel on the way there, None where they are the interface's.
     A peer that only ever `calls` has no endpoint: a client, or a node with `endpoint: none`. The IPv4
-    internet is reached over a peer with `egress`, and is none of its networks.
+    internet is reached over a peer with `egress`, and is none of its networks. A `client` is somebody's
+    device, as far as the file says so.
     """
 
     name: str
@@ -60,17 +61,24 @@ class Peer:
     mtu: str | None = None
     calls: bool = False
     egress: bool = False
+    client: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tunnel:
-    """A node's side of the tunnel: interface, addresses, port and MTU as text, and peers by name."""
+    """A node's side of the tunnel: interface, addresses, port and MTU as text, and peers by name.
+
+    `private` is the fingerprint of the node's own key. `next_port` is where a node listens while keys are
+    rotated; None for a node that cannot do this.
+    """
 
     interface: str
     addresses: tuple[IPv4Interface | IPv6Interface, ...]
     port: str
     mtu: str
     peers: Mapping[str, Peer]
+    private: str = ""
+    next_port: str | None = None
 
 
 def tunnel_text(files: Mapping[str, str]) -> tuple[str, str]:
@@ -97,7 +105,13 @@ def read_tunnel(files: Mapping[str, str]) -> Tunnel:
         if not addresses:
             raise KeyError("Address")  # noqa: TRY301 - said below
         return Tunnel(
-            interface=interface, addresses=addresses, port=first["ListenPort"], mtu=first["MTU"], peers=named
+            interface=interface,
+            addresses=addresses,
+            port=first["ListenPort"],
+            mtu=first["MTU"],
+            peers=named,
+            private=first.get("PrivateKey", ""),
+            next_port=first.get("NextPort"),
         )
     except (KeyError, ValueError):
         raise NotUnderstoodError(f"{interface}.conf has no [Interface] as the mesh writes it") from None
@@ -155,6 +169,7 @@ def _peer(keys: Mapping[str, str], inside: Sequence[IPv4Interface | IPv6Interfac
             mtu=keys["MTU"].partition(" ")[0] if "MTU" in keys else None,
             calls="Endpoint" not in keys,
             egress=_INTERNET in every,
+            client=keys.get("Client") == "yes",
         )
     except (KeyError, ValueError):
         raise NotUnderstoodError(f"the peer {name or '?'}") from None

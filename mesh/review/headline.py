@@ -115,9 +115,16 @@ def _of_egress(egress: Sequence[Egress]) -> Iterator[str]:
 
 
 def _of_sessions(sessions: Sessions) -> Iterator[str]:
-    if sessions.pairs:
-        verb = "gets" if len(sessions.pairs) == 1 else "get"
-        yield f"{count(len(sessions.pairs), 'session')} {verb} new keys"
+    rotated = sessions.pairs - sessions.interrupted
+    if rotated:
+        yield f"{count(len(rotated), 'session')} re-keyed, none interrupted"
+    again = sessions.pairs & sessions.interrupted
+    if again:
+        verb = "gets" if len(again) == 1 else "get"
+        yield f"{count(len(again), 'session')} {verb} new keys"
+    if sessions.devices:
+        verb = "needs its configuration" if len(sessions.devices) == 1 else "need their configurations"
+        yield f"{count(len(sessions.devices), 'client')} {verb} again ({Names.listed(sessions.devices)})"
 
 
 def _of_nodes(ssh: Collection[str], files: Collection[str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from mesh.names import AGENT_FILE, MANAGEMENT_KEY, MESH_TYPE, STASH, in_a_mesh
+from mesh.names import AGENT_FILE, DIRECTORY, MANAGEMENT_KEY, MESH_TYPE, STASH, in_a_mesh
 from mesh.review.blocks import Block, Bullets, Preformatted, Review, Section, Table, data
 from mesh.review.diffs import FileChange, NewNode, file_changes, new_nodes
 from mesh.review.egress import Egress, compare_egress
@@ -12,11 +12,11 @@ from mesh.review.hetzner import CloudFirewalls
 from mesh.review.naming import Names, count
 from mesh.review.nodes import NodeChange, read_disabled, read_nodes
 from mesh.review.outside import compare_outside
-from mesh.review.preview import Preview
+from mesh.review.preview import Preview, Step
 from mesh.review.reach import Difference, Reach, compare_reach, shown
 from mesh.review.rows import Row, rows
-from mesh.review.servers import Fate, read_fates
-from mesh.review.sessions import Sessions, compare_sessions
+from mesh.review.servers import Fate, read_fates, switched_off
+from mesh.review.sessions import Pairs, Sessions, compare_sessions, new_roots
 from mesh.review.sizes import Sizes, compare_sizes
 from mesh.review.ssh import compare_ssh
 
@@ -27,6 +27,7 @@ _OPS: Final = {
     "same": "unchanged", "import": "to import", "read": "to read", "refresh": "to refresh",
 }  # fmt: skip
 _TOLD: Final = {MESH_TYPE, "pulumi:pulumi:Stack"}
+_NUMBERS: Final = {"generations", "rotation"}
 _COUNTED: Final = ("delete", "replace", "create", "update")
 
 
@@ -37,7 +38,7 @@ def make_review(preview: Preview) -> Review:
     fates = read_fates(nodes, preview.steps)
     inside = compare_reach(nodes, read_disabled(preview))
     outside = compare_outside(nodes, CloudFirewalls.of(preview.steps))
-    egress, sessions = compare_egress(nodes), compare_sessions(nodes)
+    egress, sessions = compare_egress(nodes), compare_sessions(nodes, new_roots(preview), switched_off(fates))
     ssh = compare_ssh(nodes)
     changes, new = file_changes(nodes), new_nodes(nodes)
     sections = [
@@ -140,26 +141,34 @@ def _untold(nodes: Mapping[str, NodeChange], *reaches: Reach) -> Iterator[Block]
 
 
 def _sessions(sessions: Sessions, names: Names) -> Iterator[Block]:
-    lines = []
-    if sessions.identity:
-        whose = names.several(sessions.nodes)
-        pairs = count(len(sessions.identity), "session")
-        lines.append(f"another WireGuard key of {whose}: {pairs}, with {_partners(sessions, names)}")
-    if sessions.preshared:
-        lines.append(
-            f"another pre-shared key: {count(len(sessions.preshared), 'session')}, "
-            f"{_pairs(sessions.preshared)}"
-        )
+    again = sessions.interrupted
+    lines = [
+        *_rekeyed(sessions, sessions.pairs - again, " re-keyed, none interrupted", names),
+        *_rekeyed(sessions, sessions.pairs & again, "", names),
+    ]
     if sessions.perhaps:
         words = f"{count(len(sessions.perhaps), 'session')}, {_pairs(sessions.perhaps)}"
         lines.append(f"not known before `up` whether keys change: {words}")
+    for device in sorted(sessions.devices):
+        mesh, _, name = device.rpartition(".")
+        option = f" --mesh {data(mesh)}" if mesh else ""
+        lines.append(f"{data(device)}: write its configuration again with `mesh client {data(name)}{option}`")
     if lines:
         yield Bullets(title="sessions", lines=lines)
 
 
-def _partners(sessions: Sessions, names: Names) -> str:
-    partners = {name for pair in sessions.identity for name in pair}
-    return names.several(partners - sessions.nodes or partners)
+def _rekeyed(sessions: Sessions, pairs: Pairs, how: str, names: Names) -> Iterator[str]:
+    """Tell why some of the pairs get other keys."""
+    identity, preshared = sessions.identity & pairs, sessions.preshared & pairs
+    if identity:
+        ends = {name for pair in identity for name in pair}
+        whose = ends & sessions.nodes
+        yield (
+            f"another WireGuard key of {names.several(whose)}: {count(len(identity), 'session')}{how}, with "
+            f"{names.several(ends - whose or ends)}"
+        )
+    if preshared:
+        yield f"another pre-shared key: {count(len(preshared), 'session')}{how}, {_pairs(preshared)}"
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
@@ -194,7 +203,7 @@ def _others(preview: Preview, nodes: Mapping[str, NodeChange], names: Names) -> 
     parts = {id(step) for node in nodes.values() for step in node.steps}
     said: dict[str, list[str]] = {}
     for step in preview.changes:
-        told = step.state.type in _TOLD or (step.state.type == STASH and step.name.endswith("directory"))
+        told = step.state.type in _TOLD or (step.state.type == STASH and _is_told(step))
         if id(step) not in parts and not told:
             where = "the mesh" if in_a_mesh(step.urn) else "other resources"
             kind = step.state.type.rpartition(":")[2]
@@ -202,6 +211,12 @@ def _others(preview: Preview, nodes: Mapping[str, NodeChange], names: Names) -> 
     lines += [f"{words} {Names.listed(found)}" for words, found in sorted(said.items())]
     if lines:
         yield Bullets(title="other changes", lines=lines)
+
+
+def _is_told(step: Step) -> bool:
+    """Whether what a stash is for is told elsewhere: numbers of keys are told by the sessions."""
+    name = step.name.rpartition(".")[2]
+    return name.endswith(DIRECTORY) or (step.op == "update" and name in _NUMBERS)
 
 
 def _new_agent(node: NodeChange) -> bool:

@@ -1,6 +1,6 @@
 """What becomes of servers and of nodes: the worst first."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
@@ -12,7 +12,7 @@ from mesh.review.nodes import NodeChange
 from mesh.review.preview import UNKNOWN, State, Step
 from mesh.review.reach import shown
 
-__all__ = ["Fate", "Kind", "read_fates"]
+__all__ = ["Fate", "Kind", "read_fates", "switched_off"]
 
 _OURS: Final = {COMMAND, COPY, NODE_TYPE, STASH}
 _POWER: Final = "power"
@@ -51,6 +51,11 @@ def read_fates(nodes: Mapping[str, NodeChange], steps: Sequence[Step]) -> list[F
             known[node.mesh, node.name] = known[node.mesh, node.former] = "renamed"
     found += _membership(steps, known)
     return sorted(found, key=lambda fate: (fate.kind, fate.node))
+
+
+def switched_off(fates: Iterable[Fate]) -> frozenset[str]:
+    """Return the nodes whose servers do not run all the while."""
+    return frozenset(fate.node for fate in fates if fate.kind <= Kind.POWERED_OFF)
 
 
 def _of_node(node: NodeChange) -> Iterator[Fate]:

@@ -68,6 +68,23 @@ def test_it_shows_what_has_changed_and_what_comes_next_and_no_secret(tmp_path: P
     assert path.read_text() == _TEXT
 
 
+def test_a_rotation_is_shown_with_what_comes_next(tmp_path: Path) -> None:
+    path = project(tmp_path, "dev") / "Pulumi.dev.yaml"
+    done = type_command("rotate", "--preshared")
+    assert done.exit_code == 0, done.stderr
+    assert "+    rotation: {preshared: 2}\n" in done.stdout
+    assert "every pair: the next `pulumi up` makes another pre-shared key\n" in done.stderr
+    assert "Next: pulumi preview --diff" in done.stderr
+    done = type_command("rotate", "web-1", "--stack", "dev")
+    assert "+      web-1: {address: 10.10.0.1, generation: 2}\n" in done.stdout
+    text = path.read_text()
+    refused = type_command("rotate", "web-2")
+    assert str(refused.exception) == (
+        "stacks/Pulumi.dev.yaml: 'web-2' is not a node of this mesh; it has web-1"
+    )
+    assert path.read_text() == text
+
+
 def test_lines_that_hold_more_than_the_mesh_are_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "any.yaml"
     path.write_text(

@@ -36,6 +36,16 @@ def test_a_peer_gets_what_the_policy_says() -> None:
     assert str(Firewall(table(node="web-1")).let_in(peer("10.10.0.11", "10.10.0.1"))) == "tcp/8080-8090, ICMP"
 
 
+def test_a_mesh_that_rotates_its_keys_opens_nothing_to_strangers() -> None:
+    rotates = {**MESH, "rotation": {}}
+    assert str(Firewall(table(rotates)).let_in(peer("10.10.0.1"))) == "tcp/5432, ping"
+    assert str(Firewall(table(rotates)).let_in(outside())) == "ping"
+    document = document_of(rotates, "db-1")
+    assert document is not None
+    assert "# NextPort = 51821" in document
+    assert set(read_tunnel(read_files(document)).peers) == {"web-1", "web-2"}
+
+
 def test_what_is_no_member_is_dropped() -> None:
     assert Firewall(table()).let_in(peer("10.11.0.1")) == NOTHING
     assert Firewall(table()).let_in(outside("10.10.0.1")) == NOTHING, (
