@@ -59,23 +59,24 @@ class Pings:
 
 
 class Keys:
-    """All keys of a small mesh; the same for the whole session."""
+    """All keys of a small mesh; the same for the whole session, but for those that a test rotates."""
 
-    def __init__(self) -> None:
-        self.private = {name: bytes(PrivateKey.generate()) for name in ADDRESSES}
+    def __init__(self, names: Iterable[str] = ADDRESSES) -> None:
+        self.names = tuple(names)
+        self.private = {name: bytes(PrivateKey.generate()) for name in self.names}
         self.root = secrets.token_bytes(32)
 
     def public(self, name: str) -> str:
         return base64.b64encode(bytes(PrivateKey(self.private[name]).public_key)).decode()
 
     def bundle(self, name: str) -> str:
-        peers = [preshared_key(self.root, name, other, 1) for other in ADDRESSES if other != name]
+        peers = [preshared_key(self.root, name, other, 1) for other in self.names if other != name]
         keys = [base64.b64encode(key).decode() for key in (self.private[name], *peers)]
         return json.dumps({"format": 1, "keys": keys})
 
     def secrets(self) -> list[str]:
         """Every key of the mesh, as WireGuard writes it."""
-        pairs = [(a, b) for a in ADDRESSES for b in ADDRESSES if a < b]
+        pairs = [(a, b) for a in self.names for b in self.names if a < b]
         raw = [*self.private.values(), *(preshared_key(self.root, a, b, 1) for a, b in pairs)]
         return [base64.b64encode(key).decode() for key in raw]
 
@@ -227,19 +228,19 @@ class Node:
 class Hosts:
     """The lab, and what its hosts share."""
 
-    def __init__(self, folder: Path, image: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, image: Path, addresses: Mapping[str, str] = ADDRESSES) -> None:
+        self.folder, self.addresses = folder, addresses
         self.lab = Lab(folder / "state", image)
-        self.keys = Keys()
+        self.keys = Keys(addresses)
         self.agent: AgentFile = build_agent(folder)
         for name, kind in (("mgmt", "ed25519"), ("first", "ecdsa")):
             subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(folder / name)], check=True)
 
     def address(self, name: str) -> str:
-        return str(self.lab.pool.network_address + 10 + list(ADDRESSES).index(name))
+        return str(self.lab.pool.network_address + 10 + list(self.addresses).index(name))
 
     def boot(self, name: str) -> Node:
-        key = f"n{list(ADDRESSES).index(name)}"
+        key = f"n{list(self.addresses).index(name)}"
         if key in {machine.key for machine in self.lab.machines() if machine.exists}:
             self.lab.destroy(key)  # another module's
         private, public = ((self.folder / file).read_text() for file in ("first", "first.pub"))
@@ -284,7 +285,7 @@ class Hosts:
         """
         mesh = {key[5:]: value for key, value in changes.items() if key.startswith("mesh_")}
         own = {key: value for key, value in changes.items() if not key.startswith("mesh_")}
-        nodes: dict[str, dict[str, Any]] = {member: {"address": ADDRESSES[member]} for member in members}
+        nodes: dict[str, dict[str, Any]] = {member: {"address": self.addresses[member]} for member in members}
         nodes[name].update(own)
         for member, size in (underlays or {}).items():
             nodes[member]["underlayMtu"] = size

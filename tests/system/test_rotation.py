@@ -1,0 +1,184 @@
+"""Keys rotate by a number in the stack file, from the preview to the state in which no former key is left."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+
+from lab.testing import Run, wait
+from tests.system.world import World
+
+pytestmark = pytest.mark.hosts
+
+NODES: Final = ("web-1", "web-2", "db-1")
+UP: Final = ("run", "up", "--yes", "--skip-preview", "--continue-on-error")
+_ECHO: Final = """
+import socket
+waiting = socket.create_server(("10.10.0.2", 9001))
+print("ready", flush=True)
+while True:
+    other, _ = waiting.accept()
+    with other:
+        while data := other.recv(4096):
+            other.sendall(data)
+"""
+# One connection, on which a number goes there and back fifty times a second, until a file says enough.
+_STREAM: Final = """
+import os, socket, time
+stream = socket.create_connection(("10.10.0.2", 9001))
+print("ready", flush=True)
+number = 0
+while not os.path.exists("/run/enough"):
+    stream.sendall(b"%8d" % number)
+    back = b""
+    while len(back) < 8:
+        back += stream.recv(8 - len(back)) or b"closed!!"
+    assert int(back) == number
+    number += 1
+    time.sleep(0.02)
+print(number, flush=True)
+"""
+
+
+def _mesh(world: World, *words: str) -> Run:
+    return world.command(sys.executable, "-m", "mesh", *words)
+
+
+def _ok(run: Run) -> str:
+    assert run.code == 0, run.out
+    return run.out
+
+
+def _public_keys(world: World) -> dict[str, str]:
+    return {name: node["public_key"] for name, node in world.outputs()["nodes"].items()}
+
+
+def _live(world: World) -> dict[str, str]:
+    return {name: world.on(name, "wg show wg0 public-key").strip() for name in NODES}
+
+
+def _rotation(world: World, name: str) -> Any:
+    return json.loads(world.on(name, "python3 /usr/local/lib/wgmesh/wgmesh.pyz status"))["rotation"]
+
+
+def _settled(world: World) -> None:
+    """Nodes, state and program agree that nothing is left to do, and nothing of a rotation is left."""
+    assert _live(world) == _public_keys(world)
+    for name in NODES:
+        assert world.on(name, "ls /sys/class/net | grep ^wg").split() == ["wg0"]
+        assert "51821" not in world.on(name, "ss -Hlun")
+    assert "all 6 pairs" in world.reach().out
+    _ok(_mesh(world, "check"))
+    _ok(_mesh(world, "settle"))
+    _ok(world.lab("run", "preview", "--expect-no-changes"))
+
+
+@pytest.fixture
+def mesh(world: World) -> Iterator[World]:
+    """The mesh up, whose keys have rotated or not, with nobody's sshd stopped."""
+    world.edit_mesh(lambda settings: settings.setdefault("rotation", {}))
+    world.up()
+    yield world
+    world.console("db-1", "systemctl start ssh")
+
+
+@contextmanager
+def _streaming(world: World) -> "Iterator[None]":
+    """An open TCP connection from web-1 to web-2 for as long as this lasts, which never breaks."""
+    world.on("web-1", "rm -f /run/enough")
+    running: list[subprocess.Popen[str]] = []
+    try:
+        for node, script in (("web-2", _ECHO), ("web-1", _STREAM)):
+            running.append(world.background(node, f"exec python3 -u -c '{script}'"))
+            assert running[-1].stdout is not None
+            assert running[-1].stdout.readline() == "ready\n"
+        yield
+        world.on("web-1", "touch /run/enough")
+        printed = running[-1].communicate(timeout=60)[0]
+        assert int(printed) > 100, "the connection never broke"
+    finally:
+        world.on("web-2", "pkill -f create_server", check=False)
+        for each in running:
+            each.kill()
+            each.wait()
+
+
+def test_a_number_in_the_stack_file_is_all_there_is_to_do(mesh: World) -> None:
+    before, secrets = _public_keys(mesh), mesh.secrets(NODES)
+    said = _ok(_mesh(mesh, "rotate"))
+    assert "generation" in said
+    preview = mesh.ok("preview", "--diff")
+    for row in ("generations", "rotation"):
+        assert f"::{row}]" in preview, row
+    with _streaming(mesh):
+        mesh.up()
+    assert not before.items() & _public_keys(mesh).items()
+    _settled(mesh)
+    for name in NODES:
+        key = secrets[f"{name} private key"]
+        assert mesh.on(name, f"grep -rlF '{key}' /etc /var/lib /run /root", check=False) == "", name
+
+
+@pytest.mark.long
+def test_one_node_and_the_pre_shared_keys(mesh: World) -> None:
+    before, secrets = _public_keys(mesh), mesh.secrets(NODES)
+    _ok(_mesh(mesh, "rotate", "web-2", "--preshared"))
+    with _streaming(mesh):
+        mesh.up()
+    now = _public_keys(mesh)
+    assert [name for name in NODES if before[name] != now[name]] == ["web-2"]
+    _settled(mesh)
+    name = "db-1"
+    key = secrets[f"{name} first pre-shared key"]
+    assert mesh.on(name, f"grep -rlF '{key}' /etc /var/lib /run /root", check=False) == ""
+
+
+def test_a_node_that_is_late_holds_the_others_and_is_named(mesh: World) -> None:
+    """Its wg0 goes on all the while; a second rotation is refused before a key of it is made."""
+    _ok(_mesh(mesh, "rotate"))
+    mesh.console("db-1", "systemctl stop ssh")
+    with _streaming(mesh):
+        run = mesh.lab(*UP)
+        assert run.code != 0
+        assert "db-1" in run.out
+        assert "these pairs go on with the old keys" in " ".join(run.out.split()), run.out
+        assert "all 6 pairs" in mesh.reach().out
+        assert _rotation(mesh, "web-1")["pairs"]["db-1"]["waits"]
+        mesh.console("db-1", "systemctl start ssh")
+        once, keys = mesh.stack_file.read_text(), _public_keys(mesh)
+        _ok(_mesh(mesh, "rotate"))
+        run = mesh.lab(*UP)
+        assert run.code != 0
+        assert "the rotation before this one is not done" in " ".join(run.out.split()), run.out
+        assert _public_keys(mesh) == keys
+        mesh.stack_file.write_text(once)
+        mesh.up()
+    wait(lambda: all((_rotation(mesh, name) or {}).get("phase", "linger") == "linger" for name in NODES), 120)
+    _settled(mesh)
+
+
+@pytest.mark.long
+def test_a_node_that_was_taken_out_in_the_middle_comes_back_after_the_next_rotation(mesh: World) -> None:
+    """It still waits for keys that nobody has any more: `up` tells it so."""
+    _ok(_mesh(mesh, "rotate"))
+    mesh.console("web-2", "systemctl stop ssh")
+    try:
+        assert mesh.lab(*UP).code != 0
+        assert _rotation(mesh, "db-1")["phase"] == "both"
+        mesh.console("db-1", "systemctl stop ssh")
+    finally:
+        mesh.console("web-2", "systemctl start ssh")
+    mesh.edit_mesh(lambda settings: settings["nodes"]["db-1"].update(enabled=False))
+    mesh.lab(*UP)
+    _ok(_mesh(mesh, "rotate"))
+    mesh.up()
+    assert _rotation(mesh, "db-1")["phase"] == "both", "nobody has told it"
+    mesh.console("db-1", "systemctl start ssh")
+    mesh.edit_mesh(lambda settings: settings["nodes"]["db-1"].pop("enabled"))
+    mesh.up()
+    wait(lambda: all((_rotation(mesh, name) or {}).get("phase", "linger") == "linger" for name in NODES), 120)
+    _settled(mesh)
