@@ -96,16 +96,22 @@ def rotate_command(
     preshared: Annotated[
         bool, typer.Option("--preshared", help="Other pre-shared keys; without names, nothing else.")
     ] = False,
+    ssh: Annotated[
+        bool,
+        typer.Option(
+            "--ssh", help="Another management key and other host keys; without names, nothing else."
+        ),
+    ] = False,
     stack: Stack = None,
     file: File = None,
     key: Key = None,
 ) -> None:
-    """Ask for other WireGuard keys in the stack file: of all nodes, or of the nodes that are named."""
+    """Ask for other keys in the stack file: of all nodes, or of the nodes that are named."""
 
     def rotate(document: "Document", check: "Check") -> "Edit":
         from mesh.edit.rotating import rotate_keys  # noqa: PLC0415 - of use to this command alone
 
-        return rotate_keys(document, names or (), check, preshared=preshared)
+        return rotate_keys(document, names or (), check, preshared=preshared, ssh=ssh)
 
     _edit(rotate, stack=stack, file=file, key=key)
 

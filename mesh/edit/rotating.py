@@ -18,14 +18,17 @@ _FIRST: Final = 1
 _ROTATION: Final = "rotation"
 _GENERATION: Final = "generation"
 _PRESHARED: Final = "preshared"
+_SSH: Final = "ssh"
 
 _Path = tuple[str, ...]
 
 
-def rotate_keys(document: Document, names: Sequence[str], check: Check, *, preshared: bool) -> Edit:
-    """Raise the numbers of keys by one: of these nodes' identities, of the pre-shared keys.
+def rotate_keys(
+    document: Document, names: Sequence[str], check: Check, *, preshared: bool, ssh: bool = False
+) -> Edit:
+    """Raise the numbers of keys by one: of these nodes' identities, of the pre-shared keys, of the SSH keys.
 
-    Without names and without `preshared`: the number of all identities. Raises `EditError` for a name that is
+    Without any of these: the number of all identities. Raises `EditError` for a name that is
     no node's.
     """
     require_valid(document, check)
@@ -34,8 +37,10 @@ def rotate_keys(document: Document, names: Sequence[str], check: Check, *, presh
     after = document
     for name in wanted:
         node_entry(document, name)
-    numbers = {path: _number(document.value, path) + 1 for path in _paths(wanted, preshared=preshared)}
-    if wanted and not preshared and _ROTATION not in document.value:
+    numbers = {
+        path: _number(document.value, path) + 1 for path in _paths(wanted, preshared=preshared, ssh=ssh)
+    }
+    if wanted and not (preshared or ssh) and _ROTATION not in document.value:
         after = _with_entry(after, document.mesh, _ROTATION, "{}")
     for path, number in numbers.items():
         after = _with_number(after, path, number)
@@ -48,13 +53,15 @@ def rotate_keys(document: Document, names: Sequence[str], check: Check, *, presh
     return edited(document, after.text, change, check, _remarks(document.value, wanted, numbers))
 
 
-def _paths(names: Sequence[str], *, preshared: bool) -> Iterator[_Path]:
+def _paths(names: Sequence[str], *, preshared: bool, ssh: bool) -> Iterator[_Path]:
     for name in names:
         yield "nodes", name, _GENERATION
-    if not names and not preshared:
+    if not (names or preshared or ssh):
         yield _ROTATION, _GENERATION
     if preshared:
         yield _ROTATION, _PRESHARED
+    if ssh:
+        yield _ROTATION, _SSH
 
 
 def _refuse_clients(document: Document, names: Sequence[str]) -> None:
@@ -126,6 +133,13 @@ def _remarks(mesh: Mapping[Any, Any], names: Sequence[str], numbers: Mapping[_Pa
         yield f"{whose}: the next `pulumi up` makes another WireGuard identity"
     if preshared:
         yield "every pair: the next `pulumi up` makes another pre-shared key"
+    if (_ROTATION, _SSH) in numbers:
+        yield (
+            "SSH: the next `pulumi up` makes another management key, and another host key for every node; "
+            "the `pulumi up` after that closes the nodes to the old management key"
+        )
+        if len(numbers) == 1:
+            return
     devices = list(_callers(mesh, nodes(mesh) if everybody or preshared else names))
     if devices:
         yield (

@@ -63,3 +63,8 @@ class MeshPlan:
     def preshared_version(self) -> int:
         """The version of the root of the pre-shared keys."""
         return FIRST_VERSION if self.rotation is None else self.rotation.preshared
+
+    @property
+    def ssh_version(self) -> int:
+        """The version of the management key, and of the host key of every node."""
+        return FIRST_VERSION if self.rotation is None else self.rotation.ssh

@@ -17,13 +17,14 @@ class RotationPlan:
     """The numbers of a mesh that rotates its keys.
 
     `mesh` is the number for all nodes, `nodes` has those of nodes with a number of their own, `preshared` is
-    the version of the root of the pre-shared keys. `out` are the nodes that take no part, `revoked` those of
-    them whose key is not trusted any more.
+    the version of the root of the pre-shared keys, `ssh` that of the management key and of all host keys.
+    `out` are the nodes that take no part, `revoked` those of them whose key is not trusted any more.
     """
 
     mesh: int
     nodes: Mapping[str, int]
     preshared: int
+    ssh: int
     out: tuple[str, ...]
     revoked: tuple[str, ...]
 
@@ -44,6 +45,7 @@ def plan_rotation(settings: Settings) -> RotationPlan | None:
             name: nodes[name].generation for name in sorted(nodes) if nodes[name].generation != FIRST_VERSION
         },
         preshared=settings.rotation.preshared,
+        ssh=settings.rotation.ssh,
         out=tuple(name for name in sorted(nodes) if not nodes[name].enabled),
         revoked=tuple(name for name in sorted(nodes) if nodes[name].revoked),
     )

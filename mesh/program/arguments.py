@@ -239,12 +239,14 @@ class RolloutArgs(TypedDict):
 
 
 class RotationArgs(TypedDict):
-    """Which WireGuard keys the nodes have: a higher number gives other keys."""
+    """Which keys the nodes have: a higher number gives other keys."""
 
     generation: NotRequired[int]
     """The number of the keys of all nodes. Default: 1."""
     preshared: NotRequired[int]
     """The number of the pre-shared keys. Default: 1."""
+    ssh: NotRequired[int]
+    """The number of the SSH keys: the management key, and every node's host key. Default: 1."""
 
 
 class MeshArgs(TypedDict):

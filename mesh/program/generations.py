@@ -30,13 +30,14 @@ _Place = tuple[int | str, ...]
 class Generations:
     """The numbers of keys: for all nodes, for nodes with one of their own, for the pre-shared keys.
 
-    `out` are the nodes that take no part. `revoked` has the nodes that are revoked, each with the version of
-    the key that is not trusted any more.
+    `ssh` is the number of all SSH keys. `out` are the nodes that take no part. `revoked` has the nodes that
+    are revoked, each with the version of the key that is not trusted any more.
     """
 
     mesh: int = FIRST_VERSION
     nodes: Mapping[str, int] = field(default_factory=dict)
     preshared: int = FIRST_VERSION
+    ssh: int = FIRST_VERSION
     out: frozenset[str] = frozenset()
     revoked: Mapping[str, int] = field(default_factory=dict)
 
@@ -55,7 +56,7 @@ class Generations:
     @property
     def ever(self) -> bool:
         """Whether any key was ever replaced, or any node is revoked."""
-        numbers = (self.mesh, self.preshared, *self.nodes.values())
+        numbers = (self.mesh, self.preshared, self.ssh, *self.nodes.values())
         return any(each > FIRST_VERSION for each in numbers) or bool(self.revoked)
 
     def record(self) -> dict[str, Any]:
@@ -65,6 +66,7 @@ class Generations:
             "mesh": self.mesh,
             "nodes": dict(sorted(self.nodes.items())),
             "preshared": self.preshared,
+            **({"ssh": self.ssh} if self.ssh > FIRST_VERSION else {}),
             "out": sorted(self.out),
             **revoked,
         }
@@ -82,6 +84,7 @@ def generations_of(kept: object) -> Generations:
         mesh=int(kept["mesh"]),
         nodes={str(name): int(number) for name, number in kept["nodes"].items()},
         preshared=int(kept["preshared"]),
+        ssh=int(kept.get("ssh", FIRST_VERSION)),
         out=frozenset(kept["out"]),
         revoked={str(name): int(number) for name, number in kept.get("revoked", {}).items()},
     )
@@ -123,6 +126,7 @@ def wanted_generations(plan: MeshPlan, before: Previous) -> Generations | None:
         mesh=wanted.mesh,
         nodes=wanted.nodes,
         preshared=wanted.preshared,
+        ssh=wanted.ssh,
         out=frozenset(wanted.out),
         revoked={
             name: _revoked(known, name)
@@ -165,7 +169,8 @@ def _ends(known: _Known) -> Iterator[tuple[Any, ...]]:
     if known.plan.rotation is None and known.given.ever:
         was = known.given
         message = (
-            f"is missing, but keys were replaced before (generation {was.mesh}, preshared {was.preshared}): "
+            f"is missing, but keys were replaced before (generation {was.mesh}, preshared {was.preshared}, "
+            f"ssh {was.ssh}): "
             f"without it, the nodes would get other keys at once, and lose each other; write it again, with "
             f"these numbers"
         )
@@ -179,6 +184,7 @@ def _numbers(known: _Known) -> Iterator[tuple[_Place, int, int]]:
         return
     yield ("rotation", "generation"), was.mesh, rotation.mesh
     yield ("rotation", "preshared"), was.preshared, rotation.preshared
+    yield ("rotation", "ssh"), was.ssh, rotation.ssh
     for name in known.nodes:
         own = rotation.nodes.get(name, FIRST_VERSION)
         yield ("nodes", name, "generation"), was.number(known.names(name)), own

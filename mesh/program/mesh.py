@@ -217,8 +217,11 @@ class Mesh(pulumi.ComponentResource):
         return declared
 
     def _shared_keys(self, plan: MeshPlan) -> MeshKeys:
-        management = keys.stored(self._names.of(MANAGEMENT_KEY), keys.ssh_key, parent=self)
+        management = keys.stored(
+            self._names.of(MANAGEMENT_KEY), keys.ssh_key, parent=self, version=plan.ssh_version
+        )
         return MeshKeys(
+            ssh_version=plan.ssh_version,
             management=management,
             management_public=keys.ssh_public_key(management),
             preshared_root=keys.stored(

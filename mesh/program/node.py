@@ -25,8 +25,12 @@ __all__ = ["MeshKeys", "Node", "WayIn"]
 
 @dataclass(frozen=True, kw_only=True)
 class MeshKeys:
-    """The secrets all nodes share: the management SSH key and the root of the pre-shared keys."""
+    """The secrets all nodes share: the management SSH key and the root of the pre-shared keys.
 
+    `ssh_version` is the version of the management key, and of the nodes' host keys.
+    """
+
+    ssh_version: int
     management: pulumi.Output[str]
     management_public: pulumi.Output[str]
     preshared_root: pulumi.Output[str]
@@ -75,7 +79,7 @@ class Node(pulumi.ComponentResource):
         self.public_key: pulumi.Output[str] = keys.wireguard_public_key(self._identity)
         """The node's WireGuard public key, base64."""
         shown = access.committed.host_key if access.committed else None
-        self._host_key = self._stored(HOST_KEY, lambda: keys.other_ssh_key(shown))
+        self._host_key = self._stored(HOST_KEY, lambda: keys.other_ssh_key(shown), version=shared.ssh_version)
         self.host_key: pulumi.Output[str] = keys.ssh_public_key(self._host_key)
         """The SSH host key that the node shows, public half."""
         self.ssh_port: pulumi.Input[int] = plan.access.ssh_port

@@ -90,7 +90,7 @@ class Rollout(Model):
 
 
 class Rotation(Model):
-    """Which WireGuard keys the nodes have. A higher number gives other keys ([rotation](rotation.md)).
+    """Which keys the nodes have. A higher number gives other keys ([rotation](rotation.md)).
 
     Without this key, the keys stay what they are. `rotation: {}` prepares the mesh: every node has a second
     UDP port (`port` + 1; 65534 for 65535) on which the nodes meet while their keys are replaced, and the
@@ -115,6 +115,16 @@ class Rotation(Model):
     `generation`. Devices (`clients`) need their configuration again.
 
     Refused by the preview: as for `rotation.generation`.
+    """
+
+    ssh: Generation = 1
+    """The number of the SSH keys: the management key, and the host key of every node.
+
+    Changed later: a higher number gives the mesh another management key, and every node another host key.
+    `up` brings them over connections with the old keys. Both management keys open a node until the next run
+    of `up` ([steps](#what-moves-in-steps)). No server is replaced, and nobody is asked to trust a new key.
+
+    Refused by the preview: a number lower than the one in force.
     """
 
 

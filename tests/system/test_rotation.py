@@ -182,3 +182,24 @@ def test_a_node_that_was_taken_out_in_the_middle_comes_back_after_the_next_rotat
     mesh.up()
     wait(lambda: all((_rotation(mesh, name) or {}).get("phase", "linger") == "linger" for name in NODES), 120)
     _settled(mesh)
+
+
+@pytest.mark.long
+def test_ssh_keys_rotate_and_every_node_stays_open(mesh: World) -> None:
+    """Twice: host keys are of another kind after each time."""
+    servers, keys = {name: mesh.on(name, "cat /etc/machine-id") for name in NODES}, _public_keys(mesh)
+    for _ in range(2):
+        before = mesh.outputs()
+        _ok(_mesh(mesh, "rotate", "--ssh"))
+        mesh.up()
+        now = mesh.outputs()
+        assert now["ssh_private_key"] != before["ssh_private_key"]
+        for name in NODES:
+            assert now["nodes"][name]["host_key"] != before["nodes"][name]["host_key"]
+            _ok(_mesh(mesh, "ssh", name, "true"))
+        mesh.up()
+        lines = mesh.on("db-1", "sed -n '/BEGIN wgmesh/,/END wgmesh/p' /root/.ssh/authorized_keys")
+        assert lines.count("wireguard-mesh\n") == 1
+    assert {name: mesh.on(name, "cat /etc/machine-id") for name in NODES} == servers
+    assert _public_keys(mesh) == keys
+    _settled(mesh)

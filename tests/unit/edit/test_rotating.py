@@ -61,6 +61,18 @@ def test_pre_shared_keys_change_alone_or_beside_the_identity_of_a_node() -> None
     assert new == "      preshared: 2\n      db-1: {address: 10.10.0.11, generation: 2}\n"
 
 
+def test_ssh_keys_change_alone_or_beside_others() -> None:
+    def lines(*names: str, preshared: bool = False) -> str:
+        edit = rotate_keys(parse(_WHOLE), names, check_of(Path()), preshared=preshared, ssh=True)
+        return "".join(added_lines(_WHOLE, edit.after.text)[0])
+
+    assert lines() == "      ssh: 2\n"
+    assert lines("db-1") == "      ssh: 2\n      db-1: {address: 10.10.0.11, generation: 2}\n"
+    assert lines(preshared=True) == "      preshared: 2\n      ssh: 2\n"
+    alone = rotate_keys(parse(_WHOLE), (), check_of(Path()), preshared=False, ssh=True)
+    assert [each.partition(":")[0] for each in alone.remarks] == ["SSH"]
+
+
 def test_a_mesh_without_rotation_gets_it() -> None:
     assert _lines(_PLAIN) == ("    rotation: {generation: 2}\n", "")
     assert _lines(_PLAIN, preshared=True) == ("    rotation: {preshared: 2}\n", "")

@@ -8,7 +8,13 @@ import pytest
 from mesh.names import MeshNames
 from mesh.program.access import committed_doors
 from mesh.program.former import former_names
-from mesh.program.generations import NO_ROTATION, generations_of, refuse_generations, wanted_generations
+from mesh.program.generations import (
+    NO_ROTATION,
+    generations_of,
+    refuse_generations,
+    replaced,
+    wanted_generations,
+)
 from mesh.program.previous import Previous
 from tests.unit.meshes import plan_of
 from tests.unit.program.recording import Recording, previous_of, run
@@ -73,6 +79,18 @@ def test_a_lower_number_is_refused_with_the_one_in_force(up: Recording) -> None:
     ]
 
 
+def test_ssh_keys_have_a_number_of_their_own_that_no_rotation_waits_for(up: Recording) -> None:
+    numbers = {**MESH["rotation"], "ssh": 2}
+    again = run(_mesh(rotation=numbers), existing=up)
+    assert _told(_mesh(rotation=numbers), again) == []
+    assert [each.partition(":")[0] for each in _told(MESH, again)] == ["mesh.rotation.ssh"]
+    assert [
+        each.partition(":")[0] for each in _told(_mesh({"web-1": {"generation": 1}}, rotation=None), again)
+    ] == ["mesh.rotation"]
+    plan, there = plan_of(_mesh(rotation=numbers)), ("web-1", "db-1")
+    assert not replaced(generations_of(up["generations"].inputs["input"]), plan, there)
+
+
 def test_a_renamed_node_keeps_its_number(up: Recording) -> None:
     renamed = _mesh({"front": {**MESH["nodes"]["web-1"], "formerly": ["web-1"]}})
     del renamed["nodes"]["web-1"]
@@ -85,9 +103,9 @@ def test_rotation_is_not_removed_once_a_key_was_replaced(up: Recording) -> None:
     without = _mesh({"web-1": {"generation": 1}}, rotation=None)
     assert _told(without, up) == [
         (
-            "mesh.rotation: is missing, but keys were replaced before (generation 3, preshared 2): without "
-            "it, the "
-            "nodes would get other keys at once, and lose each other; write it again, with these numbers"
+            "mesh.rotation: is missing, but keys were replaced before (generation 3, preshared 2, ssh 1): "
+            "without it, the nodes would get other keys at once, and lose each other; write it again, with "
+            "these numbers"
         ),
     ]
     assert _told(without, run({**without, "rotation": {}})) == []
