@@ -44,6 +44,13 @@ print(number, flush=True)
 """
 
 
+# With its file as it is: WireGuard forgets all sessions, and begins them again.
+_SHAKES_HANDS_ANEW: Final = (
+    "wg set wg0 private-key /dev/null; wg-quick strip wg0 >/run/as-it-was; wg setconf wg0 /run/as-it-was; "
+    "rm /run/as-it-was"
+)
+
+
 def _mesh(world: World, *words: str) -> Run:
     return world.command(sys.executable, "-m", "mesh", *words)
 
@@ -202,4 +209,34 @@ def test_ssh_keys_rotate_and_every_node_stays_open(mesh: World) -> None:
         assert lines.count("wireguard-mesh\n") == 1
     assert {name: mesh.on(name, "cat /etc/machine-id") for name in NODES} == servers
     assert _public_keys(mesh) == keys
+    _settled(mesh)
+
+
+@pytest.mark.long
+def test_a_revoked_node_shakes_hands_with_nobody_and_comes_back_with_another_key_alone(mesh: World) -> None:
+    """An attacker has its key, and goes on with all that the node had."""
+
+    def revoke(settings: dict[str, Any]) -> None:
+        settings["nodes"]["web-2"]["revoked"] = True
+
+    def trust_again(settings: dict[str, Any]) -> None:
+        node = settings["nodes"]["web-2"]
+        del node["revoked"]
+        node["generation"] = node.get("generation", 1) + 1
+
+    key = _public_keys(mesh)["web-2"]
+    mesh.edit_mesh(revoke)
+    mesh.up()
+    for name in ("web-1", "db-1"):
+        assert key not in mesh.on(name, "wg show wg0 peers")
+    before = mesh.on("web-2", "wg show wg0 latest-handshakes")
+    assert mesh.on("web-2", "wg show wg0 public-key").strip() == key, "it still has what it had"
+    mesh.on("web-2", _SHAKES_HANDS_ANEW)
+    for address in ("10.10.0.1", "10.10.0.11"):
+        assert "0 received" in mesh.on("web-2", f"ping -c 5 -i 0.5 -W 1 {address}", check=False)
+    after = mesh.on("web-2", "wg show wg0 latest-handshakes")
+    assert {line.split()[1] for line in after.splitlines()} == {"0"}, (before, after)
+    mesh.edit_mesh(trust_again)
+    mesh.up()
+    assert _public_keys(mesh)["web-2"] != key
     _settled(mesh)
