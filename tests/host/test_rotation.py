@@ -195,3 +195,25 @@ def test_a_node_that_leaves_in_the_middle_leaves_nothing(fleet: Fleet) -> None:
     fleet.settle(fleet.apply())
     fleet.wait()
     fleet.check()
+
+
+@pytest.mark.long
+def test_ipv6_inside_the_mesh_moves_along(fleet: Fleet) -> None:
+    fleet.changes = {"mesh_cidr6": "fd1a:2b3c:4d5e::/64"}
+    try:
+        fleet.settle(fleet.apply())
+        fleet.new_identities()
+        with (
+            fleet.nodes["web-1"].pinging("fd1a:2b3c:4d5e::2", 0.02) as there,
+            traffic(fleet.others("web-2"), fleet.addresses, rate=RATE) as seen,
+        ):
+            fleet.settle(fleet.apply(skew={"web-1": 2.0}))
+            fleet.wait()
+        assert len(there.answered) > 100
+        assert there.lost() == []
+        assert not seen.lost, str(seen)
+        fleet.check()
+    finally:
+        fleet.changes = {}
+    fleet.settle(fleet.apply())
+    fleet.check()
