@@ -247,7 +247,8 @@ class _Mover:
     def _do(self, progress: Progress, *, whole: bool) -> None:
         """Bring interfaces, if that is asked for, and redirects to what a record says."""
         if progress.phase is Phase.LINGER:
-            self._finish()
+            if whole:
+                self._finish()
             return
         if whole:
             bring_second(self._places, self._generation)
