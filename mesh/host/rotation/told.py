@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PairState", "RotationReport", "rotation_report", "tell_pairs", "tell_trouble", "waits_in_words"]
 
+# From the commit, or a reboot, until the process that moves traffic has looked around.
+_BEGINS = "begins in a moment"
+
 
 @dataclass(frozen=True)
 class PairState:
@@ -66,19 +69,18 @@ def rotation_report(places: Places) -> Optional[RotationReport]:
     plan = committed_plan(places)
     progress = read_progress(places, plan)
     if progress is None:
-        begins = {
-            name: PairState("old", "begins in a moment") for name in sorted(plan.changing if plan else ())
-        }
+        begins = {name: PairState("old", _BEGINS) for name in sorted(plan.changing if plan else ())}
         return RotationReport("both", _since(places), begins) if plan else None
     told = read_json(places.pairs) or {}
-    said = told.get("pairs") if told.get("plan") == progress.plan else {}
-    pairs = said if isinstance(said, dict) else {}
+    is_told = told.get("plan") == progress.plan and isinstance(told.get("pairs"), dict)
+    waits = "" if is_told or progress.phase is Phase.LINGER else _BEGINS
+    pairs = told["pairs"] if is_told else {}
     names = plan.changing if plan is not None else progress.back
     return RotationReport(
         progress.phase.value,
         progress.began,
         {
-            name: PairState(route_of(progress, name), str((pairs.get(name) or {}).get("waits", "")))
+            name: PairState(route_of(progress, name), str((pairs.get(name) or {}).get("waits", waits)))
             for name in sorted(names)
         },
     )
