@@ -10,6 +10,7 @@ _HERE: Final = Path(__file__).parent
 THOROUGH: Final = frozenset((
     "cli/test_client.py",
     "cli/test_outputs.py::test_a_command_takes_the_name_of_a_mesh",
+    "cli/test_settle.py",
     "host/files/test_effective.py::test_a_thousand_interfaces_are_no_thousand_lines",
     "host/rotation/test_simulation.py::test_whatever_fails_packets_are_read_and_the_rotation_ends",
     "host/rotation/test_simulation.py::test_who_is_killed_at_any_step_goes_on",
@@ -19,6 +20,8 @@ THOROUGH: Final = frozenset((
     "program/test_renumbering.py",
     "program/test_renumbering_model.py",
     "program/test_rollout.py",
+    "program/test_rotation.py",
+    "program/test_settling.py",
     "render/test_document.py::test_the_same_mesh_gives_the_same_bytes_in_every_run",
     "settings/test_remedies.py",
     "stackfile/test_schema.py",
