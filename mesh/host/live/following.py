@@ -47,13 +47,15 @@ def following_differences(places: Places, tunnel: Tunnel, generation: Generation
     found += port_differences(places, wanted_ports(generation.firewall))
     found += unit_differences(places, tunnel)
     found += [Difference(unit, "disabled", "enabled") for unit in disabled(enabled_units(tunnel))]
-    units = [GUARD_UNIT, *([ROTATION_UNIT] if _is_rotating(places) else [])]
-    states = {unit: active_state(unit) for unit in units}
-    return found + [
-        Difference(unit, state, "active")
-        for unit, state in states.items()
-        if state not in ("active", "activating")
-    ]
+    found += _stopped(GUARD_UNIT)
+    stopped = _stopped(ROTATION_UNIT) if _is_rotating(places) else []
+    # Asked again: a rotation that has ended meanwhile needs its unit no more.
+    return found + (stopped if stopped and _is_rotating(places) else [])
+
+
+def _stopped(unit: str) -> list[Difference]:
+    state = active_state(unit)
+    return [] if state in ("active", "activating") else [Difference(unit, state, "active")]
 
 
 def _is_rotating(places: Places) -> bool:
