@@ -11,7 +11,7 @@ from typing import Final
 
 from mesh.calls.reports import Report, ReportedRotation
 
-__all__ = ["Wait", "evidence", "settle_input", "under_way", "waits", "waits_in_words"]
+__all__ = ["Wait", "evidence", "is_done", "settle_input", "under_way", "waits", "waits_in_words"]
 
 _FORMAT: Final = 1
 _NAMED: Final = 3
@@ -66,18 +66,19 @@ def evidence(
     """Return the nodes that can never send by a former key again, each with its WireGuard public key.
 
     `documents` has the SHA-256 (hex) of the files that each node should have, `keys` the public keys that go
-    with them. Such a node rotates no key, has committed these files, and differs from them in nothing.
+    with them.
     """
     return {
         name: keys[name]
         for name, report in reports.items()
-        if name in keys
-        and report.rotation is None
-        and report.trial is None
-        and report.current is not None
-        and report.current == documents.get(name)
-        and not report.differences
+        if name in keys and name in documents and is_done(report, documents[name])
     }
+
+
+def is_done(report: Report, document: str) -> bool:
+    """Whether a node replaces no key, and is in all as these files say (their SHA-256, hex)."""
+    under_way = report.rotation is not None and report.rotation.under_way
+    return report.current == document and not (under_way or report.trial or report.differences)
 
 
 def settle_input(settled: Mapping[str, str], gone: Iterable[str] = ()) -> str:

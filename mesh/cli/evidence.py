@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Final
 
 from mesh.calls.reports import Report
+from mesh.calls.rotations import is_done
 from mesh.names import INTERFACE
 
 __all__ = ["Seen", "evidence", "parse_keys"]
@@ -42,12 +43,16 @@ class Seen:
     @property
     def newest(self) -> bool:
         """Whether the node has committed what the state has for it."""
-        return self.report.current == hashlib.sha256(self.document.encode()).hexdigest()
+        return self.report.current == self._digest
 
     @property
     def finished(self) -> bool:
         """Whether the node is what its newest files say."""
-        return not self.rotates and self.newest and not self.report.differences
+        return is_done(self.report, self._digest)
+
+    @property
+    def _digest(self) -> str:
+        return hashlib.sha256(self.document.encode()).hexdigest()
 
     @cached_property
     def peers(self) -> dict[str, tuple[str, str]]:

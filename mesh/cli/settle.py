@@ -1,7 +1,6 @@
 """`mesh settle`: nodes that wait for others in a rotation of keys are told who has finished."""
 
 import asyncio
-import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Final
 
 from mesh.calls.nodes import AgentClient, NodeError
 from mesh.calls.reports import ReportedRotation
+from mesh.calls.rotations import settle_input
 from mesh.cli.engine import CliError
 from mesh.cli.evidence import Seen, evidence, parse_keys
 from mesh.cli.results import NodeResult, ask_all
@@ -21,7 +21,6 @@ PATIENCE_SECONDS: Final = 30.0
 """Twice what a rotation takes once all nodes have their files."""
 _PAUSE_SECONDS: Final = 2.0
 _KEYS_SECONDS: Final = 30.0
-_FORMAT: Final = 1
 _ANSWERS: Final = ("SETTLED", "HELD ")
 
 
@@ -101,15 +100,11 @@ async def _tell(
     """Tell each of these nodes who has finished; returns the problems, by node."""
 
     async def one(name: str) -> str | None:
-        told = {
-            "format": _FORMAT,
-            "settled": evidence(name, seen),
-            "gone": sorted(each for each in without if each != name),
-        }
-        if not told["settled"] and not told["gone"]:
+        settled, gone = evidence(name, seen), [each for each in without if each != name]
+        if not settled and not gone:
             return None
         try:
-            run = await agents.call(mesh.nodes[name], "settle", json.dumps(told))
+            run = await agents.call(mesh.nodes[name], "settle", settle_input(settled, gone))
         except NodeError as error:
             return str(error)
         if run.code == 0 and run.answer.startswith(_ANSWERS):

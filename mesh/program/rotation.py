@@ -47,10 +47,14 @@ class Rotation:
         return frozenset(name for name in self.plan.nodes if self.before.has_part(STASH, name, IDENTITY))
 
     @property
+    def _given(self) -> Generations:
+        """The keys that the state says nodes were given."""
+        return generations_of(self.before.record(STASH, GENERATIONS).get("input"))
+
+    @property
     def stranded(self) -> list[str]:
         """The devices whose configuration has keys that this run replaces."""
-        had = generations_of(self.before.record(STASH, GENERATIONS).get("input"))
-        there, nodes = self._there, self.plan.nodes
+        had, there, nodes = self._given, self._there, self.plan.nodes
         return [
             name
             for name, client in self.plan.clients.items()
@@ -108,9 +112,7 @@ class Rotation:
                 f"({self.before.unread}), so nobody can tell which keys the nodes have. Nothing was changed. "
                 f"Run up again."
             )
-        given, settled = (
-            generations_of(self.before.record(STASH, name).get("input")) for name in (GENERATIONS, ROTATION)
-        )
+        given, settled = self._given, generations_of(self.before.record(STASH, ROTATION).get("input"))
         raised, back = replaced(given, self.plan, self._there), self._back(given)
         dialled = {name: each for name, each in self._as_before().items() if raised or name in back}
         if not dialled:
@@ -160,7 +162,7 @@ class Rotation:
                 for name in taking_part
             }
             port = next(node.overlay.next_port or 0 for node in self.plan.nodes.values())
-            await wait_until_settled(dialled, put, Urns(self.before), port=port)
+            await wait_until_settled(dialled, put, Urns(self.before), port=port, what=self.names.said("keys"))
 
         return wait
 

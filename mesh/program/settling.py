@@ -176,14 +176,16 @@ async def wait_until_settled(
     urns: Urns,
     *,
     port: int,
+    what: str,
     pause: float = _PAUSE_SECONDS,
     patience: float = PATIENCE_SECONDS,
 ) -> None:
     """Wait until all nodes have the new keys, and carry evidence between them.
 
     `put` has all nodes that take part, `dialled` those of them that can be asked; `port` is WireGuard's
-    second one. Raises `pulumi.RunError`: who waits for whom, and what helps; after `patience` seconds without
-    progress, or at once where only nodes are waited for that failed or cannot be reached.
+    second one, `what` begins every message. Raises `pulumi.RunError`: who waits for whom, and what helps;
+    after `patience` seconds without progress, or at once where only nodes are waited for that failed or
+    cannot be reached.
     """
     agents, course = _Agents(dialled, urns), _Course(put)
     clock = asyncio.get_running_loop().time
@@ -194,11 +196,11 @@ async def wait_until_settled(
             return
         if course.moved():
             last = clock()
-            pulumi.log.info(course.progress())
+            pulumi.log.info(f"{what}: {course.progress()}")
         await course.carry(agents.tell)
         rounds = rounds + 1 if course.only_missing else 0
         if rounds == _ROUNDS or clock() - last > patience:
-            raise pulumi.RunError(course.failure(port))
+            raise pulumi.RunError(f"{what}: {course.failure(port)}")
         await asyncio.sleep(pause)
 
 
@@ -279,7 +281,7 @@ class _Course:
         left = sum(
             pair.route != "new" or bool(pair.waits) for r in rotations.values() for pair in r.pairs.values()
         )
-        return f"keys: {done} of {len(self._put)} nodes are done, {left} ways between nodes to go"
+        return f"{done} of {len(self._put)} nodes are done, {left} ways between nodes to go"
 
     async def carry(self, tell: Callable[[str, Mapping[str, str]], Awaitable[bool]]) -> None:
         """Tell nodes of peers that are done for good: once, unless a node did not take that."""
@@ -316,7 +318,7 @@ class _Course:
             )
         words = "; ".join(filter(None, said)) or f"{', '.join(self._answers.rotations)} is not done"
         return (
-            f"keys: not all nodes have their new keys yet: {_shown(words)}. Nothing is lost: these pairs go "
+            f"not all nodes have their new keys yet: {_shown(words)}. Nothing is lost: these pairs go "
             f"on with the old keys. {helps}."
         )
 

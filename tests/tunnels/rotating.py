@@ -10,12 +10,13 @@ from typing import Final
 
 from nacl.public import PrivateKey
 
-from mesh.host.rotation.redirect import NEXT
+from mesh.host import tunnel
 from tests.spaces import Space
 from tests.tunnels.world import until
 
-__all__ = ["HERE", "PORTS", "Rotating", "rotating"]
+__all__ = ["HERE", "NEXT", "PORTS", "Rotating", "rotating"]
 
+NEXT: Final = tunnel.NEXT.interface
 PORTS: Final = {"wg0": 51820, NEXT: 51821}
 _ROUTER: Final = "192.0.2.254"
 HERE: Final = f"import json, sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"

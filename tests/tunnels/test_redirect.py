@@ -9,9 +9,8 @@ from typing import Final
 
 import pytest
 
-from mesh.host.rotation.redirect import NEXT
 from tests.tunnels.agent import NEEDS_TUNNELS, PROGRAM
-from tests.tunnels.rotating import HERE, Rotating, rotating
+from tests.tunnels.rotating import HERE, NEXT, Rotating, rotating
 from tests.tunnels.world import until
 
 pytestmark = NEEDS_TUNNELS

@@ -7,10 +7,10 @@ from typing import Final
 
 import pytest
 
-from mesh.host.rotation.redirect import NEXT
-from mesh.host.rotation.tap import MAGIC, PROBE, ROUTE, echo_request
+from mesh.host.rotation.messages import MAGIC, PROBE, ROUTE
+from mesh.host.rotation.tap import echo_request
 from tests.tunnels.agent import NEEDS_TUNNELS, PROGRAM
-from tests.tunnels.rotating import HERE, Rotating, rotating
+from tests.tunnels.rotating import HERE, NEXT, Rotating, rotating
 
 pytestmark = NEEDS_TUNNELS
 

@@ -64,17 +64,15 @@ from pathlib import Path
 from mesh.host.files.document import parse_document
 from mesh.host.files.generation import commit, stage
 from mesh.host.files.keystore import store_keys
-from mesh.host.live.interface import bring_to
-from mesh.host.live.routes import routes_made
 from mesh.host.places import Places
-from mesh.host.rotation.stored import wanted_of
+from mesh.host.rotation.stored import bring
 from mesh.host.tunnel import WG0
 places, (text, keys) = Places(Path(sys.argv[1])), json.load(sys.stdin)
 document = parse_document(text.encode())
 places.generations.mkdir(parents=True, exist_ok=True)
 store_keys(places.keys, keys)
 generation = stage(places, document)
-print(bring_to(places, WG0, wanted_of(places, generation), routes_made(places)))
+print(bring(places, WG0, generation))
 commit(places, generation.digest)
 """
 

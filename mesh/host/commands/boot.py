@@ -8,11 +8,10 @@ from ..files.rendered import collect_leftovers
 from ..files.wentback import committed_generation, originals_of_damaged, went_back_difference
 from ..live.firewall import expected_table, live_table, load_table
 from ..live.following import reconcile
-from ..live.interface import bring_to, create_link, delete_link, read_link
+from ..live.interface import create_link, delete_link, read_link
 from ..live.ipv6 import as_far_as_possible
-from ..live.routes import routes_made
 from ..live.sysctl import set_sysctls
-from ..rotation.stored import wanted_of
+from ..rotation.stored import bring
 from ..system.run import attempt, io_error, remove_tree
 from ..system.systemd import active_state
 from ..system.units import BOOT_UNIT
@@ -60,8 +59,7 @@ def link_up(places: Places, tunnel: Tunnel) -> None:
     if made:
         create_link(tunnel)
     try:
-        wanted = wanted_of(places, as_far_as_possible(places, tunnel, target))
-        bring_to(places, tunnel, wanted, routes_made(places))
+        bring(places, tunnel, as_far_as_possible(places, tunnel, target))
     except AgentError:
         if made:
             delete_link(tunnel)
@@ -78,7 +76,7 @@ def link_reload(places: Places, tunnel: Tunnel) -> None:
         target = load_generation(places, trial.digest)
     else:
         target = load_generation(places, current_digest(places) or "absent")
-    bring_to(places, tunnel, wanted_of(places, target), routes_made(places))
+    bring(places, tunnel, target)
 
 
 def link_down(places: Places, tunnel: Tunnel) -> None:

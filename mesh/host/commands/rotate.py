@@ -12,28 +12,27 @@ import time
 
 from ..answers import AgentError, Answer
 from ..files.generation import current_digest, load_generation
-from ..live.interface import bring_to, exists
+from ..live.interface import exists
 from ..live.ipv6 import as_far_as_possible
-from ..live.routes import routes_made
 from ..rotation.cleaning import forget_former_keys
 from ..rotation.devices import redirected
 from ..rotation.members import Members, members_of
-from ..rotation.messages import Kind, Message, Way, decode, encode
+from ..rotation.messages import PROBE, ROUTE, Kind, Message, Way, decode, encode
 from ..rotation.pairs import Pairs
 from ..rotation.planned import committed_plan, remove_plans
 from ..rotation.progress import Phase
-from ..rotation.redirect import add_queue, clear, has_queue, reconcile
+from ..rotation.redirect import clear, reconcile
 from ..rotation.second import bring_second, take_second_away
 from ..rotation.stored import (
+    bring,
     copy_plan,
     end_progress,
     read_evidence,
     read_progress,
     rotation_of,
-    wanted_of,
     write_progress,
 )
-from ..rotation.tap import PROBE, ROUTE, Sender, Tap
+from ..rotation.tap import Sender, Tap
 from ..rotation.told import tell_pairs, tell_trouble
 from ..system.faults import step
 from ..system.run import io_error, log
@@ -240,8 +239,6 @@ class _Mover:
 
     def reconcile(self) -> None:
         """Bring all to what the record says, in both directions."""
-        if not has_queue(self._tunnel.interface):
-            add_queue(self._tunnel.interface)
         self._do(self._pairs.progress, whole=True)
 
     def _do(self, progress: Progress, *, whole: bool) -> None:
@@ -253,7 +250,7 @@ class _Mover:
         if whole:
             bring_second(self._places, self._generation)
             step("rotation-next")
-            self._bring_wg0()
+            bring(self._places, self._tunnel, self._generation)
             step("rotation-wg0")
         assert self._plan is not None
         file = self._generation.file
@@ -266,7 +263,7 @@ class _Mover:
 
     def _finish(self) -> None:
         """Leave one interface, one file and no key of before; may be done again."""
-        self._bring_wg0()
+        bring(self._places, self._tunnel, self._generation)
         clear(self._tunnel.interface)
         take_second_away()
         if self._plan is not None:
@@ -275,10 +272,6 @@ class _Mover:
             remove_plans(self._places)
             step("rotation-unplanned")
             log("rotation of keys: all pairs are on the new keys, and those of before are destroyed")
-
-    def _bring_wg0(self) -> None:
-        wanted = wanted_of(self._places, self._generation)
-        bring_to(self._places, self._tunnel, wanted, routes_made(self._places))
 
     def _speak(self) -> None:
         """Send the peers what is due."""

@@ -23,6 +23,7 @@ __all__ = ["parse_evidence", "settle"]
 # Seconds that the answer waits for what the evidence brings about, and between looks.
 _WAIT = 5.0
 _POLL = 0.1
+# More than any mesh has: what is longer is no evidence.
 _PEERS = 1000
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..places import Places
     from ..tunnel import Tunnel
     from .device import Argument
-    from .wanted import Wanted
+    from .wanted import Before, Wanted
 
 __all__ = [
     "WIREGUARD_KINDS",
@@ -171,13 +171,13 @@ def converge(tunnel: Tunnel, device: Device, link: Link, ours: frozenset[str] = 
     return sent
 
 
-def bring_to(places: Places, tunnel: Tunnel, wanted: Wanted, ours: frozenset[str]) -> int:
+def bring_to(places: Places, tunnel: Tunnel, wanted: Wanted, before: Before, ours: frozenset[str]) -> int:
     """Bring the existing interface to what it is to be; as `converge`.
 
     A peer that calls from elsewhere than its file says stays there, unless the file says something new.
     """
     keys = require_keys(places, wanted.keys)
-    device = with_roamed(with_keys(wanted.device, keys), read_device(tunnel), wanted.before, wanted.former)
+    device = with_roamed(with_keys(wanted.device, keys), read_device(tunnel), before)
     return converge(tunnel, device, wanted.link, ours)
 
 

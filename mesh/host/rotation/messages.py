@@ -20,6 +20,9 @@ __all__ = [
     "HEARD_MOVED",
     "HEARS_NEW",
     "HEARS_NEXT",
+    "MAGIC",
+    "PROBE",
+    "ROUTE",
     "SIZE",
     "Kind",
     "Message",
@@ -36,7 +39,12 @@ Lately, words on wg0-next, or on wg0 with the next keys; at any time since the s
 receiver sends by wg0-next; and, kept on the sender's disk, that the receiver sends by wg0 again.
 """
 
-_MAGIC = b"wgmeshR1"
+MAGIC = b"wgmeshR1"
+"""What each message begins with."""
+
+ROUTE, PROBE = 0x5767, 0x5768
+"""ICMP identifiers: of a message that takes the way of all packets, and of one bound to an interface."""
+
 _HEAD = struct.Struct(">8sBBBBQ")
 _MAC = 16
 _PERSON = b"wgmesh-rotate"
@@ -87,7 +95,7 @@ def key_of(one: str, other: str, preshared: Optional[str]) -> bytes:
 
 def encode(message: Message, *, key: bytes, source: str) -> bytes:
     """Return the bytes of a message; `source` is the sender's overlay address (IPv4)."""
-    head = _HEAD.pack(_MAGIC, message.kind, message.way, message.route, message.hears, message.stamp)
+    head = _HEAD.pack(MAGIC, message.kind, message.way, message.route, message.hears, message.stamp)
     return head + _mac(head, key, source)
 
 
@@ -101,7 +109,7 @@ def decode(payload: bytes, *, key: bytes, source: str) -> Optional[Message]:
         message = Message(Kind(kind), Way(way), Way(route), hears, stamp)
     except ValueError:
         return None
-    return message if magic == _MAGIC and hears < 2 * HAS_BACK else None
+    return message if magic == MAGIC and hears < 2 * HAS_BACK else None
 
 
 def _mac(head: bytes, key: bytes, source: str) -> bytes:

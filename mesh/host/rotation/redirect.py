@@ -17,7 +17,8 @@ from ..live.clsact import add_queue, has_queue
 from ..records import dataclass
 from ..system.run import attempt, find_tool, run
 from ..system.scratch import isolated
-from ..tunnel import WG0
+from ..tunnel import NEXT, WG0
+from .messages import MAGIC, PROBE, ROUTE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     _Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 __all__ = [
-    "NEXT",
     "Filter",
     "Live",
     "add_queue",
@@ -42,9 +42,6 @@ __all__ = [
     "why_not",
 ]
 
-NEXT = "wg0-next"
-"""The second interface."""
-
 # Our prefs; those of others stay. A pref holds filters of one protocol, at most 4095 (linux/pkt_cls.h:
 # TC_U32_NODE).
 _OURS = range(20000, 21000)
@@ -55,7 +52,6 @@ _REST = 20900
 _DESTINATION = {4: 16, 6: 24}
 _ALL_ONES = 0xFFFFFFFF
 
-_ROUTE, _PROBE = 0x5767, 0x5768  # identifiers of our echo requests
 _STAY = "classid 1:1"  # no action: the packet goes on where it is
 
 
@@ -92,9 +88,9 @@ def reconcile(interface: str, peers: Mapping[str, Sequence[str]], to_next: froze
     """
     if not _exists(interface):
         return 0
-    if not _exists(NEXT):
+    if not _exists(NEXT.interface):
         return _bring(interface, "egress", [])
-    done = _bring(NEXT, "ingress", wanted_ingress(interface))
+    done = _bring(NEXT.interface, "ingress", wanted_ingress(interface))
     return done + _bring(interface, "egress", wanted_egress(peers, to_next))
 
 
@@ -109,7 +105,7 @@ def prepare_next() -> None:
 
     Raises `AgentError`.
     """
-    _bring(NEXT, "ingress", wanted_ingress(WG0.interface))
+    _bring(NEXT.interface, "ingress", wanted_ingress(WG0.interface))
 
 
 def _exists(interface: str) -> bool:
@@ -147,9 +143,9 @@ def wanted_egress(peers: Mapping[str, Sequence[str]], to_next: frozenset[str]) -
         return []
     around = [network for network in moved if network.prefixlen < network.max_prefixlen]
     staying = [inner for inner in others if any(_within(inner, outer) for outer in around)]
-    deed = f"action mirred egress redirect dev {NEXT}"
+    deed = f"action mirred egress redirect dev {NEXT.interface}"
     return [
-        _message(_PROBE),
+        _message(PROBE),
         *(_to(network, _STAY) for network in staying),
         *(_to(network, deed) for network in moved),
     ]
@@ -158,7 +154,7 @@ def wanted_egress(peers: Mapping[str, Sequence[str]], to_next: frozenset[str]) -
 def wanted_ingress(interface: str) -> list[Filter]:
     """Return the filters for what arrives on the second interface: all but our messages goes on. Pure."""
     deed = f"action mirred ingress redirect dev {interface}"
-    return [_message(_ROUTE), _message(_PROBE), Filter(_REST, "all", ((0, 0, 0),), deed)]
+    return [_message(ROUTE), _message(PROBE), Filter(_REST, "all", ((0, 0, 0),), deed)]
 
 
 def _networks(allowed: Iterable[str]) -> list[_Network]:
@@ -176,8 +172,8 @@ def _message(identifier: int) -> Filter:
         (0x00010000, 0x00FF0000, 8),  # ICMP
         (0x08000000, 0xFF000000, 20),  # echo request
         (identifier << 16, 0xFFFF0000, 24),
-        (int.from_bytes(b"wgme", "big"), _ALL_ONES, 28),
-        (int.from_bytes(b"shR1", "big"), _ALL_ONES, 32),
+        (int.from_bytes(MAGIC[:4], "big"), _ALL_ONES, 28),
+        (int.from_bytes(MAGIC[4:], "big"), _ALL_ONES, 32),
     )
     return Filter(_MESSAGES, "ip", matches, _STAY)
 

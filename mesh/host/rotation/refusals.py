@@ -33,7 +33,11 @@ def refuse_rotation(places: Places, file: WgFile) -> None:
     if pending is not None:
         reason = continued(pending, file)
         if reason is not None:
-            raise AgentError(Answer.REFUSED, f"keys are being rotated{_since(places)}: {reason}")
+            raise AgentError(
+                Answer.REFUSED,
+                f"keys are being rotated{_since(places)}: {reason}. Run `up` with the former numbers and "
+                "ports until the rotation is done (`mesh settle` says which node is missing)",
+            )
         return
     before = load_link(places, places.current) if file.next_port else None
     if before is None or plan_between(before.file, file) is None:

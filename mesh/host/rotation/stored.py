@@ -13,8 +13,9 @@ from ..files.generation import current_digest, load_link
 from ..files.keystore import find_keys, fingerprint
 from ..files.wgconf import clamped
 from ..live.device import wanted_link
-from ..live.interface import read_device
-from ..live.wanted import Wanted
+from ..live.interface import bring_to, read_device
+from ..live.routes import routes_made
+from ..live.wanted import Before, Wanted
 from ..records import dataclass, replace
 from ..system.run import log, read_json, write_file
 from ..tunnel import WG0
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
     from ..files.generation import Generation
     from ..live.device import Device
     from ..places import Places
+    from ..tunnel import Tunnel
 
 __all__ = [
     "Rotation",
+    "bring",
     "copy_plan",
     "end_progress",
     "keep_plan",
@@ -127,16 +130,26 @@ def pending_plan(places: Places) -> Optional[Plan]:
     return None if progress is not None and progress.phase is Phase.LINGER else plan
 
 
+def bring(places: Places, tunnel: Tunnel, generation: Generation) -> int:
+    """Bring the existing interface to what a generation and its rotation ask for, with the fewest commands.
+
+    Returns their number. Raises `AgentError`.
+    """
+    found, committed = rotation_of(places, generation), load_link(places, places.current)
+    before = Before(
+        device=_device(committed, rotation_of(places, committed)) if committed else None,
+        former=_former_keys(found.plan) if found else {},
+    )
+    return bring_to(places, tunnel, wanted_of(places, generation), before, routes_made(places))
+
+
 def wanted_of(places: Places, generation: Generation) -> Wanted:
     """Return what the tunnel's interface is to be while a generation is in force."""
     found = rotation_of(places, generation)
-    committed = load_link(places, places.current)
     return Wanted(
         device=_device(generation, found),
         link=wanted_link(generation.file),
         keys=tuple(dict.fromkeys([*generation.file.key_names(), *(found.plan.key_names() if found else ())])),
-        before=_device(committed, rotation_of(places, committed)) if committed else None,
-        former=_former_keys(found.plan) if found else {},
     )
 
 

@@ -12,17 +12,14 @@ import socket
 import struct
 from array import array
 
+from .messages import MAGIC, PROBE, ROUTE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Optional
 
-__all__ = ["MAGIC", "PROBE", "ROUTE", "Sender", "Tap", "echo_request", "parse_packet"]
-
-ROUTE, PROBE = 0x5767, 0x5768
-"""The identifier of a message that takes the way of all packets, and of one that is bound to an interface."""
-MAGIC = b"wgmeshR1"
-"""What each message begins with."""
+__all__ = ["Sender", "Tap", "echo_request", "parse_packet"]
 
 _ETH_P_ALL = 0x0003  # linux/if_ether.h
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h

@@ -16,12 +16,11 @@ from ..files.wentback import forget_going_back
 from ..live.drift import running_differences
 from ..live.firewall import is_loaded, load_table
 from ..live.following import reconcile
-from ..live.interface import bring_to, exists
-from ..live.routes import routes_made
+from ..live.interface import exists
 from ..live.sshd import open_ports, wanted_ports
 from ..live.sysctl import originals_after, set_sysctls
 from ..records import replace
-from ..rotation.stored import keep_plan, wanted_of
+from ..rotation.stored import bring, keep_plan, wanted_of
 from ..system.archive import ARCHIVE
 from ..system.faults import step
 from ..system.run import attempt, boot_id, io_error, log, random_hex, read_json, run, since_boot
@@ -146,7 +145,7 @@ def _change(places: Places, tunnel: Tunnel, generation: Generation) -> None:
     step("firewall")
     state = active_state(tunnel.unit)
     if state == "active" and exists(tunnel):
-        bring_to(places, tunnel, wanted_of(places, generation), routes_made(places))
+        bring(places, tunnel, generation)
     else:
         # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
         attempt(["systemctl", "reset-failed", tunnel.unit])

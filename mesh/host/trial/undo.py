@@ -10,13 +10,13 @@ from ..files.generation import Generation, as_generation, current_digest, read_d
 from ..files.keystore import names_of, require_keys
 from ..live.device import Device, Link, Peer, key_fields, with_keys, with_names
 from ..live.firewall import delete_table, live_table, load_table, restore_text
-from ..live.interface import bring_to, converge, create_link, delete_link, read_device, read_link
+from ..live.interface import converge, create_link, delete_link, read_device, read_link
 from ..live.routes import routes_made
 from ..live.sshd import port_settings, restore_port_settings
 from ..live.sysctl import read_sysctls, set_sysctls, side_effects
 from ..live.userspace import kill_hanging_daemon
 from ..records import dataclass
-from ..rotation.stored import wanted_of
+from ..rotation.stored import bring
 from ..system.faults import step
 from ..system.run import attempt, log, read_json, tool_limit, write_file
 from ..system.systemd import active_state, kill, stop
@@ -262,8 +262,7 @@ def _remake_interface(places: Places, tunnel: Tunnel, snapshot: Snapshot) -> Non
 
 
 def _to_committed(places: Places, tunnel: Tunnel) -> None:
-    committed = _committed(places)
-    bring_to(places, tunnel, wanted_of(places, committed), routes_made(places))
+    bring(places, tunnel, _committed(places))
 
 
 def _take_down(places: Places, tunnel: Tunnel) -> None:

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 
-from mesh.names import MeshNames
+from mesh.names import STASH, MeshNames
 from mesh.program import rotation
 from mesh.program.access import plan_access
 from mesh.program.former import former_names
+from mesh.program.previous import Previous
 from mesh.program.rotation import Rotation, plan_rotation
 from mesh.program.settling import Answers, Dialled
 from tests.unit.meshes import plan_of
@@ -209,6 +211,42 @@ def test_the_gate_dials_as_the_state_has_it(plain: Recording) -> None:
     assert found.ssh_private_key not in repr(rotates) + repr(found)
 
 
+@pytest.mark.usefixtures("in_up")
+def test_a_state_that_cannot_be_read_ends_the_run_before_a_key_is_made(plain: Recording) -> None:
+    rotates = _rotation(_mesh({"generation": 2}), plain)
+    unread = replace(rotates, before=Previous(unread="the engine is busy"))
+    with pytest.raises(
+        pulumi.RunError, match=r"the engine did not say what the state has \(the engine is busy"
+    ):
+        unread.require_settled()
+
+
+@pytest.mark.usefixtures("in_up")
+@pytest.mark.parametrize(("in_force", "asks"), [(2, False), (1, True)], ids=["seen in force", "never seen"])
+def test_a_silent_node_counts_until_a_run_has_seen_the_keys_in_force(
+    ready: Recording, monkeypatch: pytest.MonkeyPatch, *, in_force: int, asks: bool
+) -> None:
+    rotates = _rotation(_mesh({"generation": 3}), ready)
+    numbers = {"mesh": 2, "nodes": {}, "preshared": 1, "out": []}
+    records = {
+        **rotates.before.records,
+        (STASH, "generations"): {"input": numbers},
+        (STASH, "rotation"): {"input": {**numbers, "mesh": in_force}},
+    }
+    silent = Answers(reports={}, silent={"b": "refuses connections"})
+
+    async def look(*_: Any) -> Answers:
+        return silent
+
+    monkeypatch.setattr(rotation, "look_ahead", look)
+    rotates = replace(rotates, before=replace(rotates.before, records=records))
+    if asks:
+        with pytest.raises(pulumi.RunError, match=r"b gives no answer \(refuses connections\)"):
+            rotates.require_settled()
+    else:
+        rotates.require_settled()
+
+
 def test_a_preview_asks_nobody(
     plain: Recording, asked: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,8 +300,8 @@ def test_the_report_asks_where_keys_were_replaced_or_a_node_may_have_missed_that
 ) -> None:
     began: list[dict[str, Any]] = []
 
-    async def wait(dialled: Any, put: Any, *_: Any, port: int) -> None:
-        began.append({"dialled": dict(dialled), "put": dict(put), "port": port})
+    async def wait(dialled: Any, put: Any, *_: Any, port: int, what: str) -> None:
+        began.append({"dialled": dict(dialled), "put": dict(put), "port": port, "what": what})
 
     monkeypatch.setattr(rotation, "wait_until_settled", wait)
     ways: dict[str, Any] = {name: _Way() for name in NODES}
@@ -272,7 +310,7 @@ def test_the_report_asks_where_keys_were_replaced_or_a_node_may_have_missed_that
     asyncio.run(_rotation(mesh, ready).wait_and_report(ways, made, made)(_args(had)))
     assert len(began) == times
     if times:
-        assert began[0]["port"] == 51821
+        assert (began[0]["port"], began[0]["what"]) == (51821, "keys")
         assert began[0]["dialled"]["a"] == dialled_as(ways["a"])
         assert began[0]["put"]["a"].document == "files"
         assert began[0]["put"]["a"].public_key == "key"

@@ -37,6 +37,7 @@ def _wait(
                 {**put(*agents), **(missing or {})},
                 Urns(NOTHING_KNOWN),
                 port=51821,
+                what="keys",
                 pause=0.01,
                 patience=patience,
             )

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mesh.host.rotation.tap import MAGIC, PROBE, ROUTE, echo_request, parse_packet
+from mesh.host.rotation.messages import MAGIC, PROBE, ROUTE
+from mesh.host.rotation.tap import echo_request, parse_packet
 
 PAYLOAD = MAGIC + bytes(range(28))
 
