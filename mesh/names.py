@@ -31,6 +31,7 @@ __all__ = [
     "MANAGEMENT_KEY",
     "MESH_TYPE",
     "NODE_TYPE",
+    "PRESHARED_ROOT",
     "RECONNECT_STATUS",
     "RECONNECT_TRIES",
     "ROTATION",
@@ -88,11 +89,13 @@ HOST_KEY: Final = "host-key"
 DIRECTORY: Final = "directory"
 """The stash of what every node must know of all others."""
 GENERATIONS: Final = "generations"
-"""The stash of which keys the nodes are given: the numbers in the stack file. It comes before all keys."""
+"""The stash of which keys the nodes are given: the numbers in the stack file."""
 ROTATION: Final = "rotation"
 """The stash of which keys are in force on all nodes. It comes after all nodes."""
 DONE_BY: Final = "agent"
 """Output of a node's component: the digest of the agent that did all its steps."""
+PRESHARED_ROOT: Final = "preshared-root"
+"""The stash of what all pre-shared keys are derived from."""
 MANAGEMENT_KEY: Final = "management-key"
 """The stash of the SSH key that opens all nodes."""
 

@@ -5,7 +5,17 @@ from typing import Any
 
 import pulumi
 
-from mesh.names import APPLY, COMMAND, DIRECTORY, DONE_BY, INSTALL, MANAGEMENT_KEY, MESH_TYPE, MeshNames
+from mesh.names import (
+    APPLY,
+    COMMAND,
+    DIRECTORY,
+    DONE_BY,
+    INSTALL,
+    MANAGEMENT_KEY,
+    MESH_TYPE,
+    PRESHARED_ROOT,
+    MeshNames,
+)
 from mesh.outputs import egress_record, limited_record, mesh_record, node_record, routed_record
 from mesh.plan import MeshPlan, NodePlan
 from mesh.plan.held import with_held
@@ -225,7 +235,7 @@ class Mesh(pulumi.ComponentResource):
             management=management,
             management_public=keys.ssh_public_key(management),
             preshared_root=keys.stored(
-                self._names.of("preshared-root"),
+                self._names.of(PRESHARED_ROOT),
                 keys.preshared_root,
                 parent=self,
                 version=plan.preshared_version,

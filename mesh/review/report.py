@@ -3,7 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from mesh.names import AGENT_FILE, DIRECTORY, MANAGEMENT_KEY, MESH_TYPE, STASH, in_a_mesh
+from mesh.names import (
+    AGENT_FILE,
+    DIRECTORY,
+    GENERATIONS,
+    MANAGEMENT_KEY,
+    MESH_TYPE,
+    ROTATION,
+    STASH,
+    in_a_mesh,
+)
 from mesh.review.blocks import Block, Bullets, Preformatted, Review, Section, Table, data
 from mesh.review.diffs import FileChange, NewNode, file_changes, new_nodes
 from mesh.review.egress import Egress, compare_egress
@@ -27,7 +36,7 @@ _OPS: Final = {
     "same": "unchanged", "import": "to import", "read": "to read", "refresh": "to refresh",
 }  # fmt: skip
 _TOLD: Final = {MESH_TYPE, "pulumi:pulumi:Stack"}
-_NUMBERS: Final = {"generations", "rotation"}
+_NUMBERS: Final = {GENERATIONS, ROTATION}
 _COUNTED: Final = ("delete", "replace", "create", "update")
 
 

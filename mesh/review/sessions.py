@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
-from mesh.names import IDENTITY, STASH
+from mesh.names import IDENTITY, PRESHARED_ROOT, STASH
 from mesh.render import UNKNOWN_TEXT
 from mesh.review.elements import NotUnderstoodError
 from mesh.review.files import Peer
@@ -14,8 +13,6 @@ from mesh.review.reach import shown
 
 __all__ = ["Pairs", "Sessions", "compare_sessions", "kept_peers", "new_roots"]
 
-_ROOT: Final = "preshared-root"
-"""The stash that all pre-shared keys of a mesh are derived from."""
 Pairs = set[tuple[str, str]]
 """Of names as people see them, each pair in order."""
 
@@ -46,7 +43,7 @@ def new_roots(preview: Preview) -> frozenset[str]:
     """Return the meshes, by prefix, in which all pre-shared keys change."""
     names = [step.name for step in preview.steps if step.state.type == STASH and step.op == "replace"]
     prefixes = (name.rpartition(".") for name in names)
-    return frozenset(prefix for prefix, _, name in prefixes if name == _ROOT)
+    return frozenset(prefix for prefix, _, name in prefixes if name == PRESHARED_ROOT)
 
 
 def compare_sessions(
