@@ -31,11 +31,10 @@ except AgentError as error:
 def node() -> Iterator[Space]:
     """A host that the router of its link has told the way out."""
     node, router = Space(), Space()
-    # a dot in the name is a slash in the names of kernel settings
     router.run("ip", "link", "add", "lan", "type", "veth", "peer", "name", "eth0.7", "netns", str(node.pid))
     for space, link in ((router, "lan"), (node, "eth0.7")):
-        space.run("sysctl", "-qw", f"net.ipv6.conf.{link.replace('.', '/')}.accept_dad=0")
         space.run("ip", "link", "set", link, "up")
+    # a dot in the name is a slash in the names of kernel settings
     node.run("sysctl", "-qw", "net.ipv6.conf.eth0/7.accept_ra=1")
     until(lambda: _told(node, router))
     yield node
@@ -94,6 +93,7 @@ def test_a_program_that_reads_advertisements_itself_keeps_its_routes(node: Space
 
 def test_a_host_that_forwards_already_loses_nothing(node: Space) -> None:
     node.run("sysctl", "-qw", "net.ipv6.conf.eth0/7.accept_ra=2", f"{FORWARDING}=1")
+    # a dot in the name is a slash in the names of kernel settings
     node.run("sysctl", "-qw", "net.ipv6.conf.eth0/7.accept_ra=1")
     assert _said(node) == ""
     assert _way_out(node)
