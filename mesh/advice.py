@@ -7,7 +7,15 @@ from typing import Final
 
 from mesh.names import AGENT_FOLDER
 
-__all__ = ["AGENT_GONE", "AGENT_GONE_SAYS", "AGENT_OTHER", "HOST_KEY_CHANGED", "KEYS_MISSING"]
+__all__ = [
+    "AGENT_GONE",
+    "AGENT_GONE_SAYS",
+    "AGENT_OTHER",
+    "HOST_KEY_CHANGED",
+    "KEYS_MISSING",
+    "OWN_KEY_LOST",
+    "OWN_KEY_SAYS",
+]
 
 AGENT_GONE_SAYS: Final = f"can't open file '{AGENT_FOLDER}/"
 """What Python says then."""
@@ -30,6 +38,14 @@ HOST_KEY_CHANGED: Final = (
     "or another machine answers at its address. Nothing was sent. If you changed the key, put the old key "
     "back. If the server was rebuilt, make it part of the mesh again (this erases its disk): "
     "`pulumi up --replace '{server}'`."
+)
+
+OWN_KEY_SAYS: Final = "which this node made itself"
+"""What the agent says of such a key."""
+
+OWN_KEY_LOST: Final = (
+    "the node has lost the WireGuard key that it made itself, and nobody else has it. Have the node make "
+    "another key: `pulumi up --replace '{own_key}'`."
 )
 
 KEYS_MISSING: Final = (

@@ -31,6 +31,7 @@ __all__ = [
     "MANAGEMENT_KEY",
     "MESH_TYPE",
     "NODE_TYPE",
+    "OWN_KEY",
     "PRESHARED_ROOT",
     "RECONNECT_STATUS",
     "RECONNECT_TRIES",
@@ -79,6 +80,9 @@ STEPS: Final = (BOOTSTRAP, AGENT_FILE, KEYS, APPLY)
 """What is done on a node, in this order; each is a resource `NODE-STEP`."""
 INSTALL: Final = "agent"
 """A step of versions before `KEYS` did this, too: their states have a resource for it."""
+
+OWN_KEY: Final = "own-key"
+"""`NODE-own-key` has a node make its WireGuard key itself. It comes before the directory."""
 
 LEAVE: Final = "leave"
 """`NODE-leave` takes the mesh off a server that outlives its node, when it is deleted."""
@@ -180,9 +184,9 @@ def in_a_mesh(urn: str) -> bool:
 def node_and_step(name: str) -> tuple[str, str]:
     """Return the node, with its mesh's name before it, and the step of a resource `NODE-STEP`.
 
-    The step is one of `STEPS`, or `LEAVE`. The step is empty for the name of anything else.
+    The step is one of `STEPS`, `OWN_KEY` or `LEAVE`. The step is empty for the name of anything else.
     """
-    for step in sorted((*STEPS, LEAVE), key=len, reverse=True):
+    for step in sorted((*STEPS, OWN_KEY, LEAVE), key=len, reverse=True):
         if name.endswith(f"-{step}"):
             return name.removesuffix(f"-{step}"), step
     return name, ""

@@ -1,12 +1,25 @@
 """How a node's agent is called from afar: what `up` and the commands of day two share. Imports no Pulumi."""
 
+import json
 import re
 import shlex
+from dataclasses import dataclass
 from typing import Final
 
 from mesh.names import AGENT, INCOMING
 
-__all__ = ["BOOTSTRAP_SECONDS", "CALL_SECONDS", "agent_call", "agent_named", "keys_call", "limited"]
+__all__ = [
+    "BOOTSTRAP_SECONDS",
+    "CALL_SECONDS",
+    "OwnKey",
+    "agent_call",
+    "agent_named",
+    "keys_call",
+    "limited",
+    "own_key_call",
+    "own_key_input",
+    "read_own_key",
+]
 
 CALL_SECONDS: Final = 120
 """Seconds a call of the agent may take on the node: twice what its own waits add up to."""
@@ -35,6 +48,34 @@ def agent_named(line: str) -> str | None:
     """Return the digest that a line of `keys_call` names; None for the lines of versions before it."""
     found = re.search(r" keys ([0-9a-f]{64})\b", line)
     return found[1] if found else None
+
+
+def own_key_call() -> str:
+    """Return the shell command that has a node make its own key: by the agent that was copied last.
+
+    The line names no agent, so that a new agent makes no new key.
+    """
+    script = f"agent={INCOMING}; [ -e $agent ] || agent={AGENT}; exec python3 $agent own-key"
+    return limited(script, CALL_SECONDS)
+
+
+def own_key_input(version: int) -> str:
+    """Return what `own-key` reads: which of a node's keys is asked for."""
+    return json.dumps({"format": 1, "generation": version})
+
+
+@dataclass(frozen=True)
+class OwnKey:
+    """What a node tells of the key that it made: fingerprint, 16 hex digits, and public half, base64."""
+
+    name: str
+    public_key: str
+
+
+def read_own_key(answer: str) -> OwnKey | None:
+    """Read the answer of `own-key`; None of anything else."""
+    found = re.search(r"^MADE [0-9]+ ([0-9a-f]{16}) ([A-Za-z0-9+/]{43}=)$", answer.rstrip(), re.MULTILINE)
+    return OwnKey(found[1], found[2]) if found else None
 
 
 def limited(script: str, seconds: int) -> str:

@@ -13,6 +13,7 @@ from mesh.names import (
     FIRST_MESH,
     INSTALL,
     KEYS,
+    OWN_KEY,
     STEPS,
     MeshNames,
     in_a_mesh,
@@ -54,6 +55,10 @@ class StackState:
         """Return the URN of what sends a node its keys."""
         return self._step(node, KEYS)
 
+    def own_key(self, node: str) -> str:
+        """Return the URN of what has a node make its own key."""
+        return self._step(node, OWN_KEY)
+
     def agent(self, node: str) -> tuple[str, str]:
         """Return the URNs of what copies a node's agent and what installs it."""
         return self._step(node, AGENT_FILE), self.keys(node)
@@ -85,7 +90,7 @@ def parse_state(state: Mapping[str, Any], nodes: Iterable[str], names: MeshNames
     steps = {
         (node, step): resource
         for node in nodes
-        for step in (*STEPS, INSTALL)
+        for step in (*STEPS, OWN_KEY, INSTALL)
         if (resource := resources.get((COPY if step == AGENT_FILE else COMMAND, names.part(node, step))))
     }
     inputs = {key: resource.get("inputs") or {} for key, resource in steps.items()}

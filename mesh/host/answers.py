@@ -12,6 +12,7 @@ class Answer(Enum):
 
     INSTALLED = ("INSTALLED", 0)
     STORED = ("STORED", 0)
+    MADE = ("MADE", 0)
     CONFIRMED = ("CONFIRMED", 0)
     UNCHANGED = ("UNCHANGED", 0)
     LEFT = ("LEFT", 0)

@@ -26,6 +26,7 @@ __all__ = ["main"]
 _USAGE = """\
 usage: wgmesh.pyz COMMAND
   install          put this file in place; standard input: its SHA-256
+  own-key          make the node's own WireGuard key, tell its public half; standard input: JSON
   keys [SHA256]    store keys; standard input: JSON. SHA256 names the agent, which installs itself first
   apply [--local]  try and commit the node's files; standard input: the document
   status           print the state as JSON, with the differences from the node's own files
@@ -103,6 +104,12 @@ def _install(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
     from .commands.install import install
 
     return install(places, tunnel, _read())
+
+
+def _own_key(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
+    from .commands.own_key import own_key
+
+    return own_key(places, _read())
 
 
 def _keys(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
@@ -219,6 +226,7 @@ def _expire(places: Places, tunnel: Tunnel, txn: str) -> None:
 
 _COMMANDS: dict[str, Callable[[Places, Tunnel], tuple[Answer, str]]] = {
     "install": _install,
+    "own-key": _own_key,
     "keys": _keys,
     "apply": lambda places, tunnel: _apply(places, tunnel, local=False),
     "status": _status,

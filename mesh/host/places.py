@@ -98,6 +98,11 @@ class Places:
         return self.state / "settled.json"
 
     @property
+    def own_key(self) -> Path:
+        """Which key the node made itself, by its fingerprint, and for which generation."""
+        return self.state / "own-key.json"
+
+    @property
     def went_back(self) -> Path:
         """Which generation was damaged and gave way to the one before; gone with the next commit."""
         return self.state / "went-back.json"

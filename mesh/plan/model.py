@@ -23,7 +23,8 @@ class NodePlan:
     that it has a path to once all are enabled; None: all others. `protect` is whether its server,
     address and keys are protected against deletion. `former` are the names that it had before,
     `oldest_name` is the oldest of all: its pre-shared keys are derived from that. `network` is the private
-    network that it is in, `key_version` the version of its WireGuard key.
+    network that it is in, `key_version` the version of its WireGuard key, and
+    `makes_key` whether the node itself makes that key.
     """
 
     name: str
@@ -39,6 +40,7 @@ class NodePlan:
     reaches: tuple[str, ...] | None
     network: NetworkPlan | None = None
     key_version: int = FIRST_VERSION
+    makes_key: bool = False
 
     @property
     def egress(self) -> str | None:

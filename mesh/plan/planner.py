@@ -57,4 +57,5 @@ def _plan_node(
         key_version=FIRST_VERSION
         if settings.rotation is None
         else key_version(settings.rotation.generation, node.generation),
+        makes_key=node.key_source == "node",
     )

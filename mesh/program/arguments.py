@@ -17,6 +17,7 @@ __all__ = [
     "DefaultsArgs",
     "Endpoint",
     "Expectation",
+    "KeySource",
     "MeshArgs",
     "Metadata",
     "NetworkArgs",
@@ -30,6 +31,15 @@ __all__ = [
     "as_settings",
     "camel_case",
 ]
+
+
+class KeySource(Enum):
+    """Who makes a node's WireGuard key."""
+
+    STATE = "state"
+    """The program; the state keeps the key as a secret."""
+    NODE = "node"
+    """The node itself; the private half never leaves it."""
 
 
 class Metadata(Enum):
@@ -108,6 +118,8 @@ class DefaultsArgs(TypedDict):
     """With provider static: the secret of the configuration with the SSH key of first contact."""
     underlay_mtu: NotRequired[int]
     """The largest packet that the network below the mesh carries, 1280 to 9000. Default: 1500."""
+    key_source: NotRequired[KeySource]
+    """Who makes the WireGuard key of a node. Default: state."""
 
 
 class NodeArgs(TypedDict):
@@ -179,6 +191,8 @@ class NodeArgs(TypedDict):
     """With provider static: nothing is run on the server when the node goes, because the server is dead."""
     underlay_mtu: NotRequired[int]
     """The largest packet that the network below the mesh carries to and from this node."""
+    key_source: NotRequired[KeySource]
+    """Who makes the node's WireGuard key."""
 
 
 class NetworkArgs(TypedDict):

@@ -1,4 +1,4 @@
-"""The remote commands of a node, in their order: bootstrap, copy, keys, apply."""
+"""The remote commands of a node, in their order: bootstrap, copy, own key where it makes one, keys, apply."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,14 +7,22 @@ from typing import Any, Final
 import pulumi
 from pulumi_command import remote
 
-from mesh.names import AGENT_FILE, APPLY, BOOTSTRAP, INCOMING, INSTALL, KEYS, LEAVE
+from mesh.names import AGENT_FILE, APPLY, BOOTSTRAP, INCOMING, INSTALL, KEYS, LEAVE, OWN_KEY
 from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
 from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
 from mesh.program.machines.base import Contact, Machine, protection
-from mesh.remote import BOOTSTRAP_SECONDS, agent_call, agent_named, keys_call, limited
+from mesh.remote import (
+    BOOTSTRAP_SECONDS,
+    agent_call,
+    agent_named,
+    keys_call,
+    limited,
+    own_key_call,
+    own_key_input,
+)
 
-__all__ = ["Commands", "Target"]
+__all__ = ["Commands", "Meeting", "Target"]
 
 # A server answers pings before sshd listens: 40 refusals pass in about 2.5 minutes.
 _FIRST_CONTACT_DIALS: Final = 40
@@ -41,7 +49,8 @@ class Target:
     they are, whatever changes; `gate` is what has to be done before the node is touched. `confirmed` looks at
     the answer to `apply`; the state has `record` of it. `protect` holds for `apply`. `former` are
     the names that the node had before. A state of an `older` version has a step `INSTALL`. `contact` is how a
-    machine is met that was there already.
+    machine is met that was there already. Another `version` makes a command another one, whose answer no
+    preview knows.
     """
 
     node: str
@@ -61,6 +70,7 @@ class Target:
     dials: int = _DIALS
     protect: bool = False
     contact: Contact | None = None
+    version: tuple[int, ...] = ()
 
     def looked_at(self) -> "Target":
         """Return the same target, on which the answers of commands are looked at."""
@@ -140,7 +150,7 @@ class Target:
             connection=connection or self.connection(),
             create=create,
             stdin=stdin,
-            triggers=[self.machine.identity],
+            triggers=[self.machine.identity, *self.version],
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
             opts=self.options(
@@ -174,48 +184,30 @@ class Target:
         Pulumi's engine would also delete it where those are skipped, as of a node that is down: they would
         name a resource that is gone, and no run could read the state any more.
         """
+        self._keep_as_is(INSTALL, after=after)
+
+    def keep_own_key(self, *, after: list[pulumi.Resource]) -> None:
+        """Keep the step `OWN_KEY` of a node that has another key now: one run longer, as `INSTALL`."""
+        self._keep_as_is(OWN_KEY, after=after)
+
+    def _keep_as_is(self, step: str, *, after: list[pulumi.Resource]) -> None:
         remote.Command(
-            f"{self.node}-{INSTALL}",
+            f"{self.node}-{step}",
             connection=remote.ConnectionArgs(host=""),
-            opts=self.options(INSTALL, after=after, inputs=_COMMAND_INPUTS, ignore_changes=_COMMAND_INPUTS),
+            opts=self.options(step, after=after, inputs=_COMMAND_INPUTS, ignore_changes=_COMMAND_INPUTS),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Commands:
-    """What turns a bare server into a node of the mesh; `apply` is done when the node has committed."""
+class Meeting:
+    """First contact, and the agent's file: what has to be there before a node can do anything by itself."""
 
     bootstrap: remote.Command
     copy: remote.CopyToRemote
-    keys: remote.Command
-    apply: remote.Command
-
-    def agent(self) -> pulumi.Output[str | None]:
-        """Return the digest of the agent that did all steps; None of a node on which not all was done by one.
-
-        So in a run in which a step fails or is left out: it has no answer then.
-        """
-
-        def named(pair: Sequence[Any]) -> str | None:
-            line, answer = pair
-            return agent_named(line) if isinstance(line, str) and isinstance(answer, str) else None
-
-        both: pulumi.Output[Sequence[Any]] = pulumi.Output.all(self.keys.create, self.apply.stdout)
-        return both.apply(named)
 
     @staticmethod
-    def declare(
-        target: Target,
-        *,
-        host_private_key: pulumi.Input[str],
-        agent_file: AgentFile,
-        keys: pulumi.Input[str],
-        document: pulumi.Input[str],
-    ) -> "Commands":
-        """Declare the four steps of one node.
-
-        `keys` is the secret bundle of WireGuard keys and `document` the node's files as plain text.
-        """
+    def declare(target: Target, *, host_private_key: pulumi.Input[str], agent_file: AgentFile) -> "Meeting":
+        """Declare both steps of one node."""
         first = target.first_contact()
         bootstrap = first.command(
             BOOTSTRAP,
@@ -238,7 +230,52 @@ class Commands:
         )
         if target.older:
             target.keep_older(after=[copy])
-        stored = target.command(KEYS, create=keys_call(agent_file.sha256), stdin=keys, after=[copy])
+        return Meeting(bootstrap=bootstrap, copy=copy)
+
+    def own_key(self, target: Target, version: int) -> remote.Command:
+        """Declare the step in which the node makes this version of its key, or tells it again."""
+        return replace(target, version=(version,)).command(
+            OWN_KEY,
+            create=own_key_call(),
+            stdin=own_key_input(version),
+            after=[self.copy],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commands:
+    """What turns a bare server into a node of the mesh; `apply` is done when the node has committed."""
+
+    keys: remote.Command
+    apply: remote.Command
+
+    def agent(self) -> pulumi.Output[str | None]:
+        """Return the digest of the agent that did all steps; None of a node on which not all was done by one.
+
+        So in a run in which a step fails or is left out: it has no answer then.
+        """
+
+        def named(pair: Sequence[Any]) -> str | None:
+            line, answer = pair
+            return agent_named(line) if isinstance(line, str) and isinstance(answer, str) else None
+
+        both: pulumi.Output[Sequence[Any]] = pulumi.Output.all(self.keys.create, self.apply.stdout)
+        return both.apply(named)
+
+    @staticmethod
+    def declare(
+        target: Target,
+        *,
+        after: list[pulumi.Resource],
+        agent_file: AgentFile,
+        keys: pulumi.Input[str],
+        document: pulumi.Input[str],
+    ) -> "Commands":
+        """Declare the steps that put a node's keys and files in place, `after` it was met.
+
+        `keys` is the secret bundle of WireGuard keys and `document` the node's files as plain text.
+        """
+        stored = target.command(KEYS, create=keys_call(agent_file.sha256), stdin=keys, after=after)
         applied = target.looked_at().command(
             APPLY,
             create=line_to_run(agent_call("apply"), target.record),
@@ -248,4 +285,4 @@ class Commands:
             # no key, as this depends on all keys
             protect=protection(wanted=target.protect),
         )
-        return Commands(bootstrap=bootstrap, copy=copy, keys=stored, apply=applied)
+        return Commands(keys=stored, apply=applied)

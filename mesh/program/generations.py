@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mesh.names import GENERATIONS, IDENTITY, NODE_TYPE, ROTATION, STASH
+from mesh.names import GENERATIONS, NODE_TYPE, ROTATION, STASH
 from mesh.plan import FIRST_VERSION, MeshPlan, key_version
 from mesh.program.previous import Previous
+from mesh.program.sources import made_own_key
 from mesh.render import Doors
 from mesh.settings import Problem
 from mesh.settings.problems import another_value, path_text
@@ -31,7 +32,8 @@ class Generations:
     """The numbers of keys: for all nodes, for nodes with one of their own, for the pre-shared keys.
 
     `ssh` is the number of all SSH keys. `out` are the nodes that take no part. `revoked` has the nodes that
-    are revoked, each with the version of the key that is not trusted any more.
+    are revoked, each with the version of the key that is not trusted any more. `own` are the nodes that make
+    their keys themselves.
     """
 
     mesh: int = FIRST_VERSION
@@ -40,6 +42,7 @@ class Generations:
     ssh: int = FIRST_VERSION
     out: frozenset[str] = frozenset()
     revoked: Mapping[str, int] = field(default_factory=dict)
+    own: frozenset[str] = frozenset()
 
     def number(self, names: Sequence[str]) -> int:
         """Return a node's own number; `names` are those it may have been recorded by."""
@@ -69,6 +72,7 @@ class Generations:
             **({"ssh": self.ssh} if self.ssh > FIRST_VERSION else {}),
             "out": sorted(self.out),
             **revoked,
+            **({"own": sorted(self.own)} if self.own else {}),
         }
 
 
@@ -87,6 +91,7 @@ def generations_of(kept: object) -> Generations:
         ssh=int(kept.get("ssh", FIRST_VERSION)),
         out=frozenset(kept["out"]),
         revoked={str(name): int(number) for name, number in kept.get("revoked", {}).items()},
+        own=frozenset(kept.get("own", ())),
     )
 
 
@@ -113,7 +118,13 @@ class _Known:
 
     @property
     def nodes(self) -> list[str]:
-        return [name for name in self.plan.nodes if self.before.has_part(STASH, name, IDENTITY)]
+        return [name for name in self.plan.nodes if self.before.has_key(name)]
+
+    def made_own(self, node: str) -> bool:
+        """Whether a node made its last key itself."""
+        if self.before.has(STASH, GENERATIONS):
+            return not self.given.own.isdisjoint(self.names(node))
+        return made_own_key(self.before, self.names(node))
 
 
 def wanted_generations(plan: MeshPlan, before: Previous) -> Generations | None:
@@ -128,6 +139,7 @@ def wanted_generations(plan: MeshPlan, before: Previous) -> Generations | None:
         preshared=wanted.preshared,
         ssh=wanted.ssh,
         out=frozenset(wanted.out),
+        own=frozenset(wanted.own),
         revoked={
             name: _revoked(known, name)
             or (known.given.version(known.names(name)) if name in there else plan.nodes[name].key_version)
@@ -156,7 +168,7 @@ def refuse_generations(plan: MeshPlan, before: Previous, doors: Mapping[str, Doo
     known = _Known.of(plan, before)
     if not known.nodes:
         return ()
-    found = [*_ends(known), *_lower(known), *_not_trusted(known)]
+    found = [*_ends(known), *_lower(known), *_not_trusted(known), *_other_source(known)]
     if not found:
         found = [*_beside(known, doors), *_moved(known, doors)]
     return tuple(
@@ -213,6 +225,36 @@ def _not_trusted(known: _Known) -> Iterator[tuple[Any, ...]]:
             f"`generation: {higher}` beside, which gives {name} another key"
         )
         yield ("nodes", name, "revoked"), message
+
+
+def _other_source(known: _Known) -> Iterator[tuple[Any, ...]]:
+    """A node whose key is made elsewhere from now on gets another key: that is a rotation."""
+    for name in known.nodes:
+        node, rotation = known.plan.nodes[name], known.plan.rotation
+        if node.makes_key == known.made_own(name):
+            continue
+        source, had = ("node", "state") if node.makes_key else ("state", "node")
+        place = "nodes", name, "keySource"
+        given = known.given.version(known.names(name))
+        if rotation is None:
+            message = (
+                f"{source} gives {name} another key, and this mesh has no rotation of keys; add "
+                f"`rotation: {{}}` to the mesh and `generation: 2` to {name}, or write {had}"
+            )
+        elif not node.enabled:
+            message = (
+                f"{source} gives {name} another key, and {name} takes no part; write {had} until {name} "
+                f"takes part again"
+            )
+        elif node.key_version <= given:
+            higher = rotation.nodes.get(name, FIRST_VERSION) + given - node.key_version + 1
+            message = (
+                f"{source} gives {name} another key, which a higher number has to say; write `generation: "
+                f"{higher}` beside, or write {had}"
+            )
+        else:
+            continue
+        yield place, message, had
 
 
 def _raised(known: _Known) -> Iterator[tuple[_Place, int]]:

@@ -9,6 +9,7 @@ anything (`Output.unsecret`).
 import base64
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -18,12 +19,16 @@ from nacl.public import PrivateKey
 from nacl.utils import random as random_bytes
 
 from mesh.plan import FIRST_VERSION, PeerPlan, fingerprint, preshared_key
+from mesh.remote import OwnKey, read_own_key
 
 __all__ = [
+    "Identity",
     "first_contact_key",
     "host_key_to_bring",
+    "kept_identity",
     "key_bundle",
     "key_fingerprint",
+    "made_identity",
     "node_identity",
     "other_ssh_key",
     "preshared_fingerprints",
@@ -36,6 +41,16 @@ __all__ = [
     "stored",
     "wireguard_public_key",
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A node's WireGuard key: public half, fingerprint, and the private half where the program has it."""
+
+    public_key: pulumi.Output[str]
+    name: pulumi.Output[str]
+    private: pulumi.Output[str] | None
+
 
 _KEY_BYTES = 32  # Curve25519 private keys and WireGuard pre-shared keys
 
@@ -69,6 +84,26 @@ def stored(
 def node_identity() -> str:
     """Make a WireGuard private key: base64 of 32 bytes."""
     return base64.b64encode(bytes(PrivateKey.generate())).decode()
+
+
+def kept_identity(private: pulumi.Output[str]) -> Identity:
+    """Return the identity of a private key that the state keeps."""
+    return Identity(public_key=wireguard_public_key(private), name=key_fingerprint(private), private=private)
+
+
+def made_identity(answer: pulumi.Output[str], node: str) -> Identity:
+    """Return the identity that a node has made itself, from its answer."""
+
+    def read(text: Any) -> OwnKey:
+        made = read_own_key(text) if isinstance(text, str) else None
+        if made is None:
+            raise pulumi.RunError(f"{node}: the node made no WireGuard key, although SSH reports success")
+        return made
+
+    made = pulumi.Output.unsecret(answer).apply(read)  # as secret as the connection, for the engine
+    return Identity(
+        public_key=made.apply(lambda key: key.public_key), name=made.apply(lambda key: key.name), private=None
+    )
 
 
 def preshared_root() -> str:
@@ -169,28 +204,31 @@ def preshared_keys(
 
 
 def key_bundle(
-    identity: pulumi.Output[str],
+    identity: Identity,
     root: pulumi.Output[str],
     *,
     node: str,
     peers: Sequence[PeerPlan],
     host_key: pulumi.Output[dict[str, str]],
 ) -> pulumi.Output[str]:
-    """Return what the agent's `keys` command reads, as a secret: the node's own key and one per peer.
+    """Return what the agent's `keys` command reads, as a secret: one per peer, and the node's own key.
+
+    Without the latter where the node makes that itself.
 
     `node` is the node's oldest name; `host_key` is `host_key_to_bring`.
     """
 
     def bundle(secrets: Sequence[Any]) -> str:
-        own, root_text, host = secrets
+        root_text, host, *own = secrets
         secret = base64.b64decode(root_text)
         shared = [
             base64.b64encode(preshared_key(secret, node, peer.oldest_name, peer.preshared_epoch)).decode()
             for peer in peers
         ]
-        return json.dumps({"format": 1, "keys": [own, *shared], **host})
+        return json.dumps({"format": 1, "keys": [*own, *shared], **host})
 
-    return pulumi.Output.secret(pulumi.Output.all(identity, root, host_key).apply(bundle))
+    own = () if identity.private is None else (identity.private,)
+    return pulumi.Output.secret(pulumi.Output.all(root, host_key, *own).apply(bundle))
 
 
 def host_key_to_bring(

@@ -1,6 +1,7 @@
 """The whole mesh as one component."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -21,10 +22,10 @@ from mesh.plan import MeshPlan, NodePlan
 from mesh.plan.held import with_held
 from mesh.program import hooks, keys
 from mesh.program.access import Access, doors_of, plan_access, ssh_limits, with_names
-from mesh.program.agent import agent_file
+from mesh.program.agent import AgentFile, agent_file
 from mesh.program.ahead import nodes_by_provider
 from mesh.program.clients import declare_clients, gone
-from mesh.program.commands import Commands
+from mesh.program.commands import Commands, Target
 from mesh.program.confirmed import CONFIRMED, require_confirmed
 from mesh.program.directory import Directory
 from mesh.program.door import check_settings, mark_stack
@@ -36,6 +37,7 @@ from mesh.program.node import MeshKeys, Node
 from mesh.program.previous import NOTHING_KNOWN, Previous
 from mesh.program.renumbering import plan_renumbering
 from mesh.program.rotation import plan_rotation
+from mesh.program.sources import key_source
 
 __all__ = ["Mesh"]
 
@@ -93,18 +95,22 @@ class Mesh(pulumi.ComponentResource):
                 access=access[name],
                 machines=machines[node.provider],
                 shared=shared,
+                source=key_source(node, before),
                 opts=child,
             )
             for name, node in plan.nodes.items()
         }
+        agent = agent_file()
+        targets = self._targets(nodes, plan.canary, before, ssh_limits(access))
+        for each, node in nodes.items():
+            if node.makes_key:
+                node.make_key(targets[each], agent_file=agent)
         entries = {name: node.entry() for name, node in nodes.items() if plan.nodes[name].enabled}
         clients = declare_clients(plan.clients, self._names, self)
         callers = {name: client.entry() for name, client in clients.items() if client.plan.enabled}
         directory = pulumi.Stash(self._names.of(DIRECTORY), input={**entries, **callers}, opts=child)
         ways = {name: node.way_in() for name, node in nodes.items()} if rotation else {}
-        commands = self._configure(
-            nodes, Directory.of(directory.input), plan.canary, before, ssh_limits(access)
-        )
+        commands = self._configure(nodes, targets, Directory.of(directory.input), plan.canary, agent)
         if rotation and generations:
             rotation.last(generations, ways, nodes, commands, parent=self)
         self.nodes: dict[str, dict[str, Any]] = {
@@ -174,56 +180,54 @@ class Mesh(pulumi.ComponentResource):
             for provider, nodes in nodes_by_provider(plan).items()
         }
 
-    def _configure(
+    def _targets(
         self,
         nodes: Mapping[str, Node],
-        directory: pulumi.Output[Directory],
         canary: str | None,
         before: Previous,
         limits: Mapping[str, str],
-    ) -> dict[str, Commands]:
-        """Declare what runs on the nodes, and return it: the canary first, the others after its commit."""
-        agent = agent_file()
+    ) -> dict[str, Target]:
+        """Return where the commands of each node run, and what answers if one fails."""
         names = self._names
         confirmed = pulumi.ResourceHook(names.of(CONFIRMED), require_confirmed)
-        records = {name: before.part(COMMAND, name, APPLY) for name in nodes}
-        older = {name for name in nodes if _has_older_step(before, name)}
         ran = [pulumi.ResourceHook(names.of(hooks.COMMAND_RAN), hooks.command_ran)]
         let_in = {names.of(name): sources for name, sources in limits.items()}
         machines = {names.of(name): node.machine for name, node in nodes.items()}
         failed = hooks.command_answer(let_in, machines)
-        answers = pulumi.ResourceHookBinding(
-            on_error=[pulumi.ErrorHook(names.of(hooks.COMMAND_FAILED), failed)],
-            after_create=[*ran],
-            after_update=[*ran],
-        )
+        answers = dict.fromkeys(nodes, pulumi.ErrorHook(names.of(hooks.COMMAND_FAILED), failed))
+        if canary is not None:
+            given_up = hooks.canary_answer(canary, let_in, machines)
+            answers[canary] = pulumi.ErrorHook(names.of(hooks.CANARY), given_up)
+        return {
+            name: node.target(
+                hooks=pulumi.ResourceHookBinding(
+                    on_error=[answers[name]], after_create=[*ran], after_update=[*ran]
+                ),
+                confirmed=confirmed,
+                record=before.part(COMMAND, name, APPLY),
+                older=_has_older_step(before, name),
+            )
+            for name, node in nodes.items()
+        }
+
+    def _configure(
+        self,
+        nodes: Mapping[str, Node],
+        targets: Mapping[str, Target],
+        directory: pulumi.Output[Directory],
+        canary: str | None,
+        agent: AgentFile,
+    ) -> dict[str, Commands]:
+        """Declare what runs on the nodes, and return it: the canary first, the others after its commit."""
         gate: tuple[pulumi.Resource, ...] = ()
         declared: dict[str, Commands] = {}
         if canary is not None:
-            given_up = hooks.canary_answer(canary, let_in, machines)
-            answer = pulumi.ErrorHook(names.of(hooks.CANARY), given_up)
-            first = nodes[canary].configure(
-                directory,
-                agent_file=agent,
-                hooks=pulumi.ResourceHookBinding(on_error=[answer], after_create=[*ran], after_update=[*ran]),
-                gate=gate,
-                confirmed=confirmed,
-                record=records[canary],
-                older=canary in older,
-            )
-            gate = (first.apply,)
-            declared[canary] = first
+            declared[canary] = nodes[canary].configure(directory, targets[canary], agent_file=agent)
+            gate = (declared[canary].apply,)
         for name, node in nodes.items():
             if name != canary:
-                declared[name] = node.configure(
-                    directory,
-                    agent_file=agent,
-                    hooks=answers,
-                    gate=gate,
-                    confirmed=confirmed,
-                    record=records[name],
-                    older=name in older,
-                )
+                target = replace(targets[name], gate=gate)
+                declared[name] = node.configure(directory, target, agent_file=agent)
         return declared
 
     def _shared_keys(self, plan: MeshPlan) -> MeshKeys:

@@ -1,7 +1,7 @@
 """One node: its keys, its address, its server and what runs on it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
@@ -12,12 +12,13 @@ from mesh.plan import FIRST_VERSION, NodePlan
 from mesh.program import keys
 from mesh.program.access import Access
 from mesh.program.agent import AgentFile
-from mesh.program.commands import Commands, Target
+from mesh.program.commands import Commands, Meeting, Target
 from mesh.program.directory import Directory, Entry, FoundAt, entry
 from mesh.program.files import RunFacts, node_files
 from mesh.program.former import former_nodes, former_parts
 from mesh.program.machines import ExistingMachine, FirstKey, Machines, private_address, public_address
 from mesh.program.review import show_files
+from mesh.program.sources import KeySource
 from mesh.render import read_doors
 
 __all__ = ["MeshKeys", "Node", "WayIn"]
@@ -61,6 +62,7 @@ class Node(pulumi.ComponentResource):
         access: Access,
         machines: Machines,
         shared: MeshKeys,
+        source: KeySource,
         opts: pulumi.ResourceOptions,
     ) -> None:
         renamed = pulumi.ResourceOptions(aliases=former_nodes(names, plan))
@@ -69,15 +71,18 @@ class Node(pulumi.ComponentResource):
         self._names = names
         self._access = access
         self._shared = shared
-        self._identity = self._stored(IDENTITY, keys.node_identity, version=plan.key_version)
+        self._source = source
+        kept = None
+        if source.former or not source.own:
+            kept = self._stored(IDENTITY, keys.node_identity, version=plan.key_version)
+        self._identity = None if source.own or kept is None else keys.kept_identity(kept)
+        self._own_key: tuple[Meeting, pulumi.Resource] | None = None
         first = self._stored("first-contact-key", keys.first_contact_key)
         key = FirstKey(private=first, public=keys.ssh_public_key(first))
         self.machine = machines.machine(plan, key=key, parent=self)
         """What the node runs on."""
         self.public_ip: pulumi.Output[str] = public_address(self.machine)
         """The node's public address."""
-        self.public_key: pulumi.Output[str] = keys.wireguard_public_key(self._identity)
-        """The node's WireGuard public key, base64."""
         shown = access.committed.host_key if access.committed else None
         self._host_key = self._stored(HOST_KEY, lambda: keys.other_ssh_key(shown), version=shared.ssh_version)
         self.host_key: pulumi.Output[str] = keys.ssh_public_key(self._host_key)
@@ -100,6 +105,32 @@ class Node(pulumi.ComponentResource):
             version=version,
         )
 
+    @property
+    def identity(self) -> keys.Identity:
+        """The node's WireGuard key; of a node that makes that itself only once the node was met."""
+        assert self._identity is not None
+        return self._identity
+
+    @property
+    def public_key(self) -> pulumi.Output[str]:
+        """The node's WireGuard public key, base64."""
+        return self.identity.public_key
+
+    @property
+    def makes_key(self) -> bool:
+        """Whether the node makes its WireGuard key itself: it has to be met before the directory is made."""
+        return self._source.own
+
+    def make_key(self, target: Target, *, agent_file: AgentFile) -> None:
+        """Declare first contact and what makes the node's key there. `target` has no gate.
+
+        The directory needs the key, and all nodes need the directory, the canary as well.
+        """
+        meeting = Meeting.declare(target, host_private_key=self._host_key, agent_file=agent_file)
+        made = meeting.own_key(target, self._plan.key_version)
+        self._identity = keys.made_identity(made.stdout, self._plan.name)
+        self._own_key = (meeting, made)
+
     def entry(self) -> Entry:
         """Return what the other nodes must know of this one: its entry in the directory."""
         return entry(
@@ -120,28 +151,21 @@ class Node(pulumi.ComponentResource):
     def configure(
         self,
         directory: pulumi.Output[Directory],
+        target: Target,
         *,
         agent_file: AgentFile,
-        hooks: pulumi.ResourceHookBinding,
-        gate: tuple[pulumi.Resource, ...],
-        confirmed: pulumi.ResourceHook,
-        record: Mapping[str, Any],
-        older: bool,
     ) -> Commands:
         """Declare the commands that put the node's files on its machine.
 
-        Nothing but first contact happens before `gate` is done. `confirmed` looks at what the node commits,
-        and `record` is what the state has of that; an `older` one has a step that is no longer needed.
         A node that is not enabled keeps the commands it has; made for the first time, it has no peers.
         """
         plan = self._plan
-        target = replace(self._target(hooks, gate, confirmed, record), older=older)
         document = node_files(
             plan,
             self._access,
             RunFacts(
                 directory=directory if plan.enabled else self._alone(),
-                private=keys.key_fingerprint(self._identity),
+                private=self.identity.name,
                 preshared=keys.preshared_fingerprints(
                     self._shared.preshared_root, node=plan.oldest_name, peers=plan.peers
                 ),
@@ -149,15 +173,15 @@ class Node(pulumi.ComponentResource):
                 server=self.machine.identity,
             ),
         )
-        if not record:
+        if not target.record:
             show_files(plan.name, document, beside=self)
         pinned = pulumi.Output.from_input(target.host_key)
         commands = Commands.declare(
             target,
-            host_private_key=self._host_key,
+            after=self._met(target, agent_file),
             agent_file=agent_file,
             keys=keys.key_bundle(
-                self._identity,
+                self.identity,
                 self._shared.preshared_root,
                 node=plan.oldest_name,
                 peers=plan.peers,
@@ -176,13 +200,29 @@ class Node(pulumi.ComponentResource):
         )
         return commands
 
-    def _target(
+    def _met(self, target: Target, agent_file: AgentFile) -> list[pulumi.Resource]:
+        """Declare first contact, unless that is declared; return what the node's keys come after."""
+        if self._own_key:
+            meeting, made = self._own_key
+            return [meeting.copy, made]
+        meeting = Meeting.declare(target, host_private_key=self._host_key, agent_file=agent_file)
+        if self._source.former:
+            target.keep_own_key(after=[meeting.copy])
+        return [meeting.copy]
+
+    def target(
         self,
+        *,
         hooks: pulumi.ResourceHookBinding,
-        gate: tuple[pulumi.Resource, ...],
         confirmed: pulumi.ResourceHook,
         record: Mapping[str, Any],
+        older: bool,
     ) -> Target:
+        """Return where the node's commands run.
+
+        `confirmed` looks at what the node commits,
+        and `record` is what the state has of that; an `older` one has a step that is no longer needed.
+        """
         plan, keep, machine = self._plan, not self._plan.enabled, self.machine
         contact = machine.contact(self.host_key) if isinstance(machine, ExistingMachine) else None
         way = self.way_in()
@@ -198,9 +238,9 @@ class Node(pulumi.ComponentResource):
             port=way.port,
             keep=keep,
             confirmed=confirmed,
-            gate=gate,
             record=record,
             protect=plan.protect,
+            older=older,
             contact=contact,
         )
 

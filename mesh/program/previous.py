@@ -11,11 +11,13 @@ from typing import Any, Final
 import pulumi
 
 from mesh.names import (
+    COMMAND,
     DIRECTORY,
     FIRST_MESH,
     IDENTITY,
     MESH_TYPE,
     NODE_TYPE,
+    OWN_KEY,
     STASH,
     MeshNames,
     in_a_mesh,
@@ -65,6 +67,10 @@ class Previous:
     def has_part(self, type_: str, node: str, part: str) -> bool:
         """Whether the state has this part of a node."""
         return any(self.has(type_, f"{called}-{part}") for called in self._called(node))
+
+    def has_key(self, node: str) -> bool:
+        """Whether the state has a node's WireGuard key, or the public half of one that the node made."""
+        return self.has_part(STASH, node, IDENTITY) or self.has_part(COMMAND, node, OWN_KEY)
 
     def component(self, node: str) -> Mapping[str, Any]:
         """Return what the component of a node has registered."""

@@ -7,8 +7,16 @@ from typing import Final
 
 import pulumi
 
-from mesh.advice import AGENT_GONE, AGENT_GONE_SAYS, AGENT_OTHER, HOST_KEY_CHANGED, KEYS_MISSING
-from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, KEYS, LEAVE, node_and_step
+from mesh.advice import (
+    AGENT_GONE,
+    AGENT_GONE_SAYS,
+    AGENT_OTHER,
+    HOST_KEY_CHANGED,
+    KEYS_MISSING,
+    OWN_KEY_LOST,
+    OWN_KEY_SAYS,
+)
+from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, KEYS, LEAVE, OWN_KEY, node_and_step
 from mesh.program.machines.base import NO_ANSWER, NO_ROOT, Machine
 from mesh.said import ends, shown
 
@@ -58,6 +66,7 @@ _REMEDIES: Final = {
         reads the command's input. Nothing was changed. Limit this to interactive shells (`case $- in *i*)
         exec ...;; esac`), then run up again.""",
     r"^bootstrap: (?P<said>.+)": "{said}",
+    rf"^KEYS-MISSING .*{OWN_KEY_SAYS}": OWN_KEY_LOST,
     r"^KEYS-MISSING": KEYS_MISSING,
     re.escape(AGENT_GONE_SAYS): AGENT_GONE,
     r"^REFUSED .*: (?:copy the file|install the agent) again$|^USAGE$": AGENT_OTHER,
@@ -121,6 +130,7 @@ def remedy(
             words = {
                 "server": _anew(parent, node, machine),
                 "keys": f"{parent}{COMMAND}::{node}-{KEYS}",
+                "own_key": f"{parent}{COMMAND}::{node}-{OWN_KEY}",
                 "agent_file": f"{parent}{COPY}::{node}-{AGENT_FILE}",
                 "port": port[1] if port else "22",
                 **{name: shown(value or "", limit=_SAID) for name, value in found.groupdict().items()},

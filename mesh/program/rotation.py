@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pulumi
 
-from mesh.names import GENERATIONS, IDENTITY, ROTATION, STASH, MeshNames
+from mesh.names import GENERATIONS, ROTATION, STASH, MeshNames
 from mesh.outputs import NodeOutputs
 from mesh.plan import MeshPlan
 from mesh.program.access import Access
@@ -21,12 +21,23 @@ from mesh.program.commands import Commands
 from mesh.program.generations import Generations, generations_of, replaced, wanted_generations
 from mesh.program.node import Node, WayIn
 from mesh.program.previous import Previous
-from mesh.program.settling import Dialled, Put, Urns, look_ahead, refuse_under_way, wait_until_settled
+from mesh.program.settling import (
+    Dialled,
+    Put,
+    Urns,
+    look_ahead,
+    refuse_silent,
+    refuse_under_way,
+    wait_until_settled,
+)
 
 __all__ = ["REPORT", "Rotation", "plan_rotation"]
 
 REPORT: Final = "wireguard-mesh-rotation-report"
 """The name of the hook."""
+
+_OWN: Final = "own"
+"""In the record: the nodes that make their keys themselves, here with the public keys."""
 
 _Hook = Callable[[pulumi.ResourceHookArgs], Coroutine[Any, Any, None]]
 
@@ -44,7 +55,7 @@ class Rotation:
     @property
     def _there(self) -> frozenset[str]:
         """The nodes that the state has a key of."""
-        return frozenset(name for name in self.plan.nodes if self.before.has_part(STASH, name, IDENTITY))
+        return frozenset(name for name in self.plan.nodes if self.before.has_key(name))
 
     @property
     def _given(self) -> Generations:
@@ -84,7 +95,9 @@ class Rotation:
             for each in commands.values():
                 await each.apply.urn.future()
                 await each.apply.stdout.future()
-            return self.wanted.record()
+            made = {name: await _made(nodes[name]) for name in sorted(self.wanted.own)}
+            own = {name: public for name, public in made.items() if public is not None}
+            return {**self.wanted.record(), **({_OWN: own} if own else {})}
 
         record: pulumi.Input[dict[str, Any]] = pulumi.Output.from_input(all_returned())
         asked = pulumi.ResourceHook(self.names.of(REPORT), self.wait_and_report(ways, nodes, commands))
@@ -120,7 +133,20 @@ class Rotation:
         with ThreadPoolExecutor(1) as apart:  # Pulumi's own loop runs here
             asked = apart.submit(lambda: asyncio.run(look_ahead(dialled, Urns(self.before), back)))
         if raised:
-            refuse_under_way(asked.result(), done=settled.same_keys(given), what=self.names.said("keys"))
+            what = self.names.said("keys")
+            refuse_under_way(asked.result(), done=settled.same_keys(given), what=what)
+            refuse_silent(asked.result(), self._makers(given), what=what)
+
+    def _makers(self, given: Generations) -> list[str]:
+        """Return the nodes that make their next key themselves in this run."""
+        nodes = self.plan.nodes
+        return [
+            name
+            for name in self._there
+            if nodes[name].makes_key
+            and nodes[name].enabled
+            and given.version((name, *nodes[name].former)) != nodes[name].key_version
+        ]
 
     def _as_before(self) -> dict[str, Dialled]:
         found = {}
@@ -146,7 +172,7 @@ class Rotation:
 
         async def wait(args: pulumi.ResourceHookArgs) -> None:
             was = _had(args)
-            if not (replaced(was, self.plan, self._there) or self._back(was)):
+            if not (replaced(was, self.plan, self._there) or self._back(was) or _made_anew(args)):
                 return
             taking_part = [name for name, node in self.plan.nodes.items() if node.enabled]
             dialled = {
@@ -200,6 +226,20 @@ def plan_rotation(
 def _had(args: pulumi.ResourceHookArgs) -> Generations:
     """Return what the state had in this stash; the first keys where it is made now."""
     return generations_of((args.old_inputs or {}).get("input"))
+
+
+def _made_anew(args: pulumi.ResourceHookArgs) -> bool:
+    """Whether a node has made another key than the one that all had before, as a new server does."""
+    had, wanted = (
+        ((inputs or {}).get("input") or {}).get(_OWN, {}) for inputs in (args.old_inputs, args.new_inputs)
+    )
+    return any(name in had and had[name] != public for name, public in wanted.items())
+
+
+async def _made(node: Node) -> Any:
+    """Return the public key of a node that makes its key; None where that failed."""
+    public = await _value(node.public_key)
+    return pulumi.output.UNKNOWN if public is None and pulumi.runtime.is_dry_run() else public
 
 
 def _parts(way: WayIn) -> tuple[pulumi.Input[Any], ...]:

@@ -30,6 +30,7 @@ __all__ = [
     "Put",
     "Urns",
     "look_ahead",
+    "refuse_silent",
     "refuse_under_way",
     "wait_until_settled",
 ]
@@ -168,6 +169,21 @@ def refuse_under_way(answers: Answers, *, done: bool, what: str) -> None:
         f"`generation`) as they were before, and run up until the rotation is done: revive nodes that others "
         f"wait for, or take them out with `enabled: false`. Then raise the numbers again."
     )
+
+
+def refuse_silent(answers: Answers, makers: Collection[str], *, what: str) -> None:
+    """Refuse to replace keys while a node that has to make its own gives no answer. Raises `pulumi.RunError`.
+
+    No other node could be told its new key. `what` begins the message.
+    """
+    silent = {name: answers.silent[name] for name in sorted(makers) if name in answers.silent}
+    if silent:
+        said = "; ".join(f"{name} ({why})" for name, why in silent.items())
+        raise pulumi.RunError(
+            f"{what}: these nodes make their keys themselves (`keySource: node`) and give no answer: "
+            f"{_shown(said)}. No key was replaced. Start these nodes, or take them out with `enabled: "
+            f"false`, and run up again."
+        )
 
 
 async def wait_until_settled(

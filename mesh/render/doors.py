@@ -18,6 +18,7 @@ __all__ = ["NOTHING_MOVES", "Doors", "Moving", "read_doors"]
 
 _SSH_PORTS: Final = re.compile(r"^ +tcp dport (\d+|\{[\d, ]+\}) ip saddr @ssh_sources4 ", re.MULTILINE)
 _LISTEN_PORT: Final = re.compile(r"^ListenPort = (\d+)$", re.MULTILINE)
+_PRIVATE: Final = re.compile(r"^# PrivateKey = key:([0-9a-f]{16})$", re.MULTILINE)
 _NEXT_PORT: Final = re.compile(r"^# NextPort = (\d+)$", re.MULTILINE)
 _FORMER_PORTS: Final = re.compile(r"^ +.*udp dport (\d+|\{[\d, ]+\}) .*udp dport set \d+ ", re.MULTILINE)
 _ENDPOINT: Final = re.compile(r"^Endpoint = (\S+:\d+)$", re.MULTILINE)
@@ -61,7 +62,8 @@ class Doors:
     `endpoints` are where it finds its peers, `public` the ports that the internet may reach, `ssh_sources`
     the networks that SSH is let in from. `addresses` are its own inside the mesh, `allowed` those of each
     peer, and of each node that is reached over a relay; `named` are all addresses that have a name.
-    `next_port` is WireGuard's second port, None without a rotation of keys.
+    `next_port` is WireGuard's second port, None without a rotation of keys. `private` is the fingerprint of
+    its private key.
     """
 
     ssh_ports: tuple[int, ...]
@@ -74,6 +76,7 @@ class Doors:
     allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     named: frozenset[str] = frozenset()
     next_port: int | None = None
+    private: str | None = None
 
 
 @lru_cache(maxsize=512)  # a run asks twice for each node: ahead of the first step, and to plan
@@ -95,6 +98,7 @@ def read_doors(document: str) -> Doors:
         addresses=addresses,
         allowed=dict(_allowed(document, addresses)),
         next_port=next(iter(_numbers(_NEXT_PORT.findall(document))), None),
+        private=next(iter(_PRIVATE.findall(document)), None),
         named=frozenset(_NAMED.findall(names[1]) if names else ()),
     )
 

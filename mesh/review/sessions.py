@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mesh.names import IDENTITY, PRESHARED_ROOT, STASH
+from mesh.names import COMMAND, IDENTITY, OWN_KEY, PRESHARED_ROOT, STASH
 from mesh.render import UNKNOWN_TEXT
 from mesh.review.elements import NotUnderstoodError
 from mesh.review.files import Peer
@@ -84,8 +84,8 @@ def _pair(one: str, other: str) -> tuple[str, str]:
 
 
 def _new_identity(node: NodeChange) -> bool:
-    step = node.step(STASH, IDENTITY)
-    return step is not None and step.op == "replace"
+    steps = node.step(STASH, IDENTITY), node.step(COMMAND, OWN_KEY)
+    return any(step is not None and step.op in {"create", "replace"} for step in steps)
 
 
 def _rotates(node: NodeChange) -> bool:

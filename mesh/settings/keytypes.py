@@ -10,6 +10,7 @@ from mesh.settings.routes import member
 __all__ = [
     "Generation",
     "Interfaces",
+    "KeySource",
     "Member",
     "Members",
     "Metadata",
@@ -39,6 +40,11 @@ Metadata = Annotated[
     Literal["root", "containers"],
     BeforeValidator(fields.one_of("root", "containers")),
     Field(title="`root` or `containers`"),
+]
+KeySource = Annotated[
+    Literal["state", "node"],
+    BeforeValidator(fields.one_of("state", "node")),
+    Field(alias="keySource", title="`state` or `node`"),
 ]
 Names = Annotated[
     tuple[Annotated[str, BeforeValidator(names.host_name)], ...],

@@ -8,7 +8,16 @@ from pydantic import BeforeValidator, Field
 from mesh.settings import addresses, addresses6, fields, lists
 from mesh.settings.base import Model
 from mesh.settings.grants import PortRange, port_range
-from mesh.settings.keytypes import Generation, Interfaces, Metadata, Name, Names, Switch, UnderlayMtu
+from mesh.settings.keytypes import (
+    Generation,
+    Interfaces,
+    KeySource,
+    Metadata,
+    Name,
+    Names,
+    Switch,
+    UnderlayMtu,
+)
 from mesh.settings.routes import route
 
 __all__ = ["DEFAULT_PROVIDER", "Defaults", "Node"]
@@ -56,6 +65,19 @@ class Defaults(Model):
 
     Refused: a number below 1360 in a mesh with IPv6 addresses, because IPv6 needs 1280 bytes inside the
     tunnel.
+    """
+
+    key_source: KeySource = "state"
+    """Who makes the node's WireGuard key.
+
+    With `state`, `up` makes the key, and the state keeps it as a secret. With `node`, the node itself makes
+    the key, and only the public half leaves the node ([keys that never leave the
+    node](rotation.md#keys-that-never-leave-the-node)). A server that is made anew makes another key then.
+
+    Changed later: the node gets another key. Write a higher `generation` beside the change.
+
+    Refused by the preview: a change in a mesh without `rotation`, without a higher `generation` (the node's
+    own or the mesh's), or at a node that takes no part.
     """
 
     provider: Annotated[str, Field(title="name")] = DEFAULT_PROVIDER
@@ -309,6 +331,7 @@ class Node(Model):
     trusted_interfaces: Annotated[Interfaces, Field(alias="trustedInterfaces")] = ()
     metadata: Metadata = "root"
     underlay_mtu: UnderlayMtu = None
+    key_source: KeySource = "state"
     provider: str = DEFAULT_PROVIDER
     network: Annotated[Name | None, Field(title="name of a network")] = None
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..places import Places
     from ..tunnel import Tunnel
 
-__all__ = ["install", "put_in_place", "require_installable", "with_bytecode"]
+__all__ = ["install", "make_folders", "put_in_place", "require_installable", "with_bytecode"]
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # Until the first commit says otherwise: WireGuard's usual port.
@@ -81,7 +81,7 @@ def put_in_place(places: Places, tunnel: Tunnel, digest: str) -> None:
     """
     if load_trial(places) is not None:
         raise AgentError(Answer.BUSY, "a trial is under way and needs the current agent: try again later")
-    _make_folders(places)
+    make_folders(places)
     _install_archive(places, digest)
     _install_units(places, tunnel)
     _mend_generations(places)
@@ -91,7 +91,8 @@ def put_in_place(places: Places, tunnel: Tunnel, digest: str) -> None:
     log(f"agent {digest} is installed")
 
 
-def _make_folders(places: Places) -> None:
+def make_folders(places: Places) -> None:
+    """Make the folders of the agent, where they are missing. Raises `OSError`."""
     make_folder(places.library, 0o755)
     for folder in (places.state, places.keys, places.generations, places.volatile):
         make_folder(folder.parent, 0o755)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..answers import AgentError, Answer
 from ..files.generation import key_names_in_use
 from ..files.keystore import collect_keys, parse_keys, store_keys
+from ..files.ownkey import own_key_names
 from ..files.rendered import collect_leftovers
 from ..live.hostkey import parse_host_key, take_host_key
 from ..rotation.planned import planned_key_names
@@ -65,7 +66,8 @@ def _store(places: Places, bundle: dict[str, str], host_key: Optional[HostKey]) 
     store_keys(places.keys, bundle)
     collect_leftovers(places)
     if load_trial(places) is None:  # else the way back may need keys that nothing names but its record
-        collect_keys(places.keys, {*bundle, *key_names_in_use(places), *planned_key_names(places)})
+        named = {*key_names_in_use(places), *planned_key_names(places), *own_key_names(places)}
+        collect_keys(places.keys, {*bundle, *named})
     if host_key is not None:
         take_host_key(places, host_key)
     return Answer.STORED, f"{len(bundle)} keys"

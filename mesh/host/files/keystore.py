@@ -56,8 +56,8 @@ def parse_keys(raw: bytes) -> dict[str, str]:
         value = None
     if not isinstance(value, dict) or set(value) - _MORE != {"format", "keys"} or value["format"] != 1:
         raise AgentError(Answer.REFUSED, 'keys: standard input must be {"format": 1, "keys": [...]}')
-    if not isinstance(value["keys"], list) or not value["keys"]:
-        raise AgentError(Answer.REFUSED, "keys: `keys` must be a list with at least one key")
+    if not isinstance(value["keys"], list):
+        raise AgentError(Answer.REFUSED, "keys: `keys` must be a list")
     return dict(_named(index, key) for index, key in enumerate(value["keys"]))
 
 

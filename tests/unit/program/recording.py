@@ -1,6 +1,8 @@
 """Runs the program against a monitor that notes what is registered and answers as an engine would."""
 
 import asyncio
+import base64
+import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,11 +11,12 @@ from typing import Any
 
 import pulumi
 from google.protobuf import json_format, struct_pb2
+from nacl.public import PrivateKey
 from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.stack import run_pulumi_func
 
-from mesh.plan import MeshPlan, plan_mesh
+from mesh.plan import MeshPlan, fingerprint, plan_mesh
 from mesh.program import KINDS, Mesh
 from mesh.program.previous import Previous
 from mesh.settings import parse_settings
@@ -152,9 +155,23 @@ class _Monitor(mocks.MockMonitor):
             octet = sum(urn.rpartition("::")[2].encode()) % 250 + 1
             four = request.object["type"] == "ipv4"
             answer["ipAddress"] = f"192.0.2.{octet}" if four else f"2001:db8:0:{octet:x}::"
+        elif request.name.endswith("-own-key"):
+            if old is not None and "triggers" in request.ignoreChanges:
+                answer.CopyFrom(old)
+            elif old is not None and old["triggers"] == answer["triggers"]:
+                answer["stdout"] = old["stdout"]
+            elif not self._preview:
+                answer["stdout"] = _made(urn, *json_format.MessageToDict(answer)["triggers"])
         elif request.type == "hcloud:index/server:Server" and (old is not None or not self._preview):
             answer["status"] = "running" if old is None else old["status"]
         return answer
+
+
+def _made(urn: str, server: str, version: float) -> str:
+    """What a node answers that makes its key itself: another server, or another version, another key."""
+    secret = hashlib.sha256(f"{urn} {server} {version}".encode()).digest()
+    public = base64.b64encode(bytes(PrivateKey(secret).public_key)).decode()
+    return f"MADE {version:.0f} {fingerprint(secret)} {public}"
 
 
 def _plan(mesh: Mapping[str, Any]) -> MeshPlan:

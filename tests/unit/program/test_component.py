@@ -26,11 +26,11 @@ mtu: 1400
 ssh: {port: 2222, from: [203.0.113.0/24], authorizedKeys: []}
 defaults:
   {provider: hetzner, location: fsn1, type: cx23, image: debian-12, trustedInterfaces: [cni0],
-   metadata: containers, underlayMtu: 1500}
+   metadata: containers, underlayMtu: 1500, keySource: node}
 nodes:
   web-1:
     {address: 10.10.0.1, provider: hetzner, groups: [web], public: [tcp/80], forward: true, metadata: root,
-     underlayMtu: 9000}
+     underlayMtu: 9000, keySource: state}
   db-1: {address: 10.10.0.2, location: nbg1, type: cx33, image: debian-13, trustedInterfaces: []}
   db-2: {address: 10.10.0.3, enabled: false}
 policy: [{from: [web], to: [db-1], allow: [tcp/5432, icmp]}]

@@ -72,6 +72,7 @@ def test_what_was_rendered_is_read_again() -> None:
         addresses=(ip_interface("10.10.0.1/24"),),
         allowed={"b": frozenset({"10.10.0.2"}), "c": frozenset({"10.10.0.3"})},
         named=frozenset({"10.10.0.1", "10.10.0.2", "10.10.0.3"}),
+        private=str(key_names_of(plan_of(MESH).nodes["a"]).private),
     )
 
 

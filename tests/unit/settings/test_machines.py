@@ -57,14 +57,14 @@ def test_a_key_of_another_provider_is_unknown_and_those_that_are_known_are_liste
             "generation, revoked, "
             "protect, "
             "groups, public, forward, endpoint, keepalive, relay, egress, routes, formerly, networkAddress, "
-            "trustedInterfaces, metadata, underlayMtu, provider, network"
+            "trustedInterfaces, metadata, underlayMtu, keySource, provider, network"
         ),
         (
             "mesh.nodes.a.shelf: is not a known key; known are address, location, type, image, "
             "publicIpv4, publicIpv6, address6, enabled, generation, revoked, "
             "protect, groups, public, forward, endpoint, "
             "keepalive, relay, egress, routes, formerly, networkAddress, trustedInterfaces, metadata, "
-            "underlayMtu, provider, network"
+            "underlayMtu, keySource, provider, network"
         ),
     ]
 
@@ -79,7 +79,7 @@ def test_what_no_provider_has_is_unknown_among_the_defaults() -> None:
     assert _problems(_mesh(defaults={"zzz": 1})) == [
         (
             "mesh.defaults.zzz: is not a known key; known are shelf, location, type, image, publicIpv4, "
-            "publicIpv6, trustedInterfaces, metadata, underlayMtu, provider, network"
+            "publicIpv6, trustedInterfaces, metadata, underlayMtu, keySource, provider, network"
         )
     ]
 

@@ -121,7 +121,7 @@ def test_an_unknown_key_is_told_with_those_that_are_known_at_its_place() -> None
             "publicIpv4, publicIpv6, address6, enabled, generation, revoked, "
             "protect, groups, public, forward, endpoint, "
             "keepalive, relay, egress, routes, formerly, networkAddress, trustedInterfaces, metadata, "
-            "underlayMtu, provider, network"
+            "underlayMtu, keySource, provider, network"
         ),
         "mesh.policy[0].zzz: is not a known key; known are from, to, allow",
         "mesh.policyTests[0].zzz: is not a known key; known are from, to, port, expect",

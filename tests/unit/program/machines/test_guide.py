@@ -52,7 +52,7 @@ def test_the_providers_keys_and_limits_are_checked_with_all_others(providers: di
         "address, image, address6, enabled, generation, revoked, "
         "protect, groups, public, forward, endpoint, keepalive, relay, "
         "egress, routes, formerly, networkAddress, trustedInterfaces, metadata, underlayMtu, "
-        "provider, network"
+        "keySource, provider, network"
     )
     assert _problems(_mesh(**nodes), providers) == [
         "mesh.nodes: are 21, but the basement has room for 20; remove some nodes",

@@ -1,0 +1,54 @@
+"""The command `own-key`: the node makes its WireGuard key itself, and tells nothing but the public half."""
+
+from __future__ import annotations
+
+import json
+
+from ..answers import AgentError, Answer
+from ..files.keystore import fingerprint
+from ..files.ownkey import kept_own_key, make_own_key, public_key
+from ..system.archive import ARCHIVE
+from ..system.run import log
+from ..trial.lock import COMMAND_WAIT, lock
+from .install import make_folders
+from .installed import check_archive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..places import Places
+
+__all__ = ["own_key", "parse_own_key"]
+
+
+def own_key(places: Places, raw: bytes) -> tuple[Answer, str]:
+    """Return generation, name and public half of the node's own key; makes it where there is none yet.
+
+    `raw` names the generation. Whoever asks again for the same one gets the same key. This may be an agent
+    that was copied and has not installed itself yet. Raises `AgentError`, `OSError`.
+    """
+    generation = parse_own_key(raw)
+    if places.agent == ARCHIVE:
+        check_archive(places)
+    make_folders(places)
+    with lock(places, wait=COMMAND_WAIT):
+        private = kept_own_key(places, generation)
+        if private is None:
+            private = make_own_key(places, generation)
+            log(f"made the WireGuard key of generation {generation}")
+    return Answer.MADE, f"{generation} {fingerprint(private)} {public_key(private)}"
+
+
+def parse_own_key(raw: bytes) -> int:
+    """Return the generation that standard input names: `{"format": 1, "generation": 2}`.
+
+    Raises `AgentError` (REFUSED).
+    """
+    try:
+        value = json.loads(raw)
+    except ValueError:
+        value = None
+    if isinstance(value, dict) and set(value) == {"format", "generation"} and value["format"] == 1:
+        generation = value["generation"]
+        if isinstance(generation, int) and not isinstance(generation, bool) and generation > 0:
+            return generation
+    raise AgentError(Answer.REFUSED, 'own-key: standard input must be {"format": 1, "generation": 1}')
