@@ -178,3 +178,19 @@ def test_a_node_that_cannot_be_asked_for_its_key_changes_nothing_on_the_others(m
         mesh.up()
     assert _public_keys(mesh) == before
     _settled(mesh)
+
+
+@pytest.mark.long
+def test_a_server_that_is_made_anew_in_the_middle_of_a_rotation_is_met_after_a_word(mesh: World) -> None:
+    """Its peers still wait for the key of the former server, which nobody has any more."""
+    _mesh(mesh, "rotate", "db-1")
+    mesh.console("web-2", "systemctl stop ssh")
+    assert mesh.lab(*UP).code != 0
+    urn, *_ = re.findall(r'"(urn:[^"]*::web-2-server)"', mesh.ok("stack", "export"))
+    with _pings(mesh, "db-1", _WEB_1):
+        refused = mesh.lab(*UP, "--replace", urn)
+        assert refused.code != 0
+        assert "REFUSED keys are being rotated" in refused.out, refused.out
+        _mesh(mesh, "settle", "--without", "web-2")
+        mesh.up()
+    _settled(mesh)
