@@ -68,6 +68,11 @@ def _read(
             urn, _COMMAND, f"{_NODE}::{node}", {"stdin": text}, {"stdin": after[node]}
         )
     for name in replaced:
+        if name.endswith("-own-key"):
+            parent = f"{_NODE}::{name.removesuffix('-own-key')}"
+            made = step_of(f"{_NODE}${_COMMAND}::{name}", _COMMAND, parent, {"stdin": "1"}, {"stdin": "2"})
+            preview["steps"] += [{**each, "op": "replace"} for each in made]
+            continue
         parent = f"{_NODE}::{name.removesuffix('-identity')}" if name.endswith("identity") else _mesh()
         preview["steps"].append(_stash(name, parent, "replace"))
     if updated:
@@ -116,8 +121,9 @@ def test_the_identities_of_all_nodes() -> None:
     assert "generations" not in text
 
 
-def test_the_identity_of_one_node() -> None:
-    text = _read(_rotating(_before()), _rotating(_rekeyed(("db-1",))), "db-1-identity")
+@pytest.mark.parametrize("made", ["db-1-identity", "db-1-own-key"])
+def test_the_key_of_one_node(made: str) -> None:
+    text = _read(_rotating(_before()), _rotating(_rekeyed(("db-1",))), made)
     assert text.startswith(
         "## 2 sessions re-keyed, none interrupted; 1 client needs its configuration again ("
     )
