@@ -102,10 +102,15 @@ def _no_relay(
 def _no_path(name: str, others: list[str], everyone: Mapping[str, Any], callers: frozenset[str]) -> str:
     more = len(others) - _NAMED
     shown = ", ".join(others[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-    reached = next((each for each in everyone if each not in callers), "NODE")
+    reached = next((each for each in everyone if each not in callers), None)
+    helps = (
+        f"give {name} a relay, such as `relay: {reached}`"
+        if reached
+        else "no node of this mesh has an endpoint, so add a node that has one, as the relay"
+    )
     return (
-        f"{name} and {shown} have no path to each other: nobody can call a node with `endpoint: none`; give "
-        f"{name} a relay, such as `relay: {reached}`, or leave the pair out with links"
+        f"{name} and {shown} have no path to each other: nobody can call a node with `endpoint: none`; "
+        f"{helps}, or leave the pair out with links"
     )
 
 

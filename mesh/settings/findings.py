@@ -7,11 +7,12 @@ from pydantic_core import ErrorDetails
 
 from mesh.settings.addresses import address
 from mesh.settings.base import Model
+from mesh.settings.groups import policy_members_in
 from mesh.settings.keys import meant_key, unknown_key
 from mesh.settings.machines import MachineModels
 from mesh.settings.models import Rollout, Rotation, Settings, Ssh
 from mesh.settings.problems import REMOVED, Instead, Told, another_value, show
-from mesh.settings.raw import Finding, read
+from mesh.settings.raw import Finding, nodes, read
 from mesh.settings.references import named
 from mesh.settings.room import free_addresses
 
@@ -135,7 +136,8 @@ def _told(details: ErrorDetails, raw: Mapping[Any, Any]) -> Told:
         context = details["ctx"]
         instead: tuple[Instead, ...] = context["instead"]
         told = Told(str(context["text"]), instead)
-        return named(value, told, raw) if _names_somebody(path) else told
+        members = _known_names(path, raw)
+        return told if members is None else named(value, told, members)
     if kind == "bool_type":
         return _no_switch(value)
     if kind == "model_type":
@@ -148,11 +150,19 @@ def _told(details: ErrorDetails, raw: Mapping[Any, Any]) -> Told:
     return Told(f"{show(value)}: {details['msg']}")
 
 
-def _names_somebody(path: _Path) -> bool:
-    """Whether the value at a path must be the name of a group or node that there is."""
-    if path[0] == "policy":
-        return len(path) == 4 and path[2] in {"from", "to"}
-    return (path[0] == "policyTests" and path[-1] in {"from", "to"}) or path == ("rollout", "canary")
+def _known_names(path: _Path, raw: Mapping[Any, Any]) -> Collection[str] | None:
+    """Return the names of which the value at a path must be one; None where it is no such value."""
+    in_rule = path[0] == "policy" and len(path) == 4 and path[2] in {"from", "to"}
+    if in_rule or (path[0] == "policyTests" and path[-1] in {"from", "to"}):
+        return policy_members_in(raw)
+    if path == ("rollout", "canary"):
+        return list(map(str, nodes(raw)))
+    if path[0] == "nodes" and len(path) == 3 and path[2] in {"relay", "egress"}:
+        return [str(name) for name in nodes(raw) if name != path[1]]
+    if path[-1] == "network" and path[0] in {"nodes", "defaults"}:
+        networks = raw.get("networks")
+        return list(map(str, networks)) if isinstance(networks, Mapping) and networks else None
+    return None
 
 
 def _missing(path: _Path, raw: Mapping[Any, Any]) -> Told:

@@ -36,7 +36,7 @@ RESERVED: Final = _STANDARD | {"all"}
 
 def host_name(value: object) -> str:
     """The name of a node or of a group of nodes."""
-    given = text(value, "the name of a node or group", host_name)
+    given = text(value, "a name", host_name)
     if not _NAME.fullmatch(given):
         better = _better(given)
         helps = "; give another name" if better is None else f"; write {better}"

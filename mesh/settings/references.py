@@ -1,6 +1,6 @@
 """Groups, policy and rollout: every name must be one there is, and every rule must mean something."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -137,10 +137,10 @@ def _ports_twice(values: list[Any], path: tuple[int | str, ...]) -> Iterator[Fin
         seen.append(port)
 
 
-def named(value: object, told: Told, raw: Mapping[Any, Any]) -> Told:
+def named(value: object, told: Told, members: Collection[str]) -> Told:
     """Say of what is no name at all which of the names that there are is meant."""
     inner = value[0] if isinstance(value, list) and len(value) == 1 else value
-    given, members = str(inner), policy_members_in(raw)
+    given = str(inner)
     if not isinstance(inner, str | int) or isinstance(inner, bool) or has_secret(given):
         return Told(told.text)
     if is_network(given):

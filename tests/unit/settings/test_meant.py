@@ -210,7 +210,7 @@ def test_a_member_of_a_policy_is_a_name_or_a_network_in_its_shortest_form() -> N
     ]  # fmt: skip
     with pytest.raises(PydanticCustomError, match=r"^10.20.0.5/16 names a host, not a network; write"):
         member("10.20.0.5/16")
-    with pytest.raises(PydanticCustomError, match=r"^7 is not text; give the name of a node or group"):
+    with pytest.raises(PydanticCustomError, match=r"^7 is not text; give a name"):
         member(7)
 
 

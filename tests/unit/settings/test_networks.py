@@ -231,7 +231,7 @@ def test_an_interface_is_taken(value: str) -> None:
         ("_" + "a" * 48, f"'_{'a' * 48}' is not a name: {{}}; write {'a' * 48}"),
         ("--", "'--' is not a name: {}; give another name"),
         ("ä-web", "'ä-web' is not a name: {}; write a-web"),
-        (None, "null is not text; give the name of a node or group, in quotes if need be"),
+        (None, "null is not text; give a name, in quotes if need be"),
     ],
 )
 def test_what_is_no_name_is_refused_with_a_better_one(value: object, told: str) -> None:

@@ -166,7 +166,7 @@ def test_a_group_must_not_mean_something_else() -> None:
         "web-2": TWO,
         "all": {"address": "10.10.0.3"},
     }
-    number = "7 is not text; give the name of a node or group, in quotes if need be: write '7'"
+    number = "7 is not text; give a name, in quotes if need be: write '7'"
     assert _problems(_mesh(nodes=nodes)) == [
         "mesh.nodes.web-1.groups[0]: web-2 is the name of a node; give the group another name",
         "mesh.nodes.web-1.groups[1]: all means every node in a policy; take another name",
