@@ -83,6 +83,8 @@ class Mesh(pulumi.ComponentResource):
                 f"(`mesh client NAME`).",
                 self,
             )
+        if rotation and rotation.dates and rotation.dates.old:
+            pulumi.log.warn(str(rotation.dates.old), self)
         shared = self._shared_keys(plan)
         sites = self._sites(plan, access, shared, before, told)
         machines = {provider: providers[provider].declare(site) for provider, site in sites.items()}
