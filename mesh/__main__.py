@@ -160,6 +160,7 @@ def check_command(
         state = read_state(pulumi, stack, mesh)
     import asyncio
 
+    from mesh.ages import old_keys_of
     from mesh.cli import check, paths_command, results, rotation, settle
 
     found = asyncio.run(paths_command.check_with_paths(mesh, state))
@@ -167,13 +168,16 @@ def check_command(
         found = asyncio.run(check.repair_mesh(mesh, state, found))
     if repair and any(node.rotation for node in found):
         found = check.with_rotations(found, asyncio.run(settle.settle_mesh(mesh, state)))
+    old = old_keys_of(state.generations)
     if as_json:
-        print(results.as_json(found))
+        print(results.as_json(found, old_keys=old.record() if old else None))
     else:
         if any(node.differences or node.repaired or node.paths for node in found):
             _console().print(check.table(found))
         results.print_remarks(found)
         rotation.print_rotations({node.node: node.rotation for node in found})
+        if old:
+            print(f"warning: {old}")
     bad = results.bad(found)
     if bad:
         print(check.verdict(found), file=sys.stderr)

@@ -71,13 +71,13 @@ def print_remarks(found: Sequence[NodeResult]) -> None:
         print(DOWN)
 
 
-def as_json(found: Sequence[NodeResult]) -> str:
-    """Return everything as JSON: whether all is good, and for each node what its result holds."""
+def as_json(found: Sequence[NodeResult], **more: object) -> str:
+    """Return everything as JSON: whether all is good, for each node what its result holds, and `more`."""
     nodes = {}
     for result in found:
         entry = asdict(result)
         nodes[entry.pop("node")] = {"good": result.good, **entry}
-    return json.dumps({"good": not bad(found), "nodes": nodes}, indent=1, default=_fields)
+    return json.dumps({"good": not bad(found), **more, "nodes": nodes}, indent=1, default=_fields)
 
 
 def _fields(value: object) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the stack says every node should hold: read from its state, where `up` left it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mesh.cli.engine import CliError, ask
@@ -11,9 +11,11 @@ from mesh.names import (
     COMMAND,
     COPY,
     FIRST_MESH,
+    GENERATIONS,
     INSTALL,
     KEYS,
     OWN_KEY,
+    STASH,
     STEPS,
     MeshNames,
     in_a_mesh,
@@ -40,12 +42,13 @@ class StackState:
     """The nodes' files by node, and the URNs of what can be replaced: of steps, by node and step.
 
     `servers` has the URN of what each node's commands live and die with. A node whose files never arrived has
-    none.
+    none. `generations` is the record of the keys that the nodes were given; empty in a mesh without rotation.
     """
 
     files: Mapping[str, NodeFiles]
     steps: Mapping[tuple[str, str], str]
     servers: Mapping[str, str]
+    generations: Mapping[str, Any] = field(default_factory=dict)
 
     def server(self, node: str) -> str:
         """Return the URN of a node's server."""
@@ -110,7 +113,13 @@ def parse_state(state: Mapping[str, Any], nodes: Iterable[str], names: MeshNames
             for (node, _), resource in steps.items()
             if resource.get("deletedWith")
         },
+        generations=_generations(resources.get((STASH, names.of(GENERATIONS)), {})),
     )
+
+
+def _generations(stash: Mapping[str, Any]) -> Mapping[str, Any]:
+    record = (stash.get("inputs") or {}).get("input")
+    return record if isinstance(record, Mapping) else {}
 
 
 def _agent(inputs: Mapping[tuple[str, str], Mapping[str, Any]], node: str) -> str | None:

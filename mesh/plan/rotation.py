@@ -19,7 +19,8 @@ class RotationPlan:
     `mesh` is the number for all nodes, `nodes` has those of nodes with a number of their own, `preshared` is
     the version of the root of the pre-shared keys, `ssh` that of the management key and of all host keys.
     `out` are the nodes that take no part, `revoked` those of them whose key is not trusted any more. `own`
-    are the nodes that make their keys themselves.
+    are the nodes that make their keys themselves. Keys older than `max_age` days are too old; None: no key
+    is.
     """
 
     mesh: int
@@ -29,6 +30,7 @@ class RotationPlan:
     out: tuple[str, ...]
     revoked: tuple[str, ...]
     own: tuple[str, ...] = ()
+    max_age: int | None = None
 
 
 def key_version(mesh: int, node: int) -> int:
@@ -51,4 +53,5 @@ def plan_rotation(settings: Settings) -> RotationPlan | None:
         out=tuple(name for name in sorted(nodes) if not nodes[name].enabled),
         revoked=tuple(name for name in sorted(nodes) if nodes[name].revoked),
         own=tuple(name for name in sorted(nodes) if nodes[name].key_source == "node"),
+        max_age=settings.rotation.max_age,
     )

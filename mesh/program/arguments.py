@@ -261,6 +261,8 @@ class RotationArgs(TypedDict):
     """The number of the pre-shared keys. Default: 1."""
     ssh: NotRequired[int]
     """The number of the SSH keys: the management key, and every node's host key. Default: 1."""
+    max_age: NotRequired[str]
+    """The highest age of a key, such as 90d: runs warn of older keys. Default: none."""
 
 
 class MeshArgs(TypedDict):

@@ -75,16 +75,7 @@ class Mesh(pulumi.ComponentResource):
         for words in gone(plan.clients, before):
             pulumi.log.warn(words, self)
         rotation = plan_rotation(self._names, plan, before, access)
-        if rotation:
-            rotation.require_settled()
-        generations = rotation.first(self) if rotation else None
-        if rotation and rotation.stranded:
-            pulumi.log.warn(
-                f"{', '.join(rotation.stranded)}: nodes get other keys, and a device knows only those "
-                f"that it was given. Once `up` is done, these devices need their configuration again "
-                f"(`mesh client NAME`).",
-                self,
-            )
+        generations = rotation.begin(self) if rotation else None
         shared = self._shared_keys(plan)
         sites = self._sites(plan, access, shared, before, told)
         machines = {provider: providers[provider].declare(site) for provider, site in sites.items()}

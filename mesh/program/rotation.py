@@ -18,6 +18,7 @@ from mesh.outputs import NodeOutputs
 from mesh.plan import MeshPlan
 from mesh.program.access import Access
 from mesh.program.commands import Commands
+from mesh.program.dates import KeyDates, key_dates
 from mesh.program.generations import Generations, generations_of, replaced, wanted_generations
 from mesh.program.node import Node, WayIn
 from mesh.program.previous import Previous
@@ -44,13 +45,17 @@ _Hook = Callable[[pulumi.ResourceHookArgs], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Rotation:
-    """The rotation of one mesh in this run: the numbers that are wanted, and what the state has."""
+    """The rotation of one mesh in this run: the numbers that are wanted, and what the state has.
+
+    `dates` are the days of the keys; None in a mesh whose keys may have any age.
+    """
 
     names: MeshNames
     plan: MeshPlan
     before: Previous
     wanted: Generations
     access: Mapping[str, Access] = field(repr=False)
+    dates: KeyDates | None = None
 
     @property
     def _there(self) -> frozenset[str]:
@@ -74,10 +79,28 @@ class Rotation:
             )
         ]
 
-    def first(self, parent: pulumi.Resource) -> pulumi.Stash:
-        """Declare which keys the nodes are given."""
+    @property
+    def warnings(self) -> list[str]:
+        """What the user is to know before: devices that are cut off, and keys that are too old."""
+        found = []
+        if self.stranded:
+            found.append(
+                f"{', '.join(self.stranded)}: nodes get other keys, and a device knows only those "
+                f"that it was given. Once `up` is done, these devices need their configuration again "
+                f"(`mesh client NAME`)."
+            )
+        if self.dates and self.dates.old:
+            found.append(str(self.dates.old))
+        return found
+
+    def begin(self, parent: pulumi.Resource) -> pulumi.Stash:
+        """Ask the nodes, then declare which keys they are given, and since when. Raises `pulumi.RunError`."""
+        self.require_settled()
+        for words in self.warnings:
+            pulumi.log.warn(words, parent)
         options = pulumi.ResourceOptions(parent=parent)
-        return pulumi.Stash(self.names.of(GENERATIONS), input=self.wanted.record(), opts=options)
+        record = {**self.wanted.record(), **(self.dates.record() if self.dates else {})}
+        return pulumi.Stash(self.names.of(GENERATIONS), input=record, opts=options)
 
     def last(
         self,
@@ -220,7 +243,8 @@ def plan_rotation(
     wanted = wanted_generations(plan, before)
     if wanted is None:
         return None
-    return Rotation(names=names, plan=plan, before=before, wanted=wanted, access=access)
+    dates = key_dates(plan, before)
+    return Rotation(names=names, plan=plan, before=before, wanted=wanted, access=access, dates=dates)
 
 
 def _had(args: pulumi.ResourceHookArgs) -> Generations:

@@ -17,6 +17,7 @@ from mesh.settings.values import text
 __all__ = [
     "WORD",
     "authorized_key",
+    "days",
     "generation",
     "integer",
     "keepalive",
@@ -35,6 +36,11 @@ WORD: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _PORT_HIGHEST: Final = 65535
 _MTU_LOWEST: Final = 1280  # IPv6's minimum link MTU, RFC 8200 section 5
 _GENERATION_HIGHEST: Final = 999_999_999  # room for a date such as 20260131
+_DAYS_HIGHEST: Final = 3650  # ten years
+_DAYS: Final = re.compile(r"(0|[1-9][0-9]{0,8})d")
+# What people write for days.
+_SPAN: Final = re.compile(r"p?([0-9]{1,9}) ?(d|days?|w|weeks?)?", re.IGNORECASE)
+_DAYS_OF_A_WEEK: Final = 7
 _KEEPALIVE_HIGHEST: Final = 3600  # no NAT keeps a mapping of UDP that long (RFC 4787, 4.3: 2 to 5 minutes)
 _MTU_HIGHEST: Final = 8920  # a 9000 byte jumbo frame less WireGuard's 80
 _UNDERLAY_LOWEST: Final = 1280  # what every network with IPv6 carries, RFC 8200 section 5
@@ -104,6 +110,32 @@ def generation(value: object) -> int:
     """The number of a key: another, higher number is another key."""
     number = _integer(generation, value)
     return _between(number, 1, _GENERATION_HIGHEST, f"write 1 to {_GENERATION_HIGHEST}")
+
+
+def days(value: object) -> int:
+    """A number of whole days, written as `90d`."""
+    number = _whole(value)
+    given = text(value, "days such as 90d", days) if number is None else str(number)
+    found = _DAYS.fullmatch(given) if number is None else None
+    if found is None:
+        raise _no_days(value, given)
+    count = int(found[1])
+    if not 1 <= count <= _DAYS_HIGHEST:
+        side = "below 1d" if count < 1 else f"above {_DAYS_HIGHEST}d"
+        raise refuse(f"{count}d is {side}; write 1d to {_DAYS_HIGHEST}d")
+    return count
+
+
+def _no_days(value: object, given: str) -> PydanticCustomError:
+    """Say which number of days a value probably is."""
+    said = f"{show(value)} is not a number of days such as 90d"
+    found = _SPAN.fullmatch(plain(given))
+    if found is not None:
+        weeks = (found[2] or "").lower().startswith("w")
+        better = f"{int(found[1]) * (_DAYS_OF_A_WEEK if weeks else 1)}d"
+        if accepts(days, better):
+            return refuse(f"{said}; write {better}", better)
+    return refuse(f"{said}; write 1d to {_DAYS_HIGHEST}d")
 
 
 def mtu(value: object) -> int | Literal["auto"]:

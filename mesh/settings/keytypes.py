@@ -8,6 +8,7 @@ from mesh.settings import fields, interfaces, lists, names
 from mesh.settings.routes import member
 
 __all__ = [
+    "Days",
     "Generation",
     "Interfaces",
     "KeySource",
@@ -25,6 +26,7 @@ Port = Annotated[int, BeforeValidator(fields.port_number), Field(title="number f
 Generation = Annotated[
     int, BeforeValidator(fields.generation), Field(title="number from 1 to 999999999", examples=["2"])
 ]
+Days = Annotated[int | None, PlainValidator(fields.days), Field(title="days, from `1d` to `3650d`")]
 UnderlayMtu = Annotated[
     int | None,
     PlainValidator(fields.underlay_mtu),

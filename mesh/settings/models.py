@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, PlainValidator, SerializeAsAny
 from mesh.settings import addresses, addresses6, fields, lists, topology
 from mesh.settings.base import Model
 from mesh.settings.client import Client
-from mesh.settings.keytypes import Generation, Name, Port, Switch
+from mesh.settings.keytypes import Days, Generation, Name, Port, Switch
 from mesh.settings.networks import Network
 from mesh.settings.node import Defaults, Node
 from mesh.settings.policy import PolicyRule, PolicyTest
@@ -125,6 +125,16 @@ class Rotation(Model):
     of `up` ([steps](#what-moves-in-steps)). No server is replaced, and nobody is asked to trust a new key.
 
     Refused by the preview: a number lower than the one in force.
+    """
+
+    max_age: Annotated[Days, Field(alias="maxAge", examples=["90d"])] = None
+    """The highest age of a key. `preview`, `up` and `mesh check` warn of older keys
+    ([rotation](rotation.md#how-old-keys-may-be)). No key changes by that.
+
+    The age counts from the day, in UTC, of the `up` that made the key. For keys whose day the state does not
+    have, it counts from the first `up` with `maxAge`.
+
+    Changed later: the state begins to keep these days, or forgets them. Nothing changes on the nodes.
     """
 
 

@@ -51,6 +51,7 @@ _PORT: Final = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-
 _NUMBER: Final = rf"0{{0,4}}{_PORT}"
 _NAME: Final = "[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?"
 _INTERFACE: Final = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}|[A-Za-z0-9][A-Za-z0-9_.-]{0,13}\*"
+_DAYS: Final = "([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-4][0-9]|3650)d"
 _KEY: Final = r"\s*(ssh|ecdsa|sk-ssh|sk-ecdsa)-[a-z0-9@.-]+\s+[A-Za-z0-9+/]+=*(\s|$)"
 
 
@@ -83,6 +84,7 @@ _FRAGMENTS: Final[Mapping[Callable[..., Any], Mapping[str, Any]]] = {
     addresses.source_network: _text(_whole(_SOURCE), "a network such as 203.0.113.0/24 or 2001:db8::/32"),
     fields.port_number: {"type": "integer", "minimum": 1, "maximum": 65535},
     fields.generation: {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+    fields.days: _text(_whole(_DAYS), "a number of days such as 90d, 1d to 3650d"),
     fields.keepalive: {"type": "integer", "minimum": 0, "maximum": 3600},
     fields.mtu: {"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1280, "maximum": 8920}]},
     fields.underlay_mtu: {"type": "integer", "minimum": 1280, "maximum": 9000},

@@ -16,12 +16,23 @@ import yaml
 from lab.testing import REPOSITORY
 from tests.github.expressions import condition, filled
 
-__all__ = ["FOLDER", "TOKEN_OF_THE_JOB", "GitHub", "JobRun", "Secrets", "event", "push", "workflow"]
+__all__ = [
+    "FOLDER",
+    "TOKEN_OF_A_ROBOT",
+    "TOKEN_OF_THE_JOB",
+    "GitHub",
+    "JobRun",
+    "Secrets",
+    "event",
+    "push",
+    "workflow",
+]
 
 FOLDER: Final = REPOSITORY / ".github" / "workflows"
 _GH: Final = Path(__file__).with_name("gh.py")
 _REPOSITORY: Final = "some/meshes"
 TOKEN_OF_THE_JOB: Final = "token-of-the-job"
+TOKEN_OF_A_ROBOT: Final = "token-of-a-robot"
 
 Secrets = Mapping[str, Mapping[str, str]]
 """The secrets of each environment, by name."""
@@ -88,9 +99,9 @@ class GitHub:
         (self.temp / "bin").mkdir(parents=True, exist_ok=True)
         if not self.file.exists():
             (self.temp / "bin" / "gh").symlink_to(_GH)
-            self.save(
-                {"last": 100, "comments": {}, "issues": [], "pulls": [], "requests": [], "permissions": {}}
-            )
+            lists = ("issues", "pulls", "requests", "commits")
+            mappings = ("comments", "permissions", "refs")
+            self.save({"last": 100, **{key: [] for key in lists}, **{key: {} for key in mappings}})
 
     @property
     def file(self) -> Path:
@@ -172,6 +183,7 @@ class GitHub:
             "PATH": ":".join(path), "HOME": str(temp), "LANG": "C.UTF-8", "FAKE_GITHUB": str(self.file),
             "GITHUB_REPOSITORY": _REPOSITORY, "GITHUB_SERVER_URL": "https://github.example",
             "GITHUB_RUN_ID": "4711", "GITHUB_SHA": contexts["github"]["sha"],
+            "GITHUB_REF_NAME": contexts["github"]["ref"].split("/", 2)[2],
             "GITHUB_EVENT_PATH": str(temp / "event.json"), "GITHUB_STEP_SUMMARY": str(files["summary"]),
             "GITHUB_OUTPUT": str(files["output"]),
             "GITHUB_PATH": str(files["path"]), "RUNNER_TEMP": str(temp), **self.everywhere, **given,

@@ -222,7 +222,8 @@ def test_a_plan_that_nobody_saw_is_not_applied(site: Site) -> None:
 
 
 def _nightly(github: GitHub) -> JobRun:
-    return github.run("mesh-nightly.yml", "drift", push(), **PROD)
+    file, inputs, called = github.call("mesh-nightly.yml", "stack", push(), **PROD)
+    return called.run(file, "drift", push(), inputs=inputs)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.github.workflow import GitHub, event, push
+from tests.github.workflow import GitHub, JobRun, event, push
 from tests.system.world import World, shown
 
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
@@ -33,10 +33,15 @@ def _hosted(world: World) -> GitHub:
     )
 
 
+def _nightly(github: GitHub) -> JobRun:
+    file, inputs, called = github.call("mesh-nightly.yml", "stack", push(), **LAB)
+    return called.run(file, "drift", push(), inputs=inputs)
+
+
 def test_from_a_pull_request_to_the_repair_of_drift(world: World) -> None:
     world.bring()
     github = _hosted(world)
-    runs = [github.run("mesh-nightly.yml", "drift", push(), **LAB)]
+    runs = [_nightly(github)]
     assert github.asked() == [], runs[0].out
 
     world.edit_mesh(lambda mesh: mesh["nodes"].update({"web-3": {"address": "10.10.0.3"}}))
@@ -52,12 +57,12 @@ def test_from_a_pull_request_to_the_repair_of_drift(world: World) -> None:
     assert world.reach().code == 0
 
     world.on("web-2", "ip link set wg0 mtu 1300")
-    runs += [plan, up, github.run("mesh-nightly.yml", "drift", push(), **LAB)]
+    runs += [plan, up, _nightly(github)]
     (issue,) = github.state["issues"]
     assert "web-2: " in issue["body"]
     assert "1300" in issue["body"]
     assert world.command(sys.executable, "-m", "mesh", "check", "--repair").code == 0
-    runs.append(github.run("mesh-nightly.yml", "drift", push(), **LAB))
+    runs.append(_nightly(github))
     assert github.state["issues"][0]["state"] == "closed"
 
     assert not any(run.red for run in runs), [run.out for run in runs if run.red]

@@ -8,6 +8,7 @@ import pytest
 _HERE: Final = Path(__file__).parent
 # By file, or by file and test: lives of many runs, enumerations of hundreds of cases, starts of processes.
 THOROUGH: Final = frozenset((
+    "ci/test_nightly.py",
     "cli/test_client.py",
     "cli/test_outputs.py::test_a_command_takes_the_name_of_a_mesh",
     "cli/test_settle.py",
@@ -15,6 +16,7 @@ THOROUGH: Final = frozenset((
     "host/rotation/test_simulation.py::test_whatever_fails_packets_are_read_and_the_rotation_ends",
     "host/rotation/test_simulation.py::test_who_is_killed_at_any_step_goes_on",
     "program/machines/hetzner/test_groups.py::test_a_spread_group_never_holds_more_than_the_cloud_allows",
+    "program/test_dates.py",
     "program/test_doors.py",
     "program/test_renamed.py",
     "program/test_renumbering.py",

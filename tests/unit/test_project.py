@@ -66,7 +66,7 @@ def test_commands_that_a_page_names_are_there(page: str) -> None:
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 def test_a_workflow_runs_what_there_is(path: Path) -> None:
     commands = [step["run"] for step in _steps(path) if "run" in step]
-    assert commands or path.name == "mesh-up.yml", "which only calls another one"
+    assert commands or path.name in {"mesh-nightly.yml", "mesh-up.yml"}, "which only call another one"
     for command in commands:
         for target in re.findall(r"\bmake ([a-z-]+)", command):
             assert target in TARGETS

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,13 +22,17 @@ ALL: Final = sorted(path.name for path in FOLDER.glob("*.yml"))
 JOBS: Final = [(name, job) for name in MESH for job in workflow(name)["jobs"]]
 STEPS: Final = [(name, job) for name, job in JOBS if "steps" in workflow(name)["jobs"][job]]
 LABEL: Final = ("mesh-cluster",)
+TOKEN: Final = "MESH_ROTATE_TOKEN"
+"""A token for GitHub that a repository may give in place of the job's own."""
 PERMISSIONS: Final = {
     ("mesh-preview.yml", "fork"): {"contents": "read"},
     ("mesh-preview.yml", "preview"): {"contents": "read", "pull-requests": "write"},
     ("mesh-up.yml", "stack"): {"contents": "read", "pull-requests": "read"},
     ("mesh-up-stack.yml", "plan"): {"contents": "read", "pull-requests": "read"},
     ("mesh-up-stack.yml", "up"): {"contents": "read"},
-    ("mesh-nightly.yml", "drift"): {"contents": "read", "issues": "write"},
+    ("mesh-nightly.yml", "stack"): {"contents": "write", "issues": "write", "pull-requests": "write"},
+    ("mesh-nightly-stack.yml", "drift"): {"contents": "read", "issues": "write"},
+    ("mesh-nightly-stack.yml", "rotate"): {"contents": "write", "pull-requests": "write"},
     ("mesh-cluster.yml", "make"): {"contents": "read", "pull-requests": "write"},
     ("mesh-cluster.yml", "destroy"): {"contents": "read", "pull-requests": "write"},
     ("mesh-cluster.yml", "sweep"): {"contents": "read", "pull-requests": "read"},
@@ -40,7 +45,8 @@ def _job(name: str, job: str) -> dict[str, Any]:
 
 
 def _secrets_in(value: Any) -> set[str]:
-    return set(re.findall(r"\bsecrets\.(\w+)", str(value)))
+    """Return the secrets of a stack that a part of a workflow names."""
+    return set(re.findall(r"\bsecrets\.(\w+)", str(value))) - {TOKEN}
 
 
 @pytest.fixture
@@ -113,6 +119,7 @@ def test_a_step_has_secrets_or_the_token_but_not_both(name: str, job: str) -> No
             continue
         assert "${{" not in step["run"], "what comes from outside reaches a script by the environment"
         assert not ("GH_TOKEN" in given and _secrets_in(given))
+        assert TOKEN not in str({name: value for name, value in given.items() if name != "GH_TOKEN"})
         if _secrets_in(given):
             assert _secrets_in(given) == set(ACCESS)
             assert _job(name, job)["environment"]
@@ -139,10 +146,12 @@ FORKS = [
 @pytest.mark.parametrize("payload", FORKS, ids=lambda each: each["action"])
 def test_the_run_of_a_fork_gets_no_secret(github: GitHub, payload: dict[str, Any]) -> None:
     run_jobs = [(name, job) for name, job in STEPS if job != "up" and github.runs(name, job, payload)]
-    # `plan` has no condition of its own: its caller runs on pushes to the main branch alone.
-    assert set(run_jobs) - {("mesh-up-stack.yml", "plan")} == {("mesh-preview.yml", "fork")}
-    assert "pull_request" not in workflow("mesh-up.yml")["on"]
-    assert list(workflow("mesh-up-stack.yml")["on"]) == ["workflow_call"]
+    # These have no condition of their own: their callers run on the main branch alone.
+    called = {("mesh-up-stack.yml", "plan"), ("mesh-nightly-stack.yml", "drift")}
+    assert set(run_jobs) - called == {("mesh-preview.yml", "fork")}
+    for name in ("mesh-up", "mesh-nightly"):
+        assert "pull_request" not in workflow(f"{name}.yml")["on"]
+        assert list(workflow(f"{name}-stack.yml")["on"]) == ["workflow_call"]
     fork = _job("mesh-preview.yml", "fork")
     assert not _secrets_in(fork)
     assert "environment" not in fork
@@ -170,7 +179,8 @@ def test_the_run_of_dependabot_says_why_there_is_no_preview(github: GitHub) -> N
 
 def test_missing_secrets_of_ones_own_are_an_error_with_a_remedy(github: GitHub) -> None:
     without = GitHub(github.temp, github.execute, github.variables, {}, {"WGMESH_PULUMI": "none"})
-    ran = without.run("mesh-nightly.yml", "drift", push(), matrix={"stack": "prod"})
+    file, inputs, called = without.call("mesh-nightly.yml", "stack", push(), matrix={"stack": "prod"})
+    ran = called.run(file, "drift", push(), inputs=inputs)
     assert ran.red
     assert "Add PULUMI_BACKEND_URL or PULUMI_ACCESS_TOKEN to the environment prod-preview" in ran.out
     assert without.asked() == []
@@ -193,7 +203,7 @@ def test_the_stacks_come_from_the_variable(github: GitHub) -> None:
     for name, job, payload in (
         ("mesh-preview.yml", "preview", event()),
         ("mesh-up.yml", "stack", push()),
-        ("mesh-nightly.yml", "drift", push()),
+        ("mesh-nightly.yml", "stack", push()),
     ):
         assert github.runs(name, job, payload)
         assert github.stacks(name, job, payload) == ["staging", "prod"]
@@ -233,6 +243,33 @@ def test_up_comes_after_an_approval_and_one_at_a_time(github: GitHub) -> None:
     for changes, runs in (("true", True), ("false", False), ("", False)):
         needs = {"plan": {"outputs": {"changes": changes}}}
         assert condition(up["if"], {"needs": needs, "status": status}) is runs
+
+
+def test_only_a_job_without_secrets_of_a_stack_writes_to_the_repository() -> None:
+    writing = [(name, job) for name, job in STEPS if PERMISSIONS[name, job].get("contents") == "write"]
+    assert writing == [("mesh-nightly-stack.yml", "rotate")]
+    job = _job(*writing[0])
+    assert not _secrets_in(job)
+    assert job["environment"] == "mesh-rotate", "an environment of a stack would have its secrets"
+
+
+@pytest.mark.parametrize(
+    ("variables", "old", "runs"),
+    [
+        ({"MESH_ROTATE": "true"}, "{}", True),
+        ({"MESH_ROTATE": "true"}, "", False),
+        ({"MESH_ROTATE": "false"}, "{}", False),
+        ({"MESH_ROTATE": "yes"}, "{}", False),
+        ({}, "{}", False),
+    ],
+)
+def test_other_keys_are_asked_for_only_where_somebody_switched_that_on(
+    github: GitHub, variables: dict[str, str], old: str, *, runs: bool
+) -> None:
+    switched = replace(github, variables={**github.variables, **variables})
+    file, inputs, called = switched.call("mesh-nightly.yml", "stack", push(), matrix={"stack": "prod"})
+    needs = {"drift": {"outputs": {"old": old}}}
+    assert called.runs(file, "rotate", push(), inputs=inputs, needs=needs) is runs
 
 
 # -- the setup

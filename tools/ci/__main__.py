@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tools.ci import cluster, drift, pull_request, release
+from tools.ci import cluster, drift, pull_request, release, rotation
 from tools.ci.redact import redacted
 from tools.ci.runner import CiError, Runner, runner
 
@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, Callable[[Runner], int]]] = {
     "up": lambda run: release.up(run, os.environ["MESH_DIGEST"]),
     "look": drift.look,
     "report": drift.report,
+    "rotate": rotation.propose,
     "cluster-make": cluster.make,
     "cluster-destroy": cluster.destroy,
     "cluster-comment": cluster.tell,

@@ -1,4 +1,4 @@
-"""The nightly look at nodes and cloud, and the issue that tells of differences."""
+"""The nightly look at nodes, cloud and keys, and the issue that tells of differences."""
 
 import hashlib
 import json
@@ -21,9 +21,13 @@ _OTHER: Final = "The differences have changed ([run]({url})). The description ab
 
 
 def look(run: Runner) -> int:
-    """Compare nodes and cloud with the stack; keep the differences for `report`. Raises `CiError`."""
+    """Compare nodes and cloud with the stack; keep the differences for `report`. Raises `CiError`.
+
+    The output `old` has the keys that are too old, for `rotate`; nothing while keys are to change anyway.
+    """
     run.require_access(f"{run.stack}-preview")
-    nodes = _nodes(run)
+    checked = _checked(run)
+    nodes, old = _nodes(checked), checked["old_keys"]
     try:
         cloud = review(run.stack, run.temp, "--refresh", limit=_PART_BYTES)
     except PreviewError as error:
@@ -39,18 +43,29 @@ def look(run: Runner) -> int:
         )
     found = "\n\n".join(parts)
     run.keep(_FILE, {"found": found})
-    run.summarize(f"## {run.stack} at {short(run.commit)}\n\n{found or 'Nodes and cloud match the stack.'}")
+    told = f"\n\n## Keys\n\n{fenced(old['told'])}" if old else ""
+    run.summarize(
+        f"## {run.stack} at {short(run.commit)}\n\n{found or 'Nodes and cloud match the stack.'}{told}"
+    )
+    run.output("old", json.dumps(old) if old and not cloud.rotates else "")
     return 0
 
 
-def _nodes(run: Runner) -> str:
-    """Return a line for each difference and each node that could not be asked. Raises `CiError`."""
+def _checked(run: Runner) -> dict[str, Any]:
+    """Return what `mesh check` found. Raises `CiError`."""
     ran = mesh("check", "--json", "--stack", run.stack)
     try:
-        nodes = json.loads(ran.out)["nodes"]
-    except (ValueError, KeyError, TypeError):
-        raise CiError(f"{run.stack}: `mesh check` failed: {redacted(ran.said or ran.out).strip()}") from None
-    return "\n".join(line for name, node in sorted(nodes.items()) for line in _lines(name, node))
+        found: dict[str, Any] = json.loads(ran.out)
+    except ValueError:
+        found = {}
+    if not isinstance(found, dict) or not {"nodes", "old_keys"} <= found.keys():
+        raise CiError(f"{run.stack}: `mesh check` failed: {redacted(ran.said or ran.out).strip()}")
+    return found
+
+
+def _nodes(checked: dict[str, Any]) -> str:
+    """Return a line for each difference and each node that could not be asked."""
+    return "\n".join(line for name, node in sorted(checked["nodes"].items()) for line in _lines(name, node))
 
 
 def _lines(name: str, node: dict[str, Any]) -> list[str]:

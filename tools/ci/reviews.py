@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,10 @@ __all__ = ["PreviewError", "Review", "digest_in", "digest_mark", "review"]
 
 _STILL: Final = frozenset(("same", "read", "refresh"))
 _WHOLE_BYTES: Final = 1_000_000_000
+# The stashes of a mesh that say which keys the nodes are given, and which are in force.
+_NUMBERS: Final = re.compile(
+    r"\bwireguard-mesh:index:Mesh\$pulumi:index:Stash::([^:]+\.)?(generations|rotation)$"
+)
 _DIGEST: Final = "<!-- wireguard-mesh: digest "
 
 
@@ -26,12 +31,13 @@ class Review:
     """What a run of `up` would do: `text` in Markdown, cut to a number of bytes.
 
     `digest` is the SHA-256 of the whole review in hex: equal reviews have equal consequences. `changes` says
-    whether anything would change.
+    whether anything would change, `rotates` whether keys would, or still have to on some nodes.
     """
 
     text: str
     digest: str
     changes: bool
+    rotates: bool
 
 
 def digest_mark(digest: str) -> str:
@@ -66,6 +72,10 @@ def review(stack: str, folder: Path, *options: str, limit: int = LIMIT_BYTES) ->
         text=text,
         digest=hashlib.sha256(whole.encode()).hexdigest(),
         changes=any(count for operation, count in changes.items() if operation not in _STILL),
+        rotates=any(
+            step.get("op") not in _STILL and _NUMBERS.search(str(step.get("urn")))
+            for step in document.get("steps") or ()
+        ),
     )
 
 

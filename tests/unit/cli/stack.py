@@ -5,7 +5,7 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +95,12 @@ def changed(**nodes: dict[str, Any]) -> dict[str, Any]:
     return {**OUTPUTS, "nodes": {**NODES, **{name: {**NODES[name], **facts} for name, facts in new.items()}}}
 
 
-def engine(folder: Path, outputs: Any, *, code: int = 0) -> str:
-    """A command line that stands for the engine; it leaves what it was asked last in `asked`."""
-    state = exported(*(each for node in NODES for each in node_resources(node)))
+def engine(folder: Path, outputs: Any, *, code: int = 0, more: Sequence[dict[str, Any]] = ()) -> str:
+    """A command line that stands for the engine; it leaves what it was asked last in `asked`.
+
+    `more` are resources of the state beside those of the nodes.
+    """
+    state = exported(*(each for node in NODES for each in node_resources(node)), *more)
     script = folder / "engine.py"
     script.write_text(
         "import pathlib, sys\n"
@@ -108,12 +111,22 @@ def engine(folder: Path, outputs: Any, *, code: int = 0) -> str:
     return f"{sys.executable} {script}"
 
 
-def type_command(folder: Path, outputs: Any, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m mesh ...` as an operator types it, for a stack with these outputs."""
+def type_command(
+    folder: Path, outputs: Any, *words: str, more: Sequence[dict[str, Any]] = ()
+) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m mesh ...` as an operator types it, for a stack with these outputs; see `engine`."""
     return subprocess.run(
-        [sys.executable, "-m", "mesh", *words, "--pulumi", engine(folder, outputs)],
+        [sys.executable, "-m", "mesh", *words, "--pulumi", engine(folder, outputs, more=more)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def generations(name: str = "generations", **more: Any) -> dict[str, Any]:
+    """The record of keys in the state; `more` is what it has beside the numbers."""
+    record = {"mesh": 1, "nodes": {}, "preshared": 1, "out": [], **more}
+    kind = "pulumi:index:Stash"
+    urn = f"urn:pulumi:lab::wireguard-mesh::wireguard-mesh:index:Mesh${kind}::{name}"
+    return {"urn": urn, "type": kind, "inputs": {"input": record}, "outputs": {"input": record}}

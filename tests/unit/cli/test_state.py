@@ -3,7 +3,17 @@ import pytest
 from mesh.cli.engine import CliError
 from mesh.cli.state import parse_state
 from mesh.names import MeshNames
-from tests.unit.cli.stack import COMMAND, COPY, SERVER, URN, command, exported, node_resources, resource
+from tests.unit.cli.stack import (
+    COMMAND,
+    COPY,
+    SERVER,
+    URN,
+    command,
+    exported,
+    generations,
+    node_resources,
+    resource,
+)
 
 
 def test_each_node_has_the_document_its_last_apply_sent() -> None:
@@ -72,3 +82,12 @@ def test_another_mesh_of_the_stack_has_its_own_files_and_names() -> None:
     found = parse_state(state, ["web-1"], MeshNames("office"))
     assert found.files["web-1"].document == "document 2\n"
     assert found.steps["web-1", "apply"].endswith("::office.web-1-apply")
+
+
+def test_the_record_of_keys_is_that_of_the_mesh_and_empty_without_rotation() -> None:
+    state = exported(generations(), generations("office.generations", maxAge=90))
+    assert "maxAge" not in parse_state(state, []).generations
+    assert parse_state(state, [], MeshNames("office")).generations["maxAge"] == 90
+    assert parse_state(exported(), []).generations == {}
+    gone = {**generations(maxAge=90), "delete": True}
+    assert parse_state(exported(gone), []).generations == {}

@@ -56,3 +56,10 @@ def test_devices_are_told_from_nodes_that_call() -> None:
         ("web-1", True, False),
         ("laptop", True, True),
     ]
+
+
+def test_the_highest_age_of_a_key_is_a_number_of_days_or_none() -> None:
+    for rotation, days in (({"maxAge": "90d"}, 90), ({}, None)):
+        planned = plan_of(_mesh(rotation)).rotation
+        assert planned is not None
+        assert planned.max_age == days

@@ -20,7 +20,7 @@ FIELDS: Final = {
         addresses6.mesh_network6, addresses6.address6,
         grants.port_range, grants.single_port, grants.allowed,
         fields.authorized_key, fields.port_number, fields.mtu, fields.keepalive, fields.generation,
-        fields.underlay_mtu,
+        fields.underlay_mtu, fields.days,
         lists.items,
     )},
     "allow or deny": fields.one_of("allow", "deny"),
