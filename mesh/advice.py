@@ -14,7 +14,7 @@ __all__ = [
     "HOST_KEY_CHANGED",
     "KEYS_MISSING",
     "OWN_KEY_LOST",
-    "OWN_KEY_SAYS",
+    "PRIVATE_KEY_SAYS",
 ]
 
 AGENT_GONE_SAYS: Final = f"can't open file '{AGENT_FOLDER}/"
@@ -40,12 +40,12 @@ HOST_KEY_CHANGED: Final = (
     "`pulumi up --replace '{server}'`."
 )
 
-OWN_KEY_SAYS: Final = "which this node made itself"
-"""What the agent says of such a key."""
+PRIVATE_KEY_SAYS: Final = ", this node's private key, is not in "
+"""What the agent says where it has lost the node's own key."""
 
 OWN_KEY_LOST: Final = (
-    "the node has lost the WireGuard key that it made itself, and nobody else has it. Have the node make "
-    "another key: `pulumi up --replace '{own_key}'`."
+    "the node has lost the WireGuard key that it made itself, and nobody else has it. For another key, run "
+    "`mesh rotate {name}`, then `pulumi up --replace '{keys}'`."
 )
 
 KEYS_MISSING: Final = (

@@ -1,5 +1,6 @@
 """How a node's agent is called from afar: what `up` and the commands of day two share. Imports no Pulumi."""
 
+import hashlib
 import json
 import re
 import shlex
@@ -25,6 +26,9 @@ CALL_SECONDS: Final = 120
 """Seconds a call of the agent may take on the node: twice what its own waits add up to."""
 BOOTSTRAP_SECONDS: Final = 2400
 """Seconds for first contact: its own waits, for cloud-init and for packages, add up to 1800."""
+
+
+_OWNER_DIGITS: Final = 32
 
 
 def agent_call(command: str) -> str:
@@ -59,9 +63,10 @@ def own_key_call() -> str:
     return limited(script, CALL_SECONDS)
 
 
-def own_key_input(version: int) -> str:
-    """Return what `own-key` reads: which of a node's keys is asked for."""
-    return json.dumps({"format": 1, "generation": version})
+def own_key_input(version: int, owner: str) -> str:
+    """Return what `own-key` reads: which of a node's keys is asked for, and a digest of the owner's name."""
+    digest = hashlib.sha256(owner.encode()).hexdigest()[:_OWNER_DIGITS]
+    return json.dumps({"format": 1, "generation": version, "owner": digest})
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from rich.table import Table
 from rich.text import Text
 
-from mesh.advice import KEYS_MISSING, OWN_KEY_LOST, OWN_KEY_SAYS
+from mesh.advice import KEYS_MISSING, OWN_KEY_LOST, PRIVATE_KEY_SAYS
 from mesh.calls.nodes import AgentClient, NodeError, Ran
 from mesh.calls.reports import ReportedDifference, ReportedRotation, Trial
 from mesh.cli.paths import Paths
@@ -156,8 +156,8 @@ async def _repair(agents: AgentClient, mesh: MeshOutputs, state: StackState, che
 
 
 def _remedy(state: StackState, node: str, run: Ran) -> str:
-    if run.answer.startswith("KEYS-MISSING") and OWN_KEY_SAYS in run.answer:
-        return f": {OWN_KEY_LOST.format(own_key=state.own_key(node))}"
+    if run.answer.startswith("KEYS-MISSING") and PRIVATE_KEY_SAYS in run.answer and state.makes_key(node):
+        return f": {OWN_KEY_LOST.format(name=node, keys=state.keys(node))}"
     if run.answer.startswith("KEYS-MISSING"):
         return f": {KEYS_MISSING.format(keys=state.keys(node))}"
     return ""

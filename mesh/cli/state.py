@@ -58,9 +58,9 @@ class StackState:
         """Return the URN of what sends a node its keys."""
         return self._step(node, KEYS)
 
-    def own_key(self, node: str) -> str:
-        """Return the URN of what has a node make its own key."""
-        return self._step(node, OWN_KEY)
+    def makes_key(self, node: str) -> bool:
+        """Whether a node makes its WireGuard key itself."""
+        return (node, OWN_KEY) in self.steps
 
     def agent(self, node: str) -> tuple[str, str]:
         """Return the URNs of what copies a node's agent and what installs it."""

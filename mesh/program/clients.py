@@ -13,7 +13,7 @@ from mesh.program import keys
 from mesh.program.directory import Entry, caller_entry, callers_in
 from mesh.program.previous import Previous
 
-__all__ = ["Client", "declare_clients", "gone", "key_name"]
+__all__ = ["Client", "callers_of", "declare_clients", "gone", "key_name"]
 
 _PREFIX: Final = "client_"
 
@@ -74,6 +74,11 @@ def _declare(plan: ClientPlan, names: MeshNames, parent: pulumi.Resource) -> Cli
         return Client(plan=plan, public_key=plan.public_key, private_key=None)
     identity = keys.stored(names.of(key_name(plan.name)), keys.node_identity, parent=parent)
     return Client(plan=plan, public_key=keys.wireguard_public_key(identity), private_key=identity)
+
+
+def callers_of(plans: Mapping[str, ClientPlan], node: str) -> list[str]:
+    """Return the clients that call a node."""
+    return [name for name, plan in plans.items() if any(peer.name == node for peer in plan.peers)]
 
 
 def gone(plans: Mapping[str, ClientPlan], before: Previous) -> Iterator[str]:

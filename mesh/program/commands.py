@@ -232,13 +232,18 @@ class Meeting:
             target.keep_older(after=[copy])
         return Meeting(bootstrap=bootstrap, copy=copy)
 
-    def own_key(self, target: Target, version: int) -> remote.Command:
-        """Declare the step in which the node makes this version of its key, or tells it again."""
+    def own_key(self, target: Target, version: int, *, owner: str) -> remote.Command:
+        """Declare the step in which the node makes this version of its key, or tells it again.
+
+        `owner` names the node in this stack: a copy of its disk in another server makes a key of its own.
+        """
         return replace(target, version=(version,)).command(
             OWN_KEY,
             create=own_key_call(),
-            stdin=own_key_input(version),
+            stdin=target.machine.identity.apply(lambda server: own_key_input(version, f"{owner}/{server}")),
             after=[self.copy],
+            # Done once for each server and version: a new way in is no reason to ask again.
+            ignore_changes=["connection", "create", "stdin", "environment"],
         )
 
 

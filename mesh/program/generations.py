@@ -7,10 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from mesh.names import GENERATIONS, NODE_TYPE, ROTATION, STASH
+from mesh.names import COMMAND, GENERATIONS, IDENTITY, NODE_TYPE, OWN_KEY, ROTATION, STASH
 from mesh.plan import FIRST_VERSION, MeshPlan, key_version
 from mesh.program.previous import Previous
-from mesh.program.sources import made_own_key
 from mesh.render import Doors
 from mesh.settings import Problem
 from mesh.settings.problems import another_value, path_text
@@ -120,11 +119,20 @@ class _Known:
     def nodes(self) -> list[str]:
         return [name for name in self.plan.nodes if self.before.has_key(name)]
 
-    def made_own(self, node: str) -> bool:
-        """Whether a node made its last key itself."""
-        if self.before.has(STASH, GENERATIONS):
-            return not self.given.own.isdisjoint(self.names(node))
-        return made_own_key(self.before, self.names(node))
+    def made_own(self, node: str) -> set[bool]:
+        """Return whether a node made its key itself: as the last run recorded, and as the state's parts say.
+
+        Both answers, where they differ after a run that was stopped: no node was given a key of the other
+        source then.
+        """
+        kept = self.before.has_part(STASH, node, IDENTITY)
+        made = self.before.has_part(COMMAND, node, OWN_KEY)
+        found = {not self.given.own.isdisjoint(self.names(node))} if self._recorded else set()
+        return found | ({made} if kept != made else set())
+
+    @property
+    def _recorded(self) -> bool:
+        return self.before.has(STASH, GENERATIONS)
 
 
 def wanted_generations(plan: MeshPlan, before: Previous) -> Generations | None:
@@ -139,13 +147,21 @@ def wanted_generations(plan: MeshPlan, before: Previous) -> Generations | None:
         preshared=wanted.preshared,
         ssh=wanted.ssh,
         out=frozenset(wanted.out),
-        own=frozenset(wanted.own),
+        own=frozenset(name for name in plan.nodes if _makes_own(known, name)),
         revoked={
             name: _revoked(known, name)
             or (known.given.version(known.names(name)) if name in there else plan.nodes[name].key_version)
             for name in wanted.revoked
         },
     )
+
+
+def _makes_own(known: _Known, name: str) -> bool:
+    """Whether the record is to say that a node makes its key: as before of one that takes no part."""
+    node, names = known.plan.nodes[name], known.names(name)
+    if node.enabled or name not in known.nodes:
+        return node.makes_key
+    return not known.given.own.isdisjoint(names)
 
 
 def _revoked(known: _Known, name: str) -> int | None:
@@ -231,7 +247,7 @@ def _other_source(known: _Known) -> Iterator[tuple[Any, ...]]:
     """A node whose key is made elsewhere from now on gets another key: that is a rotation."""
     for name in known.nodes:
         node, rotation = known.plan.nodes[name], known.plan.rotation
-        if node.makes_key == known.made_own(name):
+        if not node.enabled or node.makes_key in (known.made_own(name) or {node.makes_key}):
             continue
         source, had = ("node", "state") if node.makes_key else ("state", "node")
         place = "nodes", name, "keySource"
@@ -240,11 +256,6 @@ def _other_source(known: _Known) -> Iterator[tuple[Any, ...]]:
             message = (
                 f"{source} gives {name} another key, and this mesh has no rotation of keys; add "
                 f"`rotation: {{}}` to the mesh and `generation: 2` to {name}, or write {had}"
-            )
-        elif not node.enabled:
-            message = (
-                f"{source} gives {name} another key, and {name} takes no part; write {had} until {name} "
-                f"takes part again"
             )
         elif node.key_version <= given:
             higher = rotation.nodes.get(name, FIRST_VERSION) + given - node.key_version + 1

@@ -1,7 +1,7 @@
 """What the program answers when a step fails: dial again, or say what the user can do."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import pulumi
@@ -58,14 +58,15 @@ def command_failed(
     args: pulumi.ErrorHookArgs,
     limits: Mapping[str, str] = NO_LIMITS,
     machines: Mapping[str, Machine] = NO_MACHINES,
+    makers: Collection[str] = (),
 ) -> bool:
     """Have a command tried again where that helps; else say what its user can do.
 
-    `limits` and `machines` are what `remedy` takes.
+    `limits`, `machines` and `makers` are what `remedy` takes.
     """
     if wants_reconnect(args):
         return True
-    helps = remedy(args, limits, machines)
+    helps = remedy(args, limits, machines, makers)
     if helps is not None:
         pulumi.log.error(helps)
     return False
@@ -96,21 +97,24 @@ def command_ran(args: pulumi.ResourceHookArgs) -> None:
 
 
 def command_answer(
-    limits: Mapping[str, str], machines: Mapping[str, Machine] = NO_MACHINES
+    limits: Mapping[str, str],
+    machines: Mapping[str, Machine] = NO_MACHINES,
+    makers: Collection[str] = (),
 ) -> Callable[[pulumi.ErrorHookArgs], bool]:
     """Return the hook for the commands of these nodes."""
-    return lambda args: command_failed(args, limits, machines)
+    return lambda args: command_failed(args, limits, machines, makers)
 
 
 def canary_answer(
     canary: str,
     limits: Mapping[str, str] = NO_LIMITS,
     machines: Mapping[str, Machine] = NO_MACHINES,
+    makers: Collection[str] = (),
 ) -> Callable[[pulumi.ErrorHookArgs], bool]:
     """Return the hook for the commands of the canary: as for any node, and a word when it is given up."""
 
     def answer(args: pulumi.ErrorHookArgs) -> bool:
-        if command_failed(args, limits, machines):
+        if command_failed(args, limits, machines, makers):
             return True
         pulumi.log.error(
             f"{canary} is the canary (mesh.rollout.canary) and {args.name} failed there: the change stops "

@@ -29,6 +29,7 @@ __all__ = [
     "key_bundle",
     "key_fingerprint",
     "made_identity",
+    "made_key",
     "node_identity",
     "other_ssh_key",
     "preshared_fingerprints",
@@ -91,18 +92,30 @@ def kept_identity(private: pulumi.Output[str]) -> Identity:
     return Identity(public_key=wireguard_public_key(private), name=key_fingerprint(private), private=private)
 
 
-def made_identity(answer: pulumi.Output[str], node: str) -> Identity:
-    """Return the identity that a node has made itself, from its answer."""
+def made_key(node: str, command: pulumi.Output[str], answer: pulumi.Output[str]) -> pulumi.Output[OwnKey]:
+    """Return the key that a node has made itself, from its answer; `command` is the URN of what was run."""
 
-    def read(text: Any) -> OwnKey:
+    def read(pair: Sequence[Any]) -> OwnKey:
+        urn, text = pair
         made = read_own_key(text) if isinstance(text, str) else None
         if made is None:
-            raise pulumi.RunError(f"{node}: the node made no WireGuard key, although SSH reports success")
+            raise pulumi.RunError(
+                f"{node}: the node has not told its WireGuard key, although SSH reports success: a start "
+                f"file of root's shell (such as /root/.bashrc) ends the shell (`exit`) or starts another "
+                f"one. Limit this to interactive shells, then run `pulumi up --replace '{urn}'`."
+            )
         return made
 
-    made = pulumi.Output.unsecret(answer).apply(read)  # as secret as the connection, for the engine
+    both: pulumi.Output[Sequence[Any]] = pulumi.Output.all(command, answer)
+    return pulumi.Output.unsecret(both).apply(read)  # the engine takes it for as secret as the connection
+
+
+def made_identity(key: pulumi.Output[OwnKey]) -> Identity:
+    """Return the identity that a node has made itself."""
     return Identity(
-        public_key=made.apply(lambda key: key.public_key), name=made.apply(lambda key: key.name), private=None
+        public_key=key.apply(lambda made: made.public_key),
+        name=key.apply(lambda made: made.name),
+        private=None,
     )
 
 

@@ -24,7 +24,7 @@ from mesh.program import hooks, keys
 from mesh.program.access import Access, doors_of, plan_access, ssh_limits, with_names
 from mesh.program.agent import AgentFile, agent_file
 from mesh.program.ahead import nodes_by_provider
-from mesh.program.clients import declare_clients, gone
+from mesh.program.clients import callers_of, declare_clients, gone
 from mesh.program.commands import Commands, Target
 from mesh.program.confirmed import CONFIRMED, require_confirmed
 from mesh.program.directory import Directory
@@ -96,6 +96,7 @@ class Mesh(pulumi.ComponentResource):
         for each, node in nodes.items():
             if node.makes_key:
                 node.make_key(targets[each], agent_file=agent)
+                node.tell_devices(callers_of(plan.clients, each))
         entries = {name: node.entry() for name, node in nodes.items() if plan.nodes[name].enabled}
         clients = declare_clients(plan.clients, self._names, self)
         callers = {name: client.entry() for name, client in clients.items() if client.plan.enabled}
@@ -184,10 +185,11 @@ class Mesh(pulumi.ComponentResource):
         ran = [pulumi.ResourceHook(names.of(hooks.COMMAND_RAN), hooks.command_ran)]
         let_in = {names.of(name): sources for name, sources in limits.items()}
         machines = {names.of(name): node.machine for name, node in nodes.items()}
-        failed = hooks.command_answer(let_in, machines)
+        makers = {names.of(name) for name, node in nodes.items() if node.makes_key}
+        failed = hooks.command_answer(let_in, machines, makers)
         answers = dict.fromkeys(nodes, pulumi.ErrorHook(names.of(hooks.COMMAND_FAILED), failed))
         if canary is not None:
-            given_up = hooks.canary_answer(canary, let_in, machines)
+            given_up = hooks.canary_answer(canary, let_in, machines, makers)
             answers[canary] = pulumi.ErrorHook(names.of(hooks.CANARY), given_up)
         return {
             name: node.target(

@@ -1,6 +1,6 @@
 """One node: its keys, its address, its server and what runs on it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from mesh.program.former import former_nodes, former_parts
 from mesh.program.machines import ExistingMachine, FirstKey, Machines, private_address, public_address
 from mesh.program.review import show_files
 from mesh.program.sources import KeySource
+from mesh.remote import OwnKey
 from mesh.render import read_doors
 
 __all__ = ["MeshKeys", "Node", "WayIn"]
@@ -74,7 +75,7 @@ class Node(pulumi.ComponentResource):
         self._source = source
         kept = None
         if source.former or not source.own:
-            kept = self._stored(IDENTITY, keys.node_identity, version=plan.key_version)
+            kept = self._stored(IDENTITY, keys.node_identity, version=source.version)
         self._identity = None if source.own or kept is None else keys.kept_identity(kept)
         self._own_key: tuple[Meeting, pulumi.Resource] | None = None
         first = self._stored("first-contact-key", keys.first_contact_key)
@@ -127,9 +128,42 @@ class Node(pulumi.ComponentResource):
         The directory needs the key, and all nodes need the directory, the canary as well.
         """
         meeting = Meeting.declare(target, host_private_key=self._host_key, agent_file=agent_file)
-        made = meeting.own_key(target, self._plan.key_version)
-        self._identity = keys.made_identity(made.stdout, self._plan.name)
+        owner = f"{pulumi.get_stack()}/{self._names.of(self._plan.oldest_name)}"
+        made = meeting.own_key(target, self._plan.key_version, owner=owner)
+        told = keys.made_key(self._plan.name, made.urn, made.stdout)
+        known: pulumi.Output[OwnKey] = pulumi.Output.from_input(self._known_before(told))
+        self._identity = keys.made_identity(known)
         self._own_key = (meeting, made)
+
+    async def _known_before(self, told: pulumi.Output[OwnKey]) -> Any:
+        """Return what the node tells of its key, or what the state has of the same key on the same server.
+
+        The latter depends on no step: a node that is down holds up nobody else, unless it has to make a key.
+        Where a new server is not met, all others keep the key of the former one.
+        """
+        had = self._source.made
+        if had is None or had.version != self._plan.key_version:
+            return told
+        if await self.machine.identity.future() == had.server:
+            return had.key
+        found = await told.future()
+        return told if found is None and pulumi.runtime.is_dry_run() else found or had.key
+
+    def tell_devices(self, devices: Sequence[str]) -> None:
+        """Warn of devices that call this node and do not know the key that its new server makes."""
+        had, name = self._source.made, self._plan.name
+        if not devices or had is None or had.version != self._plan.key_version:
+            return
+
+        def tell(server: Any) -> None:
+            if server != had.server:
+                pulumi.log.warn(
+                    f"{', '.join(devices)}: the server of {name} is made anew and makes another key. Once "
+                    f"`up` is done, these devices need their configuration again (`mesh client NAME`).",
+                    self,
+                )
+
+        self.machine.identity.apply(tell, run_with_unknowns=True)
 
     def entry(self) -> Entry:
         """Return what the other nodes must know of this one: its entry in the directory."""

@@ -1,7 +1,7 @@
 """What a user can do about a command that failed for good, in words that name the node."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -14,9 +14,9 @@ from mesh.advice import (
     HOST_KEY_CHANGED,
     KEYS_MISSING,
     OWN_KEY_LOST,
-    OWN_KEY_SAYS,
+    PRIVATE_KEY_SAYS,
 )
-from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, KEYS, LEAVE, OWN_KEY, node_and_step
+from mesh.names import AGENT_FILE, BOOTSTRAP, COMMAND, COPY, KEYS, LEAVE, node_and_step
 from mesh.program.machines.base import NO_ANSWER, NO_ROOT, Machine
 from mesh.said import ends, shown
 
@@ -66,7 +66,6 @@ _REMEDIES: Final = {
         reads the command's input. Nothing was changed. Limit this to interactive shells (`case $- in *i*)
         exec ...;; esac`), then run up again.""",
     r"^bootstrap: (?P<said>.+)": "{said}",
-    rf"^KEYS-MISSING .*{OWN_KEY_SAYS}": OWN_KEY_LOST,
     r"^KEYS-MISSING": KEYS_MISSING,
     re.escape(AGENT_GONE_SAYS): AGENT_GONE,
     r"^REFUSED .*: (?:copy the file|install the agent) again$|^USAGE$": AGENT_OTHER,
@@ -111,17 +110,19 @@ def remedy(
     args: pulumi.ErrorHookArgs,
     limits: Mapping[str, str] = NO_LIMITS,
     machines: Mapping[str, Machine] = NO_MACHINES,
+    makers: Collection[str] = (),
 ) -> str | None:
     """Return `NODE: what helps` for the newest error of a command; None when the error says it all.
 
     By node, with its mesh's name before it: `limits` has the networks that alone are let in by SSH, where
-    there are such, and `machines` what a provider knows better.
+    there are such, `machines` what a provider knows better; `makers` are nodes that make their keys.
     """
     (node, step), said = node_and_step(args.name), ends(args.errors[0])
     if step == LEAVE:
         return f"{node}: {' '.join(_LEAVE.split()).format(urn=args.urn)}"
     machine = machines.get(node)
-    known = {**_REMEDIES, **(machine.remedies if machine else {})}
+    lost = {rf"^KEYS-MISSING .*{re.escape(PRIVATE_KEY_SAYS)}": OWN_KEY_LOST} if node in makers else {}
+    known = {**lost, **_REMEDIES, **(machine.remedies if machine else {})}
     for pattern, text in known.items():
         found = re.search(pattern, said, re.MULTILINE)
         if found:
@@ -130,7 +131,7 @@ def remedy(
             words = {
                 "server": _anew(parent, node, machine),
                 "keys": f"{parent}{COMMAND}::{node}-{KEYS}",
-                "own_key": f"{parent}{COMMAND}::{node}-{OWN_KEY}",
+                "name": node.rpartition(".")[2],
                 "agent_file": f"{parent}{COPY}::{node}-{AGENT_FILE}",
                 "port": port[1] if port else "22",
                 **{name: shown(value or "", limit=_SAID) for name, value in found.groupdict().items()},

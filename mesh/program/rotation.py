@@ -31,14 +31,15 @@ from mesh.program.settling import (
     refuse_under_way,
     wait_until_settled,
 )
+from mesh.program.sources import made_key
 
 __all__ = ["REPORT", "Rotation", "plan_rotation"]
 
 REPORT: Final = "wireguard-mesh-rotation-report"
 """The name of the hook."""
 
-_OWN: Final = "own"
-"""In the record: the nodes that make their keys themselves, here with the public keys."""
+_MADE: Final = "made"
+"""In the record: the public keys of the nodes that make their keys themselves."""
 
 _Hook = Callable[[pulumi.ResourceHookArgs], Coroutine[Any, Any, None]]
 
@@ -118,9 +119,11 @@ class Rotation:
             for each in commands.values():
                 await each.apply.urn.future()
                 await each.apply.stdout.future()
-            made = {name: await _made(nodes[name]) for name in sorted(self.wanted.own)}
-            own = {name: public for name, public in made.items() if public is not None}
-            return {**self.wanted.record(), **({_OWN: own} if own else {})}
+            found = {name: await _made(node) for name, node in sorted(nodes.items()) if node.makes_key}
+            # of one that failed the key that all knew before: the run that has another one sees a difference
+            public = {name: key or self._made_before(name) for name, key in found.items()}
+            made = {name: key for name, key in public.items() if key is not None}
+            return {**self.wanted.record(), **({_MADE: made} if made else {})}
 
         record: pulumi.Input[dict[str, Any]] = pulumi.Output.from_input(all_returned())
         asked = pulumi.ResourceHook(self.names.of(REPORT), self.wait_and_report(ways, nodes, commands))
@@ -149,27 +152,30 @@ class Rotation:
                 f"Run up again."
             )
         given, settled = self._given, generations_of(self.before.record(STASH, ROTATION).get("input"))
-        raised, back = replaced(given, self.plan, self._there), self._back(given)
-        dialled = {name: each for name, each in self._as_before().items() if raised or name in back}
+        raised, back, makers = replaced(given, self.plan, self._there), self._back(given), self._makers
+        dialled = {
+            name: each for name, each in self._as_before().items() if raised or name in back or name in makers
+        }
         if not dialled:
             return
         with ThreadPoolExecutor(1) as apart:  # Pulumi's own loop runs here
             asked = apart.submit(lambda: asyncio.run(look_ahead(dialled, Urns(self.before), back)))
+        what = self.names.said("keys")
         if raised:
-            what = self.names.said("keys")
-            refuse_under_way(asked.result(), done=settled.same_keys(given), what=what)
-            refuse_silent(asked.result(), self._makers(given), what=what)
+            refuse_under_way(asked.result().without(back), done=settled.same_keys(given), what=what)
+        refuse_silent(asked.result(), makers, what=what)
 
-    def _makers(self, given: Generations) -> list[str]:
-        """Return the nodes that make their next key themselves in this run."""
-        nodes = self.plan.nodes
-        return [
+    @property
+    def _makers(self) -> frozenset[str]:
+        """The nodes that have a key and make another one themselves in this run."""
+        nodes = {name: self.plan.nodes[name] for name in self._there}
+        made = {name: made_key(node, self.before) for name, node in nodes.items()}
+        return frozenset(
             name
-            for name in self._there
-            if nodes[name].makes_key
-            and nodes[name].enabled
-            and given.version((name, *nodes[name].former)) != nodes[name].key_version
-        ]
+            for name, node in nodes.items()
+            if node.makes_key and node.enabled
+            if (had := made[name]) is None or had.version != node.key_version
+        )
 
     def _as_before(self) -> dict[str, Dialled]:
         found = {}
@@ -195,7 +201,7 @@ class Rotation:
 
         async def wait(args: pulumi.ResourceHookArgs) -> None:
             was = _had(args)
-            if not (replaced(was, self.plan, self._there) or self._back(was) or _made_anew(args)):
+            if not (replaced(was, self.plan, self._there) or self._back(was) or self._made_anew(args)):
                 return
             taking_part = [name for name, node in self.plan.nodes.items() if node.enabled]
             dialled = {
@@ -223,6 +229,17 @@ class Rotation:
             for name in self._there
             if self.wanted.ever and nodes[name].enabled and {name, *nodes[name].former} & was.out
         )
+
+    def _made_before(self, node: str) -> Any:
+        """Return the public key that a node had made, by the last run's record; None where it has none."""
+        had = _made_in(self.before.record(STASH, ROTATION))
+        return next((had[name] for name in (node, *self.plan.nodes[node].former) if name in had), None)
+
+    def _made_anew(self, args: pulumi.ResourceHookArgs) -> bool:
+        """Whether a node has made another key than the one that all had before, as a new server does."""
+        wanted = _made_in(args.new_inputs or {})
+        before = {name: self._made_before(name) for name in wanted}
+        return any(before[name] not in {None, key} for name, key in wanted.items())
 
     def _outputs(self, name: str, address: str, port: int, host_key: str) -> NodeOutputs:
         return NodeOutputs(
@@ -252,12 +269,11 @@ def _had(args: pulumi.ResourceHookArgs) -> Generations:
     return generations_of((args.old_inputs or {}).get("input"))
 
 
-def _made_anew(args: pulumi.ResourceHookArgs) -> bool:
-    """Whether a node has made another key than the one that all had before, as a new server does."""
-    had, wanted = (
-        ((inputs or {}).get("input") or {}).get(_OWN, {}) for inputs in (args.old_inputs, args.new_inputs)
-    )
-    return any(name in had and had[name] != public for name, public in wanted.items())
+def _made_in(kept: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the public keys in the record of a run."""
+    record = kept.get("input")
+    made = record.get(_MADE) if isinstance(record, Mapping) else None
+    return made if isinstance(made, Mapping) else {}
 
 
 async def _made(node: Node) -> Any:

@@ -94,6 +94,13 @@ class Answers:
         """The rotations that are not done."""
         return under_way(self.reports)
 
+    def without(self, nodes: Collection[str]) -> "Answers":
+        """Return the answers of all others."""
+        return Answers(
+            reports={name: each for name, each in self.reports.items() if name not in nodes},
+            silent={name: each for name, each in self.silent.items() if name not in nodes},
+        )
+
 
 class _Agents:
     """The agents of some nodes, each opened with its own key."""
@@ -138,16 +145,13 @@ async def look_ahead(dialled: Mapping[str, Dialled], urns: Urns, back: Collectio
     """Ask nodes how far they are.
 
     A node that comes `back` was out, so no peer has a key of before with it any more: it is told so, and ends
-    the rotation in which it was taken out. It has no place in the answer.
+    the rotation in which it was taken out.
     """
     agents = _Agents(dialled, urns)
     answers = await agents.ask()
     held = {name: each for name, each in answers.rotations.items() if name in back}
     await asyncio.gather(*(agents.tell(name, {}, gone=each.pairs.keys()) for name, each in held.items()))
-    return Answers(
-        reports={name: each for name, each in answers.reports.items() if name not in back},
-        silent={name: each for name, each in answers.silent.items() if name not in back},
-    )
+    return answers
 
 
 def refuse_under_way(answers: Answers, *, done: bool, what: str) -> None:
@@ -182,7 +186,8 @@ def refuse_silent(answers: Answers, makers: Collection[str], *, what: str) -> No
         raise pulumi.RunError(
             f"{what}: these nodes make their keys themselves (`keySource: node`) and give no answer: "
             f"{_shown(said)}. No key was replaced. Start these nodes, or take them out with `enabled: "
-            f"false`, and run up again."
+            f"false`, and run up again. A server that is dead is made anew first, in a run without a higher "
+            f"number."
         )
 
 

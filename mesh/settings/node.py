@@ -77,7 +77,7 @@ class Defaults(Model):
     Changed later: the node gets another key. Write a higher `generation` beside the change.
 
     Refused by the preview: a change in a mesh without `rotation`, without a higher `generation` (the node's
-    own or the mesh's), or at a node that takes no part.
+    own or the mesh's).
     """
 
     provider: Annotated[str, Field(title="name")] = DEFAULT_PROVIDER

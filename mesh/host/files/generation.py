@@ -15,7 +15,6 @@ from .keystore import find_keys, require_keys, restore_keys
 from .managed import FIREWALL, MANAGED, SYSCTL
 from .mending import damage, mend
 from .others import keep_aside
-from .ownkey import own_key_names
 from .rendered import put_rendered
 from .settings import parse_sysctls
 
@@ -81,11 +80,11 @@ def stage(places: Places, document: Document) -> Generation:
     names = document.wg.key_names()
     lost = _lost(places, names)
     if lost:
-        own = own_key_names(places) & set(lost)
-        if own:
-            words = f"key:{min(own)}, which this node made itself, is not in {places.keys} any more"
-            raise AgentError(Answer.KEYS_MISSING, words)
-        raise AgentError(Answer.KEYS_MISSING, f"key:{lost[0]} is not in {places.keys}: send the keys again")
+        name = document.wg.private if document.wg.private in lost else lost[0]
+        which = ", this node's private key," if name == document.wg.private else ""
+        raise AgentError(
+            Answer.KEYS_MISSING, f"key:{name}{which} is not in {places.keys}: send the keys again"
+        )
     restore_keys(places, names)
     contents = generation_files(document)
     if final.is_dir():

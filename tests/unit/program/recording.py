@@ -90,6 +90,7 @@ class Recording:
     resources: dict[str, Registration] = field(default_factory=dict)
     state: dict[str, struct_pb2.Struct] = field(default_factory=dict)
     mesh: Any = None
+    broken: set[str] = field(default_factory=set)
 
     def of_type(self, suffix: str) -> list[Registration]:
         return [each for each in self.resources.values() if each.type.endswith(suffix)]
@@ -114,12 +115,15 @@ class _Monitor(mocks.MockMonitor):
         *,
         preview: bool,
         replaced: Collection[str],
+        failed: Collection[str],
     ) -> None:
         super().__init__(_Nothing())
         self._recording = recording
         self._existing = existing
         self._preview = preview
         self._replaced = replaced
+        self._failed = failed
+        self._broken: set[str] = set()
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
         parent_type = str(request.parent).split("::")[2] + "$" if request.parent else ""
@@ -131,6 +135,12 @@ class _Monitor(mocks.MockMonitor):
         registration = Registration(urn, request)
         self._recording.resources[request.name] = registration
         was = next((each for each in registration.known_as if each in self._existing), urn)
+        if request.name in self._failed or self._broken & {*request.dependencies}:
+            self._broken.add(urn)
+            self._recording.broken.add(request.name)
+            if was in self._existing:
+                self._recording.state[urn] = self._existing[was]
+            return resource_pb2.RegisterResourceResponse(urn=urn, result=resource_pb2.Result.FAIL)
         answer = self._answer(was, request)
         self._recording.state[urn] = answer
         kept = was in self._existing and request.name not in self._replaced
@@ -185,14 +195,17 @@ def run(
     existing: Recording | None = None,
     preview: bool = False,
     replaced: Collection[str] = (),
+    failed: Collection[str] = (),
     beside: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> Recording:
     """Run the program for one mesh; `existing` is the run before, `replaced` what is made anew by name.
 
+    What has `failed`, by name, fails, and the engine skips all that depends on it (`--continue-on-error`).
     `beside` are further meshes by name.
     """
     recording = Recording()
-    monitor = _Monitor(recording, existing.state if existing else {}, preview=preview, replaced=replaced)
+    state = existing.state if existing else {}
+    monitor = _Monitor(recording, state, preview=preview, replaced=replaced, failed=failed)
 
     def program() -> None:
         recording.mesh = Mesh("mesh", _plan(mesh), previous=previous_of(existing))
@@ -234,6 +247,7 @@ def previous_of(existing: Recording | None) -> Previous:
     records = {
         (each.type, each.name): _bare(json_format.MessageToDict(existing.state[each.urn]))
         for each in existing.resources.values()
+        if each.urn in existing.state
     }
     return Previous(records=records)
 

@@ -1,6 +1,7 @@
 """Keys that never leave the node: what is declared for them, and what becomes of the other kind."""
 
 import asyncio
+import copy
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 import pulumi
 import pytest
 
-from mesh.names import COMMAND, MeshNames
+from mesh.names import COMMAND, STASH, MeshNames
 from mesh.program import rotation
 from mesh.program.access import plan_access
 from mesh.program.former import former_names
 from mesh.program.generations import refuse_generations
+from mesh.program.remedies import remedy
 from mesh.program.rotation import plan_rotation
 from mesh.program.settling import Answers
 from mesh.remote import read_own_key
@@ -89,7 +91,9 @@ def test_the_program_never_has_the_private_half(own: Recording) -> None:
 def test_the_node_is_asked_before_the_directory_is_made_whoever_the_canary_is(own: Recording) -> None:
     asked = own["a-own-key"]
     assert asked.dependencies >= {"a-agent-file"}
-    assert json.loads(asked.inputs["stdin"]) == {"format": 1, "generation": 1}
+    stdin = json.loads(asked.inputs["stdin"])
+    assert stdin.keys() == {"format", "generation", "owner"}
+    assert stdin["generation"] == 1
     assert asked.inputs["triggers"][1:] == [1.0]
     assert "a-own-key" in own["directory"].dependencies
     assert "a-own-key" in own["a-keys"].dependencies
@@ -157,7 +161,7 @@ def test_another_source_needs_a_higher_number(kept: Recording, own: Recording) -
     assert _told(_mesh({"generation": 2}, **ROTATES), own) == []
 
 
-def test_another_source_is_refused_without_rotation_and_at_a_node_that_takes_no_part(kept: Recording) -> None:
+def test_another_source_is_refused_without_rotation() -> None:
     assert _told(_mesh(OWN), run(_mesh())) == [
         (
             "mesh.nodes.a.keySource: node gives a another key, and this mesh has no rotation of keys; add "
@@ -165,12 +169,6 @@ def test_another_source_is_refused_without_rotation_and_at_a_node_that_takes_no_
         )
     ]
     assert _told(_mesh(), run(_mesh(OWN)))[0].startswith("mesh.nodes.a.keySource: state gives a another key")
-    assert _told(_mesh({**OWN, "enabled": False, "generation": 2}, **ROTATES), kept) == [
-        (
-            "mesh.nodes.a.keySource: node gives a another key, and a takes no part; write state until a "
-            "takes part again"
-        )
-    ]
 
 
 def test_a_mesh_without_rotation_may_have_such_nodes_and_get_rotation_later() -> None:
@@ -212,7 +210,8 @@ def test_so_does_the_step_in_which_the_node_made_its_key(own: Recording) -> None
 
 def test_the_record_at_the_end_has_the_public_keys(own: Recording) -> None:
     assert own["generations"].inputs["input"]["own"] == ["a"]
-    assert own["rotation"].inputs["input"]["own"] == {"a": _key(own).public_key}
+    assert "made" not in own["generations"].inputs["input"]
+    assert own["rotation"].inputs["input"]["made"] == {"a": _key(own).public_key}
 
 
 def _rotation(mesh: Any, existing: Recording) -> Any:
@@ -247,33 +246,161 @@ def test_no_key_is_replaced_while_a_node_that_must_make_its_own_is_silent(
         found.require_settled()
 
 
-@pytest.mark.parametrize(
-    ("had", "waits"),
-    [({"a": "former"}, True), ({"a": "now"}, False), ({}, False), (None, False)],
-    ids=["a server made anew", "the same key", "a new node", "no record"],
-)
-def test_the_report_waits_where_a_server_that_was_made_anew_has_made_another_key(
-    own: Recording, monkeypatch: pytest.MonkeyPatch, had: Any, *, waits: bool
-) -> None:
-    began = []
+@pytest.fixture
+def began(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Each time that the report waits."""
+    found: list[int] = []
 
     async def wait(*_: Any, **__: Any) -> None:
-        began.append(1)
+        found.append(1)
 
     monkeypatch.setattr(rotation, "wait_until_settled", wait)
-    numbers = {"mesh": 1, "nodes": {}, "preshared": 1, "out": []}
+    return found
+
+
+def _report(mesh: Any, before: Recording, after: Recording) -> None:
+    """Call the hook of the last stash as the engine does between two runs."""
+    made: Any = {name: _Made() for name in "ab"}
+    ways: Any = {name: _Way() for name in "ab"}
     args = pulumi.ResourceHookArgs(
         urn="",
         id="",
         name="",
-        type=COMMAND,
-        old_inputs=None if had is None else {"input": {**numbers, "own": had}},
-        new_inputs={"input": {**numbers, "own": {"a": "now"}}},
+        type=STASH,
+        old_inputs=before["rotation"].inputs,
+        new_inputs=after["rotation"].inputs,
     )
-    made: Any = {name: _Made() for name in "ab"}
-    ways: Any = {name: _Way() for name in "ab"}
-    asyncio.run(_rotation(_mesh(OWN, **ROTATES), own).wait_and_report(ways, made, made)(args))
-    assert bool(began) is waits
+    asyncio.run(_rotation(mesh, before).wait_and_report(ways, made, made)(args))
+
+
+def _on_former_servers(recording: Recording, *names: str) -> Recording:
+    """The state of a mesh in which these nodes were on other servers, and had made other keys there."""
+    found = copy.deepcopy(recording.state)
+    made = {}
+    for name in names:
+        state = found[recording[f"{name}-own-key"].urn]
+        state["triggers"][0] = "gone"
+        state["stdout"] = f"MADE 1 {'0' * 16} {'A' * 43}="
+        made[name] = "A" * 43 + "="
+    found[recording["rotation"].urn]["input"]["made"].update(made)
+    return Recording(resources=recording.resources, state=found)
+
+
+def test_the_report_waits_where_a_server_that_was_made_anew_has_made_another_key(
+    own: Recording, began: list[int]
+) -> None:
+    mesh = _mesh(OWN, **ROTATES)
+    _report(mesh, own, run(mesh, existing=own))
+    assert began == []
+    before = _on_former_servers(own, "a")
+    after = run(mesh, existing=before)
+    assert f"PublicKey = {_key(own).public_key}\n" in _files(after, "b")
+    _report(mesh, before, after)
+    assert began == [1]
+
+
+@pytest.mark.parametrize("makers", ["a", "ab"])
+def test_a_new_server_that_was_not_met_at_once_is_waited_for_later(makers: str, began: list[int]) -> None:
+    """Until then all others go on with the key of the former server, and with everything else."""
+    mesh = _mesh(OWN, OWN if "b" in makers else {}, **ROTATES)
+    up = run(mesh)
+    before = _on_former_servers(up, "a")
+    public = run({**mesh, "nodes": {**mesh["nodes"], "b": {**mesh["nodes"]["b"], "public": ["tcp/80"]}}},
+                 existing=before, failed=["a-own-key"])  # fmt: skip
+    assert public.broken == {"a-own-key", "a-keys", "a-apply"}
+    assert f"PublicKey = {'A' * 43}=\n" in _files(public, "b")
+    assert public["rotation"].inputs["input"]["made"]["a"] == "A" * 43 + "="
+    state = {**before.state, **public.state}
+    once = Recording(resources={**before.resources, **public.resources}, state=state)
+    after = run(mesh, existing=once)
+    _report(mesh, once, after)
+    assert began == [1]
+
+
+@pytest.mark.parametrize("failed", ["a-agent-file", "a-own-key", "a-bootstrap"])
+def test_a_node_that_is_down_holds_up_nobody_unless_it_has_to_make_a_key(own: Recording, failed: str) -> None:
+    down = run(_mesh(OWN, {"public": ["tcp/80"]}, **ROTATES), existing=own, failed=[failed])
+    assert not {name for name in down.broken if not name.startswith("a-")}
+    assert "80" in _files(down, "b")
+    raised = run(_mesh({**OWN, "generation": 2}, **ROTATES), existing=own, failed=[failed])
+    assert {"directory", "b-apply"} <= raised.broken
+
+
+def test_a_new_way_in_is_no_reason_to_ask_for_the_key_again(own: Recording) -> None:
+    ignored = {*own["a-own-key"].request.ignoreChanges}
+    assert {"connection", "create", "stdin", "environment"} <= ignored
+    assert "triggers" not in ignored
+
+
+def test_a_node_that_must_make_its_key_since_a_run_that_failed_is_asked_for_first(
+    kept: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it comes back: then it is no reason that its rotation of before is not done."""
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    mesh = _mesh({**OWN, "generation": 2}, **ROTATES)
+    begun = run(mesh, existing=kept, failed=["a-own-key"])
+    state = {**kept.state, **begun.state}
+    begun = Recording(resources={**kept.resources, **begun.resources}, state=state)
+    assert _told(mesh, begun) == []
+    assert _told(_mesh({"generation": 2}, **ROTATES), begun) == [], "no node was told another key"
+
+    async def look(*_: Any) -> Answers:
+        return Answers(reports={}, silent={"a": "refuses connections"})
+
+    monkeypatch.setattr(rotation, "look_ahead", look)
+    with pytest.raises(pulumi.RunError, match=r"a \(refuses connections\)"):
+        _rotation(mesh, begun).require_settled()
+    out = run(_mesh({**OWN, "generation": 2, "enabled": False}, **ROTATES), existing=begun)
+    assert "a-own-key" not in out.resources, "nobody dials a node that is out"
+    assert "a-identity" in out.resources
+    state = {**begun.state, **out.state}
+    with pytest.raises(pulumi.RunError, match=r"a \(refuses connections\)"):
+        _rotation(mesh, Recording(resources=begun.resources, state=state)).require_settled()
+
+
+def test_the_key_that_a_node_gives_up_stays_in_the_state_as_it_is_until_then(kept: Recording) -> None:
+    mesh = _mesh({**OWN, "generation": 2}, **ROTATES)
+    begun = run(mesh, existing=kept, failed=["a-own-key", "rotation"])
+    assert begun["a-identity"].request.replacement_trigger.number_value == 1
+    state = {**kept.state, **begun.state}
+    again = run(mesh, existing=Recording(resources={**kept.resources, **begun.resources}, state=state))
+    assert again["a-identity"].request.replacement_trigger.number_value == 1
+
+
+def test_devices_are_told_of_a_server_that_makes_another_key(
+    own: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", lambda words, *_: told.append(words))
+    devices = {
+        "laptop": {"address": "10.10.0.200", "to": ["a"]},
+        "phone": {"address": "10.10.0.201", "to": ["b"]},
+    }
+    mesh = _mesh(OWN, clients=devices, **ROTATES)
+    run(mesh, existing=own)
+    assert told == []
+    run(mesh, existing=own, preview=True, replaced=["a-server", "a-own-key"])
+    run(mesh, existing=_on_former_servers(own, "a"))
+    told = [words for words in told if "makes another key" in words]
+    assert [words.partition(":")[0] for words in told] == ["laptop", "laptop"]
+    assert "the server of a is made anew" in told[0]
+
+
+def test_a_node_that_has_told_nothing_is_asked_again_by_a_command_that_is_named(own: Recording) -> None:
+    mute = copy.deepcopy(own.state)
+    mute[own["a-own-key"].urn]["stdout"] = ""
+    with pytest.raises(pulumi.RunError, match=r"not told .* `pulumi up --replace 'urn:.*a-own-key'"):
+        run(_mesh(OWN, **ROTATES), existing=Recording(resources=own.resources, state=mute))
+
+
+def test_a_node_that_has_lost_its_key_is_told_apart_from_one_that_was_not_sent_its_keys() -> None:
+    said = "KEYS-MISSING key:00, this node's private key, is not in /var/lib/wgmesh/keys: send the keys"
+    args = pulumi.ErrorHookArgs(
+        urn=f"urn:pulumi:x::y::z${COMMAND}::web-1-apply", id="", name="web-1-apply", type=COMMAND,
+        errors=[said], failed_operation="update",
+    )  # fmt: skip
+    assert "`mesh rotate web-1`" in (remedy(args, makers={"web-1"}) or "")
+    assert "Send them again" in (remedy(args, makers={"web-2"}) or "")
 
 
 class _Way:

@@ -169,7 +169,7 @@ def _gate(
     async def look() -> None:
         async with nodes(agents) as found:
             answers = await look_ahead({**found, **(closed or {})}, Urns(NOTHING_KNOWN), back)
-            refuse_under_way(answers, done=done, what="keys")
+            refuse_under_way(answers.without(back), done=done, what="keys")
 
     asyncio.run(look())
 

@@ -18,8 +18,8 @@ from mesh.remote import own_key_input, read_own_key
 from tests.unit.host.documents import KEYS
 
 
-def _ask(places: Places, generation: int) -> str:
-    answer, detail = own_key(places, own_key_input(generation).encode())
+def _ask(places: Places, generation: int, owner: str = "prod/web-1/4711") -> str:
+    answer, detail = own_key(places, own_key_input(generation, owner).encode())
     assert answer is Answer.MADE
     assert int(detail.split()[0]) == generation
     return f"{answer.word} {detail}"
@@ -52,6 +52,11 @@ def test_the_key_is_made_once_for_each_generation(bare: Places) -> None:
     assert _ask(bare, 2) == second
 
 
+def test_a_copy_of_the_disk_in_another_server_makes_a_key_of_its_own(bare: Places) -> None:
+    first = _ask(bare, 1)
+    assert _ask(bare, 1, "prod/web-1/4712") != first
+
+
 def test_two_nodes_make_two_keys(tmp_path: Path) -> None:
     assert _ask(Places(tmp_path / "one"), 1) != _ask(Places(tmp_path / "two"), 1)
 
@@ -80,7 +85,7 @@ def test_a_key_whose_record_was_not_written_is_another_one_next_time(
     with monkeypatch.context() as patch:
         patch.setattr(ownkey, "write_json", full)
         with pytest.raises(OSError, match="No space"):
-            own_key(bare, own_key_input(1).encode())
+            own_key(bare, own_key_input(1, "me").encode())
     assert _private(bare, _ask(bare, 1))
 
 
@@ -111,12 +116,15 @@ def test_a_damaged_record_counts_as_none(bare: Places) -> None:
         b"[]",
         b"{}",
         b'{"format": 1}',
-        b'{"format": 2, "generation": 1}',
-        b'{"format": 1, "generation": 0}',
-        b'{"format": 1, "generation": true}',
-        b'{"format": 1, "generation": 1.5}',
-        b'{"format": 1, "generation": "1"}',
-        b'{"format": 1, "generation": 1, "more": 1}',
+        b'{"format": 1, "generation": 1}',
+        b'{"format": 1, "generation": 1, "owner": 7}',
+        b'{"format": 1, "generation": 1, "owner": "web-1"}',
+        b'{"format": 2, "generation": 1, "owner": "00000000000000000000000000000000"}',
+        b'{"format": 1, "generation": 0, "owner": "00000000000000000000000000000000"}',
+        b'{"format": 1, "generation": true, "owner": "00000000000000000000000000000000"}',
+        b'{"format": 1, "generation": 1.5, "owner": "00000000000000000000000000000000"}',
+        b'{"format": 1, "generation": "1", "owner": "00000000000000000000000000000000"}',
+        b'{"format": 1, "generation": 1, "more": 1, "owner": "00000000000000000000000000000000"}',
     ],
 )
 def test_anything_else_is_refused(raw: bytes) -> None:
