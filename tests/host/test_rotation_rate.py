@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bench.rotating import Rotating
+from lab.testing import traffic
 from mesh.host.system.faults import STEPS
 from tests.host.conftest import IMAGE
-from tests.host.fleet import Fleet
-from tests.host.traffic import traffic
 
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
 
@@ -20,15 +20,17 @@ _STEPS = [step for step in STEPS if step.startswith("rotation-")]
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    built = Fleet.of(tmp_path_factory.mktemp("fleet"), IMAGE, 5)
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rotating]:
+    built = Rotating.of(tmp_path_factory.mktemp("fleet"), IMAGE, 5)
     yield built
     built.end()
 
 
 @pytest.mark.parametrize("repeat", [1, 2, 3])
 @pytest.mark.parametrize("what", ["one identity", "all identities", "pre-shared keys"])
-def test_no_packet_is_lost(fleet: Fleet, what: str, repeat: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_packet_is_lost(
+    fleet: Rotating, what: str, repeat: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A packet for which a kernel had no room says that the machine is too slow for this rate."""
     if what == "pre-shared keys":
         fleet.new_root()
@@ -46,7 +48,7 @@ def test_no_packet_is_lost(fleet: Fleet, what: str, repeat: int, capsys: pytest.
 
 @pytest.mark.parametrize("number", range(50))
 def test_rotations_with_nodes_that_are_late_killed_or_cut_off_lose_nothing_among_the_others(
-    fleet: Fleet, number: int, capsys: pytest.CaptureFixture[str]
+    fleet: Rotating, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One of fifty: what becomes of the nodes is drawn by the seed that pytest prints."""
     fate = random.choice(["late", "killed", "cut off"])
