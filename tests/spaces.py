@@ -55,7 +55,7 @@ class Space:
         assert self._keeper.stdout is not None
         assert self._keeper.stdout.readline() == "ready\n"
         self._started: list[subprocess.Popen[str]] = []
-        # Until a link has seen that nobody else has its IPv6 address, 1 to 2 s, its node passes on nothing there.
+        # Until a link has seen that nobody else has its IPv6 address, 1 to 2 s, its node passes on nothing.
         self.run("sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
         self.run("ip", "link", "set", "lo", "up")
 
