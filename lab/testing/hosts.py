@@ -13,7 +13,7 @@ from lab.hosts import HostSpec, Lab
 from lab.testing.waiting import wait
 from lab.testing.world import Run
 
-__all__ = ["Host", "Hosts", "Pings"]
+__all__ = ["Console", "Host", "Hosts", "Pings"]
 
 
 class Pings:
@@ -34,11 +34,36 @@ class Pings:
         return sorted(set(range(1, max(self.answered, default=0) + 1)) - self.answered)
 
 
-class Host:
+class Console:
+    """A host of a lab, as one sits before it."""
+
+    def __init__(self, lab: Lab, key: str) -> None:
+        self.lab, self.key = lab, key
+
+    def inside(self, script: str, *, check: bool = True) -> str:
+        """Run a shell script in the host without SSH. Raises `AssertionError`."""
+        argv = self.lab.enter(self.key, ["sh", "-c", script])
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        assert not check or done.returncode == 0, (script, done.stdout, done.stderr)
+        return done.stdout.strip()
+
+    def background(self, script: str, *, user: str = "root") -> "subprocess.Popen[str]":
+        """Start a Python script in the host, and go on once it says `ready`. Raises `AssertionError`."""
+        argv = ["setpriv", f"--reuid={user}", "--clear-groups", "python3", "-u", "-c", script]
+        process = subprocess.Popen(
+            self.lab.enter(self.key, argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", "the script did not start"
+        return process
+
+
+class Host(Console):
     """A host, reached over SSH by its public address like any server."""
 
     def __init__(self, hosts: "Hosts", key: str, name: str, address: str) -> None:
-        self.hosts, self.key, self.name, self.address = hosts, key, name, address
+        super().__init__(hosts.lab, key)
+        self.hosts, self.name, self.address = hosts, name, address
 
     def ssh_argv(self, command: str, *options: str) -> list[str]:
         """Return the command line that runs a command as root."""
@@ -66,23 +91,6 @@ class Host:
             time.sleep(0.3)
         return run
 
-    def inside(self, script: str, *, check: bool = True) -> str:
-        """Run a shell script in the host without SSH. Raises `AssertionError`."""
-        argv = self.hosts.lab.enter(self.key, ["sh", "-c", script])
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-        assert not check or done.returncode == 0, (script, done.stdout, done.stderr)
-        return done.stdout.strip()
-
-    def background(self, script: str, *, user: str = "root") -> "subprocess.Popen[str]":
-        """Start a Python script in the host, and go on once it says `ready`. Raises `AssertionError`."""
-        argv = ["setpriv", f"--reuid={user}", "--clear-groups", "python3", "-u", "-c", script]
-        process = subprocess.Popen(
-            self.hosts.lab.enter(self.key, argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n", "the script did not start"
-        return process
-
     @contextmanager
     def pinging(
         self, address: str, interval: float, *, within: Sequence[str] = (), options: Sequence[str] = ()
@@ -90,9 +98,7 @@ class Host:
         """Ping all the while; `within` is a command line that runs ping, say in a namespace."""
         argv = [*within, "ping", "-n", "-i", str(interval), *options, address]
         pings = Pings()
-        with subprocess.Popen(
-            self.hosts.lab.enter(self.key, argv), stdout=subprocess.PIPE, text=True
-        ) as running:
+        with subprocess.Popen(self.lab.enter(self.key, argv), stdout=subprocess.PIPE, text=True) as running:
             assert running.stdout is not None
             reader = threading.Thread(target=pings.read, args=[running.stdout])
             reader.start()
@@ -104,8 +110,8 @@ class Host:
 
     def reboot(self, *, graceful: bool = True) -> None:
         """Start it anew; without `graceful`, as after a power cut."""
-        self.hosts.lab.stop(self.key, graceful=graceful)
-        self.hosts.lab.start(self.key)
+        self.lab.stop(self.key, graceful=graceful)
+        self.lab.start(self.key)
         self.wait_for_ssh()
 
     def wait_for_ssh(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lab.testing.hosts import Host
+from lab.testing.hosts import Console
 
 __all__ = ["Traffic", "traffic"]
 
@@ -101,7 +101,7 @@ class Traffic:
 
 @contextmanager
 def traffic(
-    hosts: Mapping[str, Host], addresses: Mapping[str, str], *, rate: float, interface: str = "wg0"
+    hosts: Mapping[str, Console], addresses: Mapping[str, str], *, rate: float, interface: str = "wg0"
 ) -> Iterator[Traffic]:
     """Send so many packets a second on every ordered pair; what came of it is known at the end.
 
@@ -148,6 +148,6 @@ def _say(running: Mapping[str, subprocess.Popen[str]], word: str) -> None:
         process.stdin.flush()
 
 
-def _no_room(hosts: Mapping[str, Host], interface: str) -> int:
+def _no_room(hosts: Mapping[str, Console], interface: str) -> int:
     script = _NO_ROOM.format(interface=interface)
     return sum(int(number) for host in hosts.values() for number in host.inside(script).split())
