@@ -30,11 +30,13 @@ class Rotating:
     """Nodes with a mesh in force, and the keys that the stack has for them.
 
     `mesh` are the mesh's settings beside `cidr` and `nodes`: without `rotation`, other keys come at once.
+    `each` are those of each node beside `address`.
     """
 
     hosts: Nodes
     nodes: dict[str, Node]
     mesh: dict[str, Any] = field(default_factory=lambda: {"rotation": {}})
+    each: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, folder: Path, image: Path, count: int) -> "Rotating":
@@ -80,7 +82,7 @@ class Rotating:
     def document(self, name: str, members: Iterable[str] | None = None) -> str:
         """Render the files of a node as the stack has them now."""
         mesh = {f"mesh_{key}": value for key, value in self.mesh.items()}
-        return self.hosts.document(name, list(members or self.nodes), **mesh)
+        return self.hosts.document(name, list(members or self.nodes), **self.each, **mesh)
 
     def skew(self, seconds: float) -> Skew:
         """Draw when each node begins, within so many seconds: in any order."""

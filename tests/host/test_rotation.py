@@ -51,6 +51,47 @@ def test_pre_shared_keys_rotate(fleet: Rotating) -> None:
     fleet.check()
 
 
+@pytest.fixture
+def quiet(fleet: Rotating) -> Iterator[Rotating]:
+    """Nodes that send each other nothing by themselves."""
+    fleet.each["keepalive"] = 0
+    fleet.settle(fleet.apply())
+    yield fleet
+    del fleet.each["keepalive"]
+    fleet.settle(fleet.apply())
+
+
+def test_pairs_that_say_nothing_rotate_and_work_afterwards(quiet: Rotating) -> None:
+    for node in quiet.nodes.values():
+        assert "\t25" not in node.inside("wg show wg0 persistent-keepalive")
+    quiet.new_identities()
+    quiet.settle(quiet.apply())
+    quiet.wait()
+    with traffic(quiet.nodes, quiet.addresses, rate=RATE) as seen:
+        time.sleep(1)
+    assert not seen.lost, str(seen)
+    quiet.check()
+
+
+@pytest.mark.long
+def test_a_policy_that_allows_nothing_stops_no_rotation(fleet: Rotating) -> None:
+    fleet.mesh["policy"] = []
+    try:
+        fleet.settle(fleet.apply())
+        fleet.new_identities()
+        fleet.settle(fleet.apply())
+        fleet.wait()
+        fleet.check()
+        knock = "timeout 2 nc -z 10.10.0.2 9001; echo $?"
+        assert fleet.nodes["web-1"].inside(knock) == "124", "no refusal: the policy was in force"
+    finally:
+        del fleet.mesh["policy"]
+    fleet.settle(fleet.apply())
+    with traffic(fleet.nodes, fleet.addresses, rate=RATE) as seen:
+        time.sleep(1)
+    assert not seen.lost, str(seen)
+
+
 def test_a_node_that_is_late_holds_the_others_on_the_keys_of_before(fleet: Rotating) -> None:
     fleet.new_identities()
     early = [name for name in fleet.nodes if name != "web-3"]
