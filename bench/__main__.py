@@ -21,13 +21,14 @@ from bench.many import boot_and_mesh
 from bench.progress import Failures, say
 from bench.reach import reach
 from bench.rivals import OURS, PLAYBOOK, RIVALS
+from bench.rotation import rotate
 from bench.trouble import BenchError
 from bench.tunnel import traffic
 from lab.testing import REPOSITORY
 
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 
-SECTIONS: Final = ("pure", "compare", "delayed", "tunnel", "reach", "many", "growth")
+SECTIONS: Final = ("pure", "compare", "delayed", "tunnel", "reach", "rotation", "many", "growth")
 _PAIRED_NODES: Final = 100
 Only = Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(SECTIONS)}; repeatable.")]
 
@@ -42,14 +43,24 @@ class _Sizes:
     pings: int
     """Round trips in each block of traffic."""
     reached: int
+    rotated: int
     many: int
     grown: tuple[int, ...]
 
 
 _FULL: Final = _Sizes(
-    compared=(3, 10), growing=10, delayed=3, many=30, grown=(10, 25, 50, 100), pings=1500, reached=10
+    compared=(3, 10),
+    growing=10,
+    delayed=3,
+    many=30,
+    grown=(10, 25, 50, 100),
+    pings=1500,
+    reached=10,
+    rotated=5,
 )
-_QUICK: Final = _Sizes(compared=(3,), growing=3, delayed=2, many=4, grown=(2, 5), pings=200, reached=3)
+_QUICK: Final = _Sizes(
+    compared=(3,), growing=3, delayed=2, many=4, grown=(2, 5), pings=200, reached=3, rotated=2
+)
 
 
 def _pure(repeats: int) -> list[dict[str, float]]:
@@ -81,6 +92,7 @@ def _sections(sizes: _Sizes, repeats: int, long_repeats: int) -> dict[str, Calla
             "size": sizes.reached,
             "measured": reach(size=sizes.reached, repeats=repeats, say=say),
         },
+        "rotation": lambda: rotate(size=sizes.rotated, repeats=repeats, say=say),
         "many": lambda: {
             "size": sizes.many,
             "measured": boot_and_mesh(size=sizes.many, runs=long_repeats, say=say),
@@ -115,7 +127,7 @@ def bench(
     failures = Failures(say)
     kept: dict[str, Any] = {
         "date": report.today(), "machine": report.machine(), "failed": failures.found,
-        "repeats": repeats, "long_repeats": long_repeats,
+        "repeats": repeats, "long_repeats": long_repeats, "only": only or [],
     }  # fmt: skip
     results.parent.mkdir(parents=True, exist_ok=True)
     with alone():

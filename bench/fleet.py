@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ from lab.hosts import HostError
 from lab.hosts.router import Router
 from lab.testing import REPOSITORY, Run, World
 
-__all__ = ["FOLDER", "Fleet", "alone", "names", "remove", "seconds", "state_sizes"]
+__all__ = ["FOLDER", "Fleet", "all_answer", "alone", "names", "remove", "seconds", "state_sizes"]
 
 FOLDER: Final = REPOSITORY / ".lab" / "bench"
 """Everything a run leaves or needs; below `worlds` the rehearsals under way."""
@@ -56,6 +56,11 @@ def seconds(work: Callable[[], object]) -> float:
     began = time.monotonic()
     work()
     return time.monotonic() - began
+
+
+def all_answer(addresses: Iterable[str]) -> str:
+    """Return a shell script that ends when all these addresses have answered a ping, or fails."""
+    return _ALL_ANSWER.format(seconds=_PING_SECONDS, addresses=" ".join(addresses))
 
 
 @contextmanager
@@ -127,8 +132,7 @@ class Fleet(World):
         addresses = {name: f"10.10.0.{number}" for number, name in enumerate(nodes, start=1)}
 
         def script(node: str) -> str:
-            others = " ".join(address for name, address in addresses.items() if name != node)
-            return _ALL_ANSWER.format(seconds=_PING_SECONDS, addresses=others)
+            return all_answer(address for name, address in addresses.items() if name != node)
 
         self._everywhere(nodes, script, "pinging")
 

@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.environment import environment, version
 from bench.rivals import RIVALS
-from bench.tables import Runs, Table, cell, comparisons
+from bench.rotation import WITHOUT
+from bench.tables import Runs, Table, cell, comparisons, median
 from bench.tunnel import PEERS, RULES
 from lab.hosts.errors import succeeds
 
@@ -76,6 +77,8 @@ def write(results: Mapping[str, Any], results_file: Path, page: Path) -> None:
         machine=results["machine"],
         runs=_runs(results["repeats"]),
         long_runs=_runs(results["long_repeats"]),
+        command=_command(results["only"]),
+        whole="" if results["only"] else "; about 50 minutes",
         versions={name.replace("-", "_"): version(name) for name in _PACKAGES},
         failed={name: _reason(why) for name, why in failures(results).items()},
         **tables,
@@ -85,6 +88,11 @@ def write(results: Mapping[str, Any], results_file: Path, page: Path) -> None:
         subprocess.run(
             [environment() / "python", _HERE / "plot.py", results_file, page.with_suffix(".svg")], check=True
         )
+
+
+def _command(only: Sequence[str]) -> str:
+    options = " ".join(f"--only {name}" for name in only)
+    return f'make bench BENCH="{options}"' if options else "make bench"
 
 
 def _runs(count: int) -> str:
@@ -195,12 +203,36 @@ def _reach(found: Mapping[str, Any]) -> Table:
     return [titles, (str(found["size"]), cell(runs, "pairs", digits=0), first, *rest)]
 
 
+def _rotation(found: Mapping[str, Any]) -> dict[str, Any]:
+    titles = (
+        *("what changes", "lost of sent, all runs", "no room in a kernel", "longest gap"),
+        *("from the last files to the end", "gap without `rotation:` / gap"),
+    )
+    measured: Mapping[str, Runs] = found["measured"]
+    plain = median(measured[WITHOUT], "gap")
+    rows = [
+        (
+            *(what, f"{_total(runs, 'lost')} of {_total(runs, 'sent')}", _total(runs, "no_room")),
+            *(cell(runs, "gap", "ms", 0), cell(runs, "seconds", "s", 0)),
+            f"{plain / median(runs, 'gap'):.0f}",
+        )
+        for what, runs in measured.items()
+    ]
+    size = found["size"]
+    return {**found, "pairs": size * (size - 1), "table": [titles, *rows]}
+
+
+def _total(runs: Runs, name: str) -> str:
+    return f"{sum(run[name] for run in runs):,.0f}".replace(",", " ")
+
+
 _TABLES: Final[Mapping[str, Any]] = {
     "pure": _pure,
     "compare": _compared,
     "delayed": _delayed,
     "tunnel": _tunnel,
     "reach": _reach,
+    "rotation": _rotation,
     "many": _many,
     "growth": _grown,
 }

@@ -34,6 +34,11 @@ class Run:
     code: int
     out: str
 
+    @property
+    def word(self) -> str:
+        """The first word of the last line, with which an agent says how it ended; empty without any."""
+        return next(iter(self.out.splitlines()[-1].split()), "") if self.out else ""
+
 
 class World:
     """One project folder with its lab; whoever makes one ends its lab, too."""

@@ -10,6 +10,7 @@ import pytest
 
 from bench.delay import ROUND_TRIP_SECONDS
 from bench.fleet import FOLDER
+from bench.rotation import WITHOUT
 from lab.testing import REPOSITORY
 
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
@@ -34,6 +35,9 @@ def test_the_small_size_measures_everything_and_leaves_no_host(tmp_path: Path) -
     )
     (reached,) = found["reach"]["measured"]
     assert reached["pairs"] == 3 * 2
+    for what, (rotated,) in found["rotation"]["measured"].items():
+        assert rotated["sent"] > 0
+        assert (rotated["lost"] <= rotated["no_room"]) == (what != WITHOUT), what
     for size, (grown,) in found["growth"].items():
         # bootstrap, copy, keys, and apply twice
         assert grown["connections"] == 5 * int(size)

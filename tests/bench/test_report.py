@@ -7,6 +7,7 @@ import pytest
 
 from bench import report
 from bench.progress import Failures
+from bench.rotation import WITHOUT
 
 RUN = {
     f"{step}{figure}": 2.0
@@ -16,7 +17,10 @@ RUN = {
 
 
 def _page(folder: Path, **sections: Any) -> str:
-    common = {"date": "2026-01-01", "machine": "a machine", "failed": {}, "repeats": 1, "long_repeats": 1}
+    common: dict[str, Any] = {
+        "date": "2026-01-01", "machine": "a machine", "failed": {},
+        "repeats": 1, "long_repeats": 1, "only": [],
+    }  # fmt: skip
     page = folder / "page.md"
     report.write({**common, **sections}, folder / "results.json", page)
     return page.read_text()
@@ -38,6 +42,19 @@ def test_a_rival_that_fails_is_named_with_the_reason_and_the_others_have_figures
     assert "- section tunnel: `BenchError: no`\n" in text
     assert "- pyinfra in section compare: `BenchError: pyinfra failed (1): no module`\n" in text
     assert "| all pairs ping | 3 | 2.0 s | 2.0 s | - |\n" in text
+
+
+def test_a_rotation_is_compared_with_the_same_change_without_one(tmp_path: Path) -> None:
+    """All losses count, those for which a kernel had no room, too."""
+    whole = {"sent": 1000, "lost": 0, "no_room": 0, "gap": 50.0, "seconds": 12.4}
+    runs = [whole, {**whole, "lost": 7, "no_room": 7, "gap": 90.0}, {**whole, "gap": 60.0}]
+    plain = [{**whole, "lost": lost, "gap": 4000.0} for lost in (300, 400, 500)]
+    rotation = {"size": 5, "rate": 500.0, "late": 5.0, "measured": {"one identity": runs, WITHOUT: plain}}
+    text = _page(tmp_path, rotation=rotation, only=["rotation"])
+    assert '`make bench BENCH="--only rotation"` measures all' in text
+    assert "the 20 ordered pairs" in text
+    assert "| one identity | 7 of 3 000 | 7 | 60 ms (50 to 90) | 12 s | 67 |\n" in text
+    assert f"| {WITHOUT} | 1 200 of 3 000 | 0 | 4000 ms | 12 s | 1 |\n" in text
 
 
 def test_a_measurement_that_fails_does_not_end_the_others() -> None:

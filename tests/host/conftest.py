@@ -20,9 +20,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     hosts = Hosts(tmp_path_factory.mktemp("hosts"), IMAGE)
     hosts.lab.up()
     yield hosts
-    for machine in hosts.lab.machines():
-        hosts.lab.destroy(machine.key)
-    hosts.lab.down()
+    hosts.end()
 
 
 def _ready(hosts: Hosts, name: str) -> Node:

@@ -118,7 +118,7 @@ def boot(hosts: Hosts) -> Iterator[Boot]:
             )
         )  # fmt: skip
         made.append(key)
-        disk = Machine(hosts.folder / "state/hosts", key).disk
+        disk = Machine(hosts.folder / ".lab/cloud/hosts", key).disk
         for name, text in (files or {}).items():
             (disk / name).parent.mkdir(parents=True, exist_ok=True)
             (disk / name).write_text(text)

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.testing import wait
+from bench.rotating import Rotating
+from lab.testing import traffic, wait
 from tests.host.conftest import IMAGE
-from tests.host.fleet import Fleet
-from tests.host.traffic import traffic
 
 pytestmark = pytest.mark.hosts
 
@@ -17,13 +16,13 @@ RATE = 50.0
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    built = Fleet.of(tmp_path_factory.mktemp("fleet"), IMAGE, 3)
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rotating]:
+    built = Rotating.of(tmp_path_factory.mktemp("fleet"), IMAGE, 3)
     yield built
     built.end()
 
 
-def test_all_identities_rotate_without_a_lost_packet(fleet: Fleet) -> None:
+def test_all_identities_rotate_without_a_lost_packet(fleet: Rotating) -> None:
     former = fleet.private()
     fleet.new_identities()
     with traffic(fleet.nodes, fleet.addresses, rate=RATE) as seen:
@@ -33,7 +32,7 @@ def test_all_identities_rotate_without_a_lost_packet(fleet: Fleet) -> None:
     fleet.check(former=former)
 
 
-def test_one_node_rotates_alone(fleet: Fleet) -> None:
+def test_one_node_rotates_alone(fleet: Rotating) -> None:
     former = fleet.private()[:1]
     fleet.new_identities("web-1")
     with traffic(fleet.nodes, fleet.addresses, rate=RATE) as seen:
@@ -43,7 +42,7 @@ def test_one_node_rotates_alone(fleet: Fleet) -> None:
     fleet.check(former=former)
 
 
-def test_pre_shared_keys_rotate(fleet: Fleet) -> None:
+def test_pre_shared_keys_rotate(fleet: Rotating) -> None:
     fleet.new_root()
     with traffic(fleet.nodes, fleet.addresses, rate=RATE) as seen:
         fleet.settle(fleet.apply())
@@ -52,7 +51,48 @@ def test_pre_shared_keys_rotate(fleet: Fleet) -> None:
     fleet.check()
 
 
-def test_a_node_that_is_late_holds_the_others_on_the_keys_of_before(fleet: Fleet) -> None:
+@pytest.fixture
+def quiet(fleet: Rotating) -> Iterator[Rotating]:
+    """Nodes that send each other nothing by themselves."""
+    fleet.each["keepalive"] = 0
+    fleet.settle(fleet.apply())
+    yield fleet
+    del fleet.each["keepalive"]
+    fleet.settle(fleet.apply())
+
+
+def test_pairs_that_say_nothing_rotate_and_work_afterwards(quiet: Rotating) -> None:
+    for node in quiet.nodes.values():
+        assert "\t25" not in node.inside("wg show wg0 persistent-keepalive")
+    quiet.new_identities()
+    quiet.settle(quiet.apply())
+    quiet.wait()
+    with traffic(quiet.nodes, quiet.addresses, rate=RATE) as seen:
+        time.sleep(1)
+    assert not seen.lost, str(seen)
+    quiet.check()
+
+
+@pytest.mark.long
+def test_a_policy_that_allows_nothing_stops_no_rotation(fleet: Rotating) -> None:
+    fleet.mesh["policy"] = []
+    try:
+        fleet.settle(fleet.apply())
+        fleet.new_identities()
+        fleet.settle(fleet.apply())
+        fleet.wait()
+        fleet.check()
+        knock = "timeout 2 nc -z 10.10.0.2 9001; echo $?"
+        assert fleet.nodes["web-1"].inside(knock) == "124", "no refusal: the policy was in force"
+    finally:
+        del fleet.mesh["policy"]
+    fleet.settle(fleet.apply())
+    with traffic(fleet.nodes, fleet.addresses, rate=RATE) as seen:
+        time.sleep(1)
+    assert not seen.lost, str(seen)
+
+
+def test_a_node_that_is_late_holds_the_others_on_the_keys_of_before(fleet: Rotating) -> None:
     fleet.new_identities()
     early = [name for name in fleet.nodes if name != "web-3"]
     with traffic(fleet.nodes, fleet.addresses, rate=RATE) as seen:
@@ -68,7 +108,7 @@ def test_a_node_that_is_late_holds_the_others_on_the_keys_of_before(fleet: Fleet
     fleet.check()
 
 
-def test_a_second_rotation_is_refused_by_the_node(fleet: Fleet) -> None:
+def test_a_second_rotation_is_refused_by_the_node(fleet: Rotating) -> None:
     fleet.new_identities("web-1")
     fleet.settle(fleet.apply(["web-1"]))
     kept = dict(fleet.hosts.keys.private)
@@ -95,7 +135,7 @@ def test_a_second_rotation_is_refused_by_the_node(fleet: Fleet) -> None:
         ),
     ],
 )  # fmt: skip
-def test_killed_at_any_step_it_goes_on(fleet: Fleet, where: str) -> None:
+def test_killed_at_any_step_it_goes_on(fleet: Rotating, where: str) -> None:
     fleet.new_identities()
     for name in ("web-1", "web-2"):
         fleet.nodes[name].inside(f"echo '{where} kill' >/etc/wgmesh/failpoint")
@@ -112,7 +152,7 @@ def test_killed_at_any_step_it_goes_on(fleet: Fleet, where: str) -> None:
 @pytest.mark.parametrize("how", ["reboot", "power cut"])
 @pytest.mark.parametrize("phase", ["both", "rekeyed", "linger"])
 def test_a_node_that_starts_anew_goes_on_and_the_others_lose_nothing(
-    fleet: Fleet, phase: str, how: str
+    fleet: Rotating, phase: str, how: str
 ) -> None:
     fleet.new_identities()
     others = fleet.others("web-3")
@@ -129,7 +169,7 @@ def test_a_node_that_starts_anew_goes_on_and_the_others_lose_nothing(
 
 
 @pytest.mark.long
-def test_one_that_is_down_is_taken_out_and_comes_back_with_its_new_keys(fleet: Fleet) -> None:
+def test_one_that_is_down_is_taken_out_and_comes_back_with_its_new_keys(fleet: Rotating) -> None:
     """It missed all of it; the operator's side knows who has ended, and says so."""
     fleet.new_identities()
     web_3 = fleet.nodes["web-3"]
@@ -154,9 +194,8 @@ def test_one_that_is_down_is_taken_out_and_comes_back_with_its_new_keys(fleet: F
 
 
 @pytest.mark.long
-def test_with_loss_on_the_way_and_a_policy_that_allows_next_to_nothing(fleet: Fleet) -> None:
-    only = {"mesh_policy": [{"from": ["all"], "to": ["all"], "allow": ["udp/9000"]}]}
-    fleet.changes = only
+def test_with_loss_on_the_way_and_a_policy_that_allows_next_to_nothing(fleet: Rotating) -> None:
+    fleet.mesh["policy"] = [{"from": ["all"], "to": ["all"], "allow": ["udp/9000"]}]
     fleet.settle(fleet.apply())
     lossy = "ip protocol udp udp dport 51820-51821 numgen random mod 100 < 5 drop"
     hook = "type filter hook output priority raw; policy accept"
@@ -171,13 +210,13 @@ def test_with_loss_on_the_way_and_a_policy_that_allows_next_to_nothing(fleet: Fl
         for node in fleet.nodes.values():
             node.inside("nft delete table inet lossy")
     assert sum(seen.lost.values()) < seen.total * 0.08, str(seen)
-    fleet.changes = {}
+    del fleet.mesh["policy"]
     fleet.settle(fleet.apply())
     fleet.check()
 
 
 @pytest.mark.long
-def test_a_node_that_leaves_in_the_middle_leaves_nothing(fleet: Fleet) -> None:
+def test_a_node_that_leaves_in_the_middle_leaves_nothing(fleet: Rotating) -> None:
     fleet.new_identities()
     web_3, others = fleet.nodes["web-3"], fleet.others("web-3")
     fleet.settle(fleet.apply(["web-1", "web-3"]))
@@ -198,8 +237,8 @@ def test_a_node_that_leaves_in_the_middle_leaves_nothing(fleet: Fleet) -> None:
 
 
 @pytest.mark.long
-def test_ipv6_inside_the_mesh_moves_along(fleet: Fleet) -> None:
-    fleet.changes = {"mesh_cidr6": "fd1a:2b3c:4d5e::/64"}
+def test_ipv6_inside_the_mesh_moves_along(fleet: Rotating) -> None:
+    fleet.mesh["cidr6"] = "fd1a:2b3c:4d5e::/64"
     try:
         fleet.settle(fleet.apply())
         fleet.new_identities()
@@ -214,6 +253,6 @@ def test_ipv6_inside_the_mesh_moves_along(fleet: Fleet) -> None:
         assert not seen.lost, str(seen)
         fleet.check()
     finally:
-        fleet.changes = {}
+        del fleet.mesh["cidr6"]
     fleet.settle(fleet.apply())
     fleet.check()

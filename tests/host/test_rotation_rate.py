@@ -7,36 +7,33 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bench.rotating import Rotating
+from bench.rotation import LATE_SECONDS, RATE, ROTATIONS
+from lab.testing import traffic
 from mesh.host.system.faults import STEPS
 from tests.host.conftest import IMAGE
-from tests.host.fleet import Fleet
-from tests.host.traffic import traffic
 
 pytestmark = [pytest.mark.hosts, pytest.mark.long]
 
-RATE = 500.0
-LATE_SECONDS = 5.0
 _STEPS = [step for step in STEPS if step.startswith("rotation-")]
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    built = Fleet.of(tmp_path_factory.mktemp("fleet"), IMAGE, 5)
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rotating]:
+    built = Rotating.of(tmp_path_factory.mktemp("fleet"), IMAGE, 5)
     yield built
     built.end()
 
 
 @pytest.mark.parametrize("repeat", [1, 2, 3])
-@pytest.mark.parametrize("what", ["one identity", "all identities", "pre-shared keys"])
-def test_no_packet_is_lost(fleet: Fleet, what: str, repeat: int, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("what", ROTATIONS)
+def test_no_packet_is_lost(
+    fleet: Rotating, what: str, repeat: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A packet for which a kernel had no room says that the machine is too slow for this rate."""
-    if what == "pre-shared keys":
-        fleet.new_root()
-    else:
-        fleet.new_identities(*(["web-3"] if what == "one identity" else []))
-    skew = {name: random.uniform(0.0, LATE_SECONDS) for name in fleet.nodes}
+    ROTATIONS[what](fleet)
     with traffic(fleet.nodes, fleet.addresses, rate=RATE) as seen:
-        fleet.settle(fleet.apply(skew=skew))
+        fleet.settle(fleet.apply(skew=fleet.skew(LATE_SECONDS)))
         fleet.wait()
     with capsys.disabled():
         print(f"\n{what}, {repeat}: {seen}")
@@ -46,12 +43,12 @@ def test_no_packet_is_lost(fleet: Fleet, what: str, repeat: int, capsys: pytest.
 
 @pytest.mark.parametrize("number", range(50))
 def test_rotations_with_nodes_that_are_late_killed_or_cut_off_lose_nothing_among_the_others(
-    fleet: Fleet, number: int, capsys: pytest.CaptureFixture[str]
+    fleet: Rotating, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One of fifty: what becomes of the nodes is drawn by the seed that pytest prints."""
     fate = random.choice(["late", "killed", "cut off"])
     victim, *_ = names = random.sample(list(fleet.nodes), len(fleet.nodes))
-    skew = {name: random.uniform(0.0, LATE_SECONDS) for name in names}
+    skew = dict(fleet.skew(LATE_SECONDS))
     if random.random() < 0.5:
         fleet.new_root()
     fleet.new_identities(*random.sample(names, random.randint(1, len(names))))

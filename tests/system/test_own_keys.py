@@ -1,6 +1,5 @@
 """A node that makes its WireGuard key itself: nobody else ever has the private half, all its life."""
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -149,28 +148,31 @@ def test_a_server_that_is_made_anew_makes_another_key_and_all_meet_it(mesh: Worl
 
 @pytest.mark.long
 def test_a_node_that_lost_its_key_says_so_and_makes_another(mesh: World) -> None:
-    """Its interface still has the key: so it is lost on disk alone, and the next trial would need it."""
     before = _public_keys(mesh)
-    lost = json.loads(mesh.on("web-2", "cat /var/lib/wgmesh/own-key.json"))["key"]
-    mesh.on("web-2", f"rm /var/lib/wgmesh/keys/{lost} /var/lib/wgmesh/wg0.conf")
+    mesh.on("web-2", "rm -r /var/lib/wgmesh")
     mesh.edit_mesh(_set("web-2", keepalive=20))
     run = mesh.lab(*UP)
     assert run.code != 0
     said = " ".join(run.out.split())
     assert "the node has lost the WireGuard key that it made itself" in said, run.out
-    urn, *_ = re.findall(r"`pulumi up --replace '(urn:[^']*::web-2-own-key)'`", said)
-    mesh.ok("up", "--yes", "--skip-preview", "--replace", urn)
+    assert "`mesh rotate web-2`" in said
+    urn, *_ = re.findall(r"`pulumi up --replace '(urn:[^']*::web-2-keys)'`", said)
+    _mesh(mesh, "rotate", "web-2")
+    with _pings(mesh, "db-1", _WEB_1):
+        mesh.ok("up", "--yes", "--skip-preview", "--replace", urn)
     assert _public_keys(mesh)["web-2"] != before["web-2"]
     _settled(mesh)
 
 
 @pytest.mark.long
-def test_a_node_that_cannot_be_asked_for_its_key_changes_nothing_on_the_others(mesh: World) -> None:
+def test_a_node_that_cannot_be_asked_for_the_key_it_has_holds_up_no_other(mesh: World) -> None:
     before = _public_keys(mesh)
     urn, *_ = re.findall(r'"(urn:[^"]*::web-2-own-key)"', mesh.ok("stack", "export"))
     mesh.console("web-2", "systemctl stop ssh")
+    mesh.edit_mesh(_set("web-1", public=["tcp/4711"]))
     with _pings(mesh, "web-2", _WEB_1):
         assert mesh.lab(*UP, "--replace", urn).code != 0
+        assert "4711" in mesh.on("web-1", "nft list set inet wgmesh public_tcp"), "the others go on"
         status = mesh.command(sys.executable, "-m", "mesh", "status")
         assert "web-1" in status.out
         assert "Traceback" not in status.out

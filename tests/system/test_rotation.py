@@ -1,6 +1,7 @@
 """Keys rotate by a number in the stack file, from the preview to the state in which no former key is left."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from lab.testing import Run, wait
+from lab.testing import Console, Run, interrupt, traffic, wait
 from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
@@ -42,6 +43,25 @@ while not os.path.exists("/run/enough"):
     time.sleep(0.02)
 print(number, flush=True)
 """
+_SESSION_KEY: Final = "/run/session-key"
+# The same in one session of SSH, in which somebody types a line ten times a second.
+_SESSION: Final = f"""
+import os, subprocess, time
+quiet = ["BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR"]
+argv = ["ssh", "-i", "{_SESSION_KEY}", *("-o" + each for each in quiet), "root@10.10.0.2", "exec cat"]
+number = 0
+with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as session:
+    while not os.path.exists("/run/enough"):
+        line = str(number).encode() + b"\\n"
+        session.stdin.write(line)
+        assert session.stdout.readline() == line
+        if not number:
+            print("ready", flush=True)
+        number += 1
+        time.sleep(0.1)
+    session.stdin.close()
+print(number, flush=True)
+"""
 
 
 # With its file as it is: WireGuard forgets all sessions, and begins them again.
@@ -72,6 +92,11 @@ def _rotation(world: World, name: str) -> Any:
     return json.loads(world.on(name, "python3 /usr/local/lib/wgmesh/wgmesh.pyz status"))["rotation"]
 
 
+def _is_over(world: World, name: str) -> bool:
+    found = _rotation(world, name)
+    return found is None or bool(found["phase"] == "linger")
+
+
 def _settled(world: World) -> None:
     """Nodes, state and program agree that nothing is left to do, and nothing of a rotation is left."""
     assert _live(world) == _public_keys(world)
@@ -95,19 +120,22 @@ def mesh(world: World) -> Iterator[World]:
 
 @contextmanager
 def _streaming(world: World) -> "Iterator[None]":
-    """An open TCP connection from web-1 to web-2 for as long as this lasts, which never breaks."""
-    world.on("web-1", "rm -f /run/enough")
+    """A TCP connection and an SSH session from web-1 to web-2, open for as long as this lasts."""
+    key = world.outputs()["ssh_private_key"]
+    world.on("web-1", f"rm -f /run/enough; umask 077; printf %s '{key}' >{_SESSION_KEY}")
     running: list[subprocess.Popen[str]] = []
     try:
-        for node, script in (("web-2", _ECHO), ("web-1", _STREAM)):
+        for node, script in (("web-2", _ECHO), ("web-1", _STREAM), ("web-1", _SESSION)):
             running.append(world.background(node, f"exec python3 -u -c '{script}'"))
             assert running[-1].stdout is not None
             assert running[-1].stdout.readline() == "ready\n"
         yield
         world.on("web-1", "touch /run/enough")
-        printed = running[-1].communicate(timeout=60)[0]
-        assert int(printed) > 100, "the connection never broke"
+        for each, least in zip(running[1:], (100, 20), strict=True):
+            printed = each.communicate(timeout=60)[0]
+            assert int(printed) > least, "it never broke"
     finally:
+        world.on("web-1", f"rm {_SESSION_KEY}")
         world.on("web-2", "pkill -f create_server", check=False)
         for each in running:
             each.kill()
@@ -164,7 +192,33 @@ def test_a_node_that_is_late_holds_the_others_and_is_named(mesh: World) -> None:
         assert _public_keys(mesh) == keys
         mesh.stack_file.write_text(once)
         mesh.up()
-    wait(lambda: all((_rotation(mesh, name) or {}).get("phase", "linger") == "linger" for name in NODES), 120)
+    wait(lambda: all(_is_over(mesh, name) for name in NODES), 120)
+    _settled(mesh)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("moment", "begun"), [("-apply updated", {True, False}), ("rotation updating", {True})]
+)
+def test_up_killed_in_the_middle_leaves_the_nodes_to_go_on_and_the_next_one_ends_it(
+    mesh: World, moment: str, begun: set[bool]
+) -> None:
+    """When one node has its files; and while all are asked how far they are, which they do not need."""
+    before = _public_keys(mesh)
+    _ok(_mesh(mesh, "rotate"))
+    lab, addresses = mesh.hosts, {name: node["address"] for name, node in mesh.outputs()["nodes"].items()}
+    consoles = {name: Console(lab, lab.find(f"lab-{name}")) for name in NODES}
+    with traffic(consoles, addresses, rate=50.0) as seen:
+        interrupt(mesh, [*UP[1:], "--parallel", "1"], moment, signal.SIGKILL)
+        assert {_rotation(mesh, name) is not None for name in NODES} == begun
+        if False not in begun:
+            wait(lambda: all(_is_over(mesh, name) for name in NODES), 120)
+        assert "all 6 pairs" in mesh.reach().out
+        mesh.up()
+        wait(lambda: all(_is_over(mesh, name) for name in NODES), 120)
+    assert not seen.lost, str(seen)
+    assert not before.items() & _public_keys(mesh).items()
+    _ok(mesh.lab("run", "up", "--yes", "--skip-preview", "--expect-no-changes"))
     _settled(mesh)
 
 
@@ -187,7 +241,7 @@ def test_a_node_that_was_taken_out_in_the_middle_comes_back_after_the_next_rotat
     mesh.console("db-1", "systemctl start ssh")
     mesh.edit_mesh(lambda settings: settings["nodes"]["db-1"].pop("enabled"))
     mesh.up()
-    wait(lambda: all((_rotation(mesh, name) or {}).get("phase", "linger") == "linger" for name in NODES), 120)
+    wait(lambda: all(_is_over(mesh, name) for name in NODES), 120)
     _settled(mesh)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.host.nodes import Node
+from lab.testing.hosts import Console
 
 __all__ = ["Traffic", "traffic"]
 
@@ -61,7 +61,8 @@ print(json.dumps({"sent": number, "unsent": unsent,
 """
 # A host's packets that found no room: they say that the machine was too slow, and nothing of a tunnel.
 _NO_ROOM: Final = (
-    "awk '/^Udp: [0-9]/ {print $6 + $7}' /proc/net/snmp; cat /sys/class/net/wg0/statistics/tx_dropped"
+    "awk '/^Udp: [0-9]/ {{print $6 + $7}}' /proc/net/snmp; "
+    "cat /sys/class/net/{interface}/statistics/tx_dropped"
 )
 # Seconds for what is on its way.
 _ON_ITS_WAY: Final = 1.5
@@ -71,7 +72,8 @@ _ON_ITS_WAY: Final = 1.5
 class Traffic:
     """What came of it, once it has ended: packets by (sender, receiver), the longest gap in seconds.
 
-    `no_room` are packets that the hosts' kernels dropped because the machine was too slow.
+    `no_room` are packets that the hosts' kernels dropped because the machine was too slow, of this traffic or
+    of another; nothing is taken off `lost` for them.
     """
 
     sent: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -98,30 +100,35 @@ class Traffic:
 
 
 @contextmanager
-def traffic(nodes: Mapping[str, Node], addresses: Mapping[str, str], *, rate: float) -> Iterator[Traffic]:
-    """Send so many packets a second on every ordered pair; what came of it is known at the end."""
+def traffic(
+    hosts: Mapping[str, Console], addresses: Mapping[str, str], *, rate: float, interface: str = "wg0"
+) -> Iterator[Traffic]:
+    """Send so many packets a second on every ordered pair; what came of it is known at the end.
+
+    `addresses` are those of the hosts on the interface.
+    """
     found = Traffic()
-    before = _no_room(nodes)
+    before = _no_room(hosts, interface)
     running: dict[str, subprocess.Popen[str]] = {}
     try:
-        for name, node in nodes.items():
-            others = [addresses[other] for other in nodes if other != name]
+        for name, host in hosts.items():
+            others = [addresses[other] for other in hosts if other != name]
             script = _METER.replace("ARGS", repr((addresses[name], others, rate)))
-            running[name] = node.background(script)
+            running[name] = host.background(script)
         _say(running, "go")
         yield found
     finally:
         results = _end(running)
-    found.no_room = _no_room(nodes) - before
+    found.no_room = _no_room(hosts, interface) - before
     for name, result in results.items():
-        for other in nodes:
+        for other in hosts:
             if other != name:
                 found.sent[name, other] = result["sent"]
                 found.received[name, other] = results[other]["seen"][addresses[name]]
     found.longest_gap = max(max(result["gaps"].values()) for result in results.values())
 
 
-def _end(running: Mapping[str, "subprocess.Popen[str]"]) -> dict[str, dict[str, Any]]:
+def _end(running: Mapping[str, subprocess.Popen[str]]) -> dict[str, dict[str, Any]]:
     """Stop all senders, and then all receivers, so that nothing is on its way any more."""
     _say(running, "stop")
     time.sleep(_ON_ITS_WAY)
@@ -134,12 +141,13 @@ def _end(running: Mapping[str, "subprocess.Popen[str]"]) -> dict[str, dict[str, 
     return results
 
 
-def _say(running: Mapping[str, "subprocess.Popen[str]"], word: str) -> None:
+def _say(running: Mapping[str, subprocess.Popen[str]], word: str) -> None:
     for process in running.values():
         assert process.stdin is not None
         process.stdin.write(f"{word}\n")
         process.stdin.flush()
 
 
-def _no_room(nodes: Mapping[str, Node]) -> int:
-    return sum(int(number) for node in nodes.values() for number in node.inside(_NO_ROOM).split())
+def _no_room(hosts: Mapping[str, Console], interface: str) -> int:
+    script = _NO_ROOM.format(interface=interface)
+    return sum(int(number) for host in hosts.values() for number in host.inside(script).split())

@@ -1,6 +1,7 @@
-"""Hosts whose keys rotate: as many as a test wants, with keys by generation, and all of them at traffic."""
+"""Nodes whose keys change: as many as one wants, each of which gets its files at a chosen moment."""
 
 import base64
+import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,13 @@ from typing import Any, Final
 
 from nacl.public import PrivateKey
 
-from lab.testing import wait
-from tests.host.nodes import Hosts, Node, Run
+from bench.nodes import Node, Nodes
+from lab.testing import Run, wait
 
-__all__ = ["NAMES", "Fleet", "Skew"]
+__all__ = ["NAMES", "Rotating", "Skew"]
 
 NAMES: Final = {f"web-{number}": f"10.10.0.{number}" for number in range(1, 6)}
+"""Of all nodes that there may be, with their addresses inside the mesh."""
 # Seconds within which a rotation is over on hosts that share a slow machine; 17 s were measured.
 _SOON: Final = 180.0
 
@@ -24,18 +26,23 @@ Skew = Mapping[str, float]
 
 
 @dataclass
-class Fleet:
-    """Nodes with a mesh in force, and the generation of each one's keys."""
+class Rotating:
+    """Nodes with a mesh in force, and the keys that the stack has for them.
 
-    hosts: Hosts
+    `mesh` are the mesh's settings beside `cidr` and `nodes`: without `rotation`, other keys come at once.
+    `each` are those of each node beside `address`.
+    """
+
+    hosts: Nodes
     nodes: dict[str, Node]
-    changes: dict[str, Any] = field(default_factory=dict)
+    mesh: dict[str, Any] = field(default_factory=lambda: {"rotation": {}})
+    each: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Path, image: Path, count: int) -> "Fleet":
+    def of(cls, folder: Path, image: Path, count: int) -> "Rotating":
         """Boot hosts, with the agent and a mesh of them all."""
         names = dict(list(NAMES.items())[:count])
-        hosts = Hosts(folder, image, names)
+        hosts = Nodes(folder, image, names)
         hosts.lab.up()
         fleet = cls(hosts, {})
         try:
@@ -51,9 +58,7 @@ class Fleet:
 
     def end(self) -> None:
         """Have nothing left of the hosts."""
-        for machine in self.hosts.lab.machines():
-            self.hosts.lab.destroy(machine.key)
-        self.hosts.lab.down()
+        self.hosts.end()
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -74,10 +79,14 @@ class Fleet:
         root = bytes(PrivateKey.generate())
         self.hosts.keys.root = root
 
-    def document(self, name: str, members: Iterable[str] | None = None, **changes: Any) -> str:
+    def document(self, name: str, members: Iterable[str] | None = None) -> str:
         """Render the files of a node as the stack has them now."""
-        more = {**self.changes, **changes}
-        return self.hosts.document(name, list(members or self.nodes), mesh_rotation={}, **more)
+        mesh = {f"mesh_{key}": value for key, value in self.mesh.items()}
+        return self.hosts.document(name, list(members or self.nodes), **self.each, **mesh)
+
+    def skew(self, seconds: float) -> Skew:
+        """Draw when each node begins, within so many seconds: in any order."""
+        return {name: random.uniform(0.0, seconds) for name in self.nodes}  # noqa: S311 - a moment
 
     def apply(
         self,
