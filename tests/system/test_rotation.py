@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from lab.testing import Console, Run, interrupt, traffic, wait
-from tests.system.world import World
+from tests.system.world import World, shown
 
 pytestmark = pytest.mark.hosts
 
@@ -156,6 +156,8 @@ def test_a_number_in_the_stack_file_is_all_there_is_to_do(mesh: World) -> None:
     for name in NODES:
         key = secrets[f"{name} private key"]
         assert mesh.on(name, f"grep -rlF '{key}' /etc /var/lib /run /root", check=False) == "", name
+    former = {name: key for name, key in secrets.items() if name.endswith("private key")}
+    assert shown(mesh.ok("stack", "export", "--show-secrets"), former) == []
 
 
 @pytest.mark.long
