@@ -45,12 +45,17 @@ class Trial(_Model):
 
 
 class Peer(_Model):
-    """What passes to and from a peer: seconds since the latest handshake (None: never), bytes."""
+    """What passes to and from a peer: seconds since the latest handshake (None: never), bytes.
+
+    `keepalive` are the seconds of silence after which the node sends something, 0 for never. Older agents do
+    not tell that.
+    """
 
     endpoint: _Text | None = None
     handshake_age: _Count | None
     received: _Count
     sent: _Count
+    keepalive: _Count | None = None
 
 
 class ReportedDifference(_Model):

@@ -1,7 +1,7 @@
 """Where every node stands: its generation, its agent, and what it hears from its peers."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.markup import escape
@@ -47,10 +47,10 @@ def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
         grid.add_column(
             name, overflow="fold", justify="right" if name in _NUMBERS else "left", min_width=len(name)
         )
-    names = _names(mesh)
+    names, quiet = _names(mesh), _quiet(mesh, found)
     for status in found:
         if status.report is not None:
-            _add_report(grid, names, status.node, status.report)
+            _add_report(grid, names, status.node, status.report, quiet)
         else:
             grid.add_row(status.node, "[red]no report[/red]" if status.problem else "[dim]not enabled[/dim]")
     return grid
@@ -62,11 +62,31 @@ def _names(mesh: MeshOutputs) -> dict[str, str]:
     return {**{node.public_key: node.name for node in mesh.nodes.values()}, **clients}
 
 
+def _quiet(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> set[tuple[str, str]]:
+    """Return the pairs, node and public key of its peer, in which neither end sends keepalives.
+
+    Their sessions end whenever nothing has passed for some minutes, and that is no news.
+    """
+    keepalives = {
+        (status.node, key): peer.keepalive
+        for status in found
+        if status.report is not None
+        for key, peer in status.report.peers.items()
+    }
+    names = {node.public_key: node.name for node in mesh.nodes.values()}
+    keys = {name: key for key, name in names.items()}
+    return {
+        (node, key)
+        for (node, key), own in keepalives.items()
+        if own == 0 and keepalives.get((names.get(key, ""), keys.get(node, ""))) == 0
+    }
+
+
 def _summary(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
     grid = Table(title="nodes, with handshakes and traffic of their peers")
     for name in ("node", "state", "generation", "hears", "longest ago"):
         grid.add_column(name, overflow="fold", min_width=len(name))
-    names = _names(mesh)
+    names, quiet = _names(mesh), _quiet(mesh, found)
     for status in found:
         report = status.report
         if report is None:
@@ -76,15 +96,20 @@ def _summary(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
         # a device that is off is no news
         nodes = {key: peer for key, peer in report.peers.items() if key not in callers}
         ages = {names.get(key, key): peer.handshake_age for key, peer in nodes.items()}
-        heard = sum(1 for age in ages.values() if age is not None and age <= _OLD_SECONDS)
-        last = max(ages, key=lambda name: _order(ages[name]), default=None)
+        heard = sum(1 for age in ages.values() if not _is_old(age))
+        silent = {
+            names.get(key, key)
+            for key, peer in nodes.items()
+            if _is_old(peer.handshake_age) and (status.node, key) not in quiet
+        }
+        last = max(ages, key=lambda name: (name in silent, _order(ages[name])), default=None)
         count = f"{heard}/{len(ages)}"
         grid.add_row(
             status.node,
             _state(report),
             (report.current or "none")[:12],
-            count if heard == len(ages) else f"[red]{count}[/red]",
-            "" if last is None else f"{escape(last)} {_age(ages[last])}",
+            f"[red]{count}[/red]" if silent else count,
+            "" if last is None else f"{escape(last)} {_age(ages[last], red=last in silent)}",
         )
     return grid
 
@@ -107,12 +132,15 @@ def _word(report: Report) -> str:
     return f"rotating, {progress(rotation)}" if rotation and rotation.under_way else report.state
 
 
-def _add_report(grid: Table, names: Mapping[str, str], node: str, report: Report) -> None:
+def _add_report(
+    grid: Table, names: Mapping[str, str], node: str, report: Report, quiet: Collection[tuple[str, str]]
+) -> None:
     differs = len(report.differences)
     state = Text(f"{differs} differences", style="red") if differs else Text(_word(report))
     head = [Text(node), state, Text((report.current or "none")[:12]), Text(report.agent[:12])]
     for public, peer in report.peers.items():
-        cells = [_age(peer.handshake_age), _bytes(peer.received), _bytes(peer.sent)]
+        age = _age(peer.handshake_age, red=_is_old(peer.handshake_age) and (node, public) not in quiet)
+        cells = [age, _bytes(peer.received), _bytes(peer.sent)]
         grid.add_row(*head, Text(names.get(public, public[:_KEY])), *cells)
         head = [Text("")] * len(head)
     if not report.peers:
@@ -128,17 +156,22 @@ _OLD_SECONDS = 180 + 25
 _MANY = 8  # nodes of which every pair is still read at a glance
 
 
-def _age(seconds: int | None) -> str:
-    """How long ago a handshake was; red when the session it made is over."""
-    if seconds is None:
-        return "[red]never[/red]"
+def _is_old(seconds: int | None) -> bool:
+    """Whether the session that a handshake made is over."""
+    return seconds is None or seconds > _OLD_SECONDS
+
+
+def _age(seconds: int | None, *, red: bool) -> str:
+    """How long ago a handshake was."""
+    words = "never" if seconds is None else _ago(seconds)
+    return f"[red]{words}[/red]" if red else words
+
+
+def _ago(seconds: int) -> str:
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * size:
-            words = f"{seconds // size} {unit} ago"
-            break
-    else:
-        words = f"{seconds} s ago"
-    return f"[red]{words}[/red]" if seconds > _OLD_SECONDS else words
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
 
 
 def _bytes(count: float) -> str:

@@ -89,12 +89,16 @@ def read_device(tunnel: Tunnel) -> Device:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What passes between this node and a peer: seconds since the latest handshake (None: never), bytes."""
+    """What passes between this node and a peer: seconds since the latest handshake (None: never), bytes.
+
+    `keepalive` are the seconds of silence after which this node sends something; 0: it never does.
+    """
 
     endpoint: str
     handshake_age: Optional[int]
     received: int
     sent: int
+    keepalive: int = 0
 
 
 def read_traffic(tunnel: Tunnel) -> dict[str, Traffic]:
@@ -102,11 +106,12 @@ def read_traffic(tunnel: Tunnel) -> dict[str, Traffic]:
     lines = (attempt(["wg", "show", tunnel.interface, "dump"]) or "").splitlines()[1:]
     now = time.time()
     found = {}
-    for public, _preshared, endpoint, _allowed, handshake, received, sent, _keepalive in (
+    for public, _preshared, endpoint, _allowed, handshake, received, sent, keepalive in (
         line.split("\t") for line in lines
     ):
         age = max(0, round(now - int(handshake))) if handshake != "0" else None
-        found[public] = Traffic(endpoint, age, int(received), int(sent))
+        seconds = 0 if keepalive == "off" else int(keepalive)
+        found[public] = Traffic(endpoint, age, int(received), int(sent), seconds)
     return found
 
 

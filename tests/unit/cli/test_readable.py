@@ -130,6 +130,38 @@ def test_ages_are_readable_and_red_when_a_session_is_over() -> None:
     assert cells == ["119 s ago", "[red]2 h ago[/red]", "[red]2 d ago[/red]", "[red]never[/red]"]
 
 
+def _quiet(node: str, other: str, keepalive: int | None) -> NodeStatus:
+    peers = {f"key of {other}": Peer(handshake_age=7384, received=1, sent=1, keepalive=keepalive)}
+    return NodeStatus(node=node, report=_report({}).model_copy(update={"peers": peers}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "red"),
+    [(0, 0, False), (25, 0, True), (0, 25, True), (0, None, True), (None, None, True)],
+)
+def test_an_old_session_is_no_news_where_neither_end_sends_keepalives(
+    one: int | None, other: int | None, *, red: bool
+) -> None:
+    grid = status_table(_mesh(["a", "b"]), [_quiet("a", "b", one), _quiet("b", "a", other)])
+    wanted = "[red]2 h ago[/red]" if red else "2 h ago"
+    assert [*grid.columns[5].cells] == [wanted] * 2
+
+
+def test_of_many_nodes_the_one_that_is_named_is_one_that_should_be_heard() -> None:
+    names = [f"node-{index}" for index in range(12)]
+    peers = {
+        "key of node-1": Peer(handshake_age=9000, received=1, sent=1, keepalive=0),
+        "key of node-2": Peer(handshake_age=300, received=1, sent=1, keepalive=25),
+    }
+    first = NodeStatus(node="node-0", report=_report({}).model_copy(update={"peers": peers}))
+    back = {"key of node-0": Peer(handshake_age=9000, received=1, sent=1, keepalive=0)}
+    second = NodeStatus(node="node-1", report=_report({}).model_copy(update={"peers": back}))
+    rest = [NodeStatus(node=name, problem="is off") for name in names[2:]]
+    grid = status_table(_mesh(names), [first, second, *rest])
+    assert [*grid.columns[4].cells][:2] == ["node-2 [red]5 min ago[/red]", "node-0 2 h ago"]
+    assert [*grid.columns[3].cells][:2] == ["[red]0/2[/red]", "0/1"]
+
+
 def test_the_status_of_many_nodes_is_a_line_each() -> None:
     names = [f"node-{index}" for index in range(12)]
     ages: dict[str, int | None] = {f"key of {name}": 20 for name in names[1:]}

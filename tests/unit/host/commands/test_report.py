@@ -20,7 +20,7 @@ def test_a_report_of_a_trial_has_all_fields() -> None:
         rotation=RotationReport(
             "both", 1_800_000_000.5, {"web-2": PairState("old", "no word on port 51821")}
         ),
-        peers={"key": Traffic("192.0.2.1:51820", None, 1, 2)},
+        peers={"key": Traffic("192.0.2.1:51820", None, 1, 2, 25)},
         differences=[Difference("MTU", "1300", "1420")],
     )
     assert json.loads(report.as_json()) == {
@@ -36,7 +36,13 @@ def test_a_report_of_a_trial_has_all_fields() -> None:
             "pairs": {"web-2": {"route": "old", "waits": "no word on port 51821"}},
         },
         "peers": {
-            "key": {"endpoint": "192.0.2.1:51820", "handshake_age": None, "received": 1, "sent": 2},
+            "key": {
+                "endpoint": "192.0.2.1:51820",
+                "handshake_age": None,
+                "received": 1,
+                "sent": 2,
+                "keepalive": 25,
+            },
         },
         "differences": [{"item": "MTU", "live": "1300", "wanted": "1420"}],
     }
