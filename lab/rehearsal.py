@@ -26,8 +26,15 @@ ENGINES = ("lab", "pulumi")
 _PASSPHRASE = "rehearsal"  # noqa: S105 - what it protects lives and dies with the lab
 
 
-# What makes a stack that has a file and is not in the backend yet; to look at one makes none.
 _MAKING: Final = frozenset(("up", "preview"))
+
+
+def _makes_a_stack(words: Sequence[str]) -> bool:
+    """Whether these words need a stack in the backend that has a file and is not there yet.
+
+    To look at one makes none.
+    """
+    return words[0] in _MAKING or [*words[:2]] == ["config", "set"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +154,7 @@ class Rehearsal:
             self._refuse_the_other_engine()
         environment = self.environment()
         folder = self._engine_folder(tell=words[0] in _MAKING)
-        if by_name is None and (importing or words[0] in _MAKING):
+        if by_name is None and (importing or _makes_a_stack(words)):
             self._select(command, folder, environment)
         if not importing:
             self._own_state()

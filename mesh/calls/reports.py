@@ -70,11 +70,12 @@ class ReportedPair(_Model):
     """How far a node is with a peer while keys are replaced.
 
     `route` is the interface that packets to the peer leave by: `old`, `next`, or `new`. `waits` says what the
-    node waits for; empty: nothing.
+    node waits for; empty: nothing. `former` is the public key that the peer had before.
     """
 
     route: Literal["old", "next", "new"]
     waits: _Text
+    former: _Text | None = None
 
 
 class ReportedRotation(_Model):

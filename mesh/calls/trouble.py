@@ -10,8 +10,8 @@ import asyncssh
 __all__ = ["DOWN", "in_words"]
 
 DOWN: Final = (
-    "a node that does not answer is off, or a firewall on the way drops SSH from here. If the node is off, "
-    "`pulumi up` starts it; see docs/recovering.md (A node is down)"
+    "a node that does not answer is off, or a firewall on the way drops SSH from here. `pulumi up` starts a "
+    "server at Hetzner that is off; start any other server yourself. See docs/recovering.md (A node is down)"
 )
 """What helps where `in_words`, or a time limit, said that a node does not answer."""
 

@@ -47,7 +47,7 @@ def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
         grid.add_column(
             name, overflow="fold", justify="right" if name in _NUMBERS else "left", min_width=len(name)
         )
-    names, quiet = _names(mesh), _quiet(mesh, found)
+    names, quiet = _names(mesh, found), _quiet(mesh, found)
     for status in found:
         if status.report is not None:
             _add_report(grid, names, status.node, status.report, quiet)
@@ -56,10 +56,17 @@ def table(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
     return grid
 
 
-def _names(mesh: MeshOutputs) -> dict[str, str]:
-    """Return nodes and clients by their public keys."""
+def _names(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> dict[str, str]:
+    """Return nodes and clients by their public keys; nodes that rotate by those of before, too."""
     clients = {each.public_key: f"{each.name} (client)" for each in mesh.clients.values() if each}
-    return {**{node.public_key: node.name for node in mesh.nodes.values()}, **clients}
+    rotations = [status.report.rotation for status in found if status.report and status.report.rotation]
+    former = {
+        pair.former: name
+        for rotation in rotations
+        for name, pair in rotation.pairs.items()
+        if pair.former is not None and name in mesh.nodes
+    }
+    return {**former, **{node.public_key: node.name for node in mesh.nodes.values()}, **clients}
 
 
 def _quiet(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> set[tuple[str, str]]:
@@ -86,7 +93,7 @@ def _summary(mesh: MeshOutputs, found: Sequence[NodeStatus]) -> Table:
     grid = Table(title="nodes, with handshakes and traffic of their peers")
     for name in ("node", "state", "generation", "hears", "longest ago"):
         grid.add_column(name, overflow="fold", min_width=len(name))
-    names, quiet = _names(mesh), _quiet(mesh, found)
+    names, quiet = _names(mesh, found), _quiet(mesh, found)
     for status in found:
         report = status.report
         if report is None:

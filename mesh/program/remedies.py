@@ -43,8 +43,8 @@ _REMEDIES: Final = {
     NO_ANSWER: """
         no answer on its SSH port {port}: the server is off or hangs, sshd listens on another port
         (mesh.ssh.port), or a firewall of the provider or of the host drops SSH from here. Correct that,
-        then run up again. With `--continue-on-error` the other nodes do not wait for this node, and with
-        `enabled: false` `up` leaves the node alone until you enable it again.""",
+        then run up again. With `--continue-on-error` the other nodes do not wait for this node (unless it
+        is the canary), and with `enabled: false` `up` leaves the node alone until you enable it again.""",
     r"host key mismatch": HOST_KEY_CHANGED,
     r"no common algorithm for host key|No matching host key": """
         sshd does not offer the kind of host key that this stack installed. In the provider's console, `sshd

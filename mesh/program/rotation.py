@@ -212,7 +212,9 @@ class Rotation:
             }
             put = {
                 name: Put(
-                    document=await _document(commands[name]), public_key=await _value(nodes[name].public_key)
+                    document=await _document(commands[name]),
+                    public_key=await _value(nodes[name].public_key),
+                    canary=name == self.plan.canary,
                 )
                 for name in taking_part
             }

@@ -55,10 +55,14 @@ class Dialled:
 
 @dataclass(frozen=True, kw_only=True)
 class Put:
-    """What this run has put on a node: its files and its WireGuard public key; None where it failed."""
+    """What this run has put on a node: its files and its WireGuard public key; None where it failed.
+
+    All other nodes come after the `canary`.
+    """
 
     document: str | None
     public_key: str | None
+    canary: bool = False
 
 
 @dataclass(frozen=True)
@@ -326,7 +330,7 @@ class _Course:
         """Say who waits for whom, and what helps."""
         missing = self._missing
         said = [waits_in_words(self._waits), *(f"{name} {why}" for name, why in missing.items())]
-        names = ", ".join(missing)
+        names = next((name for name in missing if self._put[name].canary), ", ".join(missing))
         if missing:
             helps = (
                 f"Correct what is wrong with {names} (errors above say what), or take out what is dead with "

@@ -62,6 +62,17 @@ def test_a_lab_that_another_engine_has_made_nothing_in_is_taken_over(project: Pa
     assert (project / ".lab" / "owner").read_text() == "lab\n"
 
 
+def test_a_value_may_be_set_before_the_first_up(project: Path) -> None:
+    """Pulumi sets none of a stack that is not in its backend."""
+    kept = project / ".lab" / "lab" / ".pulumi" / "stacks" / "p" / "lab.json"
+    looked = _lab(project, "run", "config")
+    assert looked.returncode == 0, looked.stderr
+    assert not kept.exists(), "to look at a stack makes none"
+    done = _lab(project, "run", "config", "set", "key0", "value")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert kept.exists()
+
+
 def test_a_lab_that_another_engine_has_made_something_in_is_refused(project: Path) -> None:
     kept = project / ".lab" / "pulumi" / ".pulumi" / "stacks" / "p" / "lab.json"
     kept.parent.mkdir(parents=True)

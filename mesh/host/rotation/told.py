@@ -27,10 +27,14 @@ _BEGINS = "begins in a moment"
 
 @dataclass(frozen=True)
 class PairState:
-    """By which keys packets go to a peer (`old`, `next`, `new`), and why it is waited for; empty for not."""
+    """By which keys packets go to a peer (`old`, `next`, `new`), and why it is waited for; empty for not.
+
+    `former` is the public key that the peer had before; None at the end, when nobody knows that any more.
+    """
 
     route: str
     waits: str
+    former: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,9 @@ def rotation_report(places: Places) -> Optional[RotationReport]:
     """Return where the rotation of this node is; None when nothing of it is left."""
     plan = committed_plan(places)
     progress = read_progress(places, plan)
+    former = {name: plan.before.peers[name].public_key for name in plan.changing} if plan else {}
     if progress is None:
-        begins = {name: PairState("old", _BEGINS) for name in sorted(plan.changing if plan else ())}
+        begins = {name: PairState("old", _BEGINS, former[name]) for name in sorted(former)}
         return RotationReport("both", _since(places), begins) if plan else None
     told = read_json(places.pairs) or {}
     is_told = told.get("plan") == progress.plan and isinstance(told.get("pairs"), dict)
@@ -80,7 +85,11 @@ def rotation_report(places: Places) -> Optional[RotationReport]:
         progress.phase.value,
         progress.began,
         {
-            name: PairState(route_of(progress, name), str((pairs.get(name) or {}).get("waits", waits)))
+            name: PairState(
+                route_of(progress, name),
+                str((pairs.get(name) or {}).get("waits", waits)),
+                former.get(name),
+            )
             for name in sorted(names)
         },
     )

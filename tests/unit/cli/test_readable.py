@@ -9,7 +9,7 @@ import asyncssh
 import pytest
 from rich.console import Console
 
-from mesh.calls.reports import Peer, Report
+from mesh.calls.reports import Peer, Report, ReportedPair, ReportedRotation
 from mesh.calls.trouble import in_words
 from mesh.cli.reach import Reach
 from mesh.cli.reach_table import as_json, lost_in_words, table
@@ -128,6 +128,18 @@ def test_ages_are_readable_and_red_when_a_session_is_over() -> None:
     grid = status_table(_mesh(["a", "b", "c", "d", "e"]), [NodeStatus(node="a", report=report)])
     cells = list(grid.columns[5].cells)
     assert cells == ["119 s ago", "[red]2 h ago[/red]", "[red]2 d ago[/red]", "[red]never[/red]"]
+
+
+def test_a_peer_that_is_waited_for_is_named_by_the_key_it_had_before() -> None:
+    pairs = {
+        "b": ReportedPair(route="old", waits="no word", former="former key of b"),
+        "stranger": ReportedPair(route="old", waits="no word", former="key of nobody"),
+    }
+    rotation = ReportedRotation(phase="both", since=0.0, pairs=pairs)
+    report = _report({"former key of b": 20, "key of nobody": 20})
+    report = report.model_copy(update={"rotation": rotation})
+    grid = status_table(_mesh(["a", "b"]), [NodeStatus(node="a", report=report)])
+    assert [str(cell) for cell in grid.columns[4].cells] == ["b", "key of nobody"]
 
 
 def _quiet(node: str, other: str, keepalive: int | None) -> NodeStatus:

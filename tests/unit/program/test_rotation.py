@@ -314,6 +314,7 @@ def test_the_report_asks_where_keys_were_replaced_or_a_node_may_have_missed_that
         assert began[0]["dialled"]["a"] == dialled_as(ways["a"])
         assert began[0]["put"]["a"].document == "files"
         assert began[0]["put"]["a"].public_key == "key"
+        assert not began[0]["put"]["a"].canary
         assert began[0]["put"]["b"].document is None
 
 

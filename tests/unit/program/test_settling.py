@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -83,6 +84,16 @@ def test_without_progress_it_says_who_waits_for_whom_and_that_nothing_is_lost() 
         "again; "
         "`python -m mesh check` shows how the nodes are."
     )
+
+
+@pytest.mark.usefixtures("told")
+def test_where_the_canary_failed_it_alone_is_to_be_mended() -> None:
+    skipped = {name: Put(document=None, public_key=None) for name in ("web-1", "web-2")}
+    agents = {"web-1": Agent(lambda _: report("web-1")), "web-2": Agent(lambda _: report("web-2"))}
+    with pytest.raises(pulumi.RunError, match=r"Correct what is wrong with web-1, web-2 \("):
+        _wait(agents, missing=skipped)
+    with pytest.raises(pulumi.RunError, match=r"Correct what is wrong with web-2 \("):
+        _wait(agents, missing={**skipped, "web-2": replace(skipped["web-2"], canary=True)})
 
 
 @pytest.mark.usefixtures("told")

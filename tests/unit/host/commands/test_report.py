@@ -18,7 +18,7 @@ def test_a_report_of_a_trial_has_all_fields() -> None:
         trial=PendingTrial("0123456789abcdef", "d" * 64, "live", 12.5),
         last_rollback=Rollback("fedcba9876543210", "e" * 64, "silence"),
         rotation=RotationReport(
-            "both", 1_800_000_000.5, {"web-2": PairState("old", "no word on port 51821")}
+            "both", 1_800_000_000.5, {"web-2": PairState("old", "no word on port 51821", "former key")}
         ),
         peers={"key": Traffic("192.0.2.1:51820", None, 1, 2, 25)},
         differences=[Difference("MTU", "1300", "1420")],
@@ -33,7 +33,7 @@ def test_a_report_of_a_trial_has_all_fields() -> None:
         "rotation": {
             "phase": "both",
             "since": 1_800_000_000.5,
-            "pairs": {"web-2": {"route": "old", "waits": "no word on port 51821"}},
+            "pairs": {"web-2": {"route": "old", "waits": "no word on port 51821", "former": "former key"}},
         },
         "peers": {
             "key": {

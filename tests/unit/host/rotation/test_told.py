@@ -28,6 +28,9 @@ def test_a_pair_is_waited_for_from_the_commit_until_the_end(places: Places) -> N
     assert _waits(places) == "web-2: begins in a moment", "nothing is told yet"
     tell_pairs(places, found.progress, {"web-2": "no word on port 51821"})
     assert _waits(places) == "web-2: no word on port 51821"
+    begun = rotation_report(places)
+    assert begun is not None
+    assert begun.pairs["web-2"].former == found.plan.before.peers["web-2"].public_key
     moved = replace(found.progress, moved=frozenset(["web-2"]))
     write_progress(places, moved)
     tell_pairs(places, moved, {})
