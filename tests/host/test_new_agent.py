@@ -99,7 +99,7 @@ def test_keys_for_another_agent_are_refused_and_nothing_changes(
 def test_bad_keys_are_refused_before_a_new_agent_is_installed(node: Node, newer: AgentFile) -> None:
     node.copy(newer)
     before = _files(node)
-    run = node.ssh(f"exec python3 {INCOMING} keys {newer.sha256}", '{"format": 1, "keys": []}')
+    run = node.ssh(f"exec python3 {INCOMING} keys {newer.sha256}", '{"format": 1, "keys": ["x"]}')
     assert run.word == "REFUSED"
     assert _files(node) == before
 
