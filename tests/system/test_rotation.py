@@ -4,7 +4,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -296,3 +296,23 @@ def test_a_revoked_node_shakes_hands_with_nobody_and_comes_back_with_another_key
     mesh.up()
     assert _public_keys(mesh)["web-2"] != key
     _settled(mesh)
+
+
+def _at(address: str) -> Callable[[dict[str, Any]], object]:
+    return lambda settings: settings["nodes"]["db-1"].update(address=address)
+
+
+@pytest.mark.long
+def test_a_node_that_gets_another_address_in_the_same_run_rotates_along(mesh: World) -> None:
+    """Peers know each other by name: the addresses move in their own steps."""
+    address = "10.10.0.12"
+    for wanted in (address, "10.10.0.11"):
+        before = _public_keys(mesh)
+        _ok(_mesh(mesh, "rotate"))
+        mesh.edit_mesh(_at(wanted))
+        with _streaming(mesh):
+            for _ in range(3):  # both addresses, then the new one first, then it alone
+                mesh.up()
+        assert not before.items() & _public_keys(mesh).items()
+        _settled(mesh)
+        assert mesh.on("db-1", "ip -4 -o address show dev wg0 | awk '{print $4}'").split() == [f"{wanted}/24"]

@@ -44,7 +44,7 @@ print(Sender().send(bytes.fromhex(payload), source=source, to=to, identifier=ide
 _LISTEN: Final = """
 import select, signal
 from mesh.host.rotation.tap import Tap
-tap = Tap(["wg0", "wg0-next"], sys.argv[1])
+tap = Tap(["wg0", "wg0-next"], [sys.argv[1]])
 print("ready", flush=True)
 signal.alarm(20)
 while True:

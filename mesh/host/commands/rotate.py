@@ -175,7 +175,7 @@ class _Mover:
 
     def run(self) -> bool:
         """Go on until the rotation is over; False where the files or the evidence changed: begin again."""
-        self._tap = Tap([self._tunnel.interface, NEXT.interface], self._members.own)
+        self._tap = Tap([self._tunnel.interface, NEXT.interface], self._members.heard)
         while not self._pairs.done(time.monotonic()):
             if self._look():
                 return False

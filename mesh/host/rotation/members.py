@@ -30,11 +30,13 @@ __all__ = ["Members", "members_of"]
 class Members:
     """The own IPv4 address inside the mesh, and the peers that are spoken to.
 
-    By name there are the key of a peer's messages, the public key it gets, and its address; `names` are by
-    the addresses that a peer may send from.
+    `heard` are all own addresses: while addresses move, peers may send to another one than the first. By name
+    there are the key of a peer's messages, the public key it gets, and its address; `names` are by the
+    addresses that a peer may send from.
     """
 
     own: str
+    heard: tuple[str, ...]
     peers: tuple[Known, ...]
     keys: Mapping[str, bytes]
     publics: Mapping[str, str]
@@ -49,8 +51,10 @@ def members_of(places: Places, generation: Generation, plan: Optional[Plan], pro
     keys = require_keys(places, file.key_names())
     public = run(["wg", "pubkey"], stdin=f"{clamped(keys[file.private])}\n").strip()
     by_name = {peer.name: named(file)[peer.name] for peer in peers}
+    own = tuple(str(each.ip) for each in map(ipaddress.ip_interface, file.addresses) if each.version == 4)
     return Members(
-        own=next(str(each.ip) for each in map(ipaddress.ip_interface, file.addresses) if each.version == 4),
+        own=own[0],
+        heard=own,
         peers=tuple(peers),
         keys={
             name: key_of(public, peer.public_key, keys[peer.preshared] if peer.preshared else None)

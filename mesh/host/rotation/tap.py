@@ -45,11 +45,11 @@ _INSTRUCTION = struct.Struct("=HBBI")
 
 
 class Tap:
-    """Hears the messages to one IPv4 address on some interfaces, which may come, go and be made anew."""
+    """Hears the messages to some IPv4 addresses on interfaces, which may come, go and be made anew."""
 
-    def __init__(self, interfaces: Sequence[str], address: str) -> None:
-        """Listen on those interfaces that exist. Raises `OSError`."""
-        self._address = address
+    def __init__(self, interfaces: Sequence[str], addresses: Sequence[str]) -> None:
+        """Listen on those interfaces that exist, for messages to one of the `addresses`. Raises `OSError`."""
+        self._addresses = tuple(addresses)
         self._heard: dict[str, Optional[socket.socket]] = dict.fromkeys(interfaces)
         self._indices: dict[str, int] = dict.fromkeys(interfaces, 0)
         self.reopen_if_changed()
@@ -75,7 +75,7 @@ class Tap:
         changed = [each for each, index in indices.items() if index != self._indices[each]]
         for interface in changed:
             self._close(interface)
-            self._heard[interface] = _listen(interface, self._address) if indices[interface] else None
+            self._heard[interface] = _listen(interface, self._addresses) if indices[interface] else None
             self._indices[interface] = indices[interface]
         return bool(changed)
 
@@ -98,12 +98,12 @@ def _index(interface: str) -> int:
         return 0
 
 
-def _listen(interface: str, address: str) -> Optional[socket.socket]:
+def _listen(interface: str, addresses: Sequence[str]) -> Optional[socket.socket]:
     # Without a protocol the socket hears nothing until the filter is there. SOCK_DGRAM leaves out what is
     # before the IP header: on Ethernet packets look as on WireGuard.
     heard = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0)
     try:
-        program = array("B", _program(address))
+        program = array("B", _program(addresses))
         place, size = program.buffer_info()
         heard.setsockopt(
             socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", size // _INSTRUCTION.size, place)
@@ -117,37 +117,30 @@ def _listen(interface: str, address: str) -> Optional[socket.socket]:
     return heard
 
 
-def _program(address: str) -> bytes:
-    """Return the filter: messages to this address, but for those that leave from here."""
+def _program(addresses: Sequence[str]) -> bytes:
+    """Return the filter: messages to one of these addresses, but for those that leave from here."""
+    wanted = [int.from_bytes(socket.inet_aton(address), "big") for address in addresses]
     checks = (
-        (_BYTE, _PACKET_TYPE, socket.PACKET_OUTGOING, _without),
-        (_HALF, _PROTOCOL, 0x0800, _with),  # ETH_P_IP
-        (_BYTE, 0, _IPV4_PLAIN, _with),
-        (_BYTE, 9, _ICMP, _with),
-        (_WORD, 16, int.from_bytes(socket.inet_aton(address), "big"), _with),
-        (_HALF, 20, _ECHO_REQUEST, _with),
-        (_WORD, _PAYLOAD, int.from_bytes(MAGIC[:4], "big"), _with),
-        (_WORD, _PAYLOAD + 4, int.from_bytes(MAGIC[4:], "big"), _with),
+        (_HALF, _PROTOCOL, [0x0800]),  # ETH_P_IP
+        (_BYTE, 0, [_IPV4_PLAIN]),
+        (_BYTE, 9, [_ICMP]),
+        (_WORD, 16, wanted),
+        (_HALF, 20, [_ECHO_REQUEST]),
+        (_WORD, _PAYLOAD, [int.from_bytes(MAGIC[:4], "big")]),
+        (_WORD, _PAYLOAD + 4, [int.from_bytes(MAGIC[4:], "big")]),
     )
-    end = 2 * len(checks) + 4  # the last step, which drops the packet
-    program: list[bytes] = []
-    for load, place, value, asked in checks:
+    end = 2 + sum(1 + len(values) for _, _, values in checks) + 4  # the last step, which drops the packet
+    program = [_step(_BYTE, _PACKET_TYPE), _step(_EQUAL, socket.PACKET_OUTGOING, yes=end - 2)]
+    for load, place, values in checks:
         program.append(_step(load, place))
-        program.append(asked(value, end - len(program) - 1))
+        program += [_step(_EQUAL, each, yes=len(values) - at) for at, each in enumerate(values[:-1], start=1)]
+        program.append(_step(_EQUAL, values[-1], no=end - len(program) - 1))
     program += [_step(_HALF, 24), _step(_EQUAL, ROUTE, yes=1), _step(_EQUAL, PROBE, no=1)]
     return b"".join([*program, _step(_RETURN, _SIZE), _step(_RETURN, 0)])
 
 
 def _step(code: int, value: int, *, yes: int = 0, no: int = 0) -> bytes:
     return _INSTRUCTION.pack(code, yes, no, value)
-
-
-def _with(value: int, out: int) -> bytes:
-    return _step(_EQUAL, value, no=out)
-
-
-def _without(value: int, out: int) -> bytes:
-    return _step(_EQUAL, value, yes=out)
 
 
 def _arrived(heard: socket.socket) -> Iterator[bytes]:

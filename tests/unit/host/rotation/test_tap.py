@@ -1,5 +1,6 @@
 """Packets as a tap gets them, and as a message is sent."""
 
+import socket
 import struct
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mesh.host.rotation.messages import MAGIC, PROBE, ROUTE
-from mesh.host.rotation.tap import echo_request, parse_packet
+from mesh.host.rotation.tap import _program, echo_request, parse_packet
 
 PAYLOAD = MAGIC + bytes(range(28))
 
@@ -70,3 +71,53 @@ def test_the_sum_of_a_request_is_all_ones(sequence: int, payload: bytes) -> None
     padded = raw + b"\0" * (len(raw) % 2)
     total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     assert (total & 0xFFFF) + (total >> 16) == 0xFFFF
+
+
+def _passes(
+    addresses: list[str], raw: bytes, *, protocol: int = 0x0800, kind: int = socket.PACKET_HOST
+) -> bool:
+    """Run the filter as the kernel does (linux/filter.h): loads, jumps if equal, returns."""
+    program = list(struct.iter_unpack("=HBBI", _program(addresses)))
+    beside = {0xFFFFF000: protocol, 0xFFFFF004: kind}
+    accumulator = at = 0
+    while True:
+        code, yes, no, value = program[at]
+        at += 1
+        if code == 0x06:
+            return bool(value)
+        if code == 0x15:
+            at += yes if accumulator == value else no
+        else:
+            size = {0x20: 4, 0x28: 2, 0x30: 1}[code]
+            accumulator = (
+                beside[value] if value in beside else int.from_bytes(raw[value : value + size], "big")
+            )
+
+
+OWN = "10.10.0.1"
+
+
+@pytest.mark.parametrize(
+    "addresses", [[OWN], ["10.10.0.9", OWN], [OWN, "10.10.0.9"], ["10.10.0.8", OWN, "10.10.0.9"]]
+)
+@pytest.mark.parametrize("identifier", [ROUTE, PROBE])
+def test_messages_to_each_own_address_are_heard(addresses: list[str], identifier: int) -> None:
+    """While a node's address moves, a peer may send to another one than the first."""
+    assert _passes(addresses, _packet(identifier=identifier))
+
+
+@pytest.mark.parametrize("addresses", [["10.10.0.9"], ["10.10.0.8", "10.10.0.9"]])
+def test_messages_to_others_are_not(addresses: list[str]) -> None:
+    assert not _passes(addresses, _packet())
+
+
+@pytest.mark.parametrize(
+    "raw", [_packet(kind=0), _packet(identifier=0x5766), _packet(payload=b"wgmeshR2" + PAYLOAD[8:])]
+)
+@pytest.mark.parametrize("addresses", [[OWN], [OWN, "10.10.0.9"]])
+def test_the_filter_drops_all_else(addresses: list[str], raw: bytes) -> None:
+    assert not _passes(addresses, raw)
+    assert not _passes(addresses, _packet(), protocol=0x86DD)
+    assert not _passes(addresses, _packet(), kind=socket.PACKET_OUTGOING)
+    for place, value in ((0, b"\x46"), (9, b"\x11"), (20, b"\x00")):
+        assert not _passes(addresses, _with(_packet(), place, value))
