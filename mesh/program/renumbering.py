@@ -77,10 +77,13 @@ class _Member:
         """Whether a node sends to it at this address."""
         return any(str(address) in doors.allowed.get(name, ()) for name in self.names)
 
+    def has(self, address: _Address) -> bool:
+        """Whether the member itself has the address."""
+        return any(each.ip == address for each in (self.had if self.own is None else self.own.addresses))
+
     def in_force(self, address: _Address, network: _Network | None = None) -> bool:
         """Whether the member has the address, and others send to it: all with an address in `network`."""
-        has = self.had if self.own is None else self.own.addresses
-        return any(each.ip == address for each in has) and all(
+        return self.has(address) and all(
             self.known_to(doors, address)
             for doors in self.others
             if network is None or any(each.ip in network for each in doors.addresses)
@@ -234,7 +237,8 @@ def _leads(member: _Member, held: Sequence[_Interface]) -> tuple[_Address, ...]:
     """Return where a member's name leads: in each family to an address that is in force everywhere.
 
     Of several former addresses, each node takes the first one that is in a network where it has an address.
-    A name leads to a new IPv6 address only when that is in force, because programs try IPv6 first.
+    A name leads to a new IPv6 address only when that is in force, because programs try IPv6 first. Where none
+    is in force, as a node that was out has old files, a name leads to what the member has.
     """
     found = []
     for wanted in (each.ip for each in member.wanted):
@@ -243,6 +247,8 @@ def _leads(member: _Member, held: Sequence[_Interface]) -> tuple[_Address, ...]:
             for each in held
             if each.version == wanted.version and member.in_force(each.ip, each.network)
         ]
+        if not former and member.own is not None and not member.has(wanted):
+            former = [each.ip for each in held if each.version == wanted.version and member.has(each.ip)]
         if member.in_force(wanted) or (not former and (wanted.version == 4 or member.own is None)):
             found.append(wanted)
         else:

@@ -170,9 +170,16 @@ _BACK_ELSEWHERE: Any = [
     (("10.10.0.0/24", (1, 0, 1), None, False, False), [["fails", "done", "done"]]),
 ]
 
+# A node that was out counts as one of the mesh since a run that was killed before it reached that node.
+_BACK_AND_KILLED: Any = [
+    (("10.10.0.0/24", (0, 1, 0), None, False, True), [["done"] * 3] * 3),
+    (("10.10.0.0/24", (0, 0, 0), None, False, False), [["killed", "done", "done"]] * 2),
+]
+
 
 @examples(0.3)
 @example(wishes=_BACK_ELSEWHERE)
+@example(wishes=_BACK_AND_KILLED)
 @given(wishes=st.lists(st.tuples(WISH, st.lists(FATES, min_size=1, max_size=4)), min_size=1, max_size=2))
 def test_whatever_becomes_of_runs_names_lead_to_addresses_that_work(wishes: list[Any]) -> None:
     world = World()
