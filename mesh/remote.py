@@ -44,8 +44,7 @@ def keys_call(sha256: str) -> str:
 
     `sha256` is the digest of the agent's file, hex. So a preview shows a new agent by this line.
     """
-    script = f"agent={INCOMING}; [ -e $agent ] || agent={AGENT}; exec python3 $agent keys {sha256}"
-    return limited(script, CALL_SECONDS)
+    return _sent_agent_call(f"keys {sha256}")
 
 
 def agent_named(line: str) -> str | None:
@@ -59,7 +58,12 @@ def own_key_call() -> str:
 
     The line names no agent, so that a new agent makes no new key.
     """
-    script = f"agent={INCOMING}; [ -e $agent ] || agent={AGENT}; exec python3 $agent own-key"
+    return _sent_agent_call("own-key")
+
+
+def _sent_agent_call(command: str) -> str:
+    """Return the shell command that runs a command of the agent that was copied last."""
+    script = f"agent={INCOMING}; [ -e $agent ] || agent={AGENT}; exec python3 $agent {command}"
     return limited(script, CALL_SECONDS)
 
 

@@ -38,6 +38,8 @@ _COMMAND_INPUTS: Final = [
     "logging",
     "addPreviousOutputInEnv",
 ]
+# Of a step that is done once: only its triggers (another server, another version) run it again.
+_ONCE: Final = ["connection", "create", "stdin", "environment"]
 _COPY_INPUTS: Final = ["connection", "source", "remotePath", "triggers"]
 
 
@@ -202,7 +204,6 @@ class Target:
 class Meeting:
     """First contact, and the agent's file: what has to be there before a node can do anything by itself."""
 
-    bootstrap: remote.Command
     copy: remote.CopyToRemote
 
     @staticmethod
@@ -215,8 +216,7 @@ class Meeting:
             create=first.meeting(limited(BOOTSTRAP_SCRIPT, BOOTSTRAP_SECONDS)),
             stdin=pulumi.Output.from_input(host_private_key).apply(bootstrap_input),
             after=[*([made] if (made := target.machine.resource) else []), *target.machine.ready],
-            # Done once per server: only another server (the trigger) runs it again.
-            ignore_changes=["connection", "create", "stdin", "environment"],
+            ignore_changes=_ONCE,
         )
         if target.contact is not None:
             target.leave(target.contact, after=[bootstrap])
@@ -230,7 +230,7 @@ class Meeting:
         )
         if target.older:
             target.keep_older(after=[copy])
-        return Meeting(bootstrap=bootstrap, copy=copy)
+        return Meeting(copy=copy)
 
     def own_key(self, target: Target, version: int, *, owner: str) -> remote.Command:
         """Declare the step in which the node makes this version of its key, or tells it again.
@@ -242,8 +242,7 @@ class Meeting:
             create=own_key_call(),
             stdin=target.machine.identity.apply(lambda server: own_key_input(version, f"{owner}/{server}")),
             after=[self.copy],
-            # Done once for each server and version: a new way in is no reason to ask again.
-            ignore_changes=["connection", "create", "stdin", "environment"],
+            ignore_changes=_ONCE,
         )
 
 

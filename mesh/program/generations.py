@@ -127,12 +127,9 @@ class _Known:
         """
         kept = self.before.has_part(STASH, node, IDENTITY)
         made = self.before.has_part(COMMAND, node, OWN_KEY)
-        found = {not self.given.own.isdisjoint(self.names(node))} if self._recorded else set()
+        recorded = self.before.has(STASH, GENERATIONS)
+        found = {not self.given.own.isdisjoint(self.names(node))} if recorded else set()
         return found | ({made} if kept != made else set())
-
-    @property
-    def _recorded(self) -> bool:
-        return self.before.has(STASH, GENERATIONS)
 
 
 def wanted_generations(plan: MeshPlan, before: Previous) -> Generations | None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import pulumi
 
-from mesh.names import BOOTSTRAP, KEYS, OWN_KEY, RECONNECT_STATUS, RECONNECT_TRIES, node_and_step
+from mesh.names import BOOTSTRAP, KEYS, RECONNECT_STATUS, RECONNECT_TRIES, node_and_step
 from mesh.program.machines.base import Machine
 from mesh.program.remedies import NO_LIMITS, NO_MACHINES, remedy
 from mesh.said import last_line
@@ -72,8 +72,9 @@ def command_failed(
     return False
 
 
-# The first word of the last line that steps end with (docs/protocol.md); of `apply`, see confirmed.py.
-_LAST_WORDS: Final = {BOOTSTRAP: "ready", OWN_KEY: "MADE", KEYS: "STORED"}
+# The first word of the last line that steps end with (docs/protocol.md); of `apply`, see confirmed.py, of
+# `own-key` keys.py.
+_LAST_WORDS: Final = {BOOTSTRAP: "ready", KEYS: "STORED"}
 
 
 def command_ran(args: pulumi.ResourceHookArgs) -> None:

@@ -254,8 +254,8 @@ class Node(pulumi.ComponentResource):
     ) -> Target:
         """Return where the node's commands run.
 
-        `confirmed` looks at what the node commits,
-        and `record` is what the state has of that; an `older` one has a step that is no longer needed.
+        `confirmed` looks at what the node commits, and `record` is what the state has of that; an `older` one
+        has a step that is no longer needed.
         """
         plan, keep, machine = self._plan, not self._plan.enabled, self.machine
         contact = machine.contact(self.host_key) if isinstance(machine, ExistingMachine) else None

@@ -152,18 +152,16 @@ class Rotation:
                 f"Run up again."
             )
         given, settled = self._given, generations_of(self.before.record(STASH, ROTATION).get("input"))
-        raised, back, makers = replaced(given, self.plan, self._there), self._back(given), self._makers
-        dialled = {
-            name: each for name, each in self._as_before().items() if raised or name in back or name in makers
-        }
+        raised, back = replaced(given, self.plan, self._there), self._back(given)
+        dialled = {name: each for name, each in self._as_before().items() if raised or name in back}
         if not dialled:
             return
         with ThreadPoolExecutor(1) as apart:  # Pulumi's own loop runs here
             asked = apart.submit(lambda: asyncio.run(look_ahead(dialled, Urns(self.before), back)))
-        what = self.names.said("keys")
+        answers, what = asked.result(), self.names.said("keys")
         if raised:
-            refuse_under_way(asked.result().without(back), done=settled.same_keys(given), what=what)
-        refuse_silent(asked.result(), makers, what=what)
+            refuse_under_way(answers.without(back), done=settled.same_keys(given), what=what)
+            refuse_silent(answers, self._makers, what=what)
 
     @property
     def _makers(self) -> frozenset[str]:

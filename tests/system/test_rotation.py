@@ -122,7 +122,8 @@ def mesh(world: World) -> Iterator[World]:
 def _streaming(world: World) -> "Iterator[None]":
     """A TCP connection and an SSH session from web-1 to web-2, open for as long as this lasts."""
     key = world.outputs()["ssh_private_key"]
-    world.on("web-1", f"rm -f /run/enough; umask 077; printf %s '{key}' >{_SESSION_KEY}")
+    world.on("web-1", "rm -f /run/enough")
+    world.write("web-1", _SESSION_KEY, key)
     running: list[subprocess.Popen[str]] = []
     try:
         for node, script in (("web-2", _ECHO), ("web-1", _STREAM), ("web-1", _SESSION)):

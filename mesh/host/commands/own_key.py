@@ -6,8 +6,8 @@ import json
 import re
 
 from ..answers import AgentError, Answer
-from ..files.keystore import fingerprint
-from ..files.ownkey import kept_own_key, make_own_key, public_key
+from ..files.keystore import fingerprint, public_key
+from ..files.ownkey import kept_own_key, make_own_key
 from ..system.archive import ARCHIVE
 from ..system.run import log
 from ..trial.lock import COMMAND_WAIT, lock

@@ -9,7 +9,7 @@ import os
 import re
 
 from ..answers import AgentError, Answer
-from ..system.run import make_folder, write_file
+from ..system.run import make_folder, run, write_file
 from .managed import Applied, applied_as
 from .wgconf import clamped, key_bytes
 
@@ -27,6 +27,7 @@ __all__ = [
     "fingerprint",
     "names_of",
     "parse_keys",
+    "public_key",
     "require_keys",
     "restore_keys",
     "store_keys",
@@ -43,6 +44,11 @@ _HELD_KEY = re.compile(r"(?m)^[ \t]*(?:PrivateKey|PresharedKey)[ \t]*=[ \t]*([A-
 def fingerprint(key: str) -> str:
     """Return the name of a key given in base64: 16 hex digits. Raises `ValueError` without the key."""
     return hashlib.blake2b(key_bytes(key), digest_size=8, person=_PERSON).hexdigest()
+
+
+def public_key(private: str) -> str:
+    """Return the public half of a private key, both base64. Raises `AgentError`."""
+    return run(["wg", "pubkey"], stdin=f"{clamped(private)}\n").strip()
 
 
 def parse_keys(raw: bytes) -> dict[str, str]:

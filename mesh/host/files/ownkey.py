@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 
-from ..system.run import read_json, run, write_json
+from ..system.run import read_json, write_json
 from .keystore import fingerprint, restore_keys, store_keys, stored_keys
 from .wgconf import clamped
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..places import Places
 
-__all__ = ["kept_own_key", "make_own_key", "own_key_names", "public_key"]
+__all__ = ["kept_own_key", "make_own_key", "own_key_names"]
 
 _KEY_BYTES = 32
 
@@ -51,8 +51,3 @@ def own_key_names(places: Places) -> set[str]:
     """Return the fingerprint of the key that was made last: no file may name it yet."""
     name = (read_json(places.own_key) or {}).get("key")
     return {name} if isinstance(name, str) else set()
-
-
-def public_key(private: str) -> str:
-    """Return the public half of a private key, both base64. Raises `AgentError`."""
-    return run(["wg", "pubkey"], stdin=f"{clamped(private)}\n").strip()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from ..answers import AgentError, Answer
 from ..files.document import FIREWALL, SYSCTL, WG_CONF
-from ..files.keystore import require_keys
-from ..files.wgconf import clamped
-from ..system.run import run
+from ..files.keystore import public_key, require_keys
 from .firewall import check_firewall, keep_expected
 from .sysctl import check_sysctls
 
@@ -21,8 +19,7 @@ __all__ = ["validate"]
 def validate(places: Places, generation: Generation) -> None:
     """Refuse a generation that cannot work, without touching anything live. Raises `AgentError`."""
     name = generation.file.private
-    private = clamped(require_keys(places, [name])[name])
-    public = run(["wg", "pubkey"], stdin=f"{private}\n").strip()
+    public = public_key(require_keys(places, [name])[name])
     if any(peer.public_key == public for peer in generation.file.peers):
         raise AgentError(Answer.REFUSED, f"{WG_CONF}: {public} is this node's own key, not a peer's")
     check_sysctls(places.sysctls, generation.sysctls, where=SYSCTL)

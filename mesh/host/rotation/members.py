@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-from ..files.keystore import require_keys
-from ..files.wgconf import clamped
+from ..files.keystore import public_key, require_keys
 from ..records import dataclass
-from ..system.run import run
 from .messages import key_of
 from .peers import known_peers
 from .plan import named
@@ -49,7 +47,7 @@ def members_of(places: Places, generation: Generation, plan: Optional[Plan], pro
     file = generation.file
     peers = known_peers(file, plan, progress)
     keys = require_keys(places, file.key_names())
-    public = run(["wg", "pubkey"], stdin=f"{clamped(keys[file.private])}\n").strip()
+    public = public_key(keys[file.private])
     by_name = {peer.name: named(file)[peer.name] for peer in peers}
     own = tuple(str(each.ip) for each in map(ipaddress.ip_interface, file.addresses) if each.version == 4)
     return Members(

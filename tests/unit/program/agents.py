@@ -105,3 +105,19 @@ def dialled(name: str, port: int, private: str = PRIVATE) -> Dialled:
 def put(*names: str) -> dict[str, Put]:
     """What a run has put on these nodes."""
     return {name: Put(document=document(name), public_key=f"key of {name}") for name in names}
+
+
+class Way:
+    """What a run dials a node by."""
+
+    address, port, host_key, private_key = "192.0.2.1", 22.0, "ssh-ed25519 A", "private"
+
+
+class Made:
+    """A node and its commands, as a run has them."""
+
+    def __init__(self) -> None:
+        self.public_key = "key"
+        self.apply = self
+        self.stdin = "files"
+        self.stdout: str | None = "CONFIRMED x"

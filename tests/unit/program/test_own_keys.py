@@ -19,6 +19,7 @@ from mesh.program.rotation import plan_rotation
 from mesh.program.settling import Answers
 from mesh.remote import read_own_key
 from tests.unit.meshes import plan_of
+from tests.unit.program.agents import Made, Way
 from tests.unit.program.recording import Recording, is_secret, previous_of, run
 
 OWN = {"keySource": "node"}
@@ -260,8 +261,8 @@ def began(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def _report(mesh: Any, before: Recording, after: Recording) -> None:
     """Call the hook of the last stash as the engine does between two runs."""
-    made: Any = {name: _Made() for name in "ab"}
-    ways: Any = {name: _Way() for name in "ab"}
+    made: Any = {name: Made() for name in "ab"}
+    ways: Any = {name: Way() for name in "ab"}
     args = pulumi.ResourceHookArgs(
         urn="",
         id="",
@@ -332,30 +333,41 @@ def test_a_new_way_in_is_no_reason_to_ask_for_the_key_again(own: Recording) -> N
     assert "triggers" not in ignored
 
 
-def test_a_node_that_must_make_its_key_since_a_run_that_failed_is_asked_for_first(
+def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In `up`, `a` gives no answer."""
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+
+    async def look(*_: Any) -> Answers:
+        return Answers(reports={}, silent={"a": "refuses connections"})
+
+    monkeypatch.setattr(rotation, "look_ahead", look)
+
+
+def test_a_node_that_takes_part_again_and_must_make_a_key_is_asked_for_first(
+    own: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it comes back is a reason to overlook its rotation of before, and not its silence."""
+    out = run(_mesh({**OWN, "enabled": False}, **ROTATES), existing=own)
+    _silent(monkeypatch)
+    with pytest.raises(pulumi.RunError, match=r"a \(refuses connections\)"):
+        _rotation(_mesh(OWN, rotation={"generation": 2}), out).require_settled()
+
+
+def test_a_run_that_failed_to_have_a_key_made_may_be_run_again_on_another_server(
     kept: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where it comes back: then it is no reason that its rotation of before is not done."""
-    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: False)
+    """No other key is replaced by that: it is no reason to ask a server that may be dead."""
     mesh = _mesh({**OWN, "generation": 2}, **ROTATES)
     begun = run(mesh, existing=kept, failed=["a-own-key"])
     state = {**kept.state, **begun.state}
     begun = Recording(resources={**kept.resources, **begun.resources}, state=state)
     assert _told(mesh, begun) == []
     assert _told(_mesh({"generation": 2}, **ROTATES), begun) == [], "no node was told another key"
-
-    async def look(*_: Any) -> Answers:
-        return Answers(reports={}, silent={"a": "refuses connections"})
-
-    monkeypatch.setattr(rotation, "look_ahead", look)
-    with pytest.raises(pulumi.RunError, match=r"a \(refuses connections\)"):
-        _rotation(mesh, begun).require_settled()
     out = run(_mesh({**OWN, "generation": 2, "enabled": False}, **ROTATES), existing=begun)
     assert "a-own-key" not in out.resources, "nobody dials a node that is out"
     assert "a-identity" in out.resources
-    state = {**begun.state, **out.state}
-    with pytest.raises(pulumi.RunError, match=r"a \(refuses connections\)"):
-        _rotation(mesh, Recording(resources=begun.resources, state=state)).require_settled()
+    _silent(monkeypatch)
+    _rotation(mesh, begun).require_settled()
 
 
 def test_the_key_that_a_node_gives_up_stays_in_the_state_as_it_is_until_then(kept: Recording) -> None:
@@ -401,19 +413,3 @@ def test_a_node_that_has_lost_its_key_is_told_apart_from_one_that_was_not_sent_i
     )  # fmt: skip
     assert "`mesh rotate web-1`" in (remedy(args, makers={"web-1"}) or "")
     assert "Send them again" in (remedy(args, makers={"web-2"}) or "")
-
-
-class _Way:
-    """What a run dials a node by."""
-
-    address, port, host_key, private_key = "192.0.2.1", 22.0, "ssh-ed25519 A", "private"
-
-
-class _Made:
-    """A node and its commands, as a run has them."""
-
-    def __init__(self) -> None:
-        self.public_key = "key"
-        self.apply = self
-        self.stdout = "CONFIRMED"
-        self.stdin = "files"

@@ -16,7 +16,7 @@ from mesh.program.previous import Previous
 from mesh.program.rotation import Rotation, plan_rotation
 from mesh.program.settling import Answers, Dialled
 from tests.unit.meshes import plan_of
-from tests.unit.program.agents import Agent, dialled, nodes, rotating
+from tests.unit.program.agents import Agent, Made, Way, dialled, nodes, rotating
 from tests.unit.program.recording import Recording, is_secret, previous_of, run
 
 NODES: dict[str, Any] = {"a": {"address": "10.10.0.1"}, "b": {"address": "10.10.0.2"}}
@@ -304,8 +304,8 @@ def test_the_report_asks_where_keys_were_replaced_or_a_node_may_have_missed_that
         began.append({"dialled": dict(dialled), "put": dict(put), "port": port, "what": what})
 
     monkeypatch.setattr(rotation, "wait_until_settled", wait)
-    ways: dict[str, Any] = {name: _Way() for name in NODES}
-    made: dict[str, Any] = {name: _Made() for name in NODES}
+    ways: dict[str, Any] = {name: Way() for name in NODES}
+    made: dict[str, Any] = {name: Made() for name in NODES}
     made["b"].stdout = None  # its step failed
     asyncio.run(_rotation(mesh, ready).wait_and_report(ways, made, made)(_args(had)))
     assert len(began) == times
@@ -318,23 +318,7 @@ def test_the_report_asks_where_keys_were_replaced_or_a_node_may_have_missed_that
         assert began[0]["put"]["b"].document is None
 
 
-class _Way:
-    """What a run dials a node by."""
-
-    address, port, host_key, private_key = "192.0.2.1", 22.0, "ssh-ed25519 A", "private"
-
-
-class _Made:
-    """A node and its commands, as a run has them."""
-
-    def __init__(self) -> None:
-        self.public_key = "key"
-        self.apply = self
-        self.stdin = "files"
-        self.stdout: str | None = "CONFIRMED x"
-
-
-def dialled_as(way: _Way) -> Dialled:
+def dialled_as(way: Way) -> Dialled:
     found = dialled("a", int(way.port), way.private_key)
     outputs = {"public_ip": way.address, "host_key": way.host_key}
     return Dialled(
