@@ -89,6 +89,12 @@ class _Member:
             if network is None or any(each.ip in network for each in doors.addresses)
         )
 
+    def sends_from(self, former: Sequence[_Interface]) -> bool:
+        """Whether a name leads into a network in which the node has only a former address to send from."""
+        left = {each.network for each in former} - {each.network for each in self.wanted}
+        named = self.own.named if self.own else ()
+        return any(ip_address(text) in network for text in named for network in left)
+
     def named(self, former: Sequence[_Interface]) -> bool:
         """Whether all names lead to the wanted addresses, and none to a former one."""
         files = [doors for doors in (self.own, *self.others) if doors is not None]
@@ -114,7 +120,9 @@ def plan_renumbering(
     members = [*_nodes(plan, doors, known), *_clients(plan, known)]
     free = _free(plan, members)
     held = {
-        each.name: free[each.name] for each in members if free[each.name] and not each.named(free[each.name])
+        each.name: free[each.name]
+        for each in members
+        if free[each.name] and (not each.named(free[each.name]) or each.sends_from(free[each.name]))
     }
     return Renumbering(
         held=held,

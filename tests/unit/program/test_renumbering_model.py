@@ -177,7 +177,15 @@ _BACK_AND_KILLED: Any = [
 ]
 
 
+# A node whose run failed still calls another one at a former address, and so from its own former address.
+_TAKEN_BACK: Any = [
+    (("10.20.0.0/24", (0, 0, 0), None, False, False), [["done"] * 3] * 2),
+    (("10.10.0.0/24", (0, 0, 1), None, False, False), [["done"] * 3, ["done", "fails", "done"]]),
+]
+
+
 @examples(0.3)
+@example(wishes=_TAKEN_BACK)
 @example(wishes=_BACK_ELSEWHERE)
 @example(wishes=_BACK_AND_KILLED)
 @given(wishes=st.lists(st.tuples(WISH, st.lists(FATES, min_size=1, max_size=4)), min_size=1, max_size=2))
