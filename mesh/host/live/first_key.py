@@ -42,7 +42,7 @@ def drop_first_contact_key(places: Places) -> None:
     try:
         run([find_tool("sshd") or "/usr/sbin/sshd", "-t"])
         reload_sshd()
-        require_offer(permanent.with_name(f"{permanent.name}.pub").read_text())
+        require_offer(permanent.with_name(f"{permanent.name}.pub").read_text(), places.volatile)
     except AgentError:
         _put_back(dropin, former, moved)
         reload_sshd()

@@ -27,6 +27,7 @@ __all__ = [
     "io_error",
     "log",
     "make_folder",
+    "outcome",
     "random_hex",
     "read_json",
     "remove_tree",
@@ -95,6 +96,15 @@ def told(argv: Sequence[str], *, stdin: str = "") -> str:
     it cannot be run or hangs.
     """
     return _finish(_start(argv, ()), argv, stdin, None)[1]
+
+
+def outcome(argv: Sequence[str]) -> tuple[int, str]:
+    """Run a tool whose failure says something; returns its exit code and all that it printed.
+
+    Raises `AgentError` as `run` does where it cannot be run or hangs.
+    """
+    code, out, err = _finish(_start(argv, ()), argv, "", None)
+    return code, out + err
 
 
 def _finish(
