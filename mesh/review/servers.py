@@ -70,7 +70,7 @@ def _of_node(node: NodeChange) -> Iterator[Fate]:
             yield from _server(name, node, step)
     if (power := node.step(STASH, _POWER)) is not None and node.op == "same":
         _, after = power.values("input")
-        if isinstance(after, str) and after.startswith("off: will be started"):
+        if isinstance(after, str) and after.endswith(": will be started"):
             yield Fate(kind=Kind.STARTED, node=name, words="the server is off, and is started")
     if (leave := node.step(COMMAND, LEAVE)) is not None:
         yield from _existing(name, leave)

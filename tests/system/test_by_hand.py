@@ -54,7 +54,9 @@ def test_a_stopped_server_is_noticed_previewed_and_started(mesh: World, cloud: C
     server.power_off().wait_until_finished()
     mesh.ok("refresh", "--yes", "--skip-preview")
     steps = {step["urn"].rsplit("::", 1)[1]: step for step in mesh.json("preview", "--json")["steps"]}
-    assert {name for name, step in steps.items() if step["op"] != "same"} == {"db-1-power"}
+    assert {name: step["op"] for name, step in steps.items() if step["op"] != "same"} == {
+        "db-1-power": "create"
+    }
     assert steps["db-1-power"]["newState"]["inputs"]["input"] == "off: will be started"
     assert "lab-db-1 is off: starting the server" in mesh.up()
     assert mesh.lab("run", "preview", "--expect-no-changes").code == 0

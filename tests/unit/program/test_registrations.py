@@ -6,6 +6,8 @@ import pytest
 from google.protobuf import struct_pb2
 
 from mesh.program.agent import AgentFile
+from mesh.program.machines.hetzner.api import CloudAccess
+from tests.unit.program.off import cloud_with_servers_off
 from tests.unit.program.recording import Recording, Registration, is_secret, run
 
 MESH: dict[str, Any] = {
@@ -63,7 +65,6 @@ def test_urns_never_change() -> None:
             "$wireguard-mesh:index:Node$pulumi:index:Stash::a-first-contact-key",
             "$wireguard-mesh:index:Node$hcloud:index/primaryIp:PrimaryIp::a-ip",
             "$wireguard-mesh:index:Node$hcloud:index/server:Server::a-server",
-            "$wireguard-mesh:index:Node$pulumi:index:Stash::a-power",
             "$wireguard-mesh:index:Node$command:remote:Command::a-bootstrap",
             "$wireguard-mesh:index:Node$command:remote:CopyToRemote::a-agent-file",
             "$wireguard-mesh:index:Node$command:remote:Command::a-keys",
@@ -192,7 +193,7 @@ def test_a_server_is_never_replaced_for_what_only_matters_at_birth(three: Record
 
 def test_keys_stay_until_their_version_changes(three: Recording) -> None:
     for each in three.of_type(":Stash"):
-        if each.name != "directory" and not each.name.endswith("-power"):
+        if each.name != "directory":
             assert list(each.request.ignoreChanges) == ["input"]
             assert each.request.replacement_trigger.number_value == 1
 
@@ -216,18 +217,40 @@ def test_failed_commands_and_taken_names_are_answered(three: Recording) -> None:
             assert hooks == []
 
 
-def test_a_server_is_switched_on_before_anything_else_is_done_on_it(three: Recording) -> None:
-    power = three["web-1-power"]
-    assert power.inputs["input"] == "running"
+def test_a_server_is_switched_on_before_anything_else_is_done_on_it(
+    three: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    off, again = "off: will be started", "off again: will be started"
+    assert not [name for name in three.resources if name.endswith("-power")], "nobody was off"
+    with cloud_with_servers_off("test-web-1") as access:
+        monkeypatch.setattr(CloudAccess, "configured", lambda: access)
+        found = run(MESH, existing=three)
+        twice = run(MESH, existing=found)
+    power = found["web-1-power"]
+    assert power.inputs["input"] == off
     assert list(power.request.hooks.before_update) == ["wireguard-mesh-power"]
     assert list(power.request.hooks.before_create) == ["wireguard-mesh-power"]
     assert power.deleted_with == "web-1-server"
-    assert "web-1-power" in three["web-1-bootstrap"].dependencies, "and all other steps come after that one"
-    before = run(MESH)
+    assert "web-1-power" in found["web-1-bootstrap"].dependencies, "and all other steps come after that one"
+    assert [name for name in found.resources if name.endswith("-power")] == ["web-1-power"]
+    assert twice["web-1-power"].inputs["input"] == again
+    with cloud_with_servers_off() as access:
+        monkeypatch.setattr(CloudAccess, "configured", lambda: access)
+        started = run(MESH, existing=twice)
+    assert started["web-1-power"].inputs["input"] == again, "what was off once stays as it is"
+
+
+def test_a_cloud_that_does_not_answer_leaves_it_to_the_state(
+    three: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with cloud_with_servers_off("test-web-1") as access:
+        monkeypatch.setattr(CloudAccess, "configured", lambda: access)
+        before = run(MESH, existing=three)
     before.state[before["web-1-server"].urn]["status"] = "off"
-    again = run(MESH, existing=before)
-    assert again["web-1-power"].inputs["input"] == "off: will be started"
-    assert again["web-2-power"].inputs["input"] == "running"
+    before.state[before["web-2-server"].urn]["status"] = "off"
+    later = run(MESH, existing=before)
+    assert later["web-1-power"].inputs["input"] == "off: will be started"
+    assert "web-2-power" not in later.resources
 
 
 def test_the_cloud_never_limits_who_may_open_ssh(three: Recording) -> None:

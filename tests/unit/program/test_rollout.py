@@ -2,6 +2,8 @@ from typing import Any
 
 import pytest
 
+from mesh.program.machines.hetzner.api import CloudAccess
+from tests.unit.program.off import cloud_with_servers_off
 from tests.unit.program.recording import Recording, run
 
 NODES: dict[str, Any] = {
@@ -83,7 +85,6 @@ def test_a_node_that_is_out_keeps_everything_it_has() -> None:
         assert out[name].inputs == up[name].inputs
     assert {"serverType", "location"} <= set(out["db-1-server"].request.ignoreChanges)
     assert list(out["db-1-ip"].request.ignoreChanges) == ["location"]
-    assert out["db-1-power"].inputs["input"] == "left as it is", "nor is it started"
     for step in ("bootstrap", *TOUCHING):
         before, after = up[f"db-1-{step}"], out[f"db-1-{step}"]
         changed = {
@@ -93,6 +94,16 @@ def test_a_node_that_is_out_keeps_everything_it_has() -> None:
         # whatever else it could change by is held as well: connection, files, a server made again
         assert set(after.inputs) <= set(after.request.ignoreChanges)
         assert after.deleted_with == "db-1-server"
+
+
+def test_a_node_that_is_out_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    up = run(_mesh())
+    with cloud_with_servers_off("test-db-1") as access:
+        monkeypatch.setattr(CloudAccess, "configured", lambda: access)
+        assert "db-1-power" not in run(_out("db-1"), existing=up).resources
+        started = run(_mesh(), existing=up)
+        assert started["db-1-power"].inputs["input"] == "off: will be started"
+        assert run(_out("db-1"), existing=started)["db-1-power"].inputs["input"] == "left as it is"
 
 
 def test_back_in_it_gets_what_it_would_have_had_all_along() -> None:

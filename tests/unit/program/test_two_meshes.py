@@ -69,9 +69,9 @@ def test_each_mesh_has_hooks_of_its_own(both: Recording) -> None:
         bound = both[name].request.hooks
         return {*bound.on_error, *bound.before_create, *bound.after_create}
 
-    for name in ("web-1-apply", "office-web-keys", "web-1-power", "web-1-server"):
+    for name in ("web-1-apply", "office-web-keys", "web-1-server"):
         assert all(hook.startswith("wireguard-mesh-") for hook in hooks(name)), name
-    for name in ("office.web-1-apply", "office.web-keys", "office.web-1-power", "office.web-1-server"):
+    for name in ("office.web-1-apply", "office.web-keys", "office.web-1-server"):
         assert hooks(name)
         assert all(hook.startswith("office.wireguard-mesh-") for hook in hooks(name)), name
 

@@ -13,6 +13,7 @@ from typing import Final
 import pulumi
 import pulumi_hcloud as hcloud
 
+from mesh.names import STASH
 from mesh.plan import NodePlan
 from mesh.program.former import former_parts
 from mesh.program.machines.base import Family, FirstKey, Site, protection
@@ -46,12 +47,15 @@ def _numeric(resource: pulumi.CustomResource) -> pulumi.Output[int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """One server, with its addresses, its place in a network and what switches it on: a `Machine`."""
+    """One server, with its addresses, its place in a network and what switches it on: a `Machine`.
+
+    `power` is None of a server that never was off.
+    """
 
     primary: Mapping[Family, hcloud.PrimaryIp]
     resource: hcloud.Server
     network: hcloud.ServerNetwork | None
-    power: pulumi.Stash
+    power: pulumi.Stash | None
     first_host_key: pulumi.Output[str]
 
     @property
@@ -72,7 +76,7 @@ class Server:
     @property
     def ready(self) -> Sequence[pulumi.Resource]:
         """It runs, and is in its network."""
-        return (self.power,) if self.network is None else (self.power, self.network)
+        return tuple(each for each in (self.power, self.network) if each is not None)
 
     @property
     def remedies(self) -> Mapping[str, str]:
@@ -126,14 +130,24 @@ class Cloud:
         )
 
     def machine(self, node: NodePlan, *, key: FirstKey, parent: pulumi.Resource) -> Server:
-        """Declare the node's addresses, its server, its place in a network, and how the server was found."""
+        """Declare the node's addresses, its server, its place in a network, and what switches a server on."""
         site = self.site
         primary = declare_addresses(site, node, hooks=self.hooks, parent=parent)
         server = self._server(node, primary=primary, key=key, parent=parent)
         network = attach(site, node, server, self.networks, parent=parent)
         before = server_record(site.previous, node.name)
         tell_fate(node, server, before, told=node.name in site.told)
-        power = declare_power(
+        power = self._power(node, server, parent)
+        return Server(
+            primary=primary, resource=server, network=network, power=power, first_host_key=key.public
+        )
+
+    def _power(self, node: NodePlan, server: hcloud.Server, parent: pulumi.Resource) -> pulumi.Stash | None:
+        """Declare that a server is off; what says so stays for good, as nothing may depend on what goes."""
+        off, site = self.power.is_off(node.name) and node.enabled, self.site
+        if not off and not site.previous.has_part(STASH, node.name, POWER_PART):
+            return None
+        return declare_power(
             site.names.of(node.name),
             server,
             found=self.power.found.get(node.name),
@@ -141,9 +155,6 @@ class Cloud:
             keep=not node.enabled,
             parent=parent,
             aliases=former_parts(site.names, node, POWER_PART),
-        )
-        return Server(
-            primary=primary, resource=server, network=network, power=power, first_host_key=key.public
         )
 
     def _server(

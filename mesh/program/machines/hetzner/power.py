@@ -1,9 +1,9 @@
 """A server that is off is switched on again: somebody did it, or a change of it that failed half way.
 
 The hcloud provider reads whether a server runs on a refresh only, and does nothing about it. So each run asks
-the cloud once which servers are off. So that a preview can show what will be done, each node has a small
-resource that says how its server was found; a hook switches the server on before that resource comes to say
-that it is off, and the node's commands come after it.
+the cloud once which servers are off. So that a preview can show what will be done, the node of a server that
+is off gets a small resource that says so, and keeps it; a hook switches the server on before that resource
+comes to say that it is off, and the node's commands come after it.
 """
 
 import asyncio
@@ -38,12 +38,13 @@ __all__ = [
 
 POWER: Final = "wireguard-mesh-power"
 POWER_PART: Final = "power"
-"""`NODE-power` says how a server was found."""
+"""`NODE-power` says how a server was found, of a node whose server was off once."""
 _SUFFIX: Final = f"-{POWER_PART}"
 _RUNNING: Final = "running"
 _OFF: Final = "off: will be started"
 # Found off in two runs one after the other: a hook only runs before a change.
 _OFF_AGAIN: Final = "off again: will be started"
+_TO_START: Final = frozenset({_OFF, _OFF_AGAIN})
 _LEFT_ALONE: Final = "left as it is"
 # Threads of our own: the SDK's all wait for registrations, and those for these hooks.
 _THREADS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="power")
@@ -62,6 +63,10 @@ class Power:
     found: Mapping[str, str]
     hooks: pulumi.ResourceHookBinding
 
+    def is_off(self, node: str) -> bool:
+        """Whether the node's server was found off."""
+        return self.found.get(node) in _TO_START
+
 
 def find_power(access: CloudAccess, stack: str, names: MeshNames, previous: Previous) -> dict[str, str]:
     """Ask the cloud how the servers are that the state has; nothing where it does not say."""
@@ -77,7 +82,7 @@ def find_power(access: CloudAccess, stack: str, names: MeshNames, previous: Prev
             found[node] = _OFF_AGAIN if before == _OFF else _OFF
         else:
             # that it was off once and was started is no change that is worth a preview
-            found[node] = str(before) if before in {_OFF, _OFF_AGAIN} else _RUNNING
+            found[node] = str(before) if before in _TO_START else _RUNNING
     return found
 
 
@@ -155,7 +160,7 @@ def switch_on(
     """
 
     async def before(args: pulumi.ResourceHookArgs) -> None:
-        if (args.new_inputs or {}).get("input") in {_OFF, _OFF_AGAIN}:
+        if (args.new_inputs or {}).get("input") in _TO_START:
             node = args.name.removesuffix(_SUFFIX)
             await asyncio.get_running_loop().run_in_executor(
                 _THREADS, _switch_on, access, f"{stack}-{node}", ssh_ports[node]

@@ -1,9 +1,6 @@
 import asyncio
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from urllib.parse import parse_qs, urlsplit
 
 import pulumi
 import pytest
@@ -12,6 +9,7 @@ from mesh.names import MeshNames
 from mesh.program.machines.hetzner.api import CloudAccess
 from mesh.program.machines.hetzner.power import find_power, switch_on
 from mesh.program.previous import Previous
+from tests.unit.program.off import cloud_with_servers_off
 
 MESH = MeshNames("mesh")
 NOWHERE = CloudAccess(token="t" * 64, endpoint="http://127.0.0.1:9/v1")
@@ -77,27 +75,6 @@ def test_the_start_does_not_wait_for_the_threads_that_wait_for_it() -> None:
         asyncio.run(run())
 
 
-class _Cloud(BaseHTTPRequestHandler):
-    """Answers with one server that is off on each of two pages."""
-
-    def do_GET(self) -> None:
-        query = parse_qs(urlsplit(self.path).query)
-        assert query["label_selector"] == ["wireguard-mesh/stack=prod"]
-        assert query["status"] == ["off"]
-        page = int(query["page"][0])
-        names = {1: "prod-web-1", 2: "prod-web-2"}
-        answer = {
-            "servers": [{"name": names[page]}],
-            "meta": {"pagination": {"next_page": 2 if page == 1 else None}},
-        }
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
-
-    def log_message(self, *_words: object) -> None:
-        """Say nothing."""
-
-
 def _previous(**power: str) -> Previous:
     records = {("pulumi:index:Stash", f"{node}-power"): {"input": said} for node, said in power.items()}
     nodes: dict[str, dict[str, str]] = {node: {} for node in power}
@@ -112,16 +89,13 @@ _RENAMED = {
 
 def test_each_run_asks_once_who_is_off_and_a_second_time_counts() -> None:
     off, again = "off: will be started", "off again: will be started"
-    with HTTPServer(("127.0.0.1", 0), _Cloud) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        access = CloudAccess(token="t" * 64, endpoint=f"http://127.0.0.1:{server.server_port}/v1")
+    with cloud_with_servers_off("prod-web-1", "prod-web-2") as access:
         before = {"web-1": "running", "web-2": off, "db-1": "running", "db-2": off}
         found = find_power(access, "prod", MESH, _previous(**before))
         renamed = Previous(
             nodes={"front": {}, "web-2": {}}, former={"front": ["www", "web-1"]}, records=_RENAMED
         )
         found_renamed = find_power(access, "prod", MESH, renamed)
-        server.shutdown()
     assert found == {"web-1": off, "web-2": again, "db-1": "running", "db-2": off}
     assert found_renamed == {"front": again, "web-2": off}, "the cloud has the former name until `up`"
 
