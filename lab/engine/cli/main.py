@@ -10,6 +10,7 @@ import typer
 
 from lab.engine.cli import config, stack, state
 from lab.engine.cli.context import CommandError, Session
+from lab.engine.launch import launch_ahead
 from lab.interrupts import end_in_order
 from lab.stacks import StackNameError, named_stack
 
@@ -73,6 +74,8 @@ def _operate(
 ) -> None:
     stack_ = Session(cwd=(cwd or Path()).resolve(), stack_option=name).stack()
     stack_.open_ahead()
+    if kind == "update" or options.get("run_program"):
+        launch_ahead(stack_.session.project)
     from lab.engine.cli.operations import Flags, operate  # noqa: PLC0415 - other commands start without it
     from lab.engine.deploy import Options  # noqa: PLC0415
 

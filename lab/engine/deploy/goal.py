@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from google.protobuf.message import Message
-from pulumi.runtime.proto import resource_pb2
 
 from lab.engine.deploy.builtin import STACK_REFERENCE
 from lab.engine.deploy.request import DeployError
+from lab.engine.protocol import resource_pb2
 from lab.engine.state.model import PROVIDER_PREFIX, ResourceState, urn_type
 from lab.engine.values import from_wire, value_from_wire
 

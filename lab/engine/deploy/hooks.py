@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from pulumi.runtime.proto import callback_pb2, callback_pb2_grpc, resource_pb2
 
 from lab.engine.deploy.request import DeployError
+from lab.engine.protocol import callback_pb2, callback_pb2_grpc, resource_pb2
 from lab.engine.state.model import ResourceState
 from lab.engine.values import to_wire
 

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 
 from lab.engine.deploy.course import Course
 from lab.engine.deploy.deployment import Deployment, Registered
@@ -16,6 +15,7 @@ from lab.engine.deploy.goal import Goal, refuse_unknown
 from lab.engine.deploy.operation import Operation
 from lab.engine.deploy.request import DeployError
 from lab.engine.deploy.transforms import Transforms
+from lab.engine.protocol import engine_pb2, engine_pb2_grpc, resource_pb2, resource_pb2_grpc
 from lab.engine.provider import ProviderError
 from lab.engine.values import contains_unknown, from_wire, to_wire
 

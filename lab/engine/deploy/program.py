@@ -1,21 +1,25 @@
-"""The program's process: started beside the engine's services, read, ended."""
+"""The program's process: told what to run, read, ended."""
 
 import asyncio
 import contextlib
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final
+from typing import IO, TYPE_CHECKING, Final
 
 from lab.engine.deploy.request import DeployError, UpdateRequest
+from lab.engine.launch import launched
+from lab.engine.project import ProjectError
 from lab.stacks import ORGANIZATION
 
-__all__ = ["Program"]
+if TYPE_CHECKING:
+    import subprocess
 
-_LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+__all__ = ["EXIT_SAID", "Program"]
+
+EXIT_SAID: Final = 32
+"""The exit code of a program that has told the user why it failed (pulumi-language-python-exec)."""
 _LINE_BYTES: Final = 16 << 20
 
 
@@ -27,60 +31,58 @@ class Program:
         self._request = request
         self._address = address
         self._say = say
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._readers: list[asyncio.Task[None]] = []
-
-    def _python(self) -> str:
-        virtualenv = self._request.project.virtualenv
-        if virtualenv is None:
-            return sys.executable
-        python = virtualenv / "bin" / "python"
-        if not python.exists():
-            raise DeployError(f"Pulumi.yaml: virtualenv {virtualenv} has no bin/python; create it first")
-        return str(python)
+        self._pipes: list[asyncio.ReadTransport] = []
 
     async def start(self) -> None:
-        """Start the process. Raises `DeployError`."""
-        request = self._request
-        main = request.project.main
-        config = request.config
-        environment = {
-            **os.environ,
-            "PULUMI_CONFIG": json.dumps(config.values),
-            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(config.secret_keys)),
-            "PYTHONUNBUFFERED": "1",
-        }
-        # what opens the state is the engine's business, not the program's
-        environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
-        self._process = await asyncio.create_subprocess_exec(
-            self._python(), "-u", str(_LAUNCHER), str(os.getpid()),
-            self._address, request.project.name, request.stack,
-            ORGANIZATION, "true" if request.preview else "false", str(request.options.parallel),
-            str(request.project.folder), str(main.resolve()),
-            cwd=request.project.folder, env=environment, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=_LINE_BYTES,
-            start_new_session=True,
-        )  # fmt: skip
+        """Tell a process what to run. Raises `DeployError`."""
+        try:
+            process = self._process = launched(self._request.project)
+        except ProjectError as error:
+            raise DeployError(str(error)) from error
+        assert process.stdin is not None
         self._readers = [
-            asyncio.create_task(self._read(self._process.stdout, "info")),
-            asyncio.create_task(self._read(self._process.stderr, "info#err")),
+            asyncio.create_task(self._read(process.stdout, "info")),
+            asyncio.create_task(self._read(process.stderr, "info#err")),
         ]
+        with contextlib.suppress(BrokenPipeError), process.stdin as pipe:  # if it has ended, its code says so
+            await asyncio.to_thread(pipe.write, self._told())
 
-    async def _read(self, stream: asyncio.StreamReader | None, severity: str) -> None:
-        assert stream is not None
+    def _told(self) -> bytes:
+        request = self._request
+        config, project = request.config, request.project
+        told = {
+            "address": self._address, "project": project.name, "stack": request.stack,
+            "organization": ORGANIZATION, "preview": request.preview,
+            "parallel": request.options.parallel, "root": str(project.folder),
+            "program": str(project.main.resolve()), "exit_said": EXIT_SAID,
+            "environment": {
+                "PULUMI_CONFIG": json.dumps(config.values),
+                "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(config.secret_keys)),
+            },
+        }  # fmt: skip
+        return f"{json.dumps(told)}\n".encode()
+
+    async def _read(self, pipe: IO[bytes] | None, severity: str) -> None:
+        assert pipe is not None
+        stream = asyncio.StreamReader(limit=_LINE_BYTES)
+        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
         async for line in stream:
             self._say(severity, line.decode(errors="replace"))
 
     async def wait(self) -> int:
         """Wait for the end; returns the exit code."""
-        assert self._process is not None
-        code = await self._process.wait()
         await asyncio.gather(*self._readers)
-        return code
+        return await self._gone()
+
+    async def _gone(self) -> int:
+        assert self._process is not None
+        return await asyncio.to_thread(self._process.wait)
 
     def interrupt(self) -> None:
         """Pass Ctrl-C on: on a terminal it reaches the program, too."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None and self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGINT)
 
@@ -88,10 +90,12 @@ class Program:
         """End the process and all it started."""
         if self._process is None:
             return
-        if self._process.returncode is None:
+        if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+            await self._gone()
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
+        for pipe in self._pipes:
+            pipe.close()

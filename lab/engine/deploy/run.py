@@ -10,10 +10,9 @@ from lab.engine.deploy.deployment import Deployment
 from lab.engine.deploy.ending import delete_the_rest
 from lab.engine.deploy.generator import BailError
 from lab.engine.deploy.interrupted import discard_interrupted
-from lab.engine.deploy.launcher import EXIT_SAID
 from lab.engine.deploy.monitor import serve
 from lab.engine.deploy.operation import Operation
-from lab.engine.deploy.program import Program
+from lab.engine.deploy.program import EXIT_SAID, Program
 from lab.engine.deploy.request import DeployError, UpdateRequest, UpdateResult
 from lab.engine.state.model import ResourceState
 from lab.stacks import ORGANIZATION

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pulumi.runtime.proto import alias_pb2, resource_pb2
-
 from lab.engine.deploy.goal import Alias, Goal, aliases_of, hooks_of, hooks_to_wire, timeouts_of
 from lab.engine.deploy.hooks import Hooks
 from lab.engine.deploy.request import DeployError
+from lab.engine.protocol import alias_pb2, resource_pb2
 from lab.engine.values import from_wire, to_wire, value_from_wire, value_to_wire
 
 __all__ = ["Transforms"]

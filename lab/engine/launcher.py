@@ -1,10 +1,12 @@
-"""Runs a Pulumi program in a process of its own; started by the engine, with what it needs in argv.
+"""Runs a Pulumi program in a process of its own; started by the engine, with the engine's pid in argv.
 
+What to run comes as one line of JSON on standard input: the SDK is imported by the time the engine knows.
 Nothing but the SDK is imported here: the program may run in another virtual environment.
 """
 
 import asyncio
 import ctypes
+import json
 import logging
 import os
 import runpy
@@ -21,7 +23,6 @@ import pulumi.runtime
 from pulumi.runtime import settings
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-EXIT_SAID = 32  # the program has told the user why it failed (pulumi-language-python-exec)
 _THREADS_PER_SLOT = 4
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _MOMENT = 0.05  # seconds in which what depends on a failed apply has failed, too
@@ -35,22 +36,35 @@ def _end_with_engine(engine: int) -> None:
 
 
 def main() -> int:
-    """Run the program; the arguments are the engine's pid, addresses, names and flags in a fixed order."""
-    _end_with_engine(int(sys.argv.pop(1)))
-    address, project, stack, organization, dry_run, parallel, root, program = sys.argv[1:9]
+    """Run the program of the request on standard input; without one there is nothing to run."""
+    _end_with_engine(int(sys.argv[1]))
+    del sys.path[0]  # the modules beside this file are not the program's
+    line = sys.stdin.readline()
+    if not line:
+        return 0
+    with open(os.devnull) as nothing:  # noqa: PTH123
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    request = json.loads(line)
+    os.environ.update(request["environment"])
+    return _run(request)
+
+
+def _run(request: dict[str, Any]) -> int:
+    program, parallel = request["program"], request["parallel"]
     pulumi.runtime.set_all_config(
         pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env()
     )
     made = pulumi.runtime.Settings(
-        monitor=address, engine=_Engine(address), project=project, stack=stack, organization=organization,
-        dry_run=dry_run == "true", parallel=int(parallel), root_directory=root,
+        monitor=request["address"], engine=_Engine(request["address"]), project=request["project"],
+        stack=request["stack"], organization=request["organization"], dry_run=request["preview"],
+        parallel=parallel, root_directory=request["root"],
     )  # fmt: skip
     pulumi.runtime.configure(made)
     sys.argv = [program]
     os.chdir(os.path.dirname(program) if os.path.isfile(program) else program)  # noqa: PTH113, PTH120
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    executor = ThreadPoolExecutor(max_workers=max(int(parallel), 1) * _THREADS_PER_SLOT)
+    executor = ThreadPoolExecutor(max_workers=max(parallel, 1) * _THREADS_PER_SLOT)
     loop.set_default_executor(executor)
     # a deployment that ends early leaves futures that nobody awaits
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -62,9 +76,9 @@ def main() -> int:
     except Exception as error:  # noqa: BLE001 - whatever a program may raise
         told = _fuller(loop, error)
         pulumi.log.error(f"Program failed with an unhandled exception:\n{_users_part(told)}")
-        return EXIT_SAID
+        return int(request["exit_said"])
     except KeyboardInterrupt:
-        return EXIT_SAID  # the engine tells of its interrupt itself
+        return int(request["exit_said"])  # the engine tells of its interrupt itself
     finally:
         executor.shutdown(wait=True)
         sys.stdout.flush()

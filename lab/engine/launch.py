@@ -1,0 +1,53 @@
+"""Starts the program's process ahead of the rest of the engine: it imports Pulumi's SDK meanwhile.
+
+It waits to be told what to run, see `lab/engine/launcher.py`.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+from lab.engine.project import Project, ProjectError
+
+__all__ = ["launch_ahead", "launched"]
+
+_LAUNCHER: Final = Path(__file__).with_name("launcher.py")
+_waiting: dict[Path, "subprocess.Popen[bytes]"] = {}
+"""Processes that nobody has taken yet, by their project's folder."""
+
+
+def launch_ahead(project: Project) -> None:
+    """Start a process for a run that is about to come; it ends with this one. Called in the main thread.
+
+    Where that fails, so does `launched`, which says why.
+    """
+    with contextlib.suppress(ProjectError, OSError):
+        _waiting[project.folder] = _launch(project)
+
+
+def launched(project: Project) -> "subprocess.Popen[bytes]":
+    """Return a process that waits to be told what to run. Raises `ProjectError`, `OSError`."""
+    return _waiting.pop(project.folder, None) or _launch(project)
+
+
+def _launch(project: Project) -> "subprocess.Popen[bytes]":
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # what opens the state is the engine's business, not the program's
+    environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
+    return subprocess.Popen(
+        [_python(project), "-u", str(_LAUNCHER), str(os.getpid())],
+        cwd=project.folder, env=environment, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def _python(project: Project) -> str:
+    if project.virtualenv is None:
+        return sys.executable
+    python = project.virtualenv / "bin" / "python"
+    if not python.exists():
+        raise ProjectError(f"Pulumi.yaml: virtualenv {project.virtualenv} has no bin/python; create it first")
+    return str(python)
