@@ -1,6 +1,8 @@
 """A host that leaves is as it was before; what its owner set is the owner's again."""
 
 from collections.abc import Iterator
+from difflib import unified_diff
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,39 @@ LOOK = (
     " /usr/local/lib/wgmesh /etc/wireguard /etc/wireguard/* /etc/sysctl.d/* /etc/systemd/system/*;"
     "ip -o link | cut -d: -f2; systemctl is-enabled wg-quick@wg0; systemctl --failed --no-legend"
 )
+
+
+# All that a host has, but for what changes by itself.
+EVERYTHING = (
+    "nft -s list ruleset; ip -o address | sed 's/valid_lft.*//';"
+    "ip -4 route show table all; ip -6 route show table all"
+    " | sed 's/ expires [0-9]*sec//'; ip rule; ip -6 rule; ip -o link | cut -d: -f2; tc qdisc;"
+    "sysctl -a 2>/dev/null | grep -vE '^(fs\\.(dentry|file-nr|inode)|kernel\\.(ns_last|pty\\.nr|random)"
+    "|net\\.netfilter\\.nf_conntrack_count|.*stable_secret)';"
+    "find /etc -printf '%p %M %u %g %l\n' | sort; find /etc -type f -exec sha256sum {} + | sort -k2;"
+    "systemctl list-unit-files --no-legend;"
+    "systemctl list-units --no-legend --plain --type=service,socket,timer,path"
+    " | cut -d' ' -f1 | grep -vE '^(session-|run-|user)'; ls -a /var/lib /usr/local/lib; ls -d /run/wgmesh*"
+)
+LAN = {"routes": ["10.20.0.0/16", "fd00:20::/64"]}
+JOINED: dict[str, dict[str, Any]] = {
+    "both families": {"mesh_cidr6": "fd00:10::/64", "forward": True},
+    "a network behind the host": {
+        "mesh_cidr6": "fd00:10::/64",
+        "mesh_nodes": {"web-1": {"address": "10.10.0.1"}, "web-3": {"address": "10.10.0.3", **LAN}},
+    },
+    "networks behind another": {
+        "mesh_cidr6": "fd00:10::/64",
+        "mesh_nodes": {"web-1": {"address": "10.10.0.1", **LAN}, "web-3": {"address": "10.10.0.3"}},
+    },
+    "a way out for others": {
+        "mesh_nodes": {
+            "web-1": {"address": "10.10.0.1", "egress": "web-3", "publicIpv4": False, "publicIpv6": True},
+            "web-3": {"address": "10.10.0.3", "publicIpv6": True},
+        },
+    },
+    "narrow paths": {"mesh_cidr6": "fd00:10::/64", "underlays": {"web-1": 1400, "web-3": 1500}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +88,20 @@ def test_a_host_that_leaves_is_as_it_was_before(guest: Node, hosts: Hosts) -> No
     run = guest.agent("leave")
     assert (run.word, run.code) == ("LEFT", 0), run.out
     assert guest.inside(LOOK, check=False) == before
+
+
+@pytest.mark.parametrize("joined", JOINED)
+def test_nothing_is_left_of_what_a_member_had(guest: Node, hosts: Hosts, joined: str) -> None:
+    assert guest.install().word == "INSTALLED"
+    assert guest.agent("leave").word == "LEFT"  # sshd's own settings stay, see below
+    before = guest.inside(EVERYTHING, check=False).splitlines()
+    assert guest.install().word == "INSTALLED"
+    assert guest.agent("keys", hosts.keys.bundle("web-3")).word == "STORED"
+    run = guest.apply(hosts.document("web-3", ("web-1", "web-3"), **JOINED[joined]))
+    assert run.word == "CONFIRMED", run.out
+    assert guest.agent("leave").word == "LEFT"
+    after = guest.inside(EVERYTHING, check=False).splitlines()
+    assert list(unified_diff(before, after, lineterm="", n=0)) == []
 
 
 def test_a_host_that_left_boots_as_before_and_can_come_back(guest: Node, hosts: Hosts) -> None:
