@@ -2,17 +2,20 @@
 
 import copy
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from mesh.names import NODE_TYPE, MeshNames
 from mesh.program.former import refuse_names_in_use
+from mesh.program.machines.hetzner.api import CloudAccess
 from mesh.program.machines.hetzner.records import address_record, server_record
 from mesh.program.previous import Previous
 from mesh.settings import SettingsError
 from tests.unit.meshes import plan_of
-from tests.unit.program.recording import Recording, is_secret, previous_of, run
+from tests.unit.program.off import cloud_with_servers_off
+from tests.unit.program.recording import STACK, Recording, is_secret, previous_of, run
 
 MESH: dict[str, Any] = {
     "cidr": "10.10.0.0/24",
@@ -33,9 +36,21 @@ def renamed(old: str, new: str, *formerly: str) -> dict[str, Any]:
     return mesh
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cloud() -> Iterator[None]:
+    """A cloud that answers that all servers run."""
+    with cloud_with_servers_off() as access, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CloudAccess, "configured", lambda: access)
+        yield
+
+
 @pytest.fixture(scope="module")
 def before() -> Recording:
-    return run(MESH)
+    """A mesh with all that nodes can have: their servers were off once."""
+    servers = [f"{STACK}-{name}" for name in MESH["nodes"]]
+    with cloud_with_servers_off(*servers) as access, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CloudAccess, "configured", lambda: access)
+        return run(MESH, existing=run(MESH))
 
 
 @pytest.mark.parametrize(("old", "new"), [("web-1", "front"), ("web", "front"), ("db-1", "web-2")])
