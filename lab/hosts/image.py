@@ -55,10 +55,20 @@ _CLOUD_CONFIG: Final = {
 }
 
 
+_STAGES_SOURCE: Final = Path(__file__).with_name("stages.py")
+_STAGES: Final = "usr/lib/cloud-init/lab-stages"
+_STAGE_UNITS: Final = {
+    "local": "cloud-init-local",
+    "network": "cloud-init",
+    "config": "cloud-config",
+    "final": "cloud-final",
+}
+
+
 def _recipe(release: str) -> str:
     """What the image is made from; another recipe gives another image."""
-    steps = [inspect.getsource(step) for step in (_bootstrap, _configure)]
-    recipe = [release, _PACKAGES, _MASKED, _CLOUD_CONFIG, steps]
+    steps = [inspect.getsource(step) for step in (_bootstrap, _configure, _start_cloud_init_once)]
+    recipe = [release, _PACKAGES, _MASKED, _CLOUD_CONFIG, _STAGES_SOURCE.read_text(), steps]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 
@@ -150,6 +160,7 @@ def _configure(root: Path) -> None:
     (root / "etc/cloud/ds-identify.cfg").write_text("policy: enabled\n")
     (root / "etc/cloud/cloud.cfg.d/90-lab.cfg").write_text(json.dumps(_CLOUD_CONFIG, indent=1) + "\n")
     units = root / "etc/systemd/system"
+    _start_cloud_init_once(root, units)
     for unit in _MASKED:
         (units / unit).unlink(missing_ok=True)
         (units / unit).symlink_to("/dev/null")
@@ -163,6 +174,20 @@ def _configure(root: Path) -> None:
     journal = root / "etc/systemd/journald.conf.d"
     journal.mkdir(parents=True, exist_ok=True)
     (journal / "lab.conf").write_text("[Journal]\nStorage=persistent\nSystemMaxUse=32M\n")
+
+
+def _start_cloud_init_once(root: Path, units: Path) -> None:
+    """Run all stages of a cloud-init that would start four times from one start, as later ones do."""
+    if (root / "lib/systemd/system/cloud-init-main.service").exists():
+        return
+    script = root / _STAGES
+    script.write_text(_STAGES_SOURCE.read_text())
+    for stage, unit in _STAGE_UNITS.items():
+        folder = units / f"{unit}.service.d"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "lab.conf").write_text(
+            f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 /{_STAGES} {stage}\nKillMode=process\n"
+        )
 
 
 def _size(folder: Path) -> int:

@@ -16,6 +16,14 @@ from lab.testing.world import Run
 __all__ = ["Console", "Host", "Hosts", "Pings"]
 
 
+# `cloud-init status --wait` would start Python again and again. The host key is what first contact brings.
+_FIRST_BOOT = """
+until test -e /run/cloud-init/result.json; do sleep 0.1; done
+test -e /etc/ssh/ssh_host_ed25519_key || ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
+systemctl reload ssh
+"""
+
+
 class Pings:
     """The numbers of the answers that came back."""
 
@@ -165,6 +173,6 @@ class Hosts:
         )
         self.lab.start(key)
         host = Host(self, key, name, self.address(name))
-        host.inside("cloud-init status --wait >/dev/null; ssh-keygen -A >/dev/null; systemctl reload ssh")
+        host.inside(_FIRST_BOOT)
         wait(lambda: host.ssh("true").code == 0, 60)
         return host

@@ -16,7 +16,12 @@ ssh-keygen -y -f "$key" >"$key.pub" </dev/null || fail "the host key on stdin is
 [ "$(id -u)" = 0 ] || fail "needs root, is $(id -un): connect as root"
 [ -d /run/systemd/system ] || fail "this host does not run systemd, which wireguard-mesh needs"
 
-# It writes this when it is done without an error. Asking it starts Python, most of what a bootstrap would take.
+# It writes this when it is done. Asking it starts Python again and again, most of what a bootstrap would take.
+tries=0
+while [ -e /run/cloud-init/enabled ] && [ ! -e /run/cloud-init/result.json ] && [ $tries -lt 50 ]; do
+    tries=$((tries + 1))
+    sleep 0.2
+done
 if command -v cloud-init >/dev/null && ! grep -qsF "\"errors\": []" /run/cloud-init/result.json; then
     rc=0
     timeout 600 cloud-init status --wait >/dev/null || rc=$?

@@ -60,6 +60,8 @@ class Program:
             "environment": {
                 "PULUMI_CONFIG": json.dumps(config.values),
                 "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(config.secret_keys)),
+                # Pulumi's own launcher has it among its arguments
+                "LAB_ENGINE": self._address,
             },
         }  # fmt: skip
         return f"{json.dumps(told)}\n".encode()

@@ -7,7 +7,6 @@ Starts the plugin in the folder `foreign:plugin`, asks for its schema, sends `Co
 import atexit
 import json
 import os
-import re
 import subprocess
 import sys
 from typing import Any
@@ -18,8 +17,7 @@ from google.protobuf import json_format
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 config = pulumi.Config()
-# the lab's launcher has the engine's address among its arguments
-engine = next(word for word in sys.orig_argv if re.fullmatch(r"127\.0\.0\.1:\d+", word))
+engine = os.environ["LAB_ENGINE"]
 
 plugin = subprocess.Popen(
     [sys.executable, config.require("plugin"), engine], stdout=subprocess.PIPE, text=True, cwd="/"
