@@ -9,6 +9,9 @@ ifneq ($(shell timeout 5 ssh-add -l >/dev/null 2>&1; test $$? -lt 2 && echo ther
 unexport SSH_AUTH_SOCK
 endif
 
+# Without its bytecode, each start of Python compiles all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON := .venv/bin/python
 LAB := $(PYTHON) -m lab --stack $(STACK)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CONFIG_PASSPHRASE,WGMESH_SHARED,CI)
