@@ -181,6 +181,7 @@ def _start_cloud_init_once(root: Path, units: Path) -> None:
     if (root / "lib/systemd/system/cloud-init-main.service").exists():
         return
     script = root / _STAGES
+    script.parent.mkdir(parents=True, exist_ok=True)
     script.write_text(_STAGES_SOURCE.read_text())
     for stage, unit in _STAGE_UNITS.items():
         folder = units / f"{unit}.service.d"
