@@ -58,7 +58,7 @@ check: setup-dev lint ## check style, format, imports and types; run the quick u
 	@$(PYTHON) -m pytest -p no:cacheprovider --hypothesis-profile=few -n 2 -m "not hosts and not long and not thorough" tests/unit
 
 test: setup-dev lint image ## run all tests except the long ones
-	@$(PYTHON) -m compileall -q -j 0 bench lab mesh tests tools
+	@$(PYTHON) -m compileall -q bench lab mesh
 	@$(PYTEST) -n 4 --dist loadfile -m "not hosts and not long"
 	@$(PYTEST) -n 4 --dist loadfile -m "hosts and not long"
 
