@@ -18,7 +18,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo --preserve-env=ENGINE,PULUMI_CO
 PYTEST := $(SUDO) $(PYTHON) -m pytest -p no:cacheprovider
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev image up preview down clean ssh reach output check lint test test-long mutants api-document stack-file bench lock
+.PHONY: bytecode help setup setup-dev image up preview down clean ssh reach output check lint test test-long mutants api-document stack-file bench lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -57,10 +57,12 @@ clean: ## remove lab, virtual environment and caches from this folder
 check: setup-dev lint ## check style, format, imports and types; run the quick unit tests with few examples
 	@$(PYTHON) -m pytest -p no:cacheprovider --hypothesis-profile=few -n 2 -m "not hosts and not long and not thorough" tests/unit
 
-test: setup-dev lint image ## run all tests except the long ones
-	@$(PYTHON) -m compileall -q bench lab mesh
+test: setup-dev lint image bytecode ## run all tests except the long ones
 	@$(PYTEST) -n 4 --dist loadfile -m "not hosts and not long"
 	@$(PYTEST) -n 4 --dist loadfile -m "hosts and not long"
+
+bytecode: setup-dev # tests write none, see tests/conftest.py
+	@$(PYTHON) -m compileall -q bench lab mesh
 
 lint: setup-dev
 	@$(PYTHON) -m ruff check .
@@ -68,7 +70,7 @@ lint: setup-dev
 	@.venv/bin/lint-imports --no-cache --no-logo
 	@$(PYTHON) -m mypy
 
-test-long: setup-dev image ## run all tests, also the long ones, with many examples; then make mutants
+test-long: setup-dev image bytecode ## run all tests, also the long ones, with many examples; then make mutants
 	@$(PYTEST) -n 2 --dist loadfile --hypothesis-profile=long -m "not hosts"
 	@$(PYTEST) -n 3 --dist loadfile --hypothesis-profile=long -m hosts
 	@$(MAKE) --no-print-directory mutants

@@ -68,7 +68,7 @@ _STAGE_UNITS: Final = {
 def _recipe(release: str) -> str:
     """What the image is made from; another recipe gives another image."""
     steps = [inspect.getsource(step) for step in (_bootstrap, _configure, _start_cloud_init_once)]
-    recipe = [release, _PACKAGES, _MASKED, _CLOUD_CONFIG, _STAGES_SOURCE.read_text(), steps]
+    recipe = [release, _PACKAGES, _MASKED, _CLOUD_CONFIG, _STAGE_UNITS, _STAGES_SOURCE.read_text(), steps]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 

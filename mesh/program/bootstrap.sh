@@ -16,7 +16,8 @@ ssh-keygen -y -f "$key" >"$key.pub" </dev/null || fail "the host key on stdin is
 [ "$(id -u)" = 0 ] || fail "needs root, is $(id -un): connect as root"
 [ -d /run/systemd/system ] || fail "this host does not run systemd, which wireguard-mesh needs"
 
-# It writes this when it is done. Asking it starts Python again and again, most of what a bootstrap would take.
+# cloud-init writes result.json at its end. To ask cloud-init starts Python again and again, which would take most of
+# the time of a bootstrap.
 tries=0
 while [ -e /run/cloud-init/enabled ] && [ ! -e /run/cloud-init/result.json ] && [ $tries -lt 50 ]; do
     tries=$((tries + 1))
@@ -180,22 +181,22 @@ host_key=/etc/ssh/ssh_host_ed25519_key
 # server. ssh-keyscan would do the same with three times the work: it cannot choose the key exchange.
 echo "wgmesh $(cut -d" " -f1,2 "$key.pub")" >"$key.known"
 offered() {
-    said=$(ssh -F none -p "$port" -o BatchMode=yes -o ConnectTimeout=5 -o HostKeyAlias=wgmesh \
+    said=$(timeout 10 ssh -F none -p "$port" -o BatchMode=yes -o ConnectTimeout=5 -o HostKeyAlias=wgmesh \
         -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$key.known" -o GlobalKnownHostsFile=/dev/null \
         -o HostKeyAlgorithms=ssh-ed25519 -o KexAlgorithms=^curve25519-sha256 -o PreferredAuthentications=none \
         "root@$server" true 2>&1 </dev/null) && return 0
     case $said in *"Permission denied"*) ;; *) return 1 ;; esac
 }
+# For so many seconds, at least once.
 answers() {
-    tries=0
+    end=$(($(up) + $1))
     until offered; do
-        tries=$((tries + 1))
-        [ $tries -lt "$1" ] || return 1
+        [ "$(up)" -lt "$end" ] || return 1
         sleep 0.2
     done
 }
 dropin=/etc/ssh/sshd_config.d/10-wgmesh.conf made=
-if ! cmp -s "$key" "$host_key" || ! answers 1; then
+if ! cmp -s "$key" "$host_key" || ! answers 0; then
     [ ! -e "$host_key" ] || cp "$host_key" "$key.old"
     install -m 0644 "$key.pub" "$host_key.pub"
     install -m 0600 "$key" "$host_key.new"
@@ -206,7 +207,7 @@ if ! cmp -s "$key" "$host_key" || ! answers 1; then
         echo "HostKey $host_key" >"$dropin"
     fi
     sync
-    if ! "$sshd" -t || ! refresh || ! answers 75; then
+    if ! "$sshd" -t || ! refresh || ! answers 15; then
         [ -z "$made" ] || rm -f "$made"
         rm -f "$host_key" "$host_key.pub"
         if [ -e "$key.old" ]; then

@@ -69,7 +69,10 @@ class Program:
     async def _read(self, pipe: IO[bytes] | None, severity: str) -> None:
         assert pipe is not None
         stream = asyncio.StreamReader(limit=_LINE_BYTES)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), pipe
+        )
+        self._pipes.append(transport)
         async for line in stream:
             self._say(severity, line.decode(errors="replace"))
 

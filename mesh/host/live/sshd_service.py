@@ -31,10 +31,12 @@ SERVICES = ("ssh.service", "sshd.service")
 _SOCKETS = ("ssh.socket", "sshd.socket")
 _USUAL_PORT = 22
 # An sshd that reads its settings anew listens again within a second; a busy host takes its time.
-_TRIES = 75
+_OFFER_SECONDS = 15.0
 _PAUSE = 0.2
 # Ask without a key of a user: a client that knows this host key only is turned down by sshd, and by no other
 # server. ssh-keyscan would do the same with three times the work: it cannot choose the key exchange.
+# An sshd that hangs half way would hold up a client for longer than `ConnectTimeout`.
+_ASK_LIMIT = ("timeout", "10")
 _ASK = {
     "BatchMode": "yes",
     "ConnectTimeout": "5",
@@ -114,8 +116,10 @@ def require_offer(public_key: str, folder: Path) -> None:
         known.flush()
         options = {**_ASK, "UserKnownHostsFile": known.name}
         words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        for _try in range(_TRIES):
-            code, said = outcome(["ssh", "-F", "none", "-p", str(port), *words, f"root@{address}", "true"])
+        asked = [*_ASK_LIMIT, "ssh", "-F", "none", "-p", str(port), *words, f"root@{address}", "true"]
+        end = time.monotonic() + _OFFER_SECONDS
+        while time.monotonic() < end:
+            code, said = outcome(asked)
             if code == 0 or _TURNED_DOWN in said:
                 return
             time.sleep(_PAUSE)

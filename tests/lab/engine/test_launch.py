@@ -1,0 +1,44 @@
+"""The program's process, which is started before the rest of the engine."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.testing import REPOSITORY, wait
+from tests.lab.engine.harness import Project
+
+WITHOUT_SDK = """
+import sys
+import lab.engine.deploy
+assert "pulumi" not in sys.modules
+from pulumi.runtime.proto import engine_pb2
+from lab.engine import protocol
+assert protocol.engine_pb2 is engine_pb2
+"""
+
+
+def test_the_engine_does_without_the_sdk_and_has_its_very_protocol() -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_SDK], cwd=REPOSITORY, check=True)
+
+
+def _processes_in(folder: Path) -> Iterator[int]:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").resolve(strict=True) == folder.resolve():
+                yield int(process.name)
+        except OSError:  # gone, or somebody else's
+            continue
+
+
+def test_a_run_that_is_refused_leaves_no_process(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "lab.engine", "up"],
+        cwd=project.folder, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        env={**os.environ, **project.environment, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "--yes or --skip-preview must be passed" in done.stdout + done.stderr
+    wait(lambda: not list(_processes_in(project.folder)), 20)
