@@ -16,26 +16,30 @@ from mesh.said import last_line, shown
 __all__ = ["PROBE_SECONDS", "Path", "Paths", "probe"]
 
 PROBE_SECONDS: Final = 60.0
-"""Seconds for one node, connecting included (10): where packets are lost, the search takes about 20."""
+"""Seconds for one node, connecting included (10): where packets are lost, the search takes about 25."""
 
 # A ping of 56 bytes: what gets through wherever anything does.
 _LEAST: Final = 84
 _END: Final = "wgmesh-all-probed"
 # Each peer at once; prints `<address> <MTU> <bytes that pass>`, 0 bytes where nothing comes back. The MTU is
-# the one that the node's packets have: of the peer's route, otherwise of the interface. A lost packet may be
-# chance, so one of three decides, and one of two in the search. In one line, which every login shell takes.
+# the one that the node's packets have: of the peer's route, otherwise of the interface. A tunnel may have to
+# come up first: a lost handshake is sent again after 5 seconds (REKEY_TIMEOUT, WireGuard whitepaper 6.1), so
+# small packets go for 7, and only then is the size in question. A lost packet may be chance, so one of three
+# decides, and one of two in the search. In one line, which every login shell takes.
 _PROBE: Final = r"""
 command -v ping >/dev/null || echo "! ping is not installed";
 for to in @addresses@; do {
 mtu=$(ip route get $to 2>&1; ip link show dev @interface@ 2>&1);
 mtu=${mtu#* mtu }; mtu=${mtu%%[!0-9]*};
-fits() { ping -n -q -I @interface@ -M do -c $2 -i 0.2 -W 1 -s $(($1 - 28)) $to >/dev/null 2>&1; };
-if fits $mtu 1 || fits $mtu 3; then echo "$to $mtu $mtu";
-elif fits @least@ 3; then low=@least@; high=$mtu;
+of() { size=$1; shift; ping -n -q -I @interface@ -M do "$@" -s $((size - 28)) $to >/dev/null 2>&1; };
+fits() { of $1 -c $2 -i 0.2 -W 1; };
+if fits $mtu 1; then echo "$to $mtu $mtu";
+elif ! of @least@ -c 1 -i 0.5 -w 7; then echo "$to $mtu 0";
+elif fits $mtu 3; then echo "$to $mtu $mtu";
+else low=@least@; high=$mtu;
 while [ $((high - low)) -gt 1 ]; do half=$(((low + high) / 2));
 if fits $half 2; then low=$half; else high=$half; fi; done;
-echo "$to $mtu $low";
-else echo "$to $mtu 0"; fi;
+echo "$to $mtu $low"; fi;
 } & done; wait; echo @end@
 """.strip().replace("\n", " ")
 _ANSWER: Final = re.compile(r"(\S+) ([0-9]{1,5}) ([0-9]{1,5})")

@@ -59,6 +59,15 @@ table inet silent {
 }
 """
 
+_AWAY = """
+table inet away {
+    chain forward {
+        type filter hook forward priority filter;
+        udp dport 51820 drop
+    }
+}
+"""
+
 
 def _narrow(place: World, name: str, size: int) -> None:
     """Let a node's link carry less than the node's own interface says."""
@@ -138,6 +147,14 @@ def test_a_path_that_became_narrower_is_found_with_the_size_that_passes(place: W
     assert "`underlayMtu: 1408`" in holes_in_words(paths)
     bring(place, told)
     assert _probe(place).holes == {}
+
+
+def test_a_tunnel_that_comes_up_while_it_is_probed_is_no_black_hole(place: World) -> None:
+    """As after another private key: the first packets are lost, whatever their size."""
+    place.router.run("nft", "-f", "-", stdin=_AWAY)
+    back = place.router.start("sh", "-c", "sleep 2.6; nft delete table inet away")
+    assert _probe(place).holes == {}
+    back.wait()
 
 
 def test_without_the_narrow_networks_no_route_is_left(place: World) -> None:

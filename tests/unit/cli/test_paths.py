@@ -17,7 +17,11 @@ from mesh.outputs import MeshOutputs
 from tests.unit.cli.stack import OUTPUTS, engine
 
 # A line of the file `sizes`: node, address, bytes of a whole packet that pass.
+# web-1 loses as many pings as the file `asleep` has lines.
 PING = """#!/bin/sh
+if [ "$WGMESH_NODE" = web-1 ] && [ -s "$WGMESH_WORLD/asleep" ]; then
+    sed -i 1d "$WGMESH_WORLD/asleep"; exit 1
+fi
 for word; do [ "$last" = -s ] && size=$word; last=$word; done
 read -r _ _ most <<EOF
 $(grep "^$WGMESH_NODE $last " "$WGMESH_WORLD/sizes")
@@ -65,6 +69,15 @@ def test_a_pair_without_any_answer_is_no_black_hole(mesh: MeshOutputs, tmp_path:
     paths = _probe(mesh, tmp_path, "db-1 10.10.0.2 1400\n")
     assert (paths.holes, paths.lost) == ({}, [("web-1", "db-1")])
     assert json.loads(as_json(paths))["good"] is False
+
+
+@pytest.mark.parametrize("pings", [1, 2, 3])
+def test_a_tunnel_that_wakes_up_meanwhile_is_no_black_hole(
+    mesh: MeshOutputs, tmp_path: Folder, pings: int
+) -> None:
+    (tmp_path / "asleep").write_text("z\n" * pings)
+    paths = _probe(mesh, tmp_path, "web-1 10.10.0.11 1320\n")
+    assert paths.holes == {}
 
 
 def test_a_node_without_ping_is_told(mesh: MeshOutputs, tmp_path: Folder) -> None:
