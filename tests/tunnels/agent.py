@@ -74,9 +74,11 @@ def bring(place: World, raw: Mapping[str, Any]) -> None:
     bring_planned(place)
 
 
-def bring_planned(place: World) -> None:
-    """Have the files of the present plan in force."""
+def bring_planned(place: World, *only: str) -> None:
+    """Have the files of the present plan in force, on all nodes or `only` on these."""
     for name, (text, keys) in place.documents().items():
+        if only and name not in only:
+            continue
         node = place.nodes[name]
         node.load(text)
         node.keys = keys

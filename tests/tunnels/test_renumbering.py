@@ -1,5 +1,6 @@
 """New addresses inside the mesh, through real tunnels: no packet between former or new ones is lost."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -32,13 +33,13 @@ def place() -> Iterator[World]:
         yield built
 
 
-def _step(place: World, raw: dict[str, Any]) -> None:
-    """One `up`: what is held follows from the files that the nodes have."""
+def _step(place: World, raw: dict[str, Any], *only: str) -> None:
+    """One `up`: what is held follows from the files that the nodes have. It reaches `only` these, or all."""
     plan = plan_of(raw)
     committed = {name: read_doors(node.document.raw.decode()) for name, node in place.nodes.items()}
     found = plan_renumbering(plan, committed)
     place.follow(with_held(plan, found.held), Moving(leads=found.leads))
-    bring_planned(place)
+    bring_planned(place, *only)
 
 
 def _passes(place: World, source: str, target: str) -> bool:
@@ -89,3 +90,75 @@ def test_a_node_gets_another_address_in_the_same_network(place: World) -> None:
     assert _nothing_lost_while(place, wish, FORMER, new)
     assert _nothing_lost_while(place, wish, new)
     assert _own(place, "web") == ["10.10.0.50/24"]
+
+
+def _sources(place: World, name: str, *targets: str) -> list[str]:
+    """From which address the kernel of a node sends to each of these; each answers a ping from there."""
+    node = place.nodes[name]
+    for target in targets:
+        assert node.works(PING, "-n", "-c", "1", "-W", "2", target), f"{name} -> {target}"
+    routes = (json.loads(node.run("ip", "-j", "route", "get", target))[0] for target in targets)
+    return [each["prefsrc"] for each in routes]
+
+
+@pytest.mark.parametrize(
+    ("more", "old", "new", "db"),
+    [
+        ({}, "10.10.0.1", "10.10.0.50", "10.10.0.3"),
+        ({"cidr6": "fd00:10::/64"}, "fd00:10::1", "fd00:10::32", "fd00:10::3"),
+    ],
+)
+def test_a_node_sends_from_an_address_that_all_its_peers_take(
+    place: World, more: dict[str, Any], old: str, new: str, db: str
+) -> None:
+    """Another address in the same network; in each run, a node is not reached at first."""
+    for _run in range(2):
+        _step(place, _mesh("10", **more))
+    wish = _mesh("10", web=50, **more)
+    _step(place, wish, "web", "app")
+    assert _sources(place, "web", db) == [old]
+    _step(place, wish)
+    assert _sources(place, "web", db) == [old]
+    _step(place, wish, "web", "app")
+    assert _sources(place, "web", db) == [new]
+    _step(place, wish)
+    _step(place, wish, "app", "db")
+    assert _sources(place, "web", db) == [new]
+    _step(place, wish)
+    assert _sources(place, "web", db) == [new]
+
+
+def _moved(network: str) -> dict[str, Any]:
+    """A mesh with a narrow path, a network behind a node, and both families."""
+    raw = _mesh(network, cidr6=f"fd00:{network}::/64")
+    raw["nodes"]["app"]["underlayMtu"] = 1400
+    raw["nodes"]["db"]["routes"] = ["172.20.0.0/24", "fd20::/64"]
+    del raw["policy"]
+    return raw
+
+
+def test_routes_of_their_own_send_from_an_address_that_peers_take(place: World) -> None:
+    """A narrow path and a network behind a node, while a mesh moves; each run misses a node at first."""
+    behind = ["172.20.0.1", "fd20::1"]
+    for address in behind:
+        place.nodes["db"].run("ip", "address", "add", address, "dev", "lo")
+    for _run in range(4):
+        _step(place, _moved("10"))
+    wish = _moved("20")
+
+    def sources(network: int) -> list[str]:
+        app = [f"10.{network}.0.2", f"fd00:{network}::2"]
+        return _sources(place, "web", *app, *behind)
+
+    former, new = ([f"10.{network}.0.1", f"fd00:{network}::1"] * 2 for network in (10, 20))
+    for missed in ("db", "app"):
+        _step(place, wish, *({"web", "app", "db"} - {missed}))
+        assert sources(10) == former
+    _step(place, wish)
+    assert sources(20) == new
+    for missed in ("web", "db"):
+        _step(place, wish, *({"web", "app", "db"} - {missed}))
+        assert sources(20) == new
+    _step(place, wish)
+    assert sources(20) == new
+    assert " src " not in place.nodes["web"].run("ip", "route", "show", "proto", "87")

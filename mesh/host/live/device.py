@@ -8,14 +8,16 @@ import json
 from ..difference import Difference
 from ..files.wgconf import WgFile, clamped
 from ..records import dataclass, field, replace
-from .route_text import LAST, METRIC, MTU, ROUTE_PROTOCOL, routes_by_network
+from .route_text import LAST, METRIC, MTU, ROUTE_PROTOCOL, SOURCE, routes_by_network
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Optional, Union
 
     from ..tunnel import Tunnel
+
+    Interface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
 
 __all__ = [
     "Device",
@@ -26,6 +28,7 @@ __all__ = [
     "key_fields",
     "link_commands",
     "link_differences",
+    "network_commands",
     "parse_addresses",
     "parse_dump",
     "wanted_device",
@@ -75,7 +78,8 @@ class Link:
     """What `ip` knows of the interface: addresses with prefix length, MTU in bytes, routes.
 
     `routes` are those that we made, `10.10.0.7/32` or `10.10.0.7/32 mtu 1320`, a default route with its
-    metric: `0.0.0.0/0 metric 8700`. `networks` are those that come with the addresses.
+    metric: `0.0.0.0/0 metric 8700`. `networks` are those that come with the addresses. Where packets are to
+    leave from one of several addresses, both say so: `10.10.0.0/24 src 10.10.0.1`.
     """
 
     addresses: frozenset[str]
@@ -143,21 +147,37 @@ def with_names(device: Device, names: Mapping[str, str]) -> Device:
 def wanted_link(file: WgFile) -> Link:
     """Return the link a file describes; like wg-quick, a route only where no address covers it.
 
-    A peer with an MTU of its own has its own routes.
+    A peer with an MTU of its own has its own routes. Of several addresses, the node sends from the first one
+    that is in the network it sends to, or else from the first one: the kernel would decide by their age.
     """
-    networks = [ipaddress.ip_interface(address).network for address in file.addresses]
+    own = [ipaddress.ip_interface(address) for address in file.addresses]
     routes = set()
     for peer in file.peers:
         for part in peer.allowed_ips:
             allowed = ipaddress.ip_network(part)
-            covered = (net.version == allowed.version and _within(allowed, net) for net in networks)
+            mine = [each for each in own if each.version == allowed.version]
+            inside = [each for each in mine if _within(allowed, each.network)]
             way = part if allowed.prefixlen else f"{part}{METRIC}{LAST}"
+            if len(mine) > 1:
+                way += f"{SOURCE}{(inside or mine)[0].ip}"
             if peer.mtu is not None:
                 routes.add(f"{way}{MTU}{peer.mtu}")
-            elif not any(covered):
+            elif not inside:
                 routes.add(way)
-    connected = frozenset(str(net) for net in networks if net.prefixlen != net.max_prefixlen)
-    return Link(frozenset(file.addresses), file.mtu, up=True, routes=frozenset(routes), networks=connected)
+    return Link(
+        frozenset(file.addresses),
+        file.mtu,
+        up=True,
+        routes=frozenset(routes),
+        networks=frozenset(_networks(own)),
+    )
+
+
+def _networks(own: Sequence[Interface]) -> Iterator[str]:
+    """Yield the networks that come with these addresses, the first address of several first."""
+    for network in {each.network for each in own if each.network.prefixlen != each.max_prefixlen}:
+        inside = [each.ip for each in own if each.network == network]
+        yield f"{network}{SOURCE}{inside[0]}" if len(inside) > 1 else str(network)
 
 
 def _within(inner: Any, outer: Any) -> bool:
@@ -254,9 +274,7 @@ def _peer_differences(name: str, live: Peer, wanted: Peer) -> list[Difference]:
 
 def link_differences(live: Link, wanted: Link) -> list[Difference]:
     """Say how the link differs: addresses, MTU, whether it is up, routes."""
-    found = [
-        Difference(f"network {name}", "no route to it", "present") for name in _lost_networks(live, wanted)
-    ]
+    found = list(_network_differences(live, wanted))
     has, should = routes_by_network(live.routes), routes_by_network(wanted.routes)
     other = {network for network in has.keys() & should if has[network] != should[network]}
     for kind, live_names, wanted_names in (
@@ -266,10 +284,10 @@ def link_differences(live: Link, wanted: Link) -> list[Difference]:
         missing, more = sorted(wanted_names - live_names), sorted(live_names - wanted_names)
         found += [Difference(f"{kind} {name}", "absent", "present") for name in missing]
         found += [Difference(f"{kind} {name}", "present", "absent") for name in more]
-    found += [
-        Difference(f"route {network}: MTU", _mtu_of(has[network]), _mtu_of(should[network]))
-        for network in sorted(other)
-    ]
+    for network in sorted(other):
+        for what, shown in (("MTU", _mtu_of), ("source", _source_of)):
+            old, new = shown(has[network]), shown(should[network])
+            found += [Difference(f"route {network}: {what}", old, new)] if old != new else []
     if live.mtu != wanted.mtu:
         found.append(Difference("MTU", str(live.mtu), str(wanted.mtu)))
     if live.up != wanted.up:
@@ -281,8 +299,21 @@ def _but_for(routes: Mapping[str, str], networks: Collection[str]) -> frozenset[
     return frozenset(route for network, route in routes.items() if network not in networks)
 
 
+def _network_differences(live: Link, wanted: Link) -> Iterator[Difference]:
+    there = routes_by_network(live.networks)
+    for name, route in routes_by_network(_wrong_networks(live, wanted)).items():
+        if name in there:
+            yield Difference(f"network {name}: source", _source_of(there[name]), _source_of(route))
+        else:
+            yield Difference(f"network {name}", "no route to it", "present")
+
+
 def _mtu_of(route: str) -> str:
     return route.partition(MTU)[2] or "the interface's"
+
+
+def _source_of(route: str) -> str:
+    return route.partition(MTU)[0].partition(SOURCE)[2] or "the kernel's choice"
 
 
 def parse_addresses(tunnel: Tunnel, text: str) -> Optional[Link]:
@@ -302,17 +333,16 @@ def parse_addresses(tunnel: Tunnel, text: str) -> Optional[Link]:
 def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     """Return the smallest `ip` commands from `live` to `wanted`: none when nothing differs.
 
-    Removing a primary address takes its secondaries along, so the caller looks again afterwards. While the
-    link is up, the route of a narrow peer is there before the interface becomes wider, and goes after the
-    interface has become narrower: no packet is too large on the way.
+    Removing a primary address takes its secondaries along, so the caller looks again afterwards. An address
+    goes last, as the kernel removes the routes that send from it. While the link is up, the route of a narrow
+    peer is there before the interface becomes wider, and goes after the interface has become narrower: no
+    packet is too large on the way.
     """
     device = ["dev", tunnel.interface]
-    commands = [
+    commands = network_commands(tunnel, live, wanted)
+    commands += [
         ["ip", "address", "add", address, *device, *_at_once(address)]
         for address in sorted(wanted.addresses - live.addresses)
-    ]
-    commands += [
-        ["ip", "address", "del", address, *device] for address in sorted(live.addresses - wanted.addresses)
     ]
     size = [["ip", "link", "set", *device, "mtu", str(wanted.mtu)]] if live.mtu != wanted.mtu else []
     switch = [["ip", "link", "set", *device, "up" if wanted.up else "down"]] if live.up != wanted.up else []
@@ -330,7 +360,9 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
         ["ip", "route", "del", *network.split(), *device] for network in sorted(there.keys() - should)
     ]
     commands += _replaced(tunnel, sorted(wanted.routes - live.routes - set(narrow)))
-    return commands + [_network_command(tunnel, live, network) for network in _lost_networks(live, wanted)]
+    return commands + [
+        ["ip", "address", "del", address, *device] for address in sorted(live.addresses - wanted.addresses)
+    ]
 
 
 def _at_once(address: str) -> list[str]:
@@ -346,22 +378,37 @@ def _replaced(tunnel: Tunnel, routes: Iterable[str]) -> list[list[str]]:
     ]
 
 
-def _lost_networks(live: Link, wanted: Link) -> list[str]:
-    """Return the networks to which the route is gone, though their address is there and up."""
-    lost = wanted.networks - live.networks if live.up else frozenset()
-    if not lost:
-        return []
-    there = {str(ipaddress.ip_interface(address).network) for address in live.addresses & wanted.addresses}
-    return sorted(lost & there)
+def network_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
+    """Return the commands that bring the routes to networks of addresses to what they should be.
+
+    Only of those whose address is there and up; the others come with their address.
+    """
+    return [_network_command(tunnel, live, route) for route in _wrong_networks(live, wanted)]
 
 
-def _network_command(tunnel: Tunnel, live: Link, network: str) -> list[str]:
-    """Return the command that brings back the route to a network, as the kernel makes it."""
-    own = next(
-        address
-        for address in map(ipaddress.ip_interface, sorted(live.addresses))
-        if str(address.network) == network
-    )
+def _wrong_networks(live: Link, wanted: Link) -> list[str]:
+    """Return, as they should be, the routes to networks that are gone or send from another address."""
+    there = routes_by_network(live.networks)
+    wrong = [
+        route
+        for route in sorted(wanted.networks - live.networks if live.up else ())
+        if SOURCE in route or route not in there
+    ]
+    own = [ipaddress.ip_interface(address) for address in live.addresses & wanted.addresses] if wrong else []
+    return [route for route in wrong if any(_sends_from(each, route) for each in own)]
+
+
+def _sends_from(own: Interface, route: str) -> bool:
+    network, _, source = route.partition(SOURCE)
+    return str(own.network) == network and source in ("", str(own.ip))
+
+
+def _network_command(tunnel: Tunnel, live: Link, route: str) -> list[str]:
+    """Return the command that makes the route to a network as the kernel makes it."""
+    network = route.partition(SOURCE)[0]
+    there = map(ipaddress.ip_interface, sorted(live.addresses))
+    own = next(each for each in there if _sends_from(each, route))
     # IP6_RT_PRIO_ADDRCONF in net/ipv6/route.c
-    how = ["scope", "link", "src", str(own.ip)] if own.version == 4 else ["metric", "256"]
-    return ["ip", "route", "replace", network, "dev", tunnel.interface, "proto", "kernel", *how]
+    how = ["scope", "link"] if own.version == 4 else ["metric", "256"]
+    source = ["src", str(own.ip)] if own.version == 4 or SOURCE in route else []
+    return ["ip", "route", "replace", network, "dev", tunnel.interface, "proto", "kernel", *how, *source]

@@ -15,6 +15,7 @@ __all__ = [
     "METRIC",
     "MTU",
     "ROUTE_PROTOCOL",
+    "SOURCE",
     "parse_networks",
     "parse_routes",
     "routes_by_network",
@@ -25,9 +26,10 @@ ROUTE_PROTOCOL = "87"
 """The mark of our routes, their maker as the kernel keeps it: nobody's in linux/rtnetlink.h (RTPROT_*)."""
 
 
-# In the text of a route, as `ip` writes and takes them.
-MTU = " mtu "
+# In the text of a route, as `ip` writes and takes them; in this order behind its network.
 METRIC = " metric "
+SOURCE = " src "
+MTU = " mtu "
 # Of our default route. One that the host has of its own has a smaller number, and wins: ifupdown gives none,
 # systemd-networkd 1024 (systemd.network(5), RouteMetric), NetworkManager at most 1000 by the kind of link.
 LAST = "8700"
@@ -36,7 +38,7 @@ _DEFAULT = ("0.0.0.0/0", "::/0")
 
 def routes_by_network(routes: Iterable[str]) -> dict[str, str]:
     """Return routes by the network they lead to, a default route with its metric."""
-    return {route.partition(MTU)[0]: route for route in routes}
+    return {route.partition(MTU)[0].partition(SOURCE)[0]: route for route in routes}
 
 
 def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) -> frozenset[str]:
@@ -53,15 +55,24 @@ def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) ->
         unmarked = maker in ("boot", "static") and "gateway" not in entry
         if maker == ROUTE_PROTOCOL or (unmarked and destination in known):
             sizes = [str(metric["mtu"]) for metric in entry.get("metrics", []) if "mtu" in metric]
-            routes.add(destination + "".join(f"{MTU}{size}" for size in sizes))
+            routes.add(destination + _source(entry) + "".join(f"{MTU}{size}" for size in sizes))
     return frozenset(routes)
 
 
 def parse_networks(text: str, version: int) -> frozenset[str]:
-    """Parse the same: the networks that the kernel routes there because of an address."""
+    """Parse the same: the networks that the kernel routes there because of an address, and that address.
+
+    `10.10.0.0/24 src 10.10.0.1`; the kernel names none for IPv6.
+    """
     return frozenset(
-        _destination(entry, version) for entry in _entries(text) if entry.get("protocol") == "kernel"
+        _destination(entry, version) + _source(entry)
+        for entry in _entries(text)
+        if entry.get("protocol") == "kernel"
     )
+
+
+def _source(entry: Any) -> str:
+    return f"{SOURCE}{entry['prefsrc']}" if "prefsrc" in entry else ""
 
 
 def _entries(text: str) -> list[Any]:

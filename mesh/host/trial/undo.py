@@ -123,6 +123,7 @@ def _to_json(snapshot: Snapshot) -> dict[str, Any]:
         interface = {
             "device": [device.private_key, device.port, device.fwmark, peers],
             "link": [sorted(link.addresses), link.mtu, link.up, sorted(link.routes)],
+            "networks": sorted(link.networks),
         }
     return {
         "interface": interface,
@@ -142,7 +143,8 @@ def _from_json(value: dict[str, Any]) -> Snapshot:
             public: Peer(preshared, endpoint, frozenset(allowed), keepalive)
             for public, (preshared, endpoint, allowed, keepalive) in peers.items()
         }
-        link = Link(frozenset(addresses), mtu, up, frozenset(routes))
+        networks = value["interface"].get("networks", ())
+        link = Link(frozenset(addresses), mtu, up, frozenset(routes), frozenset(networks))
         interface = (Device(private, port, fwmark, known), link)
     return Snapshot(interface, value["firewall"], value["table"], value["sysctls"], value.get("ssh_ports"))
 

@@ -16,10 +16,12 @@ from ..live.device import (
     Peer,
     Secret,
     link_commands,
+    network_commands,
     wanted_link,
     wg_commands,
 )
 from ..live.sysctl import forwarding_first, sysctl_path
+from ..records import replace
 from ..rotation.stored import wanted_of
 from ..system.run import boot_id, write_file
 from ..system.systemd import agent_command
@@ -225,7 +227,9 @@ def _interface(
     yield f"device || {{ {anew}; }} || worked=no"
     tried = wanted_link(generation.file)
     elsewhere = Link(tried.addresses - link.addresses, 0, not link.up, tried.routes - link.routes)
-    yield from (_line(places, command) for command in link_commands(tunnel, elsewhere, link))
+    without = replace(link, networks=frozenset())
+    for command in (*link_commands(tunnel, elsewhere, link), *network_commands(tunnel, without, link)):
+        yield _line(places, command)
 
 
 def _unlike(trial: Device, recorded: Device) -> Device:

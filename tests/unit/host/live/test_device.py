@@ -214,6 +214,75 @@ def test_ipv6_has_its_address_at_once_and_its_network_as_the_kernel_makes_it() -
     ]
 
 
+SEVERAL = WG.replace("10.10.0.1/24", "10.10.0.50/24, 10.10.0.1/24, fd00::1/64").replace(
+    "10.10.0.2/32", "10.10.0.2/32, 10.20.0.0/16, fd00::2/128, fd20::/64\n# MTU = 1320 (underlay 1400 - 80)"
+)
+
+
+def test_of_several_addresses_a_node_sends_from_the_first_in_the_network_or_else_the_first() -> None:
+    found = wanted_link(parse_wg_file(SEVERAL, where="x"))
+    assert found.networks == frozenset(["10.10.0.0/24 src 10.10.0.50", "fd00::/64"])
+    assert found.routes == frozenset(
+        [
+            "10.10.0.2/32 src 10.10.0.50 mtu 1320",
+            "10.20.0.0/16 src 10.10.0.50 mtu 1320",
+            "fd00::2/128 mtu 1320",
+            "fd20::/64 mtu 1320",
+        ]
+    )
+    moved = SEVERAL.replace("10.10.0.50/24, 10.10.0.1/24", "10.30.0.1/24, 10.10.0.1/24")
+    found = wanted_link(parse_wg_file(moved, where="x"))
+    assert found.networks == frozenset(["10.10.0.0/24", "10.30.0.0/24", "fd00::/64"])
+    assert {"10.10.0.2/32 src 10.10.0.1 mtu 1320", "10.20.0.0/16 src 10.30.0.1 mtu 1320"} <= found.routes
+
+
+def test_where_packets_come_from_changes_before_an_address_goes_or_comes() -> None:
+    addresses = frozenset(["10.10.0.1/24", "10.10.0.50/24", "fd00::1/64", "fd00::50/64"])
+    former = Link(
+        addresses,
+        1420,
+        up=True,
+        routes=frozenset(["10.20.0.0/16 src 10.10.0.1"]),
+        networks=frozenset(["10.10.0.0/24 src 10.10.0.1", "fd00::/64"]),
+    )
+    new = replace(
+        former,
+        routes=frozenset(["10.20.0.0/16 src 10.10.0.50"]),
+        networks=frozenset(["10.10.0.0/24 src 10.10.0.50", "fd00::/64 src fd00::50"]),
+    )
+    assert _lines(former, new) == [
+        "ip route replace 10.10.0.0/24 dev wg0 proto kernel scope link src 10.10.0.50",
+        "ip route replace fd00::/64 dev wg0 proto kernel metric 256 src fd00::50",
+        "ip route replace 10.20.0.0/16 src 10.10.0.50 dev wg0 proto 87",
+    ]
+    assert [str(each) for each in link_differences(former, new)] == [
+        "network 10.10.0.0/24: source: 10.10.0.1 instead of 10.10.0.50",
+        "network fd00::/64: source: the kernel's choice instead of fd00::50",
+        "route 10.20.0.0/16: source: 10.10.0.1 instead of 10.10.0.50",
+    ]
+    before = replace(former, addresses=frozenset(["10.10.0.1/24", "fd00::1/64"]))
+    first = replace(former, networks=frozenset(["10.10.0.0/24 src 10.10.0.1", "fd00::/64 src fd00::1"]))
+    assert _lines(before, first)[0].endswith("fd00::/64 dev wg0 proto kernel metric 256 src fd00::1")
+    alone = replace(
+        new, addresses=frozenset(["10.10.0.50/24"]), routes=frozenset(), networks=frozenset(["10.10.0.0/24"])
+    )
+    assert _lines(former, alone) == [
+        "ip route del 10.20.0.0/16 dev wg0",
+        "ip address del 10.10.0.1/24 dev wg0",
+        "ip address del fd00::1/64 dev wg0",
+        "ip address del fd00::50/64 dev wg0",
+    ]
+
+
+def test_routes_are_read_with_the_address_that_they_send_from() -> None:
+    shown = [
+        {"dst": "10.10.0.0/24", "protocol": "kernel", "prefsrc": "10.10.0.1"},
+        {"dst": "10.10.0.7", "protocol": "87", "prefsrc": "10.10.0.1", "metrics": [{"mtu": 1320}]},
+    ]
+    assert parse_networks(json.dumps(shown), 4) == frozenset(["10.10.0.0/24 src 10.10.0.1"])
+    assert parse_routes(json.dumps(shown), 4) == frozenset(["10.10.0.7/32 src 10.10.0.1 mtu 1320"])
+
+
 def test_only_networks_outside_the_address_get_a_route() -> None:
     text = WG.replace("10.10.0.2/32", "10.10.0.2/32, 10.20.0.0/16")
     assert wanted_link(parse_wg_file(text, where="x")).routes == frozenset(["10.20.0.0/16"])
@@ -228,11 +297,11 @@ def test_only_networks_outside_the_address_get_a_route() -> None:
             Link(frozenset(["b"]), 1420, up=True, routes=frozenset(["s"])),
             [
                 "ip address add b dev wg0",
-                "ip address del a dev wg0",
                 "ip link set dev wg0 mtu 1420",
                 "ip link set dev wg0 up",
                 "ip route del r dev wg0",
                 "ip route replace s dev wg0 proto 87",
+                "ip address del a dev wg0",
             ],
         ),
     ],

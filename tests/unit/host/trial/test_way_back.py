@@ -28,7 +28,13 @@ def generation(folder: Path) -> Generation:
 
 def snapshot(*, tunnel: bool = True) -> Snapshot:
     device = Device(private_key=fingerprint(KEYS[4]), port=51999, fwmark=0, peers={"P": LEFT})
-    link = Link(frozenset(["10.10.0.5/24"]), 1400, up=True, routes=frozenset(["10.11.0.0/16"]))
+    link = Link(
+        frozenset(["10.10.0.5/24", "10.10.0.6/24"]),
+        1400,
+        up=True,
+        routes=frozenset(["10.11.0.0/16 src 10.10.0.6"]),
+        networks=frozenset(["10.10.0.0/24 src 10.10.0.6"]),
+    )
     return Snapshot((device, link) if tunnel else None, "table inet wgmesh\n", "{}", SETTINGS)
 
 
@@ -59,9 +65,11 @@ def test_the_firewall_comes_first_and_everything_is_set_anew(places: Places, tmp
         "quick ip address add 10.10.0.5/24 dev wg0",
         "quick ip address del 10.10.0.1/24 dev wg0",
         "quick ip link set dev wg0 mtu 1400",
-        f"quick ip route replace 10.11.0.0/16 dev wg0 proto {ROUTE_PROTOCOL}",
+        f"quick ip route replace 10.11.0.0/16 src 10.10.0.6 dev wg0 proto {ROUTE_PROTOCOL}",
     ):
         assert line in lines
+    network = "quick ip route replace 10.10.0.0/24 dev wg0 proto kernel scope link src 10.10.0.6"
+    assert lines.index(network) > lines.index("quick ip address add 10.10.0.6/24 dev wg0")
     settings = [line for line in lines if line.startswith("put ")]
     assert [line.rpartition("/")[2] for line in settings] == ["ip_forward", "rp_filter"]
 
