@@ -146,7 +146,8 @@ def _nodes(plan: MeshPlan, doors: Mapping[str, Doors], known: Mapping[str, Doors
     for name, own in doors.items():
         node = plan.nodes[name]
         names = name, *node.former
-        others = [each for other, each in known.items() if other != name and _is_peer(each, names)]
+        peers = [each for other, each in known.items() if other != name and _is_peer(each, names)]
+        others = [each for each in peers if not _is_old(each, names, node.overlay.addresses, own)]
         yield _Member(
             names=names,
             wanted=node.overlay.addresses,
@@ -173,6 +174,17 @@ def _clients(plan: MeshPlan, doors: Mapping[str, Doors]) -> Iterator[_Member]:
 
 def _is_peer(doors: Doors, names: Sequence[str]) -> bool:
     return any(name in doors.allowed for name in names)
+
+
+def _is_old(doors: Doors, names: Sequence[str], wanted: Sequence[_Interface], own: Doors) -> bool:
+    """Whether these are files of a node that was out while a member got its address.
+
+    A member names its own address once all nodes send to it. A run that is killed may have taken the node in
+    again before it brought it files.
+    """
+    known = {text for name in names for text in doors.allowed.get(name, ())}
+    named = {str(each.ip) for each in own.addresses} & own.named
+    return any(str(each.ip) in named - known for each in wanted)
 
 
 def _had(names: Sequence[str], own: Sequence[_Interface], others: Sequence[Doors]) -> tuple[_Interface, ...]:

@@ -119,6 +119,24 @@ def _interfaces(file: WgFile) -> list[IPv4Interface | IPv6Interface]:
     return [ip_interface(each) for each in file.addresses]
 
 
+def _first(document: Document, version: int) -> str | None:
+    """From where a node sends to networks behind others: its first address of the family."""
+    own = (each for each in _interfaces(document.wg) if each.version == version)
+    return next((str(each.ip) for each in own), None)
+
+
+def _unknown(documents: dict[str, Document]) -> list[tuple[str, str, str]]:
+    """The nodes that send to networks behind another one from an address that this one does not take."""
+    return [
+        (one, first, other)
+        for one, other in permutations(documents, 2)
+        if _is_peer(documents[one], other) and _is_peer(documents[other], one)
+        for version in (4, 6)
+        if _first(documents[other], version) and (first := _first(documents[one], version))
+        if not _sends(documents[other], one, first)
+    ]
+
+
 def _works(documents: dict[str, Document], connection: Connection) -> bool:
     """Whether the packets of a connection get from one node to the other, and are let in."""
     one, source, other, target = connection
@@ -177,6 +195,23 @@ _BACK_AND_KILLED: Any = [
 ]
 
 
+# The same in the run that takes a former address away: a node with old files calls another one there.
+_BACK_AT_THE_END: Any = [
+    (("10.10.0.0/24", (0, 1, 0), None, False, True), [["done"] * 3] * 2),
+    (
+        ("10.10.0.0/24", (0, 1, 1), None, False, False),
+        [["fails", "killed", "done"], ["killed", "done", "done"]],
+    ),
+]
+_BACK_AT_THE_END_AND_KILLED_FIRST: Any = [
+    (("10.10.0.0/24", (0, 1, 0), None, False, True), [["done"] * 3] * 2),
+    (
+        ("10.10.0.0/24", (0, 1, 0), None, False, False),
+        [["killed", "done", "done"], ["fails", "done", "done"]],
+    ),
+]
+
+
 # A node whose run failed still calls another one at a former address, and so from its own former address.
 _TAKEN_BACK: Any = [
     (("10.20.0.0/24", (0, 0, 0), None, False, False), [["done"] * 3] * 2),
@@ -188,6 +223,8 @@ _TAKEN_BACK: Any = [
 @example(wishes=_TAKEN_BACK)
 @example(wishes=_BACK_ELSEWHERE)
 @example(wishes=_BACK_AND_KILLED)
+@example(wishes=_BACK_AT_THE_END)
+@example(wishes=_BACK_AT_THE_END_AND_KILLED_FIRST)
 @given(wishes=st.lists(st.tuples(WISH, st.lists(FATES, min_size=1, max_size=4)), min_size=1, max_size=2))
 def test_whatever_becomes_of_runs_names_lead_to_addresses_that_work(wishes: list[Any]) -> None:
     world = World()
