@@ -269,3 +269,26 @@ def test_ipv6_inside_has_the_same_sizes_also_when_the_interface_gets_another(pla
         shown = web.run("ip", "-6", "route", "show", "fd12:3456:789a::3", "dev", "wg0")
         assert (f"mtu {routes}" in shown) if routes else shown == ""
     bring(place, MESH)
+
+
+def test_a_probe_in_ipv4_speaks_for_ipv6(place: World) -> None:
+    """Below the mesh packets of both are alike; that their routes are, too, is compared by `check`."""
+    raw = {**copy.deepcopy(MESH), "cidr6": "fd12:3456:789a::/64"}
+    raw["nodes"]["least"]["underlayMtu"] = 1360
+    _narrow(place, "least", 1360)
+    bring(place, raw)
+    until(lambda: _probe(place).holes == {} and not _probe(place).lost)
+    web, least = place.nodes["web"], "fd12:3456:789a::4"
+
+    def passes(size: int) -> bool:
+        return web.works(PING, "-n", "-c", "1", "-W", "2", "-M", "do", "-s", str(size - 48), least)
+
+    assert passes(1280)
+    assert not passes(1281)
+    _narrow(place, "least", 1330)  # 1280 and 60 more outside over IPv4 do not fit
+    assert ("web", "least") in _probe(place).holes
+    assert not passes(1280)
+    _narrow(place, "least", 1360)
+    web.run("ip", "route", "change", least, "dev", "wg0", "proto", "87", "mtu", "1420")
+    assert _differences(web, web.document.files[CONF]) == f"route {least}/128: MTU: 1420 instead of 1280"
+    bring(place, MESH)
