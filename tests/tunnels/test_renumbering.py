@@ -92,6 +92,18 @@ def test_a_node_gets_another_address_in_the_same_network(place: World) -> None:
     assert _own(place, "web") == ["10.10.0.50/24"]
 
 
+@pytest.mark.parametrize("length", [56, 68])
+def test_the_network_of_ipv6_becomes_larger_or_smaller(place: World, length: int) -> None:
+    """An interface has an IPv6 address once, whatever the length of its network."""
+    for _run in range(2):
+        _step(place, _mesh("10", cidr6="fd00:10::/64"))
+    assert _nothing_lost_while(place, _mesh("10", cidr6=f"fd00:10::/{length}"), FORMER)
+    shown = place.nodes["web"].run("ip", "-6", "route", "show", "dev", "wg0", "proto", "kernel")
+    assert f"fd00:10::/{length} " in shown
+    assert "/64 " not in shown.replace("fe80::/64 ", "")
+    assert _sources(place, "web", "fd00:10::3") == ["fd00:10::1"]
+
+
 def _sources(place: World, name: str, *targets: str) -> list[str]:
     """From which address the kernel of a node sends to each of these; each answers a ping from there."""
     node = place.nodes[name]

@@ -340,10 +340,12 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     """
     device = ["dev", tunnel.interface]
     commands = network_commands(tunnel, live, wanted)
-    commands += [
-        ["ip", "address", "add", address, *device, *_at_once(address)]
-        for address in sorted(wanted.addresses - live.addresses)
-    ]
+    gone = live.addresses - wanted.addresses
+    for address in sorted(wanted.addresses - live.addresses):
+        again = [each for each in sorted(gone) if _is_again(each, address)]
+        commands += [["ip", "address", "del", each, *device] for each in again]
+        commands.append(["ip", "address", "add", address, *device, *_at_once(address)])
+        gone -= {*again}
     size = [["ip", "link", "set", *device, "mtu", str(wanted.mtu)]] if live.mtu != wanted.mtu else []
     switch = [["ip", "link", "set", *device, "up" if wanted.up else "down"]] if live.up != wanted.up else []
     there, should = routes_by_network(live.routes), routes_by_network(wanted.routes)
@@ -360,9 +362,12 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
         ["ip", "route", "del", *network.split(), *device] for network in sorted(there.keys() - should)
     ]
     commands += _replaced(tunnel, sorted(wanted.routes - live.routes - set(narrow)))
-    return commands + [
-        ["ip", "address", "del", address, *device] for address in sorted(live.addresses - wanted.addresses)
-    ]
+    return commands + [["ip", "address", "del", address, *device] for address in sorted(gone)]
+
+
+def _is_again(former: str, address: str) -> bool:
+    """Whether an IPv6 address comes with another length of its network: an interface has it once."""
+    return ":" in address and former.partition("/")[0] == address.partition("/")[0]
 
 
 def _at_once(address: str) -> list[str]:

@@ -283,6 +283,17 @@ def test_routes_are_read_with_the_address_that_they_send_from() -> None:
     assert parse_routes(json.dumps(shown), 4) == frozenset(["10.10.0.7/32 src 10.10.0.1 mtu 1320"])
 
 
+def test_an_ipv6_address_goes_before_it_comes_with_another_length() -> None:
+    addresses = (frozenset(["10.10.0.1/24", "fd00::1/64"]), frozenset(["10.10.0.1/16", "fd00::1/56"]))
+    former, new = (Link(each, 1420, up=True, routes=frozenset()) for each in addresses)
+    assert _lines(former, new) == [
+        "ip address add 10.10.0.1/16 dev wg0",
+        "ip address del fd00::1/64 dev wg0",
+        "ip address add fd00::1/56 dev wg0 nodad",
+        "ip address del 10.10.0.1/24 dev wg0",
+    ]
+
+
 def test_only_networks_outside_the_address_get_a_route() -> None:
     text = WG.replace("10.10.0.2/32", "10.10.0.2/32, 10.20.0.0/16")
     assert wanted_link(parse_wg_file(text, where="x")).routes == frozenset(["10.20.0.0/16"])
