@@ -92,6 +92,25 @@ def test_a_node_gets_another_address_in_the_same_network(place: World) -> None:
     assert _own(place, "web") == ["10.10.0.50/24"]
 
 
+def _behind(network: str, other: str) -> dict[str, Any]:
+    """A mesh with the networks of another one behind a node."""
+    raw = _mesh(network, cidr6=f"fd00:{network}::/64")
+    raw["nodes"]["app"]["routes"] = [f"10.{other}.0.0/24", f"fd00:{other}::/64"]
+    return raw
+
+
+def test_a_network_behind_a_node_becomes_that_of_the_mesh(place: World) -> None:
+    """The kernel's route to a network and that to the same network behind a node are told apart."""
+    for _run in range(3):
+        _step(place, _behind("10", "20"))
+    for network, other in (("20", "10"), ("10", "20")):
+        _step(place, _behind(network, other))
+        assert _sources(place, "web", f"10.{network}.0.3", f"fd00:{network}::3") == [
+            f"10.{network}.0.1",
+            f"fd00:{network}::1",
+        ]
+
+
 @pytest.mark.parametrize("length", [56, 68])
 def test_the_network_of_ipv6_becomes_larger_or_smaller(place: World, length: int) -> None:
     """An interface has an IPv6 address once, whatever the length of its network."""

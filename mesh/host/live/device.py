@@ -339,16 +339,19 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     packet is too large on the way.
     """
     device = ["dev", tunnel.interface]
-    commands = network_commands(tunnel, live, wanted)
+    there, should = routes_by_network(live.routes), routes_by_network(wanted.routes)
+    # `ip` would delete the kernel's route to the same network, once an address has brought that.
+    own = sorted(there.keys() & routes_by_network(wanted.networks) - should.keys())
+    commands = [["ip", "route", "del", network, *device] for network in own]
+    commands += network_commands(tunnel, live, wanted)
     gone = live.addresses - wanted.addresses
     for address in sorted(wanted.addresses - live.addresses):
-        again = [each for each in sorted(gone) if _is_again(each, address)]
-        commands += [["ip", "address", "del", each, *device] for each in again]
+        former = [each for each in sorted(gone) if _is_again(each, address)]
+        commands += [["ip", "address", "del", each, *device] for each in former]
         commands.append(["ip", "address", "add", address, *device, *_at_once(address)])
-        gone -= {*again}
+        gone -= {*former}
     size = [["ip", "link", "set", *device, "mtu", str(wanted.mtu)]] if live.mtu != wanted.mtu else []
     switch = [["ip", "link", "set", *device, "up" if wanted.up else "down"]] if live.up != wanted.up else []
-    there, should = routes_by_network(live.routes), routes_by_network(wanted.routes)
     narrow = [route for route in sorted(wanted.routes) if MTU in route]
     fresh = [route for route in narrow if route not in live.routes]
     # With the MTU of an interface, Linux changes that of an IPv6 route that had the same (net/ipv6/route.c).
@@ -359,7 +362,8 @@ def link_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     else:
         commands += size + switch + _replaced(tunnel, [*fresh, *again])
     commands += [
-        ["ip", "route", "del", *network.split(), *device] for network in sorted(there.keys() - should)
+        ["ip", "route", "del", *network.split(), *device]
+        for network in sorted(there.keys() - should.keys() - {*own})
     ]
     commands += _replaced(tunnel, sorted(wanted.routes - live.routes - set(narrow)))
     return commands + [["ip", "address", "del", address, *device] for address in sorted(gone)]
