@@ -10,7 +10,7 @@ import pytest
 from mesh.plan.held import with_held
 from mesh.program.renumbering import plan_renumbering
 from mesh.render import Moving, read_doors
-from tests.tunnels.agent import NEEDS_PING, PING, PROGRAM, bring, bring_planned, unbroken
+from tests.tunnels.agent import CONF, NEEDS_PING, PING, PROGRAM, bring, bring_planned, converge, unbroken
 from tests.tunnels.world import World, until, world
 from tests.unit.meshes import plan_of
 
@@ -109,6 +109,20 @@ def test_a_network_behind_a_node_becomes_that_of_the_mesh(place: World) -> None:
             f"10.{network}.0.1",
             f"fd00:{network}::1",
         ]
+
+
+def test_of_three_addresses_the_first_one_of_the_file_counts(place: World) -> None:
+    """When the first address of a network goes, the kernel adds a route from the next one behind ours."""
+    web = place.nodes["web"]
+
+    def bring_web(*hosts: int) -> None:
+        addresses = ", ".join(f"10.10.0.{host}/24" for host in hosts)
+        converge(web, web.document.files[CONF].replace("10.10.0.1/24", addresses))
+
+    for hosts in ((1, 20, 30), (30, 20, 1), (30, 20), (20, 30), (30, 20, 1), (20, 1)):
+        bring_web(*hosts)
+        route = json.loads(web.run("ip", "-j", "route", "get", "10.10.0.3"))[0]
+        assert route["prefsrc"] == f"10.10.0.{hosts[0]}", hosts
 
 
 @pytest.mark.parametrize("length", [56, 68])

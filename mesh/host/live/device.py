@@ -79,7 +79,8 @@ class Link:
 
     `routes` are those that we made, `10.10.0.7/32` or `10.10.0.7/32 mtu 1320`, a default route with its
     metric: `0.0.0.0/0 metric 8700`. `networks` are those that come with the addresses. Where packets are to
-    leave from one of several addresses, both say so: `10.10.0.0/24 src 10.10.0.1`.
+    leave from one of several addresses, both say so: `10.10.0.0/24 src 10.10.0.1`. `shadowed` are routes to
+    the same networks that do not count.
     """
 
     addresses: frozenset[str]
@@ -87,6 +88,7 @@ class Link:
     up: bool
     routes: frozenset[str]
     networks: frozenset[str] = frozenset()
+    shadowed: frozenset[str] = frozenset()
 
 
 def parse_dump(text: str) -> Device:
@@ -390,9 +392,19 @@ def _replaced(tunnel: Tunnel, routes: Iterable[str]) -> list[list[str]]:
 def network_commands(tunnel: Tunnel, live: Link, wanted: Link) -> list[list[str]]:
     """Return the commands that bring the routes to networks of addresses to what they should be.
 
-    Only of those whose address is there and up; the others come with their address.
+    Only of those whose address is there and up; the others come with their address. The kernel does not let a
+    route be replaced by one that it has already.
     """
-    return [_network_command(tunnel, live, route) for route in _wrong_networks(live, wanted)]
+    ours = routes_by_network(wanted.networks)
+    shadowed = [route for route in live.shadowed if route.partition(SOURCE)[0] in ours]
+    return [
+        *(["ip", "route", "del", *route.split(), *_by_kernel(tunnel)] for route in sorted(shadowed)),
+        *(_network_command(tunnel, live, route) for route in _wrong_networks(live, wanted)),
+    ]
+
+
+def _by_kernel(tunnel: Tunnel) -> list[str]:
+    return ["dev", tunnel.interface, "proto", "kernel"]
 
 
 def _wrong_networks(live: Link, wanted: Link) -> list[str]:
@@ -420,4 +432,4 @@ def _network_command(tunnel: Tunnel, live: Link, route: str) -> list[str]:
     # IP6_RT_PRIO_ADDRCONF in net/ipv6/route.c
     how = ["scope", "link"] if own.version == 4 else ["metric", "256"]
     source = ["src", str(own.ip)] if own.version == 4 or SOURCE in route else []
-    return ["ip", "route", "replace", network, "dev", tunnel.interface, "proto", "kernel", *how, *source]
+    return ["ip", "route", "replace", network, *_by_kernel(tunnel), *how, *source]

@@ -27,7 +27,7 @@ from .device import (
     with_keys,
 )
 from .roaming import with_roamed
-from .route_text import parse_networks, parse_routes
+from .route_text import parse_networks, parse_routes, parse_shadowed
 from .routes import put_back, routes_of_others
 
 TYPE_CHECKING = False
@@ -74,12 +74,13 @@ def read_link(tunnel: Tunnel, ours: frozenset[str] = frozenset()) -> Optional[Li
     link = parse_addresses(tunnel, shown or "")
     if link is None:
         return None
-    routes, networks = frozenset[str](), frozenset[str]()
+    routes, networks, shadowed = frozenset[str](), frozenset[str](), frozenset[str]()
     for version in _VERSIONS:
         shown = run(["ip", "-j", f"-{version}", "route", "show", "dev", tunnel.interface])
         routes |= parse_routes(shown, version, ours)
         networks |= parse_networks(shown, version)
-    return replace(link, routes=routes, networks=networks)
+        shadowed |= parse_shadowed(shown, version)
+    return replace(link, routes=routes, networks=networks, shadowed=shadowed)
 
 
 def read_device(tunnel: Tunnel) -> Device:

@@ -18,6 +18,7 @@ __all__ = [
     "SOURCE",
     "parse_networks",
     "parse_routes",
+    "parse_shadowed",
     "routes_by_network",
 ]
 
@@ -62,13 +63,26 @@ def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) ->
 def parse_networks(text: str, version: int) -> frozenset[str]:
     """Parse the same: the networks that the kernel routes there because of an address, and that address.
 
-    `10.10.0.0/24 src 10.10.0.1`; the kernel names none for IPv6.
+    `10.10.0.0/24 src 10.10.0.1`; the kernel names none for IPv6. Of several routes to a network the first one
+    counts.
     """
-    return frozenset(
+    return frozenset(routes_by_network(reversed(_of_kernel(text, version))).values())
+
+
+def parse_shadowed(text: str, version: int) -> frozenset[str]:
+    """Parse the same: the kernel's routes to networks behind another one to the same, which counts.
+
+    The kernel adds one from the next address when the first address of a network goes (net/ipv4/devinet.c).
+    """
+    return frozenset(_of_kernel(text, version)) - parse_networks(text, version)
+
+
+def _of_kernel(text: str, version: int) -> list[str]:
+    return [
         _destination(entry, version) + _source(entry)
         for entry in _entries(text)
         if entry.get("protocol") == "kernel"
-    )
+    ]
 
 
 def _source(entry: Any) -> str:

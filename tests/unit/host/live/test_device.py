@@ -20,7 +20,7 @@ from mesh.host.live.device import (
     wanted_link,
     wg_commands,
 )
-from mesh.host.live.route_text import parse_networks, parse_routes
+from mesh.host.live.route_text import parse_networks, parse_routes, parse_shadowed
 from mesh.host.records import replace
 from mesh.host.tunnel import WG0
 from tests.examples import examples
@@ -281,6 +281,26 @@ def test_routes_are_read_with_the_address_that_they_send_from() -> None:
     ]
     assert parse_networks(json.dumps(shown), 4) == frozenset(["10.10.0.0/24 src 10.10.0.1"])
     assert parse_routes(json.dumps(shown), 4) == frozenset(["10.10.0.7/32 src 10.10.0.1 mtu 1320"])
+
+
+def test_a_route_of_the_kernel_behind_another_one_goes_first() -> None:
+    """`ip route replace` fails where the kernel has the route already, behind another one."""
+    shown = json.dumps(
+        [{"dst": "10.10.0.0/24", "protocol": "kernel", "prefsrc": f"10.10.0.{number}"} for number in (2, 1)]
+    )
+    live = Link(
+        frozenset(["10.10.0.1/24", "10.10.0.2/24"]),
+        1420,
+        up=True,
+        routes=frozenset(),
+        networks=parse_networks(shown, 4),
+        shadowed=parse_shadowed(shown, 4),
+    )
+    wanted = replace(live, networks=frozenset(["10.10.0.0/24 src 10.10.0.1"]), shadowed=frozenset())
+    assert _lines(live, wanted) == [
+        "ip route del 10.10.0.0/24 src 10.10.0.1 dev wg0 proto kernel",
+        "ip route replace 10.10.0.0/24 dev wg0 proto kernel scope link src 10.10.0.1",
+    ]
 
 
 def test_an_ipv6_address_goes_before_it_comes_with_another_length() -> None:
