@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 
 from ..difference import Difference
 from ..files.wgconf import WgFile, clamped
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any, Optional, Union
 
+    from ..system.rtnetlink import Entry
     from ..tunnel import Tunnel
 
     Interface = Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]
@@ -318,9 +318,9 @@ def _source_of(route: str) -> str:
     return route.partition(MTU)[0].partition(SOURCE)[2] or "the kernel's choice"
 
 
-def parse_addresses(tunnel: Tunnel, text: str) -> Optional[Link]:
-    """Parse `ip -j address show dev wg0` (routes are left empty); None when there is no such link."""
-    entries = [entry for entry in json.loads(text or "[]") if entry.get("ifname") == tunnel.interface]
+def parse_addresses(tunnel: Tunnel, shown: Sequence[Entry]) -> Optional[Link]:
+    """Parse what `ip -j address show` prints (routes are left empty); None when there is no such link."""
+    entries = [entry for entry in shown if entry.get("ifname") == tunnel.interface]
     if not entries:
         return None
     entry = entries[0]

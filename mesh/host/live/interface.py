@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.keystore import require_keys
 from ..records import dataclass, replace
+from ..system import rtnetlink
 from ..system.run import attempt, find_tool, run
 from .clsact import add_queue
 from .device import (
@@ -66,20 +66,17 @@ def read_link(tunnel: Tunnel, ours: frozenset[str] = frozenset()) -> Optional[Li
     """Return the link as it is, or None when there is none.
 
     `ours` are routes that we made even if they lack our mark, as those of agents before it do. Raises
-    `AgentError` where there is one that `ip` does not tell of.
+    `AgentError` where the kernel does not tell.
     """
-    shown = attempt(["ip", "-j", "address", "show", "dev", tunnel.interface])
-    if shown is None and exists(tunnel):
-        raise AgentError(Answer.FAILED, f"`ip` does not show {tunnel.interface}, although it exists")
-    link = parse_addresses(tunnel, shown or "")
+    link = parse_addresses(tunnel, rtnetlink.addresses(tunnel.interface))
     if link is None:
         return None
     routes, networks, shadowed = frozenset[str](), frozenset[str](), frozenset[str]()
     for version in _VERSIONS:
-        shown = run(["ip", "-j", f"-{version}", "route", "show", "dev", tunnel.interface])
-        routes |= parse_routes(shown, version, ours)
-        networks |= parse_networks(shown, version)
-        shadowed |= parse_shadowed(shown, version)
+        found = rtnetlink.routes(version, tunnel.interface)
+        routes |= parse_routes(found, version, ours)
+        networks |= parse_networks(found, version)
+        shadowed |= parse_shadowed(found, version)
     return replace(link, routes=routes, networks=networks, shadowed=shadowed)
 
 
@@ -141,8 +138,7 @@ def interface_differences(
 
 def link_kind(tunnel: Tunnel) -> str:
     """Return what kind of interface there is, as the kernel calls it: `bridge`, `wireguard`, `tun`..."""
-    shown = json.loads(attempt(["ip", "-j", "-d", "link", "show", "dev", tunnel.interface]) or "[{}]")
-    return str(shown[0].get("linkinfo", {}).get("info_kind", "unknown"))
+    return rtnetlink.link_kind(tunnel.interface) or "unknown"
 
 
 def converge(tunnel: Tunnel, device: Device, link: Link, ours: frozenset[str] = frozenset()) -> int:

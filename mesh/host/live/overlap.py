@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 
 from ..answers import AgentError, Answer
@@ -13,7 +12,8 @@ from ..files.generation import load_link
 from ..files.wgconf import WgFile, is_address
 from ..records import dataclass, replace
 from ..system.iproute import ask
-from ..system.run import attempt, run
+from ..system.rtnetlink import addresses
+from ..system.run import attempt
 from .lookup import Packet, Route, Rule, decide, parse_rules, parse_table
 from .routes import routes_made
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..places import Places
+    from ..system.rtnetlink import Entry
     from ..tunnel import Tunnel
     from .lookup import Network
 
@@ -103,7 +104,7 @@ def read_host(places: Places, tunnel: Tunnel, networks: Iterable[Network]) -> Ho
         for answer in ask(version, questions):
             routes += parse_table(answer, version)
     return Host(
-        addresses=_addresses(tunnel, run(["ip", "-j", "address", "show"])),
+        addresses=_addresses(tunnel, addresses()),
         rules=rules,
         routes=[route for route in dict.fromkeys(routes) if route.device != tunnel.interface],
         resolvers=_resolvers(places),
@@ -111,12 +112,12 @@ def read_host(places: Places, tunnel: Tunnel, networks: Iterable[Network]) -> Ho
     )
 
 
-def _addresses(tunnel: Tunnel, text: str) -> list[tuple[str, str]]:
+def _addresses(tunnel: Tunnel, shown: Sequence[Entry]) -> list[tuple[str, str]]:
     """Return interface and address, with the length of its network; of a pair of ends both."""
     found = []
-    for entry in json.loads(text or "[]"):
-        for info in entry.get("addr_info", []) if entry.get("ifname") != tunnel.interface else []:
-            length = info.get("prefixlen")
+    for entry in shown:
+        for info in entry["addr_info"] if entry["ifname"] != tunnel.interface else []:
+            length = info["prefixlen"]
             ends = [info["local"]] if "address" not in info else [info["local"], info["address"]]
             found += [(entry["ifname"], f"{end}/{length}") for end in ends]
     return found

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any
+    from collections.abc import Iterable, Sequence
+
+    from ..system.rtnetlink import Entry
 
 __all__ = [
     "LAST",
@@ -42,14 +42,14 @@ def routes_by_network(routes: Iterable[str]) -> dict[str, str]:
     return {route.partition(MTU)[0].partition(SOURCE)[0]: route for route in routes}
 
 
-def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Parse `ip -j -4 route show dev wg0`, or -6: the routes that we made, by their mark.
+def parse_routes(shown: Sequence[Entry], version: int, ours: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Parse what `ip -j -4 route show dev wg0` prints, or -6: the routes that we made, by their mark.
 
     Those in `ours` are, too, if they look as agents made them before there was a mark. All others belong to
     whoever put them there.
     """
     routes, known = set(), routes_by_network(ours)
-    for entry in _entries(text):
+    for entry in shown:
         destination, maker = _destination(entry, version), entry.get("protocol", "boot")
         if destination in _DEFAULT and "metric" in entry:
             destination += f"{METRIC}{entry['metric']}"
@@ -60,40 +60,34 @@ def parse_routes(text: str, version: int, ours: frozenset[str] = frozenset()) ->
     return frozenset(routes)
 
 
-def parse_networks(text: str, version: int) -> frozenset[str]:
+def parse_networks(shown: Sequence[Entry], version: int) -> frozenset[str]:
     """Parse the same: the networks that the kernel routes there because of an address, and that address.
 
     `10.10.0.0/24 src 10.10.0.1`; the kernel names none for IPv6. Of several routes to a network the first one
     counts.
     """
-    return frozenset(routes_by_network(reversed(_of_kernel(text, version))).values())
+    return frozenset(routes_by_network(reversed(_of_kernel(shown, version))).values())
 
 
-def parse_shadowed(text: str, version: int) -> frozenset[str]:
+def parse_shadowed(shown: Sequence[Entry], version: int) -> frozenset[str]:
     """Parse the same: the kernel's routes to networks behind another one to the same, which counts.
 
     The kernel adds one from the next address when the first address of a network goes (net/ipv4/devinet.c).
     """
-    return frozenset(_of_kernel(text, version)) - parse_networks(text, version)
+    return frozenset(_of_kernel(shown, version)) - parse_networks(shown, version)
 
 
-def _of_kernel(text: str, version: int) -> list[str]:
+def _of_kernel(shown: Sequence[Entry], version: int) -> list[str]:
     return [
-        _destination(entry, version) + _source(entry)
-        for entry in _entries(text)
-        if entry.get("protocol") == "kernel"
+        _destination(entry, version) + _source(entry) for entry in shown if entry.get("protocol") == "kernel"
     ]
 
 
-def _source(entry: Any) -> str:
+def _source(entry: Entry) -> str:
     return f"{SOURCE}{entry['prefsrc']}" if "prefsrc" in entry else ""
 
 
-def _entries(text: str) -> list[Any]:
-    return list(json.loads(text or "[]"))
-
-
-def _destination(entry: Any, version: int) -> str:
+def _destination(entry: Entry, version: int) -> str:
     if entry["dst"] == "default":
         return "0.0.0.0/0" if version == 4 else "::/0"
     return ipaddress.ip_network(entry["dst"]).with_prefixlen

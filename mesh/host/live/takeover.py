@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 from ..answers import AgentError, Answer
 from ..files.keystore import stored_keys
 from ..files.wentback import was_committed
 from ..files.wgconf import clamped
-from ..system.run import attempt
+from ..system.rtnetlink import addresses
 from ..system.systemd import active_state, unit_file_state
 from .interface import WIREGUARD_KINDS, link_kind, read_device
 
@@ -116,14 +115,14 @@ def _remedy(places: Places, tunnel: Tunnel) -> str:
 
 def _running(tunnel: Tunnel) -> str:
     """Say what an interface is, without its keys."""
-    shown = json.loads(attempt(["ip", "-j", "address", "show", "dev", tunnel.interface]) or "[]")
-    infos = [info for entry in shown for info in entry.get("addr_info", []) if info.get("scope") != "link"]
-    addresses = ", ".join(f"{info['local']}/{info['prefixlen']}" for info in infos) or "no address"
+    shown = addresses(tunnel.interface)
+    infos = [info for entry in shown for info in entry["addr_info"] if info["scope"] != "link"]
+    held = ", ".join(f"{info['local']}/{info['prefixlen']}" for info in infos) or "no address"
     try:
         count = len(read_device(tunnel).peers)
     except AgentError:
-        return f"no WireGuard, {addresses}"
-    return f"{count} peer{'' if count == 1 else 's'}, {addresses}"
+        return f"no WireGuard, {held}"
+    return f"{count} peer{'' if count == 1 else 's'}, {held}"
 
 
 def _owners(places: Places, tunnel: Tunnel) -> Iterator[str]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Optional
 
-__all__ = ["Message", "attributes", "changes", "messages", "text", "traces"]
+__all__ = ["Message", "aligned", "attributes", "changes", "messages", "text", "traces"]
 
 # linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h
 _NETLINK_NETFILTER = 12
@@ -69,7 +69,7 @@ def _parsed(raw: bytes) -> Iterator[Message]:
             return
         if kind >> 8 == _SUBSYSTEM_NFTABLES:
             yield Message(kind & 0xFF, family, attributes(raw[_HEADER.size : length]))
-        raw = raw[_aligned(length) :]
+        raw = raw[aligned(length) :]
 
 
 def attributes(raw: bytes) -> dict[int, bytes]:
@@ -80,11 +80,12 @@ def attributes(raw: bytes) -> dict[int, bytes]:
         if length < _ATTRIBUTE.size:
             break
         found[kind & _TYPE_MASK] = raw[_ATTRIBUTE.size : length]
-        raw = raw[_aligned(length) :]
+        raw = raw[aligned(length) :]
     return found
 
 
-def _aligned(length: int) -> int:
+def aligned(length: int) -> int:
+    """Return the bytes that a message or an attribute of this length takes up. Pure."""
     return (length + 3) & ~3
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 from ..records import dataclass
 from .processes import process_start
-from .run import attempt, log
+from .rtnetlink import addresses
+from .run import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def ssh_session() -> Optional[Session]:
     if len(fields) != 4:
         return None
     client, _port, server, port = fields
-    for entry in json.loads(attempt(["ip", "-j", "address"]) or "[]"):
-        if any(info.get("local") == server for info in entry.get("addr_info", [])):
+    for entry in addresses():
+        if any(info["local"] == server for info in entry["addr_info"]):
             return Session(client, server, int(port), entry["ifname"])
     log(
         f"skipping the lock-out check: this SSH session's server address {server} is on no local interface "

@@ -10,15 +10,16 @@ from pathlib import Path
 from ..answers import AgentError, Answer
 from ..files.document import FIREWALL
 from ..live.firewall import expected_table
-from ..system.run import attempt
+from ..system.rtnetlink import addresses, default_routes
 from .knocks import Behind, Door
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from typing import Any, Optional
+    from typing import Optional
 
     from ..files.generation import Generation
+    from ..system.rtnetlink import Entry
     from ..system.session import Session
     from ..tunnel import Tunnel
 
@@ -68,11 +69,11 @@ def networks_behind(tunnel: Tunnel, versions: Iterable[int]) -> list[Behind]:
 
 def _networks(version: int, outside: Collection[str]) -> list[Behind]:
     found = []
-    for entry in _listed(version, "address", "show", "scope", "global"):
-        name = entry.get("ifname", "")
+    for entry in addresses():
+        name = entry["ifname"]
         if name in outside or Path("/sys/class/net", name, "bridge").exists():
             continue
-        for info in _addresses(entry):
+        for info in _global(entry, version):
             own = ipaddress.ip_interface(f"{info['local']}/{info['prefixlen']}")
             somebody = next((str(host) for host in own.network.hosts() if host != own.ip), None)
             if somebody:
@@ -82,27 +83,20 @@ def _networks(version: int, outside: Collection[str]) -> list[Behind]:
 
 @functools.lru_cache(maxsize=1)
 def _default_interfaces() -> dict[int, list[str]]:
-    return {
-        version: [route["dev"] for route in _listed(version, "route", "show", "default")]
-        for version in _VERSIONS
-    }
+    return {version: default_routes(version) for version in _VERSIONS}
 
 
 def _address(interface: str, version: int) -> Optional[str]:
-    for entry in _listed(version, "address", "show", "dev", interface, "scope", "global"):
-        for info in _addresses(entry):
+    for entry in addresses(interface):
+        for info in _global(entry, version):
             return str(info["local"])
     return None
 
 
-def _addresses(entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the addresses of an interface; `ip` leaves an empty place for those of another scope."""
-    return [info for info in entry.get("addr_info", []) if info]
-
-
-def _listed(version: int, *words: str) -> list[dict[str, Any]]:
-    entries = json.loads(attempt(["ip", "-j", f"-{version}", *words]) or "[]")
-    return [entry for entry in entries if entry.get("dev") or entry.get("addr_info")]
+def _global(entry: Entry, version: int) -> list[Entry]:
+    """Return the addresses of an interface that are valid everywhere."""
+    family = {4: "inet", 6: "inet6"}[version]
+    return [info for info in entry["addr_info"] if (info["family"], info["scope"]) == (family, "global")]
 
 
 def refuse_trust_in_the_outside(generation: Generation, session: Optional[Session]) -> None:

@@ -26,8 +26,10 @@ ENTRIES = {
     "expire": "wgmesh.trial.expiry",
 }
 """A command, and the module that has it."""
-# What tries packets, or hears of changes of the ruleset, has sockets.
-NEEDED = {"apply": {"socket"}, "status": {"socket"}, "guard": {"socket"}}
+# What reads the network, tries packets, or hears of changes of the ruleset, has sockets.
+NEEDED = {
+    name: {"socket"} for name in ("apply", "expire", "guard", "install", "link-up", "run-trial", "status")
+}
 LOAD = """
 import sys, importlib.util, runpy, zipimport
 before = set(sys.modules)

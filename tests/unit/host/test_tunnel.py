@@ -2,6 +2,7 @@
 
 import ipaddress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_no_command_for_a_second_tunnel_touches_the_first(tmp_path: Path) -> Non
 
 
 def test_only_its_own_link_is_read() -> None:
-    shown = '[{"ifname": "wg0", "mtu": 1420, "flags": ["UP"], "addr_info": []}]'
+    shown: list[dict[str, Any]] = [{"ifname": "wg0", "mtu": 1420, "flags": ["UP"], "addr_info": []}]
     assert parse_addresses(SECOND, shown) is None
     assert parse_addresses(WG0, shown) is not None
 

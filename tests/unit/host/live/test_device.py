@@ -150,9 +150,9 @@ def test_addresses_and_routes_are_parsed() -> None:
         {"family": "inet", "local": "10.10.0.1", "prefixlen": 24, "scope": "global"},
         {"family": "inet6", "local": "fe80::1", "prefixlen": 64, "scope": "link"},
     ]
-    text = json.dumps([{}, {"ifname": "wg0", "mtu": 1420, "flags": ["UP", "NOARP"], "addr_info": addresses}])
-    assert parse_addresses(WG0, text) == Link(frozenset(["10.10.0.1/24"]), 1420, up=True, routes=frozenset())
-    assert parse_addresses(WG0, "") is None
+    shown = [{}, {"ifname": "wg0", "mtu": 1420, "flags": ["UP"], "addr_info": addresses}]
+    assert parse_addresses(WG0, shown) == Link(frozenset(["10.10.0.1/24"]), 1420, up=True, routes=frozenset())
+    assert parse_addresses(WG0, []) is None
     routes = [
         {"dst": "10.10.0.0/24", "protocol": "kernel"},
         {"dst": "10.20.0.0/16"},
@@ -160,8 +160,8 @@ def test_addresses_and_routes_are_parsed() -> None:
         {"dst": "10.40.0.0/16", "protocol": "bird"},
         {"dst": "default", "gateway": "10.10.0.9"},
     ]
-    assert parse_networks(json.dumps(routes), 4) == frozenset(["10.10.0.0/24"])
-    assert parse_routes("", 4) == parse_networks("", 6) == frozenset()
+    assert parse_networks(routes, 4) == frozenset(["10.10.0.0/24"])
+    assert parse_routes([], 4) == parse_networks([], 6) == frozenset()
 
 
 def test_only_routes_that_we_made_are_ours() -> None:
@@ -175,13 +175,12 @@ def test_only_routes_that_we_made_are_ours() -> None:
         {"dst": "default", "protocol": "87"},
         {"dst": "10.60.0.0/16", "gateway": "10.10.0.9"},
     ]
-    text = json.dumps(routes)
-    assert parse_routes(text, 4) == frozenset(["10.40.0.0/16", "0.0.0.0/0"])
+    assert parse_routes(routes, 4) == frozenset(["10.40.0.0/16", "0.0.0.0/0"])
     files = frozenset(["10.20.0.0/16", "10.30.0.1/32", "10.50.0.0/16", "10.60.0.0/16"])
-    assert parse_routes(text, 4, files) == frozenset(
+    assert parse_routes(routes, 4, files) == frozenset(
         ["10.20.0.0/16", "10.30.0.1/32", "10.40.0.0/16", "0.0.0.0/0"]
     )
-    assert parse_routes('[{"dst": "default", "protocol": "87"}]', 6) == frozenset(["::/0"])
+    assert parse_routes([{"dst": "default", "protocol": "87"}], 6) == frozenset(["::/0"])
 
 
 def test_the_route_to_a_network_that_is_gone_comes_back_as_the_kernel_makes_it() -> None:
@@ -275,19 +274,19 @@ def test_where_packets_come_from_changes_before_an_address_goes_or_comes() -> No
 
 
 def test_routes_are_read_with_the_address_that_they_send_from() -> None:
-    shown = [
+    shown: list[dict[str, Any]] = [
         {"dst": "10.10.0.0/24", "protocol": "kernel", "prefsrc": "10.10.0.1"},
         {"dst": "10.10.0.7", "protocol": "87", "prefsrc": "10.10.0.1", "metrics": [{"mtu": 1320}]},
     ]
-    assert parse_networks(json.dumps(shown), 4) == frozenset(["10.10.0.0/24 src 10.10.0.1"])
-    assert parse_routes(json.dumps(shown), 4) == frozenset(["10.10.0.7/32 src 10.10.0.1 mtu 1320"])
+    assert parse_networks(shown, 4) == frozenset(["10.10.0.0/24 src 10.10.0.1"])
+    assert parse_routes(shown, 4) == frozenset(["10.10.0.7/32 src 10.10.0.1 mtu 1320"])
 
 
 def test_a_route_of_the_kernel_behind_another_one_goes_first() -> None:
     """`ip route replace` fails where the kernel has the route already, behind another one."""
-    shown = json.dumps(
-        [{"dst": "10.10.0.0/24", "protocol": "kernel", "prefsrc": f"10.10.0.{number}"} for number in (2, 1)]
-    )
+    shown = [
+        {"dst": "10.10.0.0/24", "protocol": "kernel", "prefsrc": f"10.10.0.{number}"} for number in (2, 1)
+    ]
     live = Link(
         frozenset(["10.10.0.1/24", "10.10.0.2/24"]),
         1420,
@@ -371,9 +370,9 @@ def test_a_default_route_is_read_with_its_metric_and_only_ours_is_ours() -> None
     ours = {"dst": "default", "protocol": "87", "metric": 8700, "metrics": [{"mtu": 1320}]}
     theirs = {"dst": "default", "protocol": "boot", "metric": 50}
     wanted = frozenset([f"{DEFAULT} mtu 1320"])
-    assert parse_routes(json.dumps([ours, theirs]), 4, wanted) == wanted
+    assert parse_routes([ours, theirs], 4, wanted) == wanted
     stray = {"dst": "default", "protocol": "87"}
-    live = Link(frozenset(), 1420, True, parse_routes(json.dumps([ours, stray]), 4, wanted))
+    live = Link(frozenset(), 1420, True, parse_routes([ours, stray], 4, wanted))
     assert _lines(live, replace(live, routes=wanted)) == ["ip route del 0.0.0.0/0 dev wg0"]
 
 
@@ -440,6 +439,6 @@ def test_routes_are_read_with_their_mtu() -> None:
         {"dst": "10.10.0.7", "protocol": "87", "metrics": [{"mtu": 1320}]},
         {"dst": "10.10.0.8", "metrics": [{"mtu": 1300}]},
     ]
-    assert parse_routes(json.dumps(shown), 4, frozenset(["10.10.0.8/32 mtu 1200"])) == frozenset(
+    assert parse_routes(shown, 4, frozenset(["10.10.0.8/32 mtu 1200"])) == frozenset(
         ["10.10.0.7/32 mtu 1320", "10.10.0.8/32 mtu 1300"]
     )
