@@ -27,7 +27,7 @@ __all__ = ["Standin"]
 _PORT: Final = 22
 _RECONNECT: Final = 75
 _REFUSED: Final = 65
-_FIRST_CONTACT: Final = "/run/wgmesh-host-key."
+_FIRST_CONTACT: Final = "bootstrap_sh="
 
 
 @dataclass(kw_only=True)

@@ -10,7 +10,7 @@ from pulumi_command import remote
 from mesh.names import AGENT_FILE, APPLY, BOOTSTRAP, INCOMING, INSTALL, KEYS, LEAVE, OWN_KEY
 from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
-from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
+from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input, packed
 from mesh.program.machines.base import Contact, Machine, protection
 from mesh.remote import (
     BOOTSTRAP_SECONDS,
@@ -213,7 +213,7 @@ class Meeting:
         bootstrap = first.command(
             BOOTSTRAP,
             connection=first.first_connection(),
-            create=first.meeting(limited(BOOTSTRAP_SCRIPT, BOOTSTRAP_SECONDS)),
+            create=first.meeting(limited(packed(BOOTSTRAP_SCRIPT), BOOTSTRAP_SECONDS)),
             stdin=pulumi.Output.from_input(host_private_key).apply(bootstrap_input),
             after=[*([made] if (made := target.machine.resource) else []), *target.machine.ready],
             ignore_changes=_ONCE,

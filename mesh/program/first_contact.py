@@ -1,10 +1,12 @@
 """How a new server is met for the first time: the bootstrap script."""
 
+import base64
+import gzip
 import re
 from pathlib import Path
 from typing import Final
 
-__all__ = ["BOOTSTRAP_SCRIPT", "bare", "between", "bootstrap_input", "key_brought"]
+__all__ = ["BOOTSTRAP_SCRIPT", "bare", "between", "bootstrap_input", "key_brought", "packed"]
 
 _HERE: Final = Path(__file__).parent
 
@@ -20,6 +22,23 @@ BOOTSTRAP_SCRIPT: Final = bare((_HERE / "bootstrap.sh").read_text())
 
 It reads `bootstrap_input`.
 """
+
+_UNPACK: Final = (
+    "bootstrap_sh=$(echo {text} | base64 -d | gzip -dc) || "
+    '{{ echo "bootstrap: cannot unpack bootstrap.sh by base64 and gzip"; exit 1; }}; '
+    'exec sh -c "$bootstrap_sh"'
+)
+
+
+def packed(script: str) -> str:
+    """Return a shell command that runs a script which it has compressed: half as long, and one line.
+
+    It needs `base64` and `gzip`, which every Debian and Ubuntu has. By gzip's checksum, nothing runs of a
+    script that does not arrive whole. Variables that the script reads have to be exported.
+    """
+    compressed = gzip.compress(script.encode(), mtime=0)
+    return _UNPACK.format(text=base64.b64encode(compressed).decode())
+
 
 _BROUGHT: Final = re.compile(r'management_key="([^"]+)"')
 _LAST_LINE: Final = "echo ready\n"

@@ -13,7 +13,7 @@ from lab.hosts.image import build_image
 from lab.hosts.machine import Machine
 from lab.hosts.repository import build_repository, offer
 from lab.testing import wait
-from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input
+from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input, packed
 from mesh.program.machines.cloud_init import user_data
 from mesh.remote import BOOTSTRAP_SECONDS, keys_call, limited
 from tests.host.conftest import IMAGE
@@ -63,7 +63,7 @@ class Server:
 
     def bootstrap(self) -> Run:
         stdin = bootstrap_input((self.hosts.folder / "permanent").read_text()).encode()
-        return self.ssh(limited(BOOTSTRAP_SCRIPT, BOOTSTRAP_SECONDS), stdin)
+        return self.ssh(limited(packed(BOOTSTRAP_SCRIPT), BOOTSTRAP_SECONDS), stdin)
 
     def send_keys(self) -> Run:
         agent = self.hosts.agent

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from mesh.program.first_contact import bare, between
+from mesh.program.first_contact import bare, between, packed
 from mesh.remote import BOOTSTRAP_SECONDS, CALL_SECONDS, limited
 
 __all__ = ["PART", "meeting"]
@@ -27,6 +27,6 @@ def meeting(user: str, *, networks: str, management_key: str, host_key: str) -> 
     `networks` are those of the mesh, with spaces between. The keys are public: the one that opens the node
     from then on, and the SSH host key that the server gets.
     """
-    values = f'networks="{networks}" management_key="{management_key}" host_key="{host_key}"\n'
-    command = limited(f"{values}{between(_MEET, _MET)}", BOOTSTRAP_SECONDS)
+    values = f'networks="{networks}" management_key="{management_key}" host_key="{host_key}"'
+    command = limited(f"export {values}; {packed(between(_MEET, _MET))}", BOOTSTRAP_SECONDS)
     return command if user == _ROOT else f"{_SUDO}{command.removeprefix('exec ')}"
