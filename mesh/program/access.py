@@ -21,7 +21,7 @@ from mesh.names import APPLY, BOOTSTRAP, COMMAND, DIRECTORY, INSTALL, KEYS, MANA
 from mesh.plan import MeshPlan, NodePlan
 from mesh.program.directory import private_addresses, public_addresses
 from mesh.program.first_contact import key_brought
-from mesh.program.keys import ssh_public_line
+from mesh.program.keys import short_ssh_key, ssh_public_line
 from mesh.program.previous import Previous
 from mesh.render import Doors, Endpoint, Moving, Unknown, read_doors
 
@@ -53,8 +53,9 @@ class Committed:
 
     `server` is the cloud's id of the server all of it holds for, `address` the public one, `doors` what it
     last committed (None before its first commit), `ssh_ports` where sshd may be found, the likeliest first.
-    `private_keys` are management keys by their public line, `host_key` is the public host key that it shows
-    and `rolled` whether that ever was another one.
+    `private_keys` are management keys by their public line, as what connects has them: the one that its
+    commands have in the state is the same text, so that they do not change by its form. `host_key` is the
+    public host key that it shows and `rolled` whether that ever was another one.
     """
 
     server: str
@@ -113,7 +114,8 @@ def committed(previous: Previous, name: str) -> Committed | None:
     brought = None if last is not records[BOOTSTRAP] else key_brought(last.get("create"))
     used = None if brought else str(connection["privateKey"])
     stored = previous.record(STASH, MANAGEMENT_KEY).get("output")
-    keys = {ssh_public_line(key): key for key in (used, stored) if isinstance(key, str)}
+    short = short_ssh_key(stored) if isinstance(stored, str) else None
+    keys = {ssh_public_line(key): key for key in (short, used) if key is not None}
     host_key, rolled = _host_key(records)
     return Committed(
         server=str((last.get("triggers") or [""])[0]),

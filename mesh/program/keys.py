@@ -10,11 +10,12 @@ import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, cast
 
 import pulumi
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import SSHPrivateKeyTypes
 from nacl.public import PrivateKey
 from nacl.utils import random as random_bytes
 
@@ -35,6 +36,7 @@ __all__ = [
     "preshared_fingerprints",
     "preshared_keys",
     "preshared_root",
+    "short_ssh_key",
     "shown_host_key",
     "ssh_key",
     "ssh_public_key",
@@ -53,6 +55,7 @@ class Identity:
     private: pulumi.Output[str] | None
 
 
+_OPENSSH: Final = "-----BEGIN OPENSSH PRIVATE KEY-----"
 _KEY_BYTES = 32  # Curve25519 private keys and WireGuard pre-shared keys
 
 
@@ -140,8 +143,28 @@ def other_ssh_key(known: str | None) -> str:
 
 
 def first_contact_key() -> str:
-    """Make the throw-away ECDSA P-256 host key that a new server shows until it has its own."""
-    return _openssh(ec.generate_private_key(ec.SECP256R1()))
+    """Make the throw-away ECDSA P-256 host key that a new server shows until it has its own, in PKCS #8.
+
+    Every sshd reads that of an ECDSA key; of an Ed25519 key only OpenSSH 9.6 or newer does.
+    """
+    return _pkcs8(ec.generate_private_key(ec.SECP256R1()))
+
+
+def short_ssh_key(private: str) -> str:
+    """Return an SSH private key in PKCS #8, which is a third as long and always the same text for one key.
+
+    Each of a node's commands has the key twice in the state. What connects reads this form: `ParsePrivateKey`
+    of golang.org/x/crypto/ssh in Pulumi's command provider, asyncssh in the lab.
+    """
+    return _pkcs8(_ssh_private_key(private))
+
+
+def _pkcs8(key: SSHPrivateKeyTypes) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
 
 
 def _openssh(key: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> str:
@@ -158,13 +181,19 @@ def ssh_public_key(private: pulumi.Output[str]) -> pulumi.Output[str]:
 
 
 def ssh_public_line(private: str) -> str:
-    """Return the public half of an OpenSSH private key as a line of authorized_keys, without a comment."""
-    key = serialization.load_ssh_private_key(private.encode(), password=None)
+    """Return the public half of an SSH private key as a line of authorized_keys, without a comment."""
     return (
-        key.public_key()
+        _ssh_private_key(private)
+        .public_key()
         .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
         .decode()
     )
+
+
+def _ssh_private_key(text: str) -> SSHPrivateKeyTypes:
+    """Read a private key in OpenSSH's format or in PKCS #8."""
+    load = serialization.load_ssh_private_key if _OPENSSH in text else serialization.load_pem_private_key
+    return cast("SSHPrivateKeyTypes", load(text.encode(), password=None))
 
 
 def wireguard_public_key(identity: pulumi.Output[str]) -> pulumi.Output[str]:

@@ -289,7 +289,7 @@ class Node(pulumi.ComponentResource):
                 address=self.public_ip,
                 port=access.port,
                 host_key=self.host_key,
-                private_key=shared.management,
+                private_key=pulumi.Output.secret(shared.management.apply(keys.short_ssh_key)),
             )
 
         def port(server: Any) -> int:
@@ -303,7 +303,8 @@ class Node(pulumi.ComponentResource):
             server, wanted, public = values
             former = access.former_management_key(server, public)
             had = access.of(server)
-            return had.private_keys[former] if had and former else wanted
+            known = had.private_keys.get(former or public) if had else None
+            return known or (keys.short_ssh_key(wanted) if isinstance(wanted, str) else wanted)
 
         both: pulumi.Output[Any] = pulumi.Output.all(identity, self.host_key)
         keys_of_ours: pulumi.Output[Any] = pulumi.Output.all(

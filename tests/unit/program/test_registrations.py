@@ -1,4 +1,5 @@
 import copy
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +39,14 @@ def test_dependencies_grow_with_the_nodes_not_with_the_pairs() -> None:
 
     two, four, eight = total(2), total(4), total(8)
     assert eight - four == 2 * (four - two)
+
+
+def test_a_node_gives_the_state_at_most_so_many_bytes_beside_its_own_files_and_keys(three: Recording) -> None:
+    """A command's inputs lie in the state twice, a stash's three times; secret ones a third longer."""
+    given = {each.name: each.inputs for each in three.resources.values() if each.name.startswith("web-1-")}
+    for own in ("web-1-keys", "web-1-apply"):
+        del given[own]["stdin"]
+    assert len(json.dumps([*given.values()])) < 11_000
 
 
 def test_only_the_directory_waits_for_other_nodes(three: Recording) -> None:

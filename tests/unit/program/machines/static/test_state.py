@@ -11,7 +11,7 @@ from mesh.names import BOOTSTRAP, COMMAND, LEAVE, MANAGEMENT_KEY, STASH, MeshNam
 from mesh.plan import NodePlan, plan_mesh
 from mesh.program import KINDS
 from mesh.program.access import committed
-from mesh.program.keys import ssh_key, ssh_public_line
+from mesh.program.keys import short_ssh_key, ssh_key, ssh_public_line
 from mesh.program.machines import Ahead
 from mesh.program.machines.static import Static
 from mesh.program.machines.static.contact import PART, meeting
@@ -66,7 +66,7 @@ def test_after_first_contact_with_an_agent_the_meshs_key_opens_the_server_where_
     assert had.server == fingerprint(KEYS[0])
     assert had.ssh_ports == (2222,)
     assert had.management_keys == (ssh_public_line(MANAGEMENT),)
-    assert had.private_keys == {ssh_public_line(MANAGEMENT): MANAGEMENT}
+    assert had.private_keys == {ssh_public_line(MANAGEMENT): short_ssh_key(MANAGEMENT)}
     assert had.host_key == ssh_public_line(HOST_KEY)
 
 
