@@ -1,71 +1,67 @@
 """`python -m lab`: start and stop the rehearsal, and run an engine with Pulumi's own commands."""
 
+import argparse
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Final
-
-import typer
+from typing import Final
 
 from lab.engine.state.model import StateError
 from lab.interrupts import end_in_order
 from lab.rehearsal import ENGINES, Rehearsal, RehearsalError
 from lab.stacks import StackNameError, named_stack
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-
-
 _DEFAULT: Final = "lab"
+_COMMANDS: Final = """\
+commands:
+  start         build the host image if it is missing, and start the cloud
+  down          destroy the stack, stop the cloud and every host; nothing stays outside the folder .lab
+  run WORDS...  run a command of the engine: `python -m lab run up --yes`, `python -m lab run preview --diff`
+"""
 
 
-@app.callback()
-def options(
-    context: typer.Context,
-    *,
-    stack: Annotated[
-        str | None,
-        typer.Option(
-            envvar="PULUMI_STACK",
-            help=f"The stack, with the file stacks/Pulumi.<stack>.yaml. Default: {_DEFAULT!r}.",
-        ),
-    ] = None,
-    engine: Annotated[str, typer.Option(envvar="ENGINE", help=f"One of {', '.join(ENGINES)}.")] = "lab",
-    project: Annotated[Path, typer.Option(help="The folder with Pulumi.yaml.")] = Path(),
-) -> None:
-    """Read the options of every command."""
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line. Not typer's: that takes a tenth of a second to start.
+
+    All that people type at the rehearsal begins here, and all that `mesh` asks its engine.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m lab",
+        description=__doc__,
+        epilog=_COMMANDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--stack",
+        help=f"the stack, with the file stacks/Pulumi.<stack>.yaml; default: PULUMI_STACK, or {_DEFAULT!r}",
+    )
+    parser.add_argument("--engine", help=f"one of {', '.join(ENGINES)}; default: ENGINE, or 'lab'")
+    parser.add_argument("--project", type=Path, default=Path(), help="the folder with Pulumi.yaml")
+    parser.add_argument("command", choices=("start", "down", "run"), metavar="start|down|run")
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="WORDS", help="what the engine is told")
+    return parser
+
+
+def _run(arguments: list[str]) -> int:
+    parser = _parser()
+    given = parser.parse_args(arguments or ["--help"])
+    engine = given.engine or os.environ.get("ENGINE") or "lab"
     if engine not in ENGINES:
         raise RehearsalError(f"ENGINE is {engine!r}, but must be {' or '.join(ENGINES)}")
-    context.obj = Rehearsal(project=project.resolve(), stack=stack or _DEFAULT, engine=engine)
-
-
-@app.command()
-def start(context: typer.Context) -> None:
-    """Build the host image if it is missing, and start the cloud."""
-    context.obj.start()
-
-
-@app.command()
-def down(context: typer.Context) -> None:
-    """Destroy the stack, stop the cloud and every host. Nothing stays outside the folder .lab."""
-    raise typer.Exit(context.obj.down())
-
-
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False
-)
-def run(context: typer.Context) -> None:
-    """Run a command of the engine: `python -m lab run up --yes`, `python -m lab run preview --diff`..."""
-    rehearsal: Rehearsal = context.obj
-    named, words = named_stack(context.args)
-    if named is not None:
-        rehearsal = rehearsal.about(named, given=_given(context))
-    raise typer.Exit(rehearsal.run(words))
-
-
-def _given(context: typer.Context) -> bool:
-    """Whether `--stack` was given to this very command, before `run`."""
-    above = context.parent
-    source = None if above is None else above.get_parameter_source("stack")
-    return source is not None and source.name == "COMMANDLINE"
+    stack = given.stack or os.environ.get("PULUMI_STACK") or _DEFAULT
+    rehearsal = Rehearsal(project=given.project.resolve(), stack=stack, engine=engine)
+    if given.command == "run":
+        named, words = named_stack(given.words)
+        if named is not None:
+            rehearsal = rehearsal.about(named, given=given.stack is not None)
+        return rehearsal.run(words)
+    if given.words:
+        parser.error(f"`{given.command}` takes nothing more, but was given {' '.join(given.words)}")
+    if given.command == "down":
+        return rehearsal.down()
+    rehearsal.start()
+    return 0
 
 
 def main() -> None:
@@ -73,7 +69,7 @@ def main() -> None:
     try:
         end_in_order()
         named_stack(sys.argv[1:])  # refuses two, of which the parser would take the last
-        app()
+        raise SystemExit(_run(sys.argv[1:]))
     except KeyboardInterrupt:
         raise SystemExit(130) from None  # as a shell has it
     except (RehearsalError, StackNameError, StateError) as error:
