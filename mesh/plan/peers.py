@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Final
 
@@ -119,6 +120,11 @@ def plan_peers(settings: Settings) -> dict[str, tuple[PeerPlan, ...]]:
     }
 
 
+@lru_cache(maxsize=1024)  # every node has it among its peers' allowed IPs
+def _alone(address: IPv4Address | IPv6Address) -> IPv4Network | IPv6Network:
+    return ip_network(address)
+
+
 def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str, name: str) -> PeerPlan:
     """Return a node as another one, the viewer, sees it; `members` are the nodes that take part."""
     relays = tuple(
@@ -136,7 +142,7 @@ def _pair(settings: Settings, links: Links, members: Sequence[str], viewer: str,
         addresses=addresses,
         allowed_ips=(
             *(
-                ip_network(address)
+                _alone(address)
                 for each in (addresses, *(other.addresses for other in relays))
                 for address in each
             ),

@@ -8,7 +8,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address, ip_interface
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_address,
+    ip_interface,
+)
 from typing import Final
 
 from mesh.render.facts import Endpoint, parse_endpoint
@@ -107,14 +116,18 @@ def _allowed(
     document: str, own: Sequence[IPv4Interface | IPv6Interface]
 ) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield the addresses of each peer and of each relayed node, without networks behind a peer."""
-    networks = [each.network for each in own]
+    networks = tuple(each.network for each in own)
     for name, allowed, relays in _PEER.findall(document):
         relayed = {other: frozenset(texts.split(", ")) for other, texts in _RELAYED.findall(relays)}
-        inside = {
-            text for text in _HOST.findall(allowed) if any(ip_address(text) in each for each in networks)
-        }
+        inside = {text for text in _HOST.findall(allowed) if _inside(text, networks)}
         yield name, frozenset(inside.difference(*relayed.values()))
         yield from relayed.items()
+
+
+@lru_cache(maxsize=1024)  # each node's files name the addresses of all others
+def _inside(text: str, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    address = ip_address(text)
+    return any(address in each for each in networks)
 
 
 def _numbers(texts: Iterable[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -40,6 +41,7 @@ class Endpoint:
         return f"{host}:{self.port}"
 
 
+@lru_cache(maxsize=1024)  # each node's files name those of all others
 def parse_endpoint(text: str) -> Endpoint:
     """Read `192.0.2.1:51820` or `[2001:db8::1]:51820`, as an `Endpoint` is written.
 
