@@ -14,6 +14,7 @@ from lab.hosts.machine import Machine
 from lab.hosts.repository import build_repository, offer
 from lab.testing import wait
 from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input, packed
+from mesh.program.keys import first_contact_key, ssh_public_line
 from mesh.program.machines.cloud_init import user_data
 from mesh.remote import BOOTSTRAP_SECONDS, keys_call, limited
 from tests.host.conftest import IMAGE
@@ -39,7 +40,7 @@ class Server:
     address: str
     port: int = 22
 
-    def ssh(self, command: str, stdin: bytes = b"", *, pin: str = "first", timeout: float = 400) -> Run:
+    def ssh(self, command: str, stdin: bytes = b"", *, pin: str = "offered", timeout: float = 400) -> Run:
         known = self.hosts.folder / f"known-{self.key}"
         public = (self.hosts.folder / f"{pin}.pub").read_text()
         name = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
@@ -98,6 +99,8 @@ def boot(hosts: Hosts) -> Iterator[Boot]:
     made: list[str] = []
     for name, kind in (("permanent", "ed25519"),):
         subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(hosts.folder / name)], check=True)
+    first = first_contact_key()
+    (hosts.folder / "offered.pub").write_text(f"{ssh_public_line(first)}\n")
 
     def make(
         files: Mapping[str, str] | None = None,
@@ -109,11 +112,10 @@ def boot(hosts: Hosts) -> Iterator[Boot]:
     ) -> Server:
         key = f"fc{len(made)}"
         address = str(hosts.lab.pool.network_address + 100 + len(made))
-        first = (hosts.folder / "first").read_text(), (hosts.folder / "first.pub").read_text()
         hosts.lab.create(
             HostSpec(
                 key=key, hostname=key, address=address, instance_id=f"i-{key}", image=image,
-                user_data=user_data(key, *first, ssh_port=ssh_port),
+                user_data=user_data(key, first, ssh_public_line(first), ssh_port=ssh_port),
                 public_keys=[(hosts.folder / "mgmt.pub").read_text()],
             )
         )  # fmt: skip
