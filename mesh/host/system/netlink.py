@@ -1,4 +1,4 @@
-"""nftables as the kernel tells of it: who changed the ruleset, and which rule ended a packet's way."""
+"""What the kernel sends by netlink; of nftables: who changed the ruleset, which rule ended a packet's way."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Optional
 
-__all__ = ["Message", "aligned", "attributes", "changes", "messages", "text", "traces"]
+__all__ = ["HEADER", "Message", "aligned", "attributes", "changes", "messages", "parts", "text", "traces"]
 
 # linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h
+HEADER = struct.Struct("=IHHII")
+"""What each message begins with: its length in bytes, its type, flags, sequence number, port."""
 _NETLINK_NETFILTER = 12
 _GROUP_TABLES, _GROUP_TRACE = 7, 9
 _SUBSYSTEM_NFTABLES = 10
-_HEADER = struct.Struct("=IHHIIBBH")  # length, type, flags, sequence, port, family, version, resource
+_FAMILY = struct.Struct("=BBH")  # family, version, resource
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF
 _BUFFER = 1 << 20
@@ -63,13 +65,21 @@ def messages(heard: socket.socket) -> Iterator[Message]:
 
 
 def _parsed(raw: bytes) -> Iterator[Message]:
-    while len(raw) >= _HEADER.size:
-        length, kind, _flags, _sequence, _port, family, _version, _resource = _HEADER.unpack_from(raw)
-        if length < _HEADER.size:
+    for kind, _flags, payload in parts(raw):
+        if kind >> 8 == _SUBSYSTEM_NFTABLES and len(payload) >= _FAMILY.size:
+            family, _version, _resource = _FAMILY.unpack_from(payload)
+            yield Message(kind & 0xFF, family, attributes(payload[_FAMILY.size :]))
+
+
+def parts(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the messages of what has arrived at once: type, flags, and what follows the header. Pure."""
+    place = 0
+    while len(raw) - place >= HEADER.size:
+        length, kind, flags, _sequence, _port = HEADER.unpack_from(raw, place)
+        if length < HEADER.size:
             return
-        if kind >> 8 == _SUBSYSTEM_NFTABLES:
-            yield Message(kind & 0xFF, family, attributes(raw[_HEADER.size : length]))
-        raw = raw[aligned(length) :]
+        yield kind, flags, raw[place + HEADER.size : place + length]
+        place += aligned(length)
 
 
 def attributes(raw: bytes) -> dict[int, bytes]:

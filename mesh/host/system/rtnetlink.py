@@ -12,7 +12,7 @@ import socket
 import struct
 
 from ..answers import AgentError, Answer
-from .netlink import aligned, attributes, text
+from .netlink import HEADER, aligned, attributes, parts, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _NETLINK_ROUTE = 0
 _SOL_NETLINK, _GET_STRICT_CHK = 270, 12
 _REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
 _ERROR, _DONE = 2, 3
-_HEADER = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _CODE = struct.Struct("=i")
 _NUMBER = struct.Struct("=I")
 # linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h
@@ -66,9 +65,9 @@ def addresses(name: Optional[str] = None) -> list[Entry]:
     `local`, `prefixlen`, `scope`, and `address` where the other end is another one. Raises `AgentError`.
     """
     found = {index: entry for index, entry, _kind in _links(name)}
-    wanted = next(iter(found)) if name is not None and found else 0
-    if name is not None and not found:
+    if not found:
         return []
+    wanted = 0 if name is None else next(iter(found))
     for family, word in ((socket.AF_INET, "inet"), (socket.AF_INET6, "inet6")):
         for payload in _ask(_GETADDR, _ADDRESS.pack(family, 0, 0, 0, wanted), dump=True):
             theirs, length, _flags, scope, index = _ADDRESS.unpack_from(payload)
@@ -222,9 +221,9 @@ def _answers(
         with contextlib.suppress(OSError):  # before Linux 4.20 the kernel tells more than it was asked for
             kernel.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
         flags = _REQUEST | (_DUMP if dump else 0)
-        kernel.send(_HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0) + body)
+        kernel.send(HEADER.pack(HEADER.size + len(body), kind, flags, 1, 0) + body)
         while True:
-            for answer, told, payload in _messages(kernel.recv(_MOST)):
+            for answer, told, payload in parts(kernel.recv(_MOST)):
                 whole = whole and not told & _DUMP_INTERRUPTED
                 if answer in (_ERROR, _DONE):
                     code = -_CODE.unpack_from(payload)[0] if len(payload) >= _CODE.size else 0
@@ -235,14 +234,3 @@ def _answers(
                     found.append(payload)
                 if not dump:
                     return found, whole
-
-
-def _messages(raw: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Yield type, flags, and what follows the header."""
-    place = 0
-    while len(raw) - place >= _HEADER.size:
-        length, kind, flags, _sequence, _port = _HEADER.unpack_from(raw, place)
-        if length < _HEADER.size:
-            return
-        yield kind, flags, raw[place + _HEADER.size : place + length]
-        place += aligned(length)
