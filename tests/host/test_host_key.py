@@ -30,7 +30,8 @@ def node(web_1: Node) -> Iterator[Node]:
     web_1.wait_idle()
     web_1.inside("cp -a /etc/ssh /root/ssh-before")
     yield web_1
-    web_1.inside("rm -rf /etc/ssh && mv /root/ssh-before /etc/ssh && systemctl reload ssh")
+    # A restart ends once sshd listens. A reload ends before, and refuses whoever comes next for a moment.
+    web_1.inside("rm -rf /etc/ssh && mv /root/ssh-before /etc/ssh && systemctl restart ssh")
 
 
 def _bring(hosts: Hosts, node: Node, **more: str) -> str:
