@@ -61,8 +61,9 @@ test: setup-dev lint image bytecode ## run all tests except the long ones
 	@$(PYTEST) -n 4 --dist loadfile -m "not hosts and not long"
 	@$(PYTEST) -n 4 --dist loadfile -m "hosts and not long"
 
-bytecode: setup-dev # tests write none, see tests/conftest.py
+bytecode: setup-dev # tests write none, see tests/conftest.py; pytest's own takes longer to make than to collect all tests
 	@$(PYTHON) -m compileall -q bench lab mesh
+	@$(PYTHON) -m pytest -p no:cacheprovider -q --collect-only >/dev/null || true # the run tells what is wrong
 
 lint: setup-dev
 	@$(PYTHON) -m ruff check .
