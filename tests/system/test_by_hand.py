@@ -1,5 +1,6 @@
 """What somebody changed in the cloud, behind the stack's back, is noticed and made whole."""
 
+import re
 import sys
 from collections.abc import Iterator
 
@@ -30,6 +31,7 @@ def cloud(mesh: World) -> Iterator[Client]:
     assert mesh.lab("run", "preview", "--expect-no-changes").code == 0
 
 
+@pytest.mark.long
 def test_a_deleted_server_is_made_again_at_its_address_and_configured_from_the_start(
     mesh: World, cloud: Client
 ) -> None:
@@ -117,10 +119,14 @@ def test_a_host_that_reboots_during_up_is_configured_all_the_same(mesh: World, c
 
 
 class Impostor:
-    """Another machine at a node's address. It would take the stack's SSH key; its host key is its own."""
+    """Another machine at a node's address. It would take the stack's SSH key; its host key is its own.
+
+    Once it is gone, the node is made again at its address, and configured from the start.
+    """
 
     def __init__(self, mesh: World, cloud: Client) -> None:
         self._mesh = mesh
+        self._before = mesh.outputs()["nodes"]
         address = cloud.primary_ips.get_by_name("lab-db-1")
         key = cloud.ssh_keys.get_by_name("lab-management")
         assert key is not None
@@ -143,7 +149,10 @@ class Impostor:
 
     def end(self) -> None:
         self._mesh.delete_server("impostor")
-        self._mesh.ok("up", "--yes", "--skip-preview", "--refresh")
+        printed = self._mesh.ok("up", "--yes", "--skip-preview", "--refresh")
+        assert "hcloud:index/server:Server db-1-server created" in printed
+        assert "web-2-apply upd" not in printed, "the others have nothing to do: address and key are the same"
+        assert self._mesh.outputs()["nodes"] == self._before
 
 
 @pytest.fixture
@@ -165,6 +174,7 @@ def test_another_machine_at_a_nodes_address_is_sent_nothing(
     assert run.code == 1
     assert "db-1: the host key is not the one that this stack installed" in run.out
     assert "Nothing was sent." in run.out
+    assert re.search(r"`pulumi up --replace '\S+::db-1-server'`", run.out), run.out
     heard = impostor.run("journalctl -q -o cat -t sshd")
     assert "Host key" in heard or "Connection" in heard, "it was dialled"
     assert "Accepted" not in heard

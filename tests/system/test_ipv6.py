@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lab.testing import wait
 from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
@@ -99,10 +100,9 @@ def _policy(world: World) -> None:
 
 
 def _reboot(world: World) -> None:
-    world.on("web-2", "systemctl reboot", check=False)
-    for _ in range(60):
-        if world.on("web-2", "sleep 1; systemctl is-active wg-quick@wg0", check=False).strip() == "active":
-            break
+    world.on("web-2", "touch /run/before; systemctl reboot", check=False)
+    works = "! test -e /run/before && systemctl is-active wg-quick@wg0 && echo back"
+    wait(lambda: "back\n" in world.on("web-2", works, check=False), 120)
     run = world.reach()
     assert run.code == 0, run.out
     assert "in IPv4 and IPv6" in run.out

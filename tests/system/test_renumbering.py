@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lab.testing import wait
 from tests.system.world import World
 
 pytestmark = pytest.mark.hosts
@@ -110,10 +111,9 @@ def test_a_mesh_moves_to_another_network_and_no_connection_ends(world: World) ->
 
 def _reboot(world: World) -> None:
     """Restart web-2 while the nodes have both addresses: both are there again, the former one first."""
-    world.on("web-2", "systemctl reboot", check=False)
-    for _ in range(60):
-        if world.on("web-2", "sleep 1; systemctl is-active wg-quick@wg0", check=False).strip() == "active":
-            break
+    world.on("web-2", "touch /run/before; systemctl reboot", check=False)
+    works = "! test -e /run/before && systemctl is-active wg-quick@wg0 && echo back"
+    wait(lambda: "back\n" in world.on("web-2", works, check=False), 120)
     assert _addresses(world, "web-2") == ["10.10.0.2/24", "10.20.0.2/24"]
     assert "src 10.10.0.2" in world.on("web-2", "ip route get 10.10.0.11")
     world.on("web-2", "ping -n -c 1 -W 5 10.10.0.11 && ping -n -c 1 -W 5 10.20.0.11")
