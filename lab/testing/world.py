@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -10,10 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import yaml
 
-from lab.hosts import Lab
+from lab.cloud.process import Process
+from lab.hosts import HostError, Lab
+from lab.hosts.image import build_image
 from lab.testing.waiting import free_port
 
 __all__ = ["REPOSITORY", "Run", "World", "interrupt"]
@@ -58,13 +62,40 @@ class World:
         )
         image = REPOSITORY / ".lab" / "image"
         image.mkdir(parents=True, exist_ok=True)
-        (folder / ".lab").mkdir()
+        (folder / ".lab").mkdir(mode=0o700)
         (folder / ".lab" / "image").symlink_to(image)
 
     @property
     def hosts(self) -> Lab:
         """The hosts, to look inside."""
-        return Lab(self.folder / ".lab" / "cloud", self.folder / ".lab" / "image")
+        return Lab(self._state, self._image)
+
+    @property
+    def _state(self) -> Path:
+        return self.folder / ".lab" / "cloud"
+
+    @property
+    def _image(self) -> Path:
+        return self.folder / ".lab" / "image"
+
+    def start(self) -> None:
+        """Start the cloud as `python -m lab start` does, from this process: a Python less, three times."""
+        build_image(self._image, "debian-12", print)
+        config = yaml.safe_load(self.stack_file.read_text())["config"]
+        port = urlsplit(config["hcloud:endpoint"]).port
+        assert port is not None
+        self._cloud(port, config["hcloud:token"]).start()
+
+    def end(self) -> None:
+        """Have nothing left of cloud, hosts and their network; the stack's state stays as it is."""
+        self._cloud(0, "").stop()
+        hosts = self.hosts
+        for machine in hosts.machines():
+            hosts.destroy(machine.key)
+        hosts.down()
+
+    def _cloud(self, port: int, token: str) -> Process:
+        return Process(state=self._state.resolve(), port=port, token=token, images=self._image.resolve())
 
     def edit(self, key: str, change: Callable[[dict[str, Any]], object]) -> None:
         """Change one value of the stack file's configuration."""
@@ -115,18 +146,23 @@ class World:
         """Return the command line that runs the words after it on a host."""
         return f"{sys.executable} -m lab.hosts enter --state .lab/cloud lab-{node} --"
 
+    def _login(self, node: str, script: str) -> list[str]:
+        """Return the command line that `via` comes to, without a Python that starts first."""
+        hosts = self.hosts
+        return hosts.login(hosts.find(f"lab-{node}"), shlex.join(["sh", "-c", script]))
+
     def on(self, node: str, script: str, *, check: bool = True) -> str:
         """Run a shell script on a host, not over SSH; returns its output."""
-        run = self.command(*self.via(node).split(), "sh", "-c", script)
+        try:
+            run = self.command(*self._login(node, script))
+        except HostError as error:  # it is off
+            run = Run(1, f"error: {error}\n")
         assert run.code == 0 or not check, run.out
         return run.out
 
     def write(self, node: str, path: str, text: str) -> None:
         """Write a file for root's eyes on a host. The text is in no argument list."""
-        subprocess.run(
-            [*self.via(node).split(), "sh", "-c", f"umask 077; cat >{path}"],
-            cwd=self.folder, input=text, text=True, check=True,
-        )  # fmt: skip
+        subprocess.run(self._login(node, f"umask 077; cat >{path}"), input=text, text=True, check=True)
 
     def console(self, node: str, script: str) -> None:
         """Run a shell script on a host as at its console, where no start file counts."""
@@ -136,9 +172,8 @@ class World:
     def background(self, node: str, script: str) -> "subprocess.Popen[str]":
         """Start a shell script on a host and go on."""
         return subprocess.Popen(
-            [*self.via(node).split(), "sh", "-c", script],
-            cwd=self.folder, text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            self._login(node, script),
+            text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
 

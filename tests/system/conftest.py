@@ -12,9 +12,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if os.geteuid() != 0:
         pytest.fail("hosts need root: run `make test`, which uses sudo")
     world = World(tmp_path_factory.mktemp("world"))
-    started = world.lab("start")
     try:
-        assert started.code == 0, started.out
+        world.start()
         yield world
     finally:
-        world.lab("down")
+        world.end()

@@ -27,12 +27,11 @@ DESTROYING = ["web-1-server deleting", "web-1-ip deleting"]
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
-    started = world.lab("start")
     try:
-        assert started.code == 0, started.out
+        world.start()
         yield world
     finally:
-        world.lab("down")
+        world.end()
 
 
 def _servers(world: World) -> set[str]:

@@ -85,4 +85,4 @@ def test_a_guide_shows_what_happens(guide: str, tmp_path: Path) -> None:
             )
         assert world.stack_file.read_text() == before, "a guide leaves the stack file as it was"
     finally:
-        world.lab("down")
+        world.end()
