@@ -20,6 +20,8 @@ NAMES: Final = {f"web-{number}": f"10.10.0.{number}" for number in range(1, 6)}
 """Of all nodes that there may be, with their addresses inside the mesh."""
 # Seconds within which a rotation is over on hosts that share a slow machine; 17 s were measured.
 _SOON: Final = 180.0
+# Between two questions: each starts a Python on a node, and a rotation takes many seconds.
+_PAUSE: Final = 0.5
 
 Skew = Mapping[str, float]
 """Seconds that each node's apply begins after the first one's."""
@@ -124,7 +126,7 @@ class Rotating:
         """Wait until the rotation is over on these nodes."""
         chosen = list(names or self.nodes)
         try:
-            wait(lambda: not any(self.rotating(name) for name in chosen), seconds)
+            wait(lambda: not any(self.rotating(name) for name in chosen), seconds, pause=_PAUSE)
         except AssertionError:
             raise AssertionError({name: self.rotating(name) for name in chosen}) from None
 

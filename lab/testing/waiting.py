@@ -14,11 +14,17 @@ _PORTS: Final = range(20_000, 32_768)
 
 
 def wait(done: Callable[[], bool], seconds: float = 30, *, pause: float = 0.1) -> None:
-    """Wait for something to become true, asking again after each pause. Raises `AssertionError`."""
+    """Wait for something to become true, asking again after each pause. Raises `AssertionError`.
+
+    A pause is at least as long as the question before it took: dear questions slow down what they wait for.
+    """
     end = time.monotonic() + seconds
+    asked = time.monotonic()
     while not done():
-        assert time.monotonic() < end, f"waited {seconds:g} s in vain"
-        time.sleep(pause)
+        now = time.monotonic()
+        assert now < end, f"waited {seconds:g} s in vain"
+        time.sleep(max(pause, now - asked))
+        asked = time.monotonic()
 
 
 def free_port() -> int:
