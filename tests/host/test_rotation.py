@@ -32,23 +32,26 @@ def test_all_identities_rotate_without_a_lost_packet(fleet: Rotating) -> None:
     fleet.check(former=former)
 
 
-def test_one_node_rotates_alone(fleet: Rotating) -> None:
-    former = fleet.private()[:1]
-    fleet.new_identities("web-1")
+@pytest.mark.parametrize(
+    ("identity", "preshared"),
+    [
+        (True, True),
+        pytest.param(True, False, marks=pytest.mark.long),
+        pytest.param(False, True, marks=pytest.mark.long),
+    ],
+    ids=["both", "one identity", "pre-shared keys"],
+)
+def test_one_node_and_pre_shared_keys_rotate(fleet: Rotating, *, identity: bool, preshared: bool) -> None:
+    former = fleet.private()[:1] if identity else []
+    if identity:
+        fleet.new_identities("web-1")
+    if preshared:
+        fleet.new_root()
     with traffic(fleet.nodes, fleet.addresses, rate=RATE) as seen:
         fleet.settle(fleet.apply())
         fleet.wait()
     assert not seen.lost, str(seen)
     fleet.check(former=former)
-
-
-def test_pre_shared_keys_rotate(fleet: Rotating) -> None:
-    fleet.new_root()
-    with traffic(fleet.nodes, fleet.addresses, rate=RATE) as seen:
-        fleet.settle(fleet.apply())
-        fleet.wait()
-    assert not seen.lost, str(seen)
-    fleet.check()
 
 
 @pytest.fixture

@@ -78,6 +78,7 @@ def test_up_killed_and_run_again_is_whole(fresh: World, moment: str) -> None:
     _gone(fresh)
 
 
+@pytest.mark.long
 def test_up_interrupted_once_lets_steps_end_and_is_whole_afterwards(fresh: World) -> None:
     interrupt(fresh, ["up", "--yes", "--skip-preview"], "web-1-bootstrap creating", signal.SIGINT)
     state = fresh.json("stack", "export")["deployment"]

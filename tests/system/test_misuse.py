@@ -178,7 +178,7 @@ def _untroubled(printed: str, secrets: Mapping[str, str]) -> None:
 # two minutes of silence; the others much as cases that stay
 _SLOW = {
     *("ssh-dropped", "root-login-forbidden", "token-cut-short", "capacity-gone", "ssh-refused"),
-    *("quota-reached", "port-occupied", "disk-full", "root-may-not-log-in"),
+    *("quota-reached", "port-occupied", "disk-full", "root-may-not-log-in", "host-key-changed"),
 }
 _PARAMETERS = [
     pytest.param(case, id=case.name, marks=[pytest.mark.long] if case.name in _SLOW else []) for case in CASES

@@ -82,7 +82,6 @@ def mesh(world: World) -> Iterator[World]:
 
 def test_the_key_rotates_and_nobody_else_ever_has_it(mesh: World) -> None:
     _nobody_else_has_it(mesh, "web-2")
-    _settled(mesh)
     before, former = _public_keys(mesh), mesh.on("web-2", _PRIVATE).strip()
     _mesh(mesh, "rotate", "web-2")
     preview = mesh.ok("preview", "--diff")
@@ -97,6 +96,7 @@ def test_the_key_rotates_and_nobody_else_ever_has_it(mesh: World) -> None:
     assert mesh.on("web-2", f"grep -rlF '{former}' /etc /var/lib /run /root", check=False) == ""
 
 
+@pytest.mark.long
 def test_no_key_is_replaced_while_a_node_that_makes_its_own_is_down(mesh: World) -> None:
     before, once = _public_keys(mesh), mesh.stack_file.read_text()
     _mesh(mesh, "rotate")

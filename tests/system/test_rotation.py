@@ -175,6 +175,7 @@ def test_one_node_and_the_pre_shared_keys(mesh: World) -> None:
     assert mesh.on(name, f"grep -rlF '{key}' /etc /var/lib /run /root", check=False) == ""
 
 
+@pytest.mark.long
 def test_a_node_that_is_late_holds_the_others_and_is_named(mesh: World) -> None:
     """Its wg0 goes on all the while; a second rotation is refused before a key of it is made."""
     _ok(_mesh(mesh, "rotate"))
