@@ -1,5 +1,6 @@
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # Programs of tests change within a second, which Python's bytecode does not notice.
@@ -20,3 +21,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("short")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with hosts first: they take minutes and often wait, and short ones fill the end evenly."""
+    with_hosts = {item.path for item in items if item.get_closest_marker("hosts")}
+    items.sort(key=lambda item: item.path not in with_hosts)
