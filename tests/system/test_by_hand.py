@@ -107,6 +107,7 @@ def test_a_removed_address_is_replaced_and_every_node_learns_the_new_one(mesh: W
     assert f"Endpoint = {after}:51820" in mesh.on("web-1", "cat /etc/wireguard/wg0.conf")
 
 
+@pytest.mark.long
 def test_a_host_that_reboots_during_up_is_configured_all_the_same(mesh: World, cloud: Client) -> None:
     mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8443"]))
     mesh.on("web-1", "systemd-run -q --on-active=1s systemctl reboot")

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.system.test_rotation import streaming
 from tests.system.world import World, shown
 
 pytestmark = pytest.mark.hosts
@@ -80,6 +81,30 @@ def mesh(world: World) -> Iterator[World]:
     world.console("web-2", "systemctl start ssh")
 
 
+def test_all_keys_rotate_at_once_and_each_way_to_make_them_stays_as_it_is(mesh: World) -> None:
+    """By a number in the stack file, while TCP and SSH go on; afterwards no former key is left anywhere."""
+    _nobody_else_has_it(mesh, "web-2")
+    before, secrets = _public_keys(mesh), mesh.secrets(NODES)
+    assert "generation" in _mesh(mesh, "rotate")
+    preview = mesh.ok("preview", "--diff")
+    for row in ("generations", "rotation", "web-2-own-key"):
+        assert f"::{row}]" in preview, row
+    assert "<known after up>" in preview
+    with streaming(mesh):
+        mesh.up()
+    assert not before.items() & _public_keys(mesh).items()
+    _settled(mesh)
+    _nobody_else_has_it(mesh, "web-2")
+    former = {name: key for name, key in secrets.items() if name.endswith("private key")}
+    for name in NODES:
+        key = former[f"{name} private key"]
+        assert mesh.on(name, f"grep -rlF '{key}' /etc /var/lib /run /root", check=False) == "", name
+        assert mesh.on(name, "ls /sys/class/net | grep ^wg").split() == ["wg0"]
+        assert "51821" not in mesh.on(name, "ss -Hlun")
+    assert shown(mesh.ok("stack", "export", "--show-secrets"), former) == []
+
+
+@pytest.mark.long
 def test_the_key_rotates_and_nobody_else_ever_has_it(mesh: World) -> None:
     _nobody_else_has_it(mesh, "web-2")
     before, former = _public_keys(mesh), mesh.on("web-2", _PRIVATE).strip()

@@ -119,7 +119,7 @@ def mesh(world: World) -> Iterator[World]:
 
 
 @contextmanager
-def _streaming(world: World) -> "Iterator[None]":
+def streaming(world: World) -> "Iterator[None]":
     """A TCP connection and an SSH session from web-1 to web-2, open for as long as this lasts."""
     key = world.outputs()["ssh_private_key"]
     world.on("web-1", "rm -f /run/enough")
@@ -143,6 +143,7 @@ def _streaming(world: World) -> "Iterator[None]":
             each.wait()
 
 
+@pytest.mark.long
 def test_a_number_in_the_stack_file_is_all_there_is_to_do(mesh: World) -> None:
     before, secrets = _public_keys(mesh), mesh.secrets(NODES)
     said = _ok(_mesh(mesh, "rotate"))
@@ -150,7 +151,7 @@ def test_a_number_in_the_stack_file_is_all_there_is_to_do(mesh: World) -> None:
     preview = mesh.ok("preview", "--diff")
     for row in ("generations", "rotation"):
         assert f"::{row}]" in preview, row
-    with _streaming(mesh):
+    with streaming(mesh):
         mesh.up()
     assert not before.items() & _public_keys(mesh).items()
     _settled(mesh)
@@ -165,7 +166,7 @@ def test_a_number_in_the_stack_file_is_all_there_is_to_do(mesh: World) -> None:
 def test_one_node_and_the_pre_shared_keys(mesh: World) -> None:
     before, secrets = _public_keys(mesh), mesh.secrets(NODES)
     _ok(_mesh(mesh, "rotate", "web-2", "--preshared"))
-    with _streaming(mesh):
+    with streaming(mesh):
         mesh.up()
     now = _public_keys(mesh)
     assert [name for name in NODES if before[name] != now[name]] == ["web-2"]
@@ -180,7 +181,7 @@ def test_a_node_that_is_late_holds_the_others_and_is_named(mesh: World) -> None:
     """Its wg0 goes on all the while; a second rotation is refused before a key of it is made."""
     _ok(_mesh(mesh, "rotate"))
     mesh.console("db-1", "systemctl stop ssh")
-    with _streaming(mesh):
+    with streaming(mesh):
         run = mesh.lab(*UP)
         assert run.code != 0
         assert "db-1" in run.out
@@ -312,7 +313,7 @@ def test_a_node_that_gets_another_address_in_the_same_run_rotates_along(mesh: Wo
         before = _public_keys(mesh)
         _ok(_mesh(mesh, "rotate"))
         mesh.edit_mesh(_at(wanted))
-        with _streaming(mesh):
+        with streaming(mesh):
             for _ in range(3):  # both addresses, then the new one first, then it alone
                 mesh.up()
         assert not before.items() & _public_keys(mesh).items()
