@@ -100,7 +100,8 @@ class Nodes(Hosts):
         """Make a host without the agent, on which a trial will be short."""
         host = super().boot(name)
         settings = json.dumps({"deadline_seconds": DEADLINE})
-        host.inside(f"mkdir -p /etc/wgmesh; echo '{settings}' >/etc/wgmesh/agent.json")
+        # the last is what first contact leaves behind
+        host.inside(f"mkdir -p /etc/wgmesh /var/lib/wgmesh; echo '{settings}' >/etc/wgmesh/agent.json")
         return Node(self, host.key, name, host.address)
 
     def document(

@@ -20,14 +20,13 @@ from typing import Any, Final
 import asyncssh
 
 from lab.cloud.store import Store
-from mesh.remote import agent_named
+from mesh.remote import agent_named, read_secret_input
 
 __all__ = ["Standin"]
 
 _PORT: Final = 22
 _RECONNECT: Final = 75
 _REFUSED: Final = 65
-_FIRST_CONTACT: Final = "bootstrap_sh="
 
 
 @dataclass(kw_only=True)
@@ -128,12 +127,8 @@ class _Door(asyncssh.SSHServer):
 
 def _answer(host: _Host, command: str, payload: bytes, began: float) -> tuple[str, int]:
     """Return what is printed, and the exit code."""
-    if _FIRST_CONTACT in command:
-        permanent = asyncssh.import_private_key(payload)
-        host.keys = [*(key for key in host.keys if key.get_algorithm() != "ssh-ed25519"), permanent]
-        return "ready", 0
     if agent := agent_named(command):
-        return _keys(host, agent, len(json.loads(payload)["keys"]))
+        return _keys(host, agent, read_secret_input(payload.decode()))
     if command.endswith("/wgmesh.pyz apply"):
         return _apply(host, hashlib.sha256(payload).hexdigest(), began)
     if "/wgmesh.pyz check" in command:  # asked by `mesh check`, with words around it
@@ -151,20 +146,22 @@ def _check(host: _Host) -> str:
     return json.dumps({**report, "peers": {}, "differences": differences})
 
 
-def _keys(host: _Host, wanted: str, count: int) -> tuple[str, int]:
+def _keys(host: _Host, wanted: str, bundle: dict[str, Any]) -> tuple[str, int]:
+    permanent = asyncssh.import_private_key(bundle["host_key"])
+    host.keys = [*(key for key in host.keys if key.get_algorithm() != "ssh-ed25519"), permanent]
     incoming = host.root / "usr/local/lib/wgmesh/incoming.pyz"
     if incoming.exists():
         host.agent = hashlib.sha256(incoming.read_bytes()).hexdigest()
-        host.keys = [key for key in host.keys if key.get_algorithm() == "ssh-ed25519"]
         incoming.unlink()
     if host.agent != wanted:
         return f"REFUSED the file has {host.agent}", _REFUSED
-    return f"STORED {count} keys", 0
+    return f"STORED {len(bundle['keys'])} keys", 0
 
 
 def _apply(host: _Host, digest: str, began: float) -> tuple[str, int]:
     if host.committed == digest:
         return f"UNCHANGED {digest}", 0
+    host.keys = [key for key in host.keys if key.get_algorithm() == "ssh-ed25519"]
     pending, transaction, live = host.trial
     if pending != digest:
         transaction, live = secrets.token_hex(8), time.monotonic()

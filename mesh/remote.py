@@ -4,8 +4,9 @@ import hashlib
 import json
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from mesh.names import AGENT, INCOMING
 
@@ -20,6 +21,8 @@ __all__ = [
     "own_key_call",
     "own_key_input",
     "read_own_key",
+    "read_secret_input",
+    "secret_input",
 ]
 
 CALL_SECONDS: Final = 120
@@ -27,6 +30,7 @@ CALL_SECONDS: Final = 120
 BOOTSTRAP_SECONDS: Final = 2400
 """Seconds for first contact: its own waits, for cloud-init and for packages, add up to 1800."""
 
+_ENDS_A_SHELL: Final = "exit 97"
 
 _OWNER_DIGITS: Final = 32
 
@@ -42,7 +46,8 @@ def agent_call(command: str) -> str:
 def keys_call(sha256: str) -> str:
     """Return the shell command that has one agent store the keys: a new one installs itself first.
 
-    `sha256` is the digest of the agent's file, hex. So a preview shows a new agent by this line.
+    On a new host, the agent's file sees to first contact before. `sha256` is the digest of that file, hex. So
+    a preview shows a new agent by this line.
     """
     return _sent_agent_call(f"keys {sha256}")
 
@@ -62,15 +67,39 @@ def own_key_call() -> str:
 
 
 def _sent_agent_call(command: str) -> str:
-    """Return the shell command that runs a command of the agent that was copied last."""
-    script = f"agent={INCOMING}; [ -e $agent ] || agent={AGENT}; exec python3 $agent {command}"
-    return limited(script, CALL_SECONDS)
+    """Return the shell command that runs a command of the agent that was copied last.
+
+    The copied file is a shell script, too, which runs this command once the host is ready for it.
+    """
+    run = f"timeout -s KILL {CALL_SECONDS} python3"
+    script = (
+        f"[ -e {INCOMING} ] || exec {run} {AGENT} {command}; exec sh {INCOMING} {run} {INCOMING} {command}"
+    )
+    return limited(script, BOOTSTRAP_SECONDS + CALL_SECONDS)
 
 
-def own_key_input(version: int, owner: str) -> str:
-    """Return what `own-key` reads: which of a node's keys is asked for, and a digest of the owner's name."""
+def secret_input(value: Mapping[str, Any]) -> str:
+    """Return what a command reads that is given a secret: a line that ends any other shell, then JSON.
+
+    A start file may put another shell in the place of the one that runs the command (`exec zsh`). That one
+    would take what comes here for commands, and print it.
+    """
+    return f"{_ENDS_A_SHELL}\n{json.dumps(value)}"
+
+
+def read_secret_input(text: str) -> dict[str, Any]:
+    """Read what `secret_input` returned; versions before this one had no line before the JSON."""
+    value: dict[str, Any] = json.loads(text[text.index("{") :])
+    return value
+
+
+def own_key_input(version: int, owner: str, host_key: str) -> str:
+    """Return what `own-key` reads: which of a node's keys is asked for, and a digest of the owner's name.
+
+    First contact, which comes before, reads the SSH host key, private half.
+    """
     digest = hashlib.sha256(owner.encode()).hexdigest()[:_OWNER_DIGITS]
-    return json.dumps({"format": 1, "generation": version, "owner": digest})
+    return secret_input({"format": 1, "generation": version, "owner": digest, "host_key": host_key})
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Packs `mesh/host` into the one file that runs on every node: same source, same bytes.
 
+The file begins with the shell script of first contact, for a host that may have no Python yet.
+
 Imports nothing but the standard library: the wheel is built with this module, before anything is installed.
 """
 
@@ -15,6 +17,11 @@ AGENT_NAME: Final = "wgmesh.pyz"
 
 _SOURCE: Final = Path(__file__).parent / "host"
 _MAIN: Final = """\
+import sys
+
+if sys.version_info < (3, 9):
+    raise SystemExit("bootstrap: needs Python 3.9 or newer")
+
 from wgmesh.bytecode import use_bytecode
 
 use_bytecode(__loader__)
@@ -23,7 +30,8 @@ from wgmesh.cli import main
 
 raise SystemExit(main())
 """
-_SHEBANG: Final = b"#!/usr/bin/env python3\n"
+# The line of first_contact.sh in whose place bootstrap.sh comes.
+_BOOTSTRAP: Final = "# bootstrap.sh\n"
 # A fixed time stamp, the earliest that the zip format can hold: same source, same bytes.
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
@@ -32,10 +40,10 @@ def pack_agent() -> bytes:
     """Return the agent as a zipapp: the same bytes on every machine and Python version."""
     files = {"__main__.py": _MAIN.encode()}
     for path in _SOURCE.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".sh":
             files[f"wgmesh/{path.relative_to(_SOURCE).as_posix()}"] = path.read_bytes()
     buffer = io.BytesIO()
-    buffer.write(_SHEBANG)
+    buffer.write(_script().encode())
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):
             info = zipfile.ZipInfo(name, _EPOCH)
@@ -43,3 +51,10 @@ def pack_agent() -> bytes:
             info.external_attr = 0o100644 << 16
             archive.writestr(info, files[name])
     return buffer.getvalue()
+
+
+def _script() -> str:
+    """Return what a shell reads of the file."""
+    before, line, after = (_SOURCE / "first_contact.sh").read_text().partition(_BOOTSTRAP)
+    assert line
+    return f"{before}{(_SOURCE / 'bootstrap.sh').read_text()}{after}"

@@ -100,6 +100,12 @@ def _read() -> bytes:
     return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
+def _read_secret() -> bytes:
+    """Read JSON; a line before it is for another shell, which a start file may have started."""
+    raw = _read()
+    return raw.partition(b"\n")[2] if raw.startswith(b"exit ") else raw
+
+
 def _install(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
     from .commands.install import install
 
@@ -109,19 +115,19 @@ def _install(places: Places, tunnel: Tunnel) -> tuple[Answer, str]:
 def _own_key(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
     from .commands.own_key import own_key
 
-    return own_key(places, _read())
+    return own_key(places, _read_secret())
 
 
 def _keys(places: Places, _tunnel: Tunnel) -> tuple[Answer, str]:
     from .commands.keys import keys
 
-    return keys(places, _read())
+    return keys(places, _read_secret())
 
 
 def _keys_by(places: Places, tunnel: Tunnel, agent: str) -> tuple[Answer, str]:
     from .commands.keys import keys_by
 
-    return keys_by(places, tunnel, _read(), agent=agent)
+    return keys_by(places, tunnel, _read_secret(), agent=agent)
 
 
 def _apply(places: Places, tunnel: Tunnel, *, local: bool) -> tuple[Answer, str]:

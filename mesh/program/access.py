@@ -6,7 +6,6 @@ lets in both that and what is wanted. So a run may fail, be killed or be taken b
 one still gets in. What is wanted counts as open from the run after; then the old door is closed.
 """
 
-import json
 import socket
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ from mesh.names import APPLY, BOOTSTRAP, COMMAND, DIRECTORY, INSTALL, KEYS, MANA
 from mesh.plan import MeshPlan, NodePlan
 from mesh.program.directory import private_addresses, public_addresses
 from mesh.program.first_contact import key_brought
-from mesh.program.keys import short_ssh_key, ssh_public_line
+from mesh.program.keys import brought_host_key, short_ssh_key, ssh_public_line
 from mesh.program.previous import Previous
 from mesh.render import Doors, Endpoint, Moving, Unknown, read_doors
 
@@ -55,7 +54,7 @@ class Committed:
     last committed (None before its first commit), `ssh_ports` where sshd may be found, the likeliest first.
     `private_keys` are management keys by their public line, as what connects has them: the one that its
     commands have in the state is the same text, so that they do not change by its form. `host_key` is the
-    public host key that it shows and `rolled` whether that ever was another one.
+    public host key that it shows.
     """
 
     server: str
@@ -65,7 +64,6 @@ class Committed:
     management_keys: tuple[str, ...]
     private_keys: Mapping[str, str] = field(repr=False)
     host_key: str | None
-    rolled: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +114,6 @@ def committed(previous: Previous, name: str) -> Committed | None:
     stored = previous.record(STASH, MANAGEMENT_KEY).get("output")
     short = short_ssh_key(stored) if isinstance(stored, str) else None
     keys = {ssh_public_line(key): key for key in (short, used) if key is not None}
-    host_key, rolled = _host_key(records)
     return Committed(
         server=str((last.get("triggers") or [""])[0]),
         address=str(connection["host"]),
@@ -124,23 +121,27 @@ def committed(previous: Previous, name: str) -> Committed | None:
         ssh_ports=doors.ssh_ports if doors else (int(connection.get("port") or 22),),
         management_keys=doors.management_keys if doors else (brought or ssh_public_line(str(used)),),
         private_keys=keys,
-        host_key=host_key,
-        rolled=rolled,
+        host_key=_host_key(records),
     )
 
 
-def _host_key(records: Mapping[str, Mapping[str, Any]]) -> tuple[str | None, bool]:
-    """Return the public host key a node shows, and whether it was brought there with the other keys."""
+def _host_key(records: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Return the public host key that a node shows.
+
+    Steps of versions before this one had no host key among the other keys, unless it was a second one.
+    """
     bundle = records[KEYS].get("stdin")
-    brought = json.loads(bundle).get("host_key") if isinstance(bundle, str) else None
-    if isinstance(brought, str):
-        return ssh_public_line(brought), True
+    brought = brought_host_key(bundle) if isinstance(bundle, str) else None
+    if brought is not None:
+        return ssh_public_line(brought)
     for step in (APPLY, KEYS, INSTALL):
         pinned = (records[step].get("connection") or {}).get("hostKey")
         if isinstance(pinned, str):
-            return pinned, False
+            return pinned
     first = records[BOOTSTRAP].get("stdin")
-    return (ssh_public_line(first) if isinstance(first, str) else None), False
+    if not isinstance(first, str):
+        return None
+    return ssh_public_line(brought_host_key(first) or "" if "{" in first else first)
 
 
 def ssh_limits(access: Mapping[str, Access]) -> dict[str, str]:

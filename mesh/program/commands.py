@@ -1,4 +1,8 @@
-"""The remote commands of a node, in their order: bootstrap, copy, own key where it makes one, keys, apply."""
+"""The remote commands of a node, in their order: copy, own key where it makes one, keys, apply.
+
+A server that was there before its node has first contact before that, as a step of its own. Any other one is
+met by the copied agent: by the first command that it runs.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,24 +14,15 @@ from pulumi_command import remote
 from mesh.names import AGENT_FILE, APPLY, BOOTSTRAP, INCOMING, INSTALL, KEYS, LEAVE, OWN_KEY
 from mesh.program.agent import AgentFile
 from mesh.program.confirmed import line_to_run
-from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input, packed
 from mesh.program.machines.base import Contact, Machine, protection
-from mesh.remote import (
-    BOOTSTRAP_SECONDS,
-    agent_call,
-    agent_named,
-    keys_call,
-    limited,
-    own_key_call,
-    own_key_input,
-)
+from mesh.remote import agent_call, agent_named, keys_call, own_key_call, own_key_input, secret_input
 
-__all__ = ["Commands", "Meeting", "Target"]
+__all__ = ["DIALS", "FIRST_DIALS", "Commands", "Meeting", "Target"]
 
-# A server answers pings before sshd listens: 40 refusals pass in about 2.5 minutes.
-_FIRST_CONTACT_DIALS: Final = 40
-# Enough for an sshd that is being reloaded (10 refusals: about 11 s), short for a host that is down.
-_DIALS: Final = 10
+FIRST_DIALS: Final = 40
+"""A server answers pings before sshd listens: 40 refusals pass in about 2.5 minutes."""
+DIALS: Final = 10
+"""Enough for an sshd that is being reloaded (10 refusals: about 11 s), short for a host that is down."""
 _DIAL_SECONDS: Final = 10
 _COMMAND_INPUTS: Final = [
     "connection",
@@ -50,9 +45,10 @@ class Target:
     `machine` is what they run on; `hooks` answers a failed command. With `keep`, commands that exist stay as
     they are, whatever changes; `gate` is what has to be done before the node is touched. `confirmed` looks at
     the answer to `apply`; the state has `record` of it. `protect` holds for `apply`. `former` are
-    the names that the node had before. A state of an `older` version has a step `INSTALL`. `contact` is how a
-    machine is met that was there already. Another `version` makes a command another one, whose answer no
-    preview knows.
+    the names that the node had before. `older` are steps that the state has, and that are needed no more.
+    `contact` is how a machine is met that was there already; any other one shows `first_host_key` until its
+    node was met. The `idle` steps keep the connection that they were done with. `met` is whether any step was
+    done. Another `version` makes a command another one, whose answer no preview knows.
     """
 
     node: str
@@ -68,10 +64,14 @@ class Target:
     gate: tuple[pulumi.Resource, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
     former: tuple[str, ...] = ()
-    older: bool = False
-    dials: int = _DIALS
+    older: frozenset[str] = frozenset()
+    dials: pulumi.Input[int] = DIALS
     protect: bool = False
     contact: Contact | None = None
+    first_host_key: pulumi.Input[str] = ""
+    first_dials: pulumi.Input[int] = FIRST_DIALS
+    idle: frozenset[str] = frozenset()
+    met: bool = False
     version: tuple[int, ...] = ()
 
     def looked_at(self) -> "Target":
@@ -81,27 +81,23 @@ class Target:
         )
         return replace(self, hooks=hooks)
 
-    def first_contact(self) -> "Target":
-        """Return the same target as it is before it has its permanent host key."""
-        return replace(self, host_key=self.machine.first_host_key, dials=_FIRST_CONTACT_DIALS, gate=())
-
-    def meeting(self, command: str) -> pulumi.Input[str]:
-        """Return what first contact runs: `command`, unless the machine was there already."""
-        return self.contact.command if self.contact else command
-
-    def first_connection(self) -> remote.ConnectionArgs:
-        """Return the SSH connection of first contact."""
-        if self.contact is None:
-            return self.connection()
+    def contact_connection(self, contact: Contact) -> remote.ConnectionArgs:
+        """Return the SSH connection of first contact with a machine that was there already."""
         return remote.ConnectionArgs(
             host=self.address,
-            port=self.contact.port,
-            user=self.contact.user,
-            private_key=self.contact.private_key,
-            host_key=self.contact.host_key,
-            dial_error_limit=_DIALS,
+            port=contact.port,
+            user=contact.user,
+            private_key=contact.private_key,
+            host_key=contact.host_key,
+            dial_error_limit=DIALS,
             per_dial_timeout=_DIAL_SECONDS,
         )
+
+    def first_connection(self) -> remote.ConnectionArgs:
+        """Return the SSH connection of steps that meet a new machine: pinned to what it shows until then."""
+        if self.contact is not None:
+            return self.connection()
+        return replace(self, host_key=self.first_host_key, dials=self.first_dials).connection()
 
     def connection(self) -> remote.ConnectionArgs:
         """Return the SSH connection, pinned to the host key."""
@@ -163,8 +159,7 @@ class Target:
     def leave(self, contact: Contact, *, after: list[pulumi.Resource]) -> None:
         """Declare what takes the mesh off a machine that outlives its node: a command that its deletion runs.
 
-        No step depends on it: so the state can do without it where the machine is dead. The canary holds it
-        up no more than first contact.
+        No step depends on it: so the state can do without it where the machine is dead.
         """
         remote.Command(
             f"{self.node}-{LEAVE}",
@@ -172,13 +167,13 @@ class Target:
             delete=contact.part,
             logging=remote.Logging.STDOUT,
             add_previous_output_in_env=False,
-            opts=replace(self, gate=()).options(
+            opts=self.options(
                 LEAVE, after=after, inputs=["connection"], protect=protection(wanted=self.protect)
             ),
         )
 
-    def keep_older(self, *, after: list[pulumi.Resource]) -> None:
-        """Keep the step `INSTALL` of a state as it is: nothing is done for it, and nothing depends on it.
+    def keep_older(self, step: str, *, after: list[pulumi.Resource]) -> None:
+        """Keep a step of a state as it is: nothing is done for it, and nothing depends on it.
 
         It comes after what the state says that it needs, which a run with `--target` would else keep first.
 
@@ -186,64 +181,97 @@ class Target:
         Pulumi's engine would also delete it where those are skipped, as of a node that is down: they would
         name a resource that is gone, and no run could read the state any more.
         """
-        self._keep_as_is(INSTALL, after=after)
-
-    def keep_own_key(self, *, after: list[pulumi.Resource]) -> None:
-        """Keep the step `OWN_KEY` of a node that has another key now: one run longer, as `INSTALL`."""
-        self._keep_as_is(OWN_KEY, after=after)
-
-    def _keep_as_is(self, step: str, *, after: list[pulumi.Resource]) -> None:
         remote.Command(
             f"{self.node}-{step}",
             connection=remote.ConnectionArgs(host=""),
             opts=self.options(step, after=after, inputs=_COMMAND_INPUTS, ignore_changes=_COMMAND_INPUTS),
         )
 
+    @property
+    def before_commit(self) -> "Target":
+        """The same target for the steps before `apply`: the canary does not hold up those of a new node."""
+        return self if self.met else replace(self, gate=())
+
+    def unless_idle(self, step: str) -> list[str] | None:
+        """Return the inputs of a step that may differ from the state without a change.
+
+        A step that the engine is told to replace gets the present ones all the same.
+        """
+        return ["connection"] if step in self.idle else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Meeting:
-    """First contact, and the agent's file: what has to be there before a node can do anything by itself."""
+    """The agent's file, and first contact with a machine that was there already."""
 
     copy: remote.CopyToRemote
 
     @staticmethod
     def declare(target: Target, *, host_private_key: pulumi.Input[str], agent_file: AgentFile) -> "Meeting":
-        """Declare both steps of one node."""
-        first = target.first_contact()
-        bootstrap = first.command(
-            BOOTSTRAP,
-            connection=first.first_connection(),
-            create=first.meeting(limited(packed(BOOTSTRAP_SCRIPT), BOOTSTRAP_SECONDS)),
-            stdin=pulumi.Output.from_input(host_private_key).apply(bootstrap_input),
-            after=[*([made] if (made := target.machine.resource) else []), *target.machine.ready],
-            ignore_changes=_ONCE,
-        )
+        """Declare what has to be there before a node can do anything by itself."""
+        after = [*([made] if (made := target.machine.resource) else []), *target.machine.ready]
         if target.contact is not None:
-            target.leave(target.contact, after=[bootstrap])
+            after = [_first_contact(target, target.contact, host_private_key=host_private_key, after=after)]
+        elif BOOTSTRAP in target.older:
+            target.keep_older(BOOTSTRAP, after=after)
         copy = remote.CopyToRemote(
             f"{target.node}-{AGENT_FILE}",
-            connection=target.connection(),
+            connection=target.first_connection(),
             source=pulumi.FileAsset(agent_file.path),
             remote_path=INCOMING,
             triggers=[target.machine.identity],
-            opts=target.options(AGENT_FILE, after=[bootstrap], inputs=_COPY_INPUTS),
+            opts=target.before_commit.options(
+                AGENT_FILE, after=after, inputs=_COPY_INPUTS, ignore_changes=target.unless_idle(AGENT_FILE)
+            ),
         )
-        if target.older:
-            target.keep_older(after=[copy])
+        if INSTALL in target.older:
+            target.keep_older(INSTALL, after=[copy])
         return Meeting(copy=copy)
 
-    def own_key(self, target: Target, version: int, *, owner: str) -> remote.Command:
+    def own_key(
+        self, target: Target, version: int, *, owner: str, host_private_key: pulumi.Output[str]
+    ) -> remote.Command:
         """Declare the step in which the node makes this version of its key, or tells it again.
 
         `owner` names the node in this stack: a copy of its disk in another server makes a key of its own.
         """
+
+        def stdin(values: Sequence[Any]) -> str:
+            server, host_key = values
+            return own_key_input(version, f"{owner}/{server}", host_key)
+
+        given: pulumi.Output[Sequence[Any]] = pulumi.Output.all(target.machine.identity, host_private_key)
         return replace(target, version=(version,)).command(
             OWN_KEY,
+            connection=target.first_connection(),
             create=own_key_call(),
-            stdin=target.machine.identity.apply(lambda server: own_key_input(version, f"{owner}/{server}")),
+            stdin=pulumi.Output.secret(given.apply(stdin)),
             after=[self.copy],
             ignore_changes=_ONCE,
         )
+
+
+def _first_contact(
+    target: Target,
+    contact: Contact,
+    *,
+    host_private_key: pulumi.Input[str],
+    after: list[pulumi.Resource],
+) -> remote.Command:
+    """Declare first contact with a machine that was there already, and what takes the mesh off it again."""
+    host_key = pulumi.Output.from_input(host_private_key)
+    # The canary holds up nothing of this.
+    first = replace(target, gate=())
+    met = first.command(
+        BOOTSTRAP,
+        connection=target.contact_connection(contact),
+        create=contact.command,
+        stdin=host_key.apply(lambda key: secret_input({"host_key": key})),
+        after=after,
+        ignore_changes=_ONCE,
+    )
+    first.leave(contact, after=[met])
+    return met
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,7 +307,14 @@ class Commands:
 
         `keys` is the secret bundle of WireGuard keys and `document` the node's files as plain text.
         """
-        stored = target.command(KEYS, create=keys_call(agent_file.sha256), stdin=keys, after=after)
+        stored = target.before_commit.command(
+            KEYS,
+            connection=target.first_connection(),
+            create=keys_call(agent_file.sha256),
+            stdin=keys,
+            after=after,
+            ignore_changes=target.unless_idle(KEYS),
+        )
         applied = target.looked_at().command(
             APPLY,
             create=line_to_run(agent_call("apply"), target.record),

@@ -1,4 +1,7 @@
-"""How a new server is met for the first time: the bootstrap script."""
+"""How a server that is there already is met for the first time: the bootstrap script, as a command.
+
+A new server has the script in the file of the agent (mesh/host/first_contact.sh), which is copied before.
+"""
 
 import base64
 import gzip
@@ -6,9 +9,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-__all__ = ["BOOTSTRAP_SCRIPT", "bare", "between", "bootstrap_input", "key_brought", "packed"]
+__all__ = ["BOOTSTRAP_SCRIPT", "bare", "between", "key_brought", "packed"]
 
-_HERE: Final = Path(__file__).parent
+_SCRIPT: Final = Path(__file__).parent.parent / "host" / "bootstrap.sh"
+_READY: Final = "echo ready\n"
 
 
 def bare(script: str) -> str:
@@ -17,10 +21,10 @@ def bare(script: str) -> str:
     return "".join(f"{line}\n" for line in lines if line and not line.startswith("#"))
 
 
-BOOTSTRAP_SCRIPT: Final = bare((_HERE / "bootstrap.sh").read_text())
-"""Shell script without a single quote, so that any shell hands it on; run once per server.
+BOOTSTRAP_SCRIPT: Final = bare(_SCRIPT.read_text())
+"""Shell script without a single quote, so that any shell hands it on.
 
-It reads `bootstrap_input`.
+It reads `mesh.remote.secret_input` with the server's SSH host key as `host_key`.
 """
 
 _UNPACK: Final = (
@@ -41,12 +45,14 @@ def packed(script: str) -> str:
 
 
 _BROUGHT: Final = re.compile(r'management_key="([^"]+)"')
-_LAST_LINE: Final = "echo ready\n"
 
 
 def between(before: str, after: str) -> str:
-    """Return the script of first contact with one that runs before, and one that runs once all is well."""
-    return f"{before}{BOOTSTRAP_SCRIPT.removesuffix(_LAST_LINE)}{after}{_LAST_LINE}"
+    """Return the script of first contact with one that runs before, and one that runs once all is well.
+
+    It says `ready` then.
+    """
+    return f"{before}{BOOTSTRAP_SCRIPT}{after}{_READY}"
 
 
 def key_brought(command: object) -> str | None:
@@ -56,15 +62,3 @@ def key_brought(command: object) -> str | None:
     """
     found = _BROUGHT.search(command) if isinstance(command, str) else None
     return found[1] if found else None
-
-
-_ENDS_A_SHELL: Final = "exit 97"
-
-
-def bootstrap_input(host_private_key: str) -> str:
-    """Return what the bootstrap script reads: a line that ends any other shell, then the host key.
-
-    A start file may put another shell in the place of the one that runs the script (`exec zsh`). That one
-    would take what comes here for commands, and print it.
-    """
-    return f"{_ENDS_A_SHELL}\n{host_private_key}"

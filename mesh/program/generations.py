@@ -18,6 +18,7 @@ __all__ = [
     "NO_ROTATION",
     "Generations",
     "generations_of",
+    "given_generations",
     "refuse_generations",
     "replaced",
     "wanted_generations",
@@ -94,6 +95,11 @@ def generations_of(kept: object) -> Generations:
     )
 
 
+def given_generations(before: Previous) -> Generations:
+    """Return the numbers that the state says nodes were given."""
+    return generations_of(before.record(STASH, GENERATIONS).get("input"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Known:
     """The state before this run, as far as keys go, and the plan."""
@@ -108,7 +114,7 @@ class _Known:
         return _Known(
             plan=plan,
             before=before,
-            given=generations_of(before.record(STASH, GENERATIONS).get("input")),
+            given=given_generations(before),
             settled=generations_of(before.record(STASH, ROTATION).get("input")),
         )
 

@@ -7,8 +7,7 @@ anything (`Output.unsecret`).
 """
 
 import base64
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -20,11 +19,14 @@ from nacl.public import PrivateKey
 from nacl.utils import random as random_bytes
 
 from mesh.plan import FIRST_VERSION, PeerPlan, fingerprint, preshared_key
-from mesh.remote import OwnKey, read_own_key
+from mesh.remote import OwnKey, read_own_key, read_secret_input, secret_input
 
 __all__ = [
     "Identity",
+    "brought_host_key",
+    "bundle_text",
     "first_contact_key",
+    "host_key_entry",
     "host_key_to_bring",
     "kept_identity",
     "key_bundle",
@@ -262,33 +264,44 @@ def key_bundle(
 
     def bundle(secrets: Sequence[Any]) -> str:
         root_text, host, *own = secrets
-        secret = base64.b64decode(root_text)
-        shared = [
-            base64.b64encode(preshared_key(secret, node, peer.oldest_name, peer.preshared_epoch)).decode()
-            for peer in peers
-        ]
-        return json.dumps({"format": 1, "keys": [*own, *shared], **host})
+        return bundle_text(root_text, own, node=node, peers=peers, host_key=host)
 
     own = () if identity.private is None else (identity.private,)
     return pulumi.Output.secret(pulumi.Output.all(root, host_key, *own).apply(bundle))
 
 
+def bundle_text(
+    root: str, own: Sequence[str], *, node: str, peers: Sequence[PeerPlan], host_key: Mapping[str, str]
+) -> str:
+    """Return the same of values that are known: `own` has the node's own key, or nothing."""
+    secret = base64.b64decode(root)
+    shared = [
+        base64.b64encode(preshared_key(secret, node, peer.oldest_name, peer.preshared_epoch)).decode()
+        for peer in peers
+    ]
+    return secret_input({"format": 1, "keys": [*own, *shared], **host_key})
+
+
 def host_key_to_bring(
-    private: pulumi.Output[str], shown: pulumi.Output[str], *, ever: bool
+    private: pulumi.Output[str], shown: pulumi.Output[str]
 ) -> pulumi.Output[dict[str, str]]:
-    """Return what a node's keys say of its SSH host key: nothing while it has the one it was made with.
+    """Return what a node's keys say of its SSH host key: which one it is to show.
 
-    `shown` is the public key that it shows now. Another one is brought beside it; then, as `ever` says, it is
-    named for as long as the node lives, and the former one is gone.
+    `shown` is the public key that it shows now. Another one is brought beside it; once it shows that, the
+    former one is gone.
     """
+    return pulumi.Output.secret(pulumi.Output.all(private, shown).apply(lambda pair: host_key_entry(*pair)))
 
-    def bring(pair: Sequence[str]) -> dict[str, str]:
-        wanted, now = pair
-        if ssh_public_line(wanted) == now:
-            return {"host_key": wanted} if ever else {}
-        return {"host_key": wanted, "former_host_key": now}
 
-    return pulumi.Output.secret(pulumi.Output.all(private, shown).apply(bring))
+def host_key_entry(wanted: str, shown: str) -> dict[str, str]:
+    """Return the same of values that are known."""
+    return {"host_key": wanted, **({} if ssh_public_line(wanted) == shown else {"former_host_key": shown})}
+
+
+def brought_host_key(bundle: str) -> str | None:
+    """Return the SSH host key, private half, that a bundle has; former versions' may have none."""
+    found = read_secret_input(bundle).get("host_key")
+    return found if isinstance(found, str) else None
 
 
 def shown_host_key(bundle: pulumi.Output[str | None], pinned: pulumi.Output[str]) -> pulumi.Output[str]:
@@ -300,7 +313,7 @@ def shown_host_key(bundle: pulumi.Output[str | None], pinned: pulumi.Output[str]
     def shown(pair: Any) -> Any:
         text, dialled = pair
         # the command provider answers a preview with no text where a secret input is unknown
-        brought = json.loads(text).get("host_key") if isinstance(text, str) and text else None
+        brought = brought_host_key(text) if isinstance(text, str) and text else None
         return dialled if brought is None else ssh_public_line(brought)
 
     both: pulumi.Output[Any] = pulumi.Output.all(bundle, pinned)

@@ -6,17 +6,7 @@ from typing import Any
 
 import pulumi
 
-from mesh.names import (
-    APPLY,
-    COMMAND,
-    DIRECTORY,
-    DONE_BY,
-    INSTALL,
-    MANAGEMENT_KEY,
-    MESH_TYPE,
-    PRESHARED_ROOT,
-    MeshNames,
-)
+from mesh.names import DIRECTORY, MANAGEMENT_KEY, MESH_TYPE, PRESHARED_ROOT, MeshNames
 from mesh.outputs import egress_record, limited_record, mesh_record, node_record, routed_record
 from mesh.plan import MeshPlan, NodePlan
 from mesh.plan.held import with_held
@@ -31,6 +21,7 @@ from mesh.program.directory import Directory
 from mesh.program.door import check_settings, mark_stack
 from mesh.program.former import former_names
 from mesh.program.gates import plan_gates
+from mesh.program.generations import given_generations, wanted_generations
 from mesh.program.machines import PROVIDERS, Provider, Site
 from mesh.program.moves import tell_moves
 from mesh.program.node import MeshKeys, Node
@@ -92,7 +83,7 @@ class Mesh(pulumi.ComponentResource):
             for name, node in plan.nodes.items()
         }
         agent = agent_file()
-        targets = self._targets(nodes, plan.canary, before, ssh_limits(access))
+        targets = self._targets(nodes, plan, before, agent, ssh_limits(access))
         for each, node in nodes.items():
             if node.makes_key:
                 node.make_key(targets[each], agent_file=agent)
@@ -175,8 +166,9 @@ class Mesh(pulumi.ComponentResource):
     def _targets(
         self,
         nodes: Mapping[str, Node],
-        canary: str | None,
+        plan: MeshPlan,
         before: Previous,
+        agent: AgentFile,
         limits: Mapping[str, str],
     ) -> dict[str, Target]:
         """Return where the commands of each node run, and what answers if one fails."""
@@ -188,17 +180,19 @@ class Mesh(pulumi.ComponentResource):
         makers = {names.of(name) for name, node in nodes.items() if node.makes_key}
         failed = hooks.command_answer(let_in, machines, makers)
         answers = dict.fromkeys(nodes, pulumi.ErrorHook(names.of(hooks.COMMAND_FAILED), failed))
-        if canary is not None:
-            given_up = hooks.canary_answer(canary, let_in, machines, makers)
-            answers[canary] = pulumi.ErrorHook(names.of(hooks.CANARY), given_up)
+        if plan.canary is not None:
+            given_up = hooks.canary_answer(plan.canary, let_in, machines, makers)
+            answers[plan.canary] = pulumi.ErrorHook(names.of(hooks.CANARY), given_up)
+        same_numbers = wanted_generations(plan, before) in (None, given_generations(before))
         return {
             name: node.target(
                 hooks=pulumi.ResourceHookBinding(
                     on_error=[answers[name]], after_create=[*ran], after_update=[*ran]
                 ),
                 confirmed=confirmed,
-                record=before.part(COMMAND, name, APPLY),
-                older=_has_older_step(before, name),
+                before=before,
+                agent=agent,
+                same_numbers=same_numbers,
             )
             for name, node in nodes.items()
         }
@@ -244,12 +238,6 @@ def _first_ports(plan: MeshPlan, providers: Mapping[str, Provider]) -> dict[str,
     """Return the ports of sshd at first contact, where they are not the mesh's."""
     found = {name: providers[node.provider].first_port(node) for name, node in plan.nodes.items()}
     return {name: port for name, port in found.items() if port is not None}
-
-
-def _has_older_step(before: Previous, node: str) -> bool:
-    """Whether a state has a node's step `INSTALL`, and perhaps steps that depend on it."""
-    done_by = before.component(node).get(DONE_BY)
-    return before.has_part(COMMAND, node, INSTALL) and not isinstance(done_by, str)
 
 
 def _record(plan: NodePlan, node: Node) -> dict[str, Any]:

@@ -1,22 +1,24 @@
 """One node: its keys, its address, its server and what runs on it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 from pulumi_command import remote
 
-from mesh.names import DONE_BY, HOST_KEY, IDENTITY, NODE_TYPE, MeshNames
+from mesh.names import APPLY, COMMAND, DONE_BY, HOST_KEY, IDENTITY, NODE_TYPE, OWN_KEY, MeshNames
 from mesh.plan import FIRST_VERSION, NodePlan
 from mesh.program import keys
 from mesh.program.access import Access
 from mesh.program.agent import AgentFile
-from mesh.program.commands import Commands, Meeting, Target
+from mesh.program.commands import DIALS, FIRST_DIALS, Commands, Meeting, Target
 from mesh.program.directory import Directory, Entry, FoundAt, entry
 from mesh.program.files import RunFacts, node_files
 from mesh.program.former import former_nodes, former_parts
 from mesh.program.machines import ExistingMachine, FirstKey, Machines, private_address, public_address
+from mesh.program.meeting import idle_steps, older_steps
+from mesh.program.previous import Previous
 from mesh.program.review import show_files
 from mesh.program.sources import KeySource
 from mesh.remote import OwnKey
@@ -40,12 +42,17 @@ class MeshKeys:
 
 @dataclass(frozen=True, kw_only=True)
 class WayIn:
-    """How a node is dialled in this run: address, SSH port, public host key, private key."""
+    """How a node is dialled in this run: address, SSH port, public host key, private key.
+
+    The steps that meet a new server are pinned to `first_host_key`, and try `first_dials` times.
+    """
 
     address: pulumi.Output[str]
     port: pulumi.Input[int]
     host_key: pulumi.Output[str]
     private_key: pulumi.Output[str]
+    first_host_key: pulumi.Output[str]
+    first_dials: pulumi.Input[int]
 
 
 class Node(pulumi.ComponentResource):
@@ -129,7 +136,7 @@ class Node(pulumi.ComponentResource):
         """
         meeting = Meeting.declare(target, host_private_key=self._host_key, agent_file=agent_file)
         owner = f"{pulumi.get_stack()}/{self._names.of(self._plan.oldest_name)}"
-        made = meeting.own_key(target, self._plan.key_version, owner=owner)
+        made = meeting.own_key(target, self._plan.key_version, owner=owner, host_private_key=self._host_key)
         told = keys.made_key(self._plan.name, made.urn, made.stdout)
         known: pulumi.Output[OwnKey] = pulumi.Output.from_input(self._known_before(told))
         self._identity = keys.made_identity(known)
@@ -219,11 +226,7 @@ class Node(pulumi.ComponentResource):
                 self._shared.preshared_root,
                 node=plan.oldest_name,
                 peers=plan.peers,
-                host_key=keys.host_key_to_bring(
-                    self._host_key,
-                    pinned,
-                    ever=self._access.committed is not None and self._access.committed.rolled,
-                ),
+                host_key=keys.host_key_to_bring(self._host_key, pinned),
             ),
             document=document,
         )
@@ -241,7 +244,7 @@ class Node(pulumi.ComponentResource):
             return [meeting.copy, made]
         meeting = Meeting.declare(target, host_private_key=self._host_key, agent_file=agent_file)
         if self._source.former:
-            target.keep_own_key(after=[meeting.copy])
+            target.keep_older(OWN_KEY, after=[meeting.copy])
         return [meeting.copy]
 
     def target(
@@ -249,13 +252,14 @@ class Node(pulumi.ComponentResource):
         *,
         hooks: pulumi.ResourceHookBinding,
         confirmed: pulumi.ResourceHook,
-        record: Mapping[str, Any],
-        older: bool,
+        before: Previous,
+        agent: AgentFile,
+        same_numbers: bool,
     ) -> Target:
         """Return where the node's commands run.
 
-        `confirmed` looks at what the node commits, and `record` is what the state has of that; an `older` one
-        has a step that is no longer needed.
+        `confirmed` looks at what the node commits. `before` is the state, and `same_numbers` whether this run
+        gives nodes the keys of the versions that the state has.
         """
         plan, keep, machine = self._plan, not self._plan.enabled, self.machine
         contact = machine.contact(self.host_key) if isinstance(machine, ExistingMachine) else None
@@ -272,10 +276,21 @@ class Node(pulumi.ComponentResource):
             port=way.port,
             keep=keep,
             confirmed=confirmed,
-            record=record,
+            record=before.part(COMMAND, plan.name, APPLY),
             protect=plan.protect,
-            older=older,
+            older=older_steps(before, plan.name, agent=agent.sha256, met_apart=contact is not None),
             contact=contact,
+            first_host_key=way.first_host_key,
+            first_dials=way.first_dials,
+            idle=idle_steps(
+                before,
+                plan,
+                self._access.committed,
+                agent=agent.sha256,
+                same_numbers=same_numbers,
+                own_key=self._source.own,
+            ),
+            met=self._access.committed is not None,
         )
 
     def way_in(self) -> WayIn:
@@ -290,6 +305,8 @@ class Node(pulumi.ComponentResource):
                 port=access.port,
                 host_key=self.host_key,
                 private_key=pulumi.Output.secret(shared.management.apply(keys.short_ssh_key)),
+                first_host_key=self.machine.first_host_key,
+                first_dials=FIRST_DIALS,
             )
 
         def port(server: Any) -> int:
@@ -298,6 +315,13 @@ class Node(pulumi.ComponentResource):
         def host_key(pair: Any) -> Any:
             had = access.of(pair[0])
             return had.host_key if had and had.host_key else pair[1]
+
+        def first_host_key(pair: Any) -> Any:
+            had = access.of(pair[0])
+            return had.host_key if had and had.host_key else pair[1]
+
+        def first_dials(server: Any) -> int:
+            return DIALS if access.of(server) else FIRST_DIALS
 
         def private_key(values: Any) -> Any:
             server, wanted, public = values
@@ -310,10 +334,13 @@ class Node(pulumi.ComponentResource):
         keys_of_ours: pulumi.Output[Any] = pulumi.Output.all(
             identity, shared.management, shared.management_public
         )
+        first: pulumi.Output[Any] = pulumi.Output.all(identity, self.machine.first_host_key)
         return WayIn(
             address=self.public_ip,
             port=identity.apply(port, run_with_unknowns=True),
             host_key=both.apply(host_key, run_with_unknowns=True),
+            first_host_key=first.apply(first_host_key, run_with_unknowns=True),
+            first_dials=identity.apply(first_dials, run_with_unknowns=True),
             private_key=pulumi.Output.secret(keys_of_ours.apply(private_key, run_with_unknowns=True)),
         )
 

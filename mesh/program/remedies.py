@@ -35,7 +35,7 @@ _REMEDIES: Final = {
     r"packet too long|Max packet size exceeded|error receiving version packet": """
         a start file of root's shell there (/root/.bashrc, /etc/bash.bashrc) prints something, and this
         breaks file transfers over SSH. Print on terminals only (`[ -t 1 ] && echo ...`), then run up
-        again.""",
+        again. If the server is new, the image may not let root work over SSH: choose an image that does.""",
     r"connection refused": """
         the server answers, but nothing listens for SSH on port {port}. Look in the provider's console: `ss
         -ltn`. If sshd listens on another port, make sshd listen on {port}, too (mesh.ssh.port). If sshd
@@ -87,7 +87,7 @@ _SFTP: Final = """
     cannot copy the agent's file: the node does not answer in SFTP. Most likely a start file of root's
     shell (/root/.bashrc, or a file that it reads) prints something or ends the shell. Limit this to
     interactive shells (put `case $- in *i*) ;; *) return ;; esac` before it). Otherwise look at
-    `Subsystem sftp` in sshd's settings.
+    `Subsystem sftp` in sshd's settings. If the server is new, the image may not let root work over SSH.
     Then run up again."""
 _LEAVE: Final = """
     the server still has what the mesh put there, or a part of that. Correct what the error says, and do the

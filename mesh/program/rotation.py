@@ -19,7 +19,13 @@ from mesh.plan import MeshPlan
 from mesh.program.access import Access
 from mesh.program.commands import Commands
 from mesh.program.dates import KeyDates, key_dates
-from mesh.program.generations import Generations, generations_of, replaced, wanted_generations
+from mesh.program.generations import (
+    Generations,
+    generations_of,
+    given_generations,
+    replaced,
+    wanted_generations,
+)
 from mesh.program.node import Node, WayIn
 from mesh.program.previous import Previous
 from mesh.program.settling import (
@@ -66,7 +72,7 @@ class Rotation:
     @property
     def _given(self) -> Generations:
         """The keys that the state says nodes were given."""
-        return generations_of(self.before.record(STASH, GENERATIONS).get("input"))
+        return given_generations(self.before)
 
     @property
     def stranded(self) -> list[str]:

@@ -1,6 +1,7 @@
 """First contact with servers whose sshd is not as on a fresh Debian, as the program makes it."""
 
 import base64
+import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ from lab.hosts.image import build_image
 from lab.hosts.machine import Machine
 from lab.hosts.repository import build_repository, offer
 from lab.testing import wait
-from mesh.program.first_contact import BOOTSTRAP_SCRIPT, bootstrap_input, packed
+from mesh.names import RECONNECT_STATUS
 from mesh.program.keys import first_contact_key, ssh_public_line
 from mesh.program.machines.cloud_init import user_data
-from mesh.remote import BOOTSTRAP_SECONDS, keys_call, limited
+from mesh.remote import agent_call, keys_call, secret_input
 from tests.host.conftest import IMAGE
 from tests.host.nodes import INCOMING, Hosts, Node, Run
 
@@ -62,26 +63,43 @@ class Server:
         assert not check or done.returncode == 0, (script, done.stdout, done.stderr)
         return done.stdout.strip()
 
-    def bootstrap(self) -> Run:
-        stdin = bootstrap_input((self.hosts.folder / "permanent").read_text()).encode()
-        return self.ssh(limited(packed(BOOTSTRAP_SCRIPT), BOOTSTRAP_SECONDS), stdin)
+    def copy(self) -> None:
+        """Copy the agent's file."""
+        content = base64.b64encode(Path(self.hosts.agent.path).read_bytes())
+        assert self.ssh(f"mkdir -p {Path(INCOMING).parent} && base64 -d >{INCOMING}", content).code == 0
 
     def send_keys(self) -> Run:
-        agent = self.hosts.agent
-        content = base64.b64encode(Path(agent.path).read_bytes())
-        assert self.ssh(f"base64 -d >{INCOMING}", content, pin="permanent").code == 0
-        bundle = self.hosts.keys.bundle("web-1").encode()
-        return self.ssh(keys_call(agent.sha256), bundle, pin="permanent")
+        """Have the copied agent store keys: first contact comes before."""
+        bundle = json.loads(self.hosts.keys.bundle("web-1"))
+        host_key = (self.hosts.folder / "permanent").read_text()
+        return self.ssh(
+            keys_call(self.hosts.agent.sha256), secret_input({**bundle, "host_key": host_key}).encode()
+        )
+
+    def meet(self) -> Run:
+        """Do the first two steps of a new node."""
+        self.copy()
+        return self.send_keys()
+
+    def apply(self) -> Run:
+        """Send the first files, as often as the agent asks for that."""
+        document = self.hosts.document("web-1", ["web-1"], mesh_ssh={"port": self.port}).encode()
+        for _dial in range(12):
+            done = self.ssh(agent_call("apply"), document, pin="permanent")
+            if done.code != RECONNECT_STATUS:
+                break
+        return done
 
     def becomes_a_node(self) -> None:
         """Go through first contact twice, and take the throw-away key away."""
         for _time in range(2):  # half done is done again
-            done = self.bootstrap()
-            assert done.out.splitlines()[-1] == "ready", done.out
-        stored = self.send_keys()
-        assert stored.word == "STORED", stored.out
+            done = self.meet()
+            assert done.word == "STORED", done.out
         again = self.ssh("echo it works", pin="permanent")
         assert again.out == "it works", again.out
+        assert self.ssh("true").code == 0, "what has to be done again comes over the key of the user data"
+        done = self.apply()
+        assert done.word == "CONFIRMED", done.out
         assert self.ssh("true").code == 255, "the key of the user data is still offered"
 
     def rescue_ports(self) -> str:
@@ -189,14 +207,15 @@ _COMMON = {"PermitRootLogin", "AllowUsers", "keys elsewhere", "port"}
 )
 def test_what_a_reload_would_lock_out_is_named_before_anything_changes(plain: Server, case: str) -> None:
     line, named = IN_THE_WAY[case]
-    state = "cat /etc/ssh/ssh_host_*; ls /run/wgmesh* /usr/local/lib 2>&1; ls /etc/ssh/sshd_config.d"
+    state = "cat /etc/ssh/ssh_host_*; ls -R /run/wgmesh* /usr/local/lib 2>&1; ls /etc/ssh/sshd_config.d"
+    plain.copy()
     if line is None:
         plain.inside("cp /etc/ssh/sshd_config /root/kept; sed -i /Subsystem/d /etc/ssh/sshd_config")
     else:
         plain.inside(f"printf '{line}\\n' >/etc/ssh/sshd_config.d/00-00-00.conf")
     try:
         before = plain.inside(state, check=False)
-        done = plain.bootstrap()
+        done = plain.send_keys()
         assert done.code == 1, done.out
         said = done.out.splitlines()[-1]
         assert said.startswith("bootstrap: "), done.out
@@ -239,12 +258,12 @@ _LONG = pytest.mark.long
 def test_start_files_that_print_are_named(plain: Server, start: str) -> None:
     plain.inside(f"cp /root/.bashrc /root/bashrc; cat >>/root/.bashrc <<'E'\n{start}\nE")
     try:
-        done = plain.bootstrap()
+        done = plain.meet()
         assert done.code == 1
         assert "/root/.bashrc" in done.out.splitlines()[-1], done.out
         guard = "case $- in *i*) ;; *) return ;; esac"  # what the message advises
         plain.inside(f"cp /root/bashrc /root/.bashrc; printf '{guard}\\necho Hi\\n' >>/root/.bashrc")
-        assert plain.bootstrap().out.splitlines()[-1] == "ready"
+        assert plain.meet().word == "STORED"
     finally:
         plain.inside("mv /root/bashrc /root/.bashrc")
 
@@ -254,12 +273,14 @@ def test_start_files_that_print_are_named(plain: Server, start: str) -> None:
     ["exec bash", pytest.param("exec dash", marks=_LONG), pytest.param("exec sh -s", marks=_LONG)],
 )
 def test_a_shell_that_a_start_file_starts_is_shown_no_key(plain: Server, start: str) -> None:
+    plain.copy()
     plain.inside(f"cp /root/.bashrc /root/bashrc; echo '{start}' >>/root/.bashrc")
     try:
-        done = plain.bootstrap()
+        done = plain.send_keys()
         assert done.code == 97, done.out  # that shell ran, and read the first line
         key = (plain.hosts.folder / "permanent").read_text()
         assert not any(line in done.out for line in key.splitlines()[1:-1]), done.out
+        assert not any(secret in done.out for secret in plain.hosts.keys.secrets()), done.out
     finally:
         plain.inside("mv /root/bashrc /root/.bashrc")
 
@@ -292,8 +313,8 @@ def test_settings_that_are_not_in_the_way(boot: Boot) -> None:
     plain = boot()  # of its own: in the end this server is a node
     for line in NOT_IN_THE_WAY:
         plain.inside(f"printf '{line}\\n' >/etc/ssh/sshd_config.d/00-00-00.conf")
-        done = plain.bootstrap()
-        assert done.out.splitlines()[-1] == "ready", (line, done.out)
+        done = plain.meet()
+        assert done.word == "STORED", (line, done.out)
     plain.inside("rm -f /etc/ssh/sshd_config.d/00-00-00.conf; systemctl reload ssh")
     wait(lambda: plain.ssh("true", pin="permanent").code == 0, 30)
     plain.becomes_a_node()
@@ -398,16 +419,16 @@ def test_upgrades_that_hold_a_lock_of_apt_are_waited_for(bare: Server, lock: str
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
-        done = bare.bootstrap()
+        done = bare.meet()
         assert holder.poll() is not None, "it did not wait"
-    assert done.out.splitlines()[-1] == "ready", done.out
+    assert done.word == "STORED", done.out
     bare.inside("ls /usr/bin/wg /usr/sbin/nft /usr/bin/wireguard-go")
 
 
 def test_a_package_that_is_not_to_be_had_is_told_in_apts_words(bare: Server) -> None:
     bare.inside("dpkg --purge wireguard-tools >/dev/null 2>&1; mv /srv/packages /srv/gone")
     try:
-        done = bare.bootstrap()
+        done = bare.meet()
     finally:
         bare.inside("mv /srv/gone /srv/packages")
     assert done.code == 1

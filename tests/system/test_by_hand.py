@@ -163,9 +163,7 @@ def impostor(mesh: World, cloud: Client) -> Iterator[Impostor]:
     there.end()
 
 
-@pytest.mark.parametrize(
-    "step", ["apply", pytest.param("bootstrap", marks=pytest.mark.long)]
-)  # first contact dials for three minutes
+@pytest.mark.parametrize("step", ["apply", "keys"])
 def test_another_machine_at_a_nodes_address_is_sent_nothing(
     mesh: World, impostor: Impostor, step: str
 ) -> None:

@@ -16,9 +16,9 @@ SERVERS = {"lab-db-1", "lab-web-1", "lab-web-2"}
 # What `up` prints when it is about to do something, in the order in which it happens.
 MOMENTS = [
     *("Updating (lab)", "management-key creating", "spread-0 creating", "web-1-ip creating"),
-    *("web-1-server creating", "web-1-server created", "web-1-bootstrap creating", "web-1-bootstrap created"),
-    *("web-1-agent-file creating", "web-1-agent-file created", "web-1-keys creating", "web-1-apply creating"),
-    *("web-1-apply: retrying", "web-1-apply created"),
+    *("web-1-server creating", "web-1-server created"),
+    *("web-1-agent-file creating", "web-1-agent-file created", "web-1-keys creating", "web-1-keys created"),
+    *("web-1-apply creating", "web-1-apply: retrying", "web-1-apply created"),
 ]
 USUAL = ["web-1-server creating"]
 DESTROYING = ["web-1-server deleting", "web-1-ip deleting"]
@@ -80,7 +80,7 @@ def test_up_killed_and_run_again_is_whole(fresh: World, moment: str) -> None:
 
 @pytest.mark.long
 def test_up_interrupted_once_lets_steps_end_and_is_whole_afterwards(fresh: World) -> None:
-    interrupt(fresh, ["up", "--yes", "--skip-preview"], "web-1-bootstrap creating", signal.SIGINT)
+    interrupt(fresh, ["up", "--yes", "--skip-preview"], "web-1-keys creating", signal.SIGINT)
     state = fresh.json("stack", "export")["deployment"]
     assert not state.get("pending_operations")
     assert [r for r in state["resources"] if r["urn"].endswith("::web-1-server")]

@@ -159,7 +159,7 @@ def test_adding_and_removing_a_node_loses_no_packet_between_others(mesh: World) 
     mesh.edit_mesh(_add_web_3)
     with _loses_nothing(mesh):
         mesh.up()
-    assert mesh.ssh_connections("web-3") == 5, "first contact, agent's file, keys, apply"
+    assert mesh.ssh_connections("web-3") == 4, "agent's file, keys, apply"
     assert {node: dials - before[node] for node, dials in _dials(mesh).items()} == dict.fromkeys(NODES, 3), (
         "keys, apply"
     )

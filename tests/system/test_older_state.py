@@ -57,10 +57,11 @@ def test_nothing_but_the_agent_changes(preview: dict[str, Any]) -> None:
 
 
 def test_only_the_line_of_the_keys_changes_by_the_agents_digest(preview: dict[str, Any]) -> None:
+    """And with the keys comes the host key that the node has."""
     steps = {step["urn"].rsplit("::", 1)[1]: step for step in preview["steps"]}
     for node in ("web-1", "db-1"):
         step, copied = steps[f"{node}-keys"], steps[f"{node}-agent-file"]
-        assert list(step["detailedDiff"]) == ["create"]
+        assert list(step["detailedDiff"]) == ["create", "stdin"]
         assert copied["newState"]["inputs"]["source"]["hash"] in step["newState"]["inputs"]["create"]
 
 

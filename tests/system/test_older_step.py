@@ -1,4 +1,7 @@
-"""A state with a resource of its own for the agent's installation: it goes once nothing depends on it."""
+"""A state with resources of their own for first contact and for the agent's installation.
+
+They go once nothing depends on them.
+"""
 
 import copy
 import json
@@ -17,16 +20,31 @@ AGENT = "/usr/local/lib/wgmesh/wgmesh.pyz"
 
 
 def _older(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state as versions wrote it that installed the agent by a step of its own."""
+    """Return the state as versions wrote it that had a step for first contact, and one for the agent."""
     resources = []
+    commands = {
+        each["urn"].rpartition("::")[2]: each
+        for each in state["deployment"]["resources"]
+        if each["type"].startswith("command:")
+    }
     for each in state["deployment"]["resources"]:
         node, _, step = each["urn"].rpartition("::")[2].rpartition("-")
         agent = f"{each['urn'].rpartition('::')[0]}::{node}-agent"
         if each["type"] == "wireguard-mesh:index:Node":
             each["outputs"].pop("agent")
         elif each["type"] == "command:remote:CopyToRemote":
+            node = node.removesuffix("-agent")
+            met = copy.deepcopy(commands[f"{node}-keys"])
+            urn = f"{met['urn'].rpartition('::')[0]}::{node}-bootstrap"
+            met |= {"urn": urn, "id": f"{node}-met0000", "dependencies": list(each["dependencies"])}
+            met["propertyDependencies"].pop("stdin", None)
+            for values in (met["inputs"], met["outputs"]):
+                values |= {"create": "exec true", "stdin": "0" * 64}
+            resources.append(met)
             for values in (each["inputs"], each["outputs"]):
                 values["source"]["hash"] = "0" * 64
+                values["connection"] = commands[f"{node}-apply"]["inputs"]["connection"]
+            each["dependencies"].append(urn)
         elif each["type"] == "command:remote:Command" and step == "keys":
             installs = copy.deepcopy(each) | {"urn": agent, "id": f"{node}-agent0000"}
             installs["propertyDependencies"].pop("stdin", None)
@@ -35,6 +53,7 @@ def _older(state: dict[str, Any]) -> dict[str, Any]:
             resources.append(installs)
             for values in (each["inputs"], each["outputs"]):
                 values["create"] = f"exec timeout -s KILL 120 python3 {AGENT} keys"
+                values["connection"] = commands[f"{node}-apply"]["inputs"]["connection"]
             each["dependencies"].append(agent)
         elif each["type"] == "command:remote:Command" and step == "apply":
             each["dependencies"].append(agent)
@@ -61,13 +80,17 @@ def older(world: World) -> Iterator[World]:
     before = world.folder / "older.json"
     before.write_text(json.dumps(_older(world.json("stack", "export"))))
     world.ok("stack", "import", "--file", str(before))
-    assert {f"{node}-agent" for node in NODES} <= _steps(world).keys()
+    assert _of(*NODES) <= _steps(world).keys()
     yield world
     world.on("web-2", "systemctl start ssh", check=False)
 
 
+def _of(*nodes: str) -> set[str]:
+    return {f"{node}-{step}" for node in nodes for step in ("bootstrap", "agent")}
+
+
 def _older_steps(world: World) -> set[str]:
-    return {name for name in _steps(world) if name.endswith("-agent")}
+    return {name for name in _steps(world) if name.endswith(("-agent", "-bootstrap"))}
 
 
 def _whole(world: World) -> None:
@@ -89,9 +112,9 @@ def test_the_next_up_takes_two_connections_for_a_node_and_changes_no_files(older
         assert older.on(node, look) == before[node][0]
         assert older.ssh_connections(node) - before[node][1] == 2, "the agent's file, keys"
         assert "incoming" not in older.on(node, "ls /usr/local/lib/wgmesh")
-    assert _older_steps(older) == {f"{node}-agent" for node in NODES}, "the state names it until now"
+    assert _older_steps(older) == _of(*NODES), "the state names them until now"
     connections = {node: older.ssh_connections(node) for node in NODES}
-    assert "3 deleted" in older.up()
+    assert "6 deleted" in older.up()
     assert {node: older.ssh_connections(node) for node in NODES} == connections
     _whole(older)
 
@@ -103,12 +126,12 @@ def test_a_node_that_is_out_and_one_that_is_down_come_later(older: World) -> Non
     for _ in range(2):
         run = older.lab(*UP, "--continue-on-error")
         assert run.code == 1, run.out
-    assert {"web-2-agent", "db-1-agent"} <= _older_steps(older), "steps that were not done depend on it"
+    assert _of("web-2", "db-1") <= _older_steps(older), "steps that were not done depend on them"
     older.on("web-2", "systemctl start ssh")
     for _ in range(2):
         older.up()
     now = _steps(older)
-    assert _older_steps(older) == {"db-1-agent"}
+    assert _older_steps(older) == _of("db-1")
     assert now["db-1-keys"] == lines["db-1-keys"], "a node that is out keeps its commands"
     assert now["web-2-keys"] != lines["web-2-keys"]
     older.edit_mesh(lambda mesh: mesh["nodes"]["db-1"].pop("enabled"))

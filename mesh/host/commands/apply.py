@@ -11,6 +11,7 @@ from ..files.generation import Generation, current_digest, load_generation, load
 from ..files.wentback import forget_going_back
 from ..live.advertised import refuse_loss_of_routes
 from ..live.drift import running_differences, stored_differences
+from ..live.first_key import drop_first_contact_key
 from ..live.following import reconcile, require_changeable
 from ..live.ipv6 import require_ipv6
 from ..live.overlap import refuse_overlap
@@ -81,6 +82,7 @@ def _begin(places: Places, tunnel: Tunnel, document: Document) -> Optional[tuple
     if trial is not None and not _was_never_started(places, trial):
         _join(trial, document)
         return None
+    drop_first_contact_key(places)
     reason = last_outcome(places, document.digest, within=_REPORT_WITHIN)
     if reason is not None:
         raise AgentError(Answer.ROLLED_BACK, reason)

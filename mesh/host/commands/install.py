@@ -12,7 +12,6 @@ from ..files.generation import current_digest, load_generation
 from ..files.rescue import rescue_ruleset
 from ..files.stopper import install_stopper
 from ..files.wentback import was_committed
-from ..live.first_key import drop_first_contact_key
 from ..live.sshd_service import ssh_ports
 from ..system.archive import ARCHIVE
 from ..system.run import find_tool, log, make_folder, run, write_file
@@ -87,7 +86,6 @@ def put_in_place(places: Places, tunnel: Tunnel, digest: str) -> None:
     _mend_generations(places)
     install_stopper(places)
     _renew_guard(places)
-    drop_first_contact_key(places)
     log(f"agent {digest} is installed")
 
 

@@ -44,13 +44,14 @@ def own_key(places: Places, raw: bytes) -> tuple[Answer, str]:
 def parse_own_key(raw: bytes) -> tuple[int, str]:
     """Return generation and owner that standard input names: `{"format": 1, "generation": 2, "owner": HEX}`.
 
-    Raises `AgentError` (REFUSED).
+    What first contact reads may be there, too. Raises `AgentError` (REFUSED).
     """
     try:
         value = json.loads(raw)
     except ValueError:
         value = None
-    if isinstance(value, dict) and set(value) == {"format", "generation", "owner"} and value["format"] == 1:
+    wanted = {"format", "generation", "owner"}
+    if isinstance(value, dict) and set(value) - {"host_key"} == wanted and value["format"] == 1:
         generation, owner = value["generation"], value["owner"]
         is_number = isinstance(generation, int) and not isinstance(generation, bool)
         if is_number and generation > 0 and isinstance(owner, str) and _OWNER.fullmatch(owner):

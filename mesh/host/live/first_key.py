@@ -1,4 +1,8 @@
-"""The throw-away host key of first contact goes, once sshd answers with the permanent one."""
+"""The throw-away host key of first contact goes with the first files.
+
+Whoever sends those has dialled the permanent one: so all steps before them are known to be done, and none is
+done again over the throw-away key.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +32,12 @@ def drop_first_contact_key(places: Places) -> None:
     key, permanent = places.ssh / "ssh_host_ecdsa_key", places.ssh / "ssh_host_ed25519_key"
     folder = places.ssh / "sshd_config.d"
     dropin, first = folder / "10-wgmesh.conf", folder / "00-00-wgmesh-first-contact.conf"
-    if not _came_by_user_data(places) or not permanent.is_file() or not folder.is_dir():
+    moved = [path for path in (key, first) if path.exists()]
+    if not moved or not _came_by_user_data(places) or not permanent.is_file() or not folder.is_dir():
         return
     kept = [path for path in (permanent, places.ssh / "ssh_host_rsa_key") if path.is_file()]
     text = "".join(f"HostKey {path}\n" for path in kept).encode()
     former = dropin.read_bytes() if dropin.is_file() else None
-    moved = [path for path in (key, first) if path.exists()]
-    if not moved and former == text:
-        return
     write_file(dropin, text, 0o644)
     for path in moved:
         path.rename(_parked(path))

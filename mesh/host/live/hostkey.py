@@ -45,8 +45,11 @@ def take_host_key(places: Places, wanted: HostKey) -> None:
 
     Raises `AgentError`, with sshd's settings as they were, or `OSError`.
     """
-    public = _public_of(places, wanted.private)
     permanent, second = places.ssh / "ssh_host_ed25519_key", places.ssh / "ssh_host_wgmesh_key"
+    if _is(permanent, wanted.private):
+        _forget(places, second)
+        return
+    public = _public_of(places, wanted.private)
     if _read_public(permanent) == public:
         _forget(places, second)
     elif wanted.former is None:
@@ -58,6 +61,14 @@ def take_host_key(places: Places, wanted: HostKey) -> None:
         _put(second, wanted.private, public)
         _serve(places, second)
         log("sshd now serves the new host key beside the former one")
+
+
+def _is(path: Path, private: str) -> bool:
+    """Whether a file has this very key, so that no tool need be asked."""
+    try:
+        return path.read_text() == private and _read_public(path) is not None
+    except OSError:
+        return False
 
 
 def _public_of(places: Places, private: str) -> str:

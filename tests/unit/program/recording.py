@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -60,6 +60,12 @@ class Registration:
     @property
     def deleted_with(self) -> str:
         return str(self.request.deletedWith).rpartition("::")[2]
+
+    def changed_since(self, before: "Registration") -> set[str]:
+        """The inputs that are others than before, unless the engine is told to ignore that."""
+        ignored = {*self.request.ignoreChanges}
+        both = self.inputs.keys() | before.inputs.keys()
+        return {key for key in both - ignored if self.inputs.get(key) != before.inputs.get(key)}
 
     def plain(self) -> list[str]:
         """All text of the inputs that is not marked secret."""
@@ -174,7 +180,15 @@ class _Monitor(mocks.MockMonitor):
                 answer["stdout"] = _made(urn, *json_format.MessageToDict(answer)["triggers"])
         elif request.type == "hcloud:index/server:Server" and (old is not None or not self._preview):
             answer["status"] = "running" if old is None else old["status"]
+        elif ":remote:" in request.type and old is not None:
+            _keep_what_is_ignored(answer, old, request.ignoreChanges)
         return answer
+
+
+def _keep_what_is_ignored(new: struct_pb2.Struct, old: struct_pb2.Struct, ignored: Iterable[str]) -> None:
+    if old.fields.get("triggers") == new.fields.get("triggers"):  # else it is replaced
+        for name in {*ignored} & {*old}:
+            new[name] = old[name]
 
 
 def _made(urn: str, server: str, version: float) -> str:

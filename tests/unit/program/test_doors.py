@@ -1,6 +1,5 @@
 """What is dialled and what stays open, run by run: ports, firewalls, keys."""
 
-import json
 import re
 from typing import Any
 
@@ -12,6 +11,7 @@ from mesh.program import access
 from mesh.program.keys import short_ssh_key, ssh_public_line
 from mesh.program.moves import new_addresses
 from mesh.program.renumbering import plan_renumbering
+from mesh.remote import read_secret_input
 from tests.unit.meshes import plan_of
 from tests.unit.program.recording import Recording, previous_of, run, value_of
 
@@ -250,14 +250,15 @@ def test_a_preview_of_another_management_key_cuts_nobody_off() -> None:
 
 
 def _bundle(recording: Recording, node: str) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads(recording[f"{node}-keys"].inputs["stdin"]["value"])
+    value: dict[str, Any] = read_secret_input(recording[f"{node}-keys"].inputs["stdin"]["value"])
     return value
 
 
 def test_another_host_key_is_of_another_kind_and_served_beside_the_old_one_first() -> None:
     first = run(_mesh())
-    assert set(_bundle(first, "a")) == {"format", "keys"}
     pinned = _connection(first, "a-apply")["hostKey"]
+    assert set(_bundle(first, "a")) == {"format", "keys", "host_key"}
+    assert ssh_public_line(_bundle(first, "a")["host_key"]) == pinned
     second = run(_mesh(), existing=first, replaced=["a-host-key"])
     assert _connection(second, "a-apply")["hostKey"] == pinned
     bundle = _bundle(second, "a")

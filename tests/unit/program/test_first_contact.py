@@ -18,7 +18,7 @@ def as_bash_reads(script: str) -> str:
 
 
 def test_the_bare_script_means_the_same() -> None:
-    written = (first_contact._HERE / "bootstrap.sh").read_text()
+    written = first_contact._SCRIPT.read_text()
     assert len(BOOTSTRAP_SCRIPT) < 0.8 * len(written)
     assert as_bash_reads(BOOTSTRAP_SCRIPT) == as_bash_reads(written)
     subprocess.run(["sh", "-n"], input=BOOTSTRAP_SCRIPT, text=True, check=True)

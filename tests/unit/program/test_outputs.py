@@ -1,9 +1,9 @@
 import asyncio
-import json
 from typing import Any
 
 import pulumi
 
+from mesh.remote import read_secret_input
 from tests.unit.program.recording import run, value_of
 
 MESH: dict[str, Any] = {"cidr": "10.10.0.0/24", "nodes": {"a": {"address": "10.10.0.1"}}}
@@ -44,5 +44,5 @@ def test_only_where_links_limit_them_outputs_tell_whom_a_node_reaches() -> None:
 def test_a_pair_without_a_link_has_no_pre_shared_key() -> None:
     nodes = {name: {"address": f"10.10.0.{number}"} for number, name in enumerate("abc", 1)}
     made = run({**MESH, "nodes": nodes, "links": [["a", "all"]]})
-    keys = {name: json.loads(made[f"{name}-keys"].inputs["stdin"]["value"])["keys"] for name in "abc"}
+    keys = {name: read_secret_input(made[f"{name}-keys"].inputs["stdin"]["value"])["keys"] for name in "abc"}
     assert {name: len(found) for name, found in keys.items()} == {"a": 3, "b": 2, "c": 2}

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,7 @@ from mesh.program.generations import refuse_generations
 from mesh.program.remedies import remedy
 from mesh.program.rotation import plan_rotation
 from mesh.program.settling import Answers
-from mesh.remote import read_own_key
+from mesh.remote import read_own_key, read_secret_input
 from tests.unit.meshes import plan_of
 from tests.unit.program.agents import Made, Way
 from tests.unit.program.recording import Recording, is_secret, previous_of, run
@@ -67,7 +66,7 @@ def _key(recording: Recording, node: str = "a") -> Any:
 
 
 def _bundle(recording: Recording, node: str) -> Any:
-    return json.loads(recording[f"{node}-keys"].inputs["stdin"]["value"])
+    return read_secret_input(recording[f"{node}-keys"].inputs["stdin"]["value"])
 
 
 def _failed(before: Recording, after: Recording, *names: str) -> Recording:
@@ -92,14 +91,15 @@ def test_the_program_never_has_the_private_half(own: Recording) -> None:
 def test_the_node_is_asked_before_the_directory_is_made_whoever_the_canary_is(own: Recording) -> None:
     asked = own["a-own-key"]
     assert asked.dependencies >= {"a-agent-file"}
-    stdin = json.loads(asked.inputs["stdin"])
-    assert stdin.keys() == {"format", "generation", "owner"}
+    stdin = read_secret_input(asked.inputs["stdin"]["value"])
+    assert stdin.keys() == {"format", "generation", "owner", "host_key"}
     assert stdin["generation"] == 1
     assert asked.inputs["triggers"][1:] == [1.0]
     assert "a-own-key" in own["directory"].dependencies
     assert "a-own-key" in own["a-keys"].dependencies
     assert not {"b-apply", "directory"} & (own["a-agent-file"].dependencies | asked.dependencies)
-    assert "b-apply" in own["a-keys"].dependencies, "the canary holds up all else"
+    again = run(_mesh(OWN, rollout={"canary": "b"}, **ROTATES), existing=own)
+    assert "b-apply" in again["a-keys"].dependencies, "the canary holds up all else"
     assert "sha256" not in asked.inputs["create"], "a new agent is no reason for a new key"
 
 
@@ -318,7 +318,7 @@ def test_a_new_server_that_was_not_met_at_once_is_waited_for_later(makers: str, 
     assert began == [1]
 
 
-@pytest.mark.parametrize("failed", ["a-agent-file", "a-own-key", "a-bootstrap"])
+@pytest.mark.parametrize("failed", ["a-agent-file", "a-own-key"])
 def test_a_node_that_is_down_holds_up_nobody_unless_it_has_to_make_a_key(own: Recording, failed: str) -> None:
     down = run(_mesh(OWN, {"public": ["tcp/80"]}, **ROTATES), existing=own, failed=[failed])
     assert not {name for name in down.broken if not name.startswith("a-")}

@@ -1,4 +1,5 @@
 import copy
+import hashlib
 import json
 from itertools import pairwise
 from typing import Any
@@ -8,6 +9,7 @@ from google.protobuf import struct_pb2
 
 from mesh.program.agent import AgentFile
 from mesh.program.machines.hetzner.api import CloudAccess
+from mesh.zipapp import pack_agent
 from tests.unit.program.off import cloud_with_servers_off
 from tests.unit.program.recording import Recording, Registration, is_secret, run
 
@@ -19,7 +21,7 @@ MESH: dict[str, Any] = {
         "db-1": {"address": "10.10.0.11", "location": "nbg1"},
     },
 }
-COMMANDS = ("bootstrap", "keys", "apply")
+COMMANDS = ("keys", "apply")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,6 @@ def test_urns_never_change() -> None:
             "$wireguard-mesh:index:Node$pulumi:index:Stash::a-first-contact-key",
             "$wireguard-mesh:index:Node$hcloud:index/primaryIp:PrimaryIp::a-ip",
             "$wireguard-mesh:index:Node$hcloud:index/server:Server::a-server",
-            "$wireguard-mesh:index:Node$command:remote:Command::a-bootstrap",
             "$wireguard-mesh:index:Node$command:remote:CopyToRemote::a-agent-file",
             "$wireguard-mesh:index:Node$command:remote:Command::a-keys",
             "$wireguard-mesh:index:Node$command:remote:Command::a-apply",
@@ -93,7 +94,7 @@ def test_keys_and_connections_are_secret_and_files_are_not(three: Recording) -> 
         for step in (*COMMANDS, "agent-file"):
             assert is_secret(three[f"{node}-{step}"].inputs["connection"])
         secret = {step: is_secret(three[f"{node}-{step}"].inputs["stdin"]) for step in COMMANDS}
-        assert secret == {"bootstrap": True, "keys": True, "apply": False}
+        assert secret == {"keys": True, "apply": False}
         assert is_secret(three[f"{node}-server"].inputs["userData"])
         for stash in ("identity", "host-key", "first-contact-key"):
             assert is_secret(three[f"{node}-{stash}"].inputs["input"])
@@ -140,7 +141,6 @@ def test_commands_live_and_die_with_their_server(three: Recording) -> None:
 def test_steps_of_a_node_come_one_after_the_other(three: Recording) -> None:
     order = [
         "web-1-server",
-        "web-1-bootstrap",
         "web-1-agent-file",
         "web-1-keys",
         "web-1-apply",
@@ -153,12 +153,23 @@ def test_commands_keep_quiet_and_pin_the_host_key(three: Recording) -> None:
     for each in three.of_type(":Command"):
         assert each.inputs["logging"] == "none"
         assert each.inputs["addPreviousOutputInEnv"] is False
-        connection = each.inputs["connection"]["value"]
-        first = each.name.endswith("-bootstrap")
-        assert connection["hostKey"].startswith("ecdsa-sha2-nistp256 " if first else "ssh-ed25519 ")
-        assert connection["dialErrorLimit"] == (40 if first else 10)
-        if not first:
-            assert len(each.inputs["create"]) < (80 if each.name.endswith("-apply") else 256)
+        assert len(each.inputs["create"]) < (80 if each.name.endswith("-apply") else 400)
+    first = {"ecdsa-sha2-nistp256", 40}
+    later = {"ssh-ed25519", 10}
+    assert _dialled(three) == {"agent-file": first, "keys": first, "apply": later}
+    again = run(MESH, existing=three)
+    assert [*_dialled(again).values()] == [later] * 3, "so is a step that is replaced by hand"
+
+
+def _dialled(recording: Recording) -> dict[str, set[Any]]:
+    """By step, the kind of host key that a node is pinned to, and how often it is tried."""
+    found: dict[str, set[Any]] = {}
+    for node in MESH["nodes"]:
+        for step in (*COMMANDS, "agent-file"):
+            connection = recording[f"{node}-{step}"].inputs["connection"]["value"]
+            kind = connection["hostKey"].partition(" ")[0]
+            found.setdefault(step, set()).update({kind, connection["dialErrorLimit"]})
+    return found
 
 
 def test_a_new_agent_is_one_line_of_a_preview_and_leaves_the_secret_part_alone(
@@ -167,31 +178,95 @@ def test_a_new_agent_is_one_line_of_a_preview_and_leaves_the_secret_part_alone(
     newer = AgentFile(path="build/newer.pyz", sha256="ab" * 32)
     monkeypatch.setattr("mesh.program.mesh.agent_file", lambda: newer)
     after = run(MESH, existing=three)
-    changed = {
-        (name, key)
-        for name, each in three.resources.items()
-        for key in each.inputs
-        if each.inputs[key] != after[name].inputs[key] and "input" not in each.request.ignoreChanges
+    changed = _changed(three, after) - {
+        (f"{node}-{step}", "connection") for node in MESH["nodes"] for step in ("agent-file", "keys")
     }
     steps = {("agent-file", "source"), ("keys", "create")}
     assert changed == {(f"{node}-{step}", key) for node in MESH["nodes"] for step, key in steps}
     assert "ab" * 32 in after["web-1-keys"].inputs["create"]
 
 
-def test_every_command_has_a_time_limit_on_the_node(three: Recording) -> None:
-    """One that hangs there, or is stopped, ends all the same."""
-    for each in three.of_type(":Command"):
-        seconds = 2400 if each.name.endswith("-bootstrap") else 120
-        assert each.inputs["create"].startswith(f"exec timeout -s KILL {seconds} ")
-
-
-def test_only_another_server_bootstraps_again(three: Recording) -> None:
-    assert set(three["web-1-bootstrap"].request.ignoreChanges) == {
-        "connection",
-        "create",
-        "stdin",
-        "environment",
+def _changed(before: Recording, after: Recording) -> set[tuple[str, str]]:
+    """Each input of a resource that is another one than before, by the resource's name."""
+    return {
+        (name, key) for name, each in before.resources.items() for key in after[name].changed_since(each)
     }
+
+
+def test_every_command_has_a_time_limit_on_the_node(three: Recording) -> None:
+    """One that hangs there, or is stopped, ends all the same; the first one may have packages to install."""
+    for each in three.of_type(":Command"):
+        line = each.inputs["create"]
+        if each.name.endswith("-keys"):
+            assert line.startswith("exec timeout -s KILL 2520 sh -c ")
+            assert line.count("timeout -s KILL 120 python3 ") == 2
+        else:
+            assert line.startswith("exec timeout -s KILL 120 ")
+
+
+def test_a_step_that_has_nothing_to_do_keeps_the_connection_of_first_contact(three: Recording) -> None:
+    """The state has the throw-away host key there. That alone is no reason to do the step again."""
+    again = run(MESH, existing=three)
+    assert _changed(three, again) == set()
+    for node in MESH["nodes"]:
+        for step in ("agent-file", "keys"):
+            assert list(again[f"{node}-{step}"].request.ignoreChanges) == ["connection"]
+            was = three.state[three[f"{node}-{step}"].urn]["connection"]
+            assert again.state[again[f"{node}-{step}"].urn]["connection"] == was
+        assert list(again[f"{node}-apply"].request.ignoreChanges) == []
+
+
+def test_a_step_with_work_gets_the_connection_of_today(
+    three: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes = {**MESH["nodes"], "web-3": {"address": "10.10.0.3", "public": ["tcp/443"]}}
+    once = run(MESH, existing=three)
+    added = run({**MESH, "nodes": nodes}, existing=once)
+    newer = AgentFile(path="build/newer.pyz", sha256="ab" * 32)
+    monkeypatch.setattr("mesh.program.mesh.agent_file", lambda: newer)
+    agent = run(MESH, existing=once)
+    for node in MESH["nodes"]:
+        assert list(added[f"{node}-keys"].request.ignoreChanges) == []
+        assert list(added[f"{node}-agent-file"].request.ignoreChanges) == ["connection"]
+        for step in ("agent-file", "keys"):
+            assert list(agent[f"{node}-{step}"].request.ignoreChanges) == []
+    assert list(added["web-3-keys"].request.ignoreChanges) == [], "it is new"
+    assert _dialled(added)["keys"] == {"ssh-ed25519", 10}
+    settled = run({**MESH, "nodes": nodes}, existing=added)
+    assert list(settled["web-1-keys"].request.ignoreChanges) == [], "the state has the connection of today"
+
+
+def test_a_new_server_is_met_again(three: Recording) -> None:
+    before = Recording(resources={**three.resources}, state=copy.deepcopy(three.state))
+    for step in (*COMMANDS, "agent-file"):
+        before.state[three[f"web-1-{step}"].urn]["triggers"][0] = "gone"
+    other = run(MESH, existing=before)
+    for step in ("agent-file", "keys"):
+        connection = other[f"web-1-{step}"].inputs["connection"]["value"]
+        assert connection["hostKey"].startswith("ecdsa-sha2-nistp256 ")
+        assert connection["dialErrorLimit"] == 40
+
+
+def test_first_contact_of_versions_before_goes_once_nothing_depends_on_it(three: Recording) -> None:
+    """They had a step for it. Pulumi's engine would delete that under steps which a run leaves out."""
+    before = Recording(resources={**three.resources}, state=copy.deepcopy(three.state))
+    for node in MESH["nodes"]:
+        request = copy.deepcopy(three[f"{node}-keys"].request)
+        request.name = f"{node}-bootstrap"
+        former = Registration(three[f"{node}-keys"].urn.replace("-keys", "-bootstrap"), request)
+        before.state[former.urn] = struct_pb2.Struct()
+        before.resources[request.name] = former
+    before.state[before["web-1"].urn]["agent"] = hashlib.sha256(pack_agent()).hexdigest()
+    for node in ("web-2", "db-1"):
+        before.state[before[node].urn]["agent"] = "ab" * 32
+    after = run(MESH, existing=before)
+    kept = {name for name in after.resources if name.endswith("-bootstrap")}
+    assert kept == {"web-2-bootstrap", "db-1-bootstrap"}
+    for name in kept:
+        assert {"connection", "create", "stdin", "triggers"} <= {*after[name].request.ignoreChanges}
+        assert after[name].dependencies == {name.replace("-bootstrap", "-server")}
+    for each in after.resources.values():
+        assert not kept & each.dependencies, each.name
 
 
 def test_a_server_is_never_replaced_for_what_only_matters_at_birth(three: Recording) -> None:
@@ -240,7 +315,7 @@ def test_a_server_is_switched_on_before_anything_else_is_done_on_it(
     assert list(power.request.hooks.before_update) == ["wireguard-mesh-power"]
     assert list(power.request.hooks.before_create) == ["wireguard-mesh-power"]
     assert power.deleted_with == "web-1-server"
-    assert "web-1-power" in found["web-1-bootstrap"].dependencies, "and all other steps come after that one"
+    assert "web-1-power" in found["web-1-agent-file"].dependencies, "and all other steps come after that one"
     assert [name for name in found.resources if name.endswith("-power")] == ["web-1-power"]
     assert twice["web-1-power"].inputs["input"] == again
     with cloud_with_servers_off() as access:
@@ -307,20 +382,16 @@ def test_the_older_step_stays_as_it_is_until_nothing_depends_on_it_any_more() ->
 
 def test_a_second_run_asks_for_exactly_the_same(three: Recording) -> None:
     again = run(MESH, existing=three)
+    assert again.resources.keys() == three.resources.keys()
+    assert _changed(three, again) == set()
     for name, each in again.resources.items():
-        if not (each.type.endswith(":Stash") and "input" in each.request.ignoreChanges):
-            assert each.inputs == three[name].inputs, name
         assert each.dependencies == three[name].dependencies
 
 
 def test_adding_a_node_changes_only_directory_keys_and_files_of_the_others(three: Recording) -> None:
     nodes = {**MESH["nodes"], "web-3": {"address": "10.10.0.3", "public": ["tcp/443"]}}
     after = run({**MESH, "nodes": nodes}, existing=three)
-    changed = {
-        name
-        for name, each in three.resources.items()
-        if each.inputs != after[name].inputs and "input" not in each.request.ignoreChanges
-    }
+    changed = {name for name, _ in _changed(three, after)}
     assert changed == {"directory"} | {
         f"{node}-{step}" for node in MESH["nodes"] for step in ("keys", "apply")
     }

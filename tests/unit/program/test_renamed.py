@@ -1,7 +1,6 @@
 """A node that gets another name: the engine finds each of its resources again, and no key is made anew."""
 
 import copy
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ from mesh.program.former import refuse_names_in_use
 from mesh.program.machines.hetzner.api import CloudAccess
 from mesh.program.machines.hetzner.records import address_record, server_record
 from mesh.program.previous import Previous
+from mesh.remote import read_secret_input
 from mesh.settings import SettingsError
 from tests.unit.meshes import plan_of
 from tests.unit.program.off import cloud_with_servers_off
@@ -64,7 +64,7 @@ def test_every_resource_is_found_by_its_former_name_and_none_is_new(
     assert None not in found
     assert sorted(map(str, found)) == sorted(before.state)
     own = {name for name in after.resources if name == new or name.startswith(f"{new}-")}
-    assert len(own) == 11
+    assert len(own) == 10
     for each in after.resources.values():
         names = [urn.rpartition("::")[2] for urn in each.known_as[1:]]
         assert names == ([each.name.replace(new, old, 1)] if each.name in own else [])
@@ -108,8 +108,8 @@ def test_no_key_changes_and_only_names_do(before: Recording) -> None:
             after[f"{node}-apply"].inputs["triggers"]
             == before[f"{node.replace('front', 'web-1')}-apply"].inputs["triggers"]
         )
-    keys = json.loads(_plain(after["db-1-keys"].inputs, "stdin"))["keys"]
-    assert keys == json.loads(_plain(before["db-1-keys"].inputs, "stdin"))["keys"]
+    keys = read_secret_input(_plain(after["db-1-keys"].inputs, "stdin"))["keys"]
+    assert keys == read_secret_input(_plain(before["db-1-keys"].inputs, "stdin"))["keys"]
     entry = after["directory"].inputs["input"]
     assert entry["front"] == before["directory"].inputs["input"]["web-1"]
 
@@ -122,8 +122,8 @@ def test_what_the_state_knows_of_a_node_is_found_by_either_name(before: Recordin
     assert sorted(previous.nodes) == ["db-1", "front", "web"]
     assert server_record(previous, "front")["name"] == "test-web-1"
     assert address_record(previous, "front")["name"] == "test-web-1"
-    assert previous.has_part("command:remote:Command", "front", "bootstrap")
-    assert not previous.has_part("command:remote:Command", "web-1-x", "bootstrap")
+    assert previous.has_part("command:remote:Command", "front", "keys")
+    assert not previous.has_part("command:remote:Command", "web-1-x", "keys")
     halfway = previous_of(run(renamed("web-1", "front"), existing=before)).of(MeshNames("mesh"), former)
     assert server_record(halfway, "front")["name"] == "test-front"
 

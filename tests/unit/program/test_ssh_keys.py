@@ -9,7 +9,7 @@ import pytest
 from mesh.program import keys
 from tests.unit.program.recording import Recording, run, value_of
 
-STEPS = ("bootstrap", "agent-file", "keys", "apply")
+STEPS = ("agent-file", "keys", "apply")
 
 
 def _opened_by(recording: Recording) -> dict[str, str]:

@@ -19,7 +19,7 @@ def _user_data(recording: Recording) -> dict[str, Any]:
 
 def test_everything_that_opens_ssh_uses_the_port() -> None:
     moved = _run(port=2222)
-    for step in ("bootstrap", "agent-file", "keys", "apply"):
+    for step in ("agent-file", "keys", "apply"):
         assert moved[f"a-{step}"].inputs["connection"]["value"]["port"] == 2222
     rules = moved["firewall-private"].inputs["rules"]
     assert [rule["port"] for rule in rules if rule["description"] == "SSH"] == ["2222"]

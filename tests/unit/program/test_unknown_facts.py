@@ -67,7 +67,6 @@ ACCESS = Access(
         management_keys=(FORMER,),
         private_keys={FORMER: "secret"},
         host_key=None,
-        rolled=False,
     ),
 )
 

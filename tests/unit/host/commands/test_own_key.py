@@ -19,7 +19,7 @@ from tests.unit.host.documents import KEYS
 
 
 def _ask(places: Places, generation: int, owner: str = "prod/web-1/4711") -> str:
-    answer, detail = own_key(places, own_key_input(generation, owner).encode())
+    answer, detail = own_key(places, own_key_input(generation, owner, "HOST KEY").encode())
     assert answer is Answer.MADE
     assert int(detail.split()[0]) == generation
     return f"{answer.word} {detail}"
@@ -85,7 +85,7 @@ def test_a_key_whose_record_was_not_written_is_another_one_next_time(
     with monkeypatch.context() as patch:
         patch.setattr(ownkey, "write_json", full)
         with pytest.raises(OSError, match="No space"):
-            own_key(bare, own_key_input(1, "me").encode())
+            own_key(bare, own_key_input(1, "me", "HOST KEY").encode())
     assert _private(bare, _ask(bare, 1))
 
 

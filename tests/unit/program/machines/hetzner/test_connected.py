@@ -70,7 +70,7 @@ def test_the_nodes_of_a_network_are_attached_at_fixed_addresses_that_peers_are_t
     assert {name: entry.get("endpoint_private") for name, entry in entries.items()} == {
         "a": "10.0.0.2:51820", "b": "10.0.9.9:51820", "c": None
     }  # fmt: skip
-    assert "a-network" in up["a-bootstrap"].dependencies
+    assert "a-network" in up["a-agent-file"].dependencies
 
 
 def test_the_cloud_opens_wireguard_only_where_peers_come_over_the_internet() -> None:

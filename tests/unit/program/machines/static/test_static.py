@@ -85,7 +85,8 @@ def test_a_server_at_another_address_is_the_same_one_and_one_with_another_key_is
 
 def test_nothing_of_a_server_from_the_cloud_changes() -> None:
     made = _run()
-    assert _connection(made["a-bootstrap"])["user"] == "root"
+    assert "a-bootstrap" not in made.resources
+    assert _connection(made["a-agent-file"])["user"] == "root"
     with pytest.raises(KeyError):
         made[f"a-{LEAVE}"]
 

@@ -1,6 +1,6 @@
 # First contact with a new server: see that nothing is in the way, install what is missing, give it its
-# permanent SSH host key (on stdin). May be run again at any point. No single quote: the shell of root, whichever
-# it is, gets all of this between two of them.
+# permanent SSH host key. Reads one line of JSON with that: {"host_key": "..."}, perhaps with more. May be run again at
+# any point. No single quote: the shell of root, whichever it is, gets all of this between two of them.
 set -euf
 umask 077
 exec 2>&1
@@ -9,8 +9,9 @@ fail() { printf "bootstrap: %s\n" "$*"; exit 1; }
 
 key=$(mktemp /run/wgmesh-host-key.XXXXXX)
 trap "rm -f $key $key.pub $key.known $key.old" EXIT
-# The first line is for a shell that a start file has put in the place of this one.
-sed "1{/^exit 97\$/d}" >"$key"
+# The line before, if there is one, is for a shell that a start file has put in the place of this one. printf is a
+# command of the shell: no process has the key as an argument.
+printf %b "$(sed -n "s/.*\"host_key\": \"\([^\"]*\)\".*/\1/p")" >"$key"
 ssh-keygen -y -f "$key" >"$key.pub" </dev/null || fail "the host key on stdin is not a private key"
 
 [ "$(id -u)" = 0 ] || fail "needs root, is $(id -un): connect as root"
@@ -62,7 +63,11 @@ read_settings() {
     settings=$("$sshd" $options -T -C "user=root,host=$client,addr=$client,laddr=$server,lport=$port") ||
         fail "sshd refuses its own settings: correct them, then run up again"
 }
-of() { printf "%s\n" "$settings" | sed -n "s/^$1 //p"; }
+of() {
+    while read -r name value; do [ "$name" != "$1" ] || printf "%s\n" "$value"; done <<END
+$settings
+END
+}
 refuse() { fail "$1 in the settings of sshd is in the way: $2. Change it in /etc/ssh, then run up again. Nothing was changed"; }
 # Whether a pattern of sshd (the first argument has them) names a word; one with a network does if $2 is not no.
 names() {
@@ -222,4 +227,3 @@ fi
 
 install -d -m 0755 /usr/local/lib/wgmesh
 install -d -m 0700 /var/lib/wgmesh
-echo ready
