@@ -1,6 +1,7 @@
 """The name of a key, and pre-shared keys derived from the mesh's root."""
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["fingerprint", "preshared_key"]
@@ -29,8 +30,13 @@ def preshared_key(root: bytes, one: str, other: str, epoch: int) -> bytes:
     BLAKE2b keyed by the 32 byte `root` over both names, each preceded by its length, and the epoch; who
     knows one pair's key learns nothing of the root or of another pair's.
     """
+    return _derived(root, *sorted((one, other)), epoch=epoch)
+
+
+@lru_cache(maxsize=8192)  # as many as 128 nodes have: each is asked for six times in a run
+def _derived(root: bytes, first: str, second: str, *, epoch: int) -> bytes:
     message = epoch.to_bytes(8, "big")
-    for name in sorted((one, other)):
+    for name in (first, second):
         encoded = name.encode()
         message += len(encoded).to_bytes(2, "big") + encoded
     return hashlib.blake2b(message, digest_size=KEY_BYTES, key=root, person=_PRESHARED_PERSON).digest()
