@@ -172,16 +172,17 @@ class Target:
             ),
         )
 
-    def keep_older(self, step: str, *, after: list[pulumi.Resource]) -> None:
+    def keep_older(self, step: str, *, after: list[pulumi.Resource]) -> pulumi.Resource:
         """Keep a step of a state as it is: nothing is done for it, and nothing depends on it.
 
-        It comes after what the state says that it needs, which a run with `--target` would else keep first.
+        It comes after what the state says that it needs, and before what needed it (`registered`), which a
+        run with `--target` would else keep first.
 
         It goes one run after the steps that depended on it were done without it. With `--continue-on-error`
         Pulumi's engine would also delete it where those are skipped, as of a node that is down: they would
         name a resource that is gone, and no run could read the state any more.
         """
-        remote.Command(
+        return remote.Command(
             f"{self.node}-{step}",
             connection=remote.ConnectionArgs(host=""),
             opts=self.options(step, after=after, inputs=_COMMAND_INPUTS, ignore_changes=_COMMAND_INPUTS),
@@ -202,31 +203,36 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Meeting:
-    """The agent's file, and first contact with a machine that was there already."""
+    """The agent's file, and first contact with a machine that was there already.
+
+    `older` are the steps of a state that are kept although nothing needs them.
+    """
 
     copy: remote.CopyToRemote
+    older: tuple[pulumi.Resource, ...]
 
     @staticmethod
     def declare(target: Target, *, host_private_key: pulumi.Input[str], agent_file: AgentFile) -> "Meeting":
         """Declare what has to be there before a node can do anything by itself."""
         after = [*([made] if (made := target.machine.resource) else []), *target.machine.ready]
+        older: tuple[pulumi.Resource, ...] = ()
         if target.contact is not None:
             after = [_first_contact(target, target.contact, host_private_key=host_private_key, after=after)]
         elif BOOTSTRAP in target.older:
-            target.keep_older(BOOTSTRAP, after=after)
+            older = (target.keep_older(BOOTSTRAP, after=after),)
         copy = remote.CopyToRemote(
             f"{target.node}-{AGENT_FILE}",
             connection=target.first_connection(),
             source=pulumi.FileAsset(agent_file.path),
-            remote_path=INCOMING,
+            remote_path=_registered(older, INCOMING),
             triggers=[target.machine.identity],
             opts=target.before_commit.options(
                 AGENT_FILE, after=after, inputs=_COPY_INPUTS, ignore_changes=target.unless_idle(AGENT_FILE)
             ),
         )
         if INSTALL in target.older:
-            target.keep_older(INSTALL, after=[copy])
-        return Meeting(copy=copy)
+            older = (*older, target.keep_older(INSTALL, after=[copy]))
+        return Meeting(copy=copy, older=older)
 
     def own_key(
         self, target: Target, version: int, *, owner: str, host_private_key: pulumi.Output[str]
@@ -244,11 +250,24 @@ class Meeting:
         return replace(target, version=(version,)).command(
             OWN_KEY,
             connection=target.first_connection(),
-            create=own_key_call(),
+            create=_registered(self.older, own_key_call()),
             stdin=pulumi.Output.secret(given.apply(stdin)),
             after=[self.copy],
             ignore_changes=_ONCE,
         )
+
+
+def _registered(resources: Sequence[pulumi.Resource], value: str) -> pulumi.Input[str]:
+    """Return a value that the engine gets once it has these resources. Nothing depends on them by that."""
+    if not resources:
+        return value
+
+    async def wait() -> str:
+        for each in resources:
+            await each.urn.future()
+        return value
+
+    return pulumi.Output.from_input(wait())
 
 
 def _first_contact(
@@ -299,18 +318,20 @@ class Commands:
         target: Target,
         *,
         after: list[pulumi.Resource],
+        older: Sequence[pulumi.Resource],
         agent_file: AgentFile,
         keys: pulumi.Input[str],
         document: pulumi.Input[str],
     ) -> "Commands":
         """Declare the steps that put a node's keys and files in place, `after` it was met.
 
-        `keys` is the secret bundle of WireGuard keys and `document` the node's files as plain text.
+        `keys` is the secret bundle of WireGuard keys and `document` the node's files as plain text. `older`
+        are steps of the state that nothing needs any more.
         """
         stored = target.before_commit.command(
             KEYS,
             connection=target.first_connection(),
-            create=keys_call(agent_file.sha256),
+            create=_registered(older, keys_call(agent_file.sha256)),
             stdin=keys,
             after=after,
             ignore_changes=target.unless_idle(KEYS),

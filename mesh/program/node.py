@@ -217,9 +217,11 @@ class Node(pulumi.ComponentResource):
         if not target.record:
             show_files(plan.name, document, beside=self)
         pinned = pulumi.Output.from_input(target.host_key)
+        after, older = self._met(target, agent_file)
         commands = Commands.declare(
             target,
-            after=self._met(target, agent_file),
+            after=after,
+            older=older,
             agent_file=agent_file,
             keys=keys.key_bundle(
                 self.identity,
@@ -237,15 +239,21 @@ class Node(pulumi.ComponentResource):
         )
         return commands
 
-    def _met(self, target: Target, agent_file: AgentFile) -> list[pulumi.Resource]:
-        """Declare first contact, unless that is declared; return what the node's keys come after."""
+    def _met(
+        self, target: Target, agent_file: AgentFile
+    ) -> tuple[list[pulumi.Resource], list[pulumi.Resource]]:
+        """Declare first contact, unless that is declared; return what the node's keys come after.
+
+        Also the steps of the state that nothing needs any more.
+        """
         if self._own_key:
             meeting, made = self._own_key
-            return [meeting.copy, made]
+            return [meeting.copy, made], [*meeting.older]
         meeting = Meeting.declare(target, host_private_key=self._host_key, agent_file=agent_file)
+        older = [*meeting.older]
         if self._source.former:
-            target.keep_older(OWN_KEY, after=[meeting.copy])
-        return [meeting.copy]
+            older.append(target.keep_older(OWN_KEY, after=[meeting.copy]))
+        return [meeting.copy], older
 
     def target(
         self,

@@ -247,15 +247,21 @@ def test_a_new_server_is_met_again(three: Recording) -> None:
         assert connection["dialErrorLimit"] == 40
 
 
+def _with_step(before: Recording, step: str) -> Recording:
+    """The same with a step of versions before on each node."""
+    after = Recording(resources={**before.resources}, state=copy.deepcopy(before.state))
+    for node in MESH["nodes"]:
+        request = copy.deepcopy(before[f"{node}-keys"].request)
+        request.name = f"{node}-{step}"
+        former = Registration(before[f"{node}-keys"].urn.replace("-keys", f"-{step}"), request)
+        after.state[former.urn] = struct_pb2.Struct()
+        after.resources[request.name] = former
+    return after
+
+
 def test_first_contact_of_versions_before_goes_once_nothing_depends_on_it(three: Recording) -> None:
     """They had a step for it. Pulumi's engine would delete that under steps which a run leaves out."""
-    before = Recording(resources={**three.resources}, state=copy.deepcopy(three.state))
-    for node in MESH["nodes"]:
-        request = copy.deepcopy(three[f"{node}-keys"].request)
-        request.name = f"{node}-bootstrap"
-        former = Registration(three[f"{node}-keys"].urn.replace("-keys", "-bootstrap"), request)
-        before.state[former.urn] = struct_pb2.Struct()
-        before.resources[request.name] = former
+    before = _with_step(three, "bootstrap")
     before.state[before["web-1"].urn]["agent"] = hashlib.sha256(pack_agent()).hexdigest()
     for node in ("web-2", "db-1"):
         before.state[before[node].urn]["agent"] = "ab" * 32
@@ -360,14 +366,7 @@ def test_names_and_labels_make_a_lost_resource_findable(three: Recording) -> Non
 
 def test_the_older_step_stays_as_it_is_until_nothing_depends_on_it_any_more() -> None:
     """Pulumi's engine would delete it under steps that a run leaves out, and the state would be lost."""
-    before = run(MESH)
-    for node in MESH["nodes"]:
-        keys = before[f"{node}-keys"]
-        request = copy.deepcopy(keys.request)
-        request.name = f"{node}-agent"
-        former = Registration(keys.urn.replace("-keys", "-agent"), request)
-        before.state[former.urn] = struct_pb2.Struct()
-        before.resources[f"{node}-agent"] = former
+    before = _with_step(run(MESH), "agent")
     before.state[before["web-1"].urn]["agent"] = "ab" * 32
     after = run(MESH, existing=before)
     kept = {name for name in after.resources if name.endswith("-agent")}
@@ -378,6 +377,15 @@ def test_the_older_step_stays_as_it_is_until_nothing_depends_on_it_any_more() ->
         assert f"{name}-file" in after[name].dependencies
     for each in after.resources.values():
         assert not kept & each.dependencies, each.name
+
+
+def test_a_state_may_have_both_older_steps(three: Recording) -> None:
+    """Each is registered between what it needed and what needed it."""
+    after = run(MESH, existing=_with_step(_with_step(three, "agent"), "bootstrap"))
+    order = [*after.resources]
+    for node in MESH["nodes"]:
+        steps = [f"{node}-{step}" for step in ("bootstrap", "agent-file", "agent", "keys", "apply")]
+        assert [name for name in order if name in steps] == steps
 
 
 def test_a_second_run_asks_for_exactly_the_same(three: Recording) -> None:
