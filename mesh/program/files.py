@@ -46,16 +46,33 @@ def node_files(plan: NodePlan, access: Access, facts: RunFacts) -> pulumi.Output
             moving=_moving(plan, access, known(server), wanted),
         )
 
+    preshared: pulumi.Output[Any] = facts.preshared.apply(_Names.of, run_with_unknowns=True)
     every: pulumi.Output[Any] = pulumi.Output.all(
-        facts.directory, facts.private, facts.preshared, facts.management, facts.server
+        facts.directory, facts.private, preshared, facts.management, facts.server
     )
     return every.apply(render, run_with_unknowns=True)
 
 
-def _preshared(plan: NodePlan, names: Mapping[str, Any] | Unknown) -> dict[str, str | Unknown]:
+@dataclass(frozen=True, kw_only=True)
+class _Names:
+    """The names of a node's pre-shared keys, a value that Pulumi does not look into.
+
+    Of a plain dict it would make two outputs for each peer: work that grows with the number of pairs.
+    """
+
+    by_peer: Mapping[str, str | Unknown]
+
+    @staticmethod
+    def of(names: Any) -> Any:
+        if isinstance(names, pulumi.output.Unknown) or unknown_for_good(names):
+            return pulumi.output.UNKNOWN
+        return _Names(by_peer={peer: known(name) for peer, name in names.items()})
+
+
+def _preshared(plan: NodePlan, names: _Names | Unknown) -> dict[str, str | Unknown]:
     if isinstance(names, Unknown):
         return dict.fromkeys((peer.name for peer in plan.peers), UNKNOWN)
-    return {peer: known(name) for peer, name in names.items()}
+    return dict(names.by_peer)
 
 
 def _moving(plan: NodePlan, access: Access, server: str | Unknown, management: str | Unknown) -> Moving:

@@ -1,5 +1,6 @@
 """Whatever is not known in a preview: the files of a node are rendered, with a gap there and nowhere else."""
 
+from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
@@ -95,6 +96,41 @@ def _files(unknown: frozenset[tuple[str, ...]], *, preview: bool) -> Any:
         directory = Directory.of(facts.pop("directory"))
         files = node_files(PLAN.nodes["a"], ACCESS, RunFacts(directory=directory, **facts))
         return loop.run_until_complete(files.future(with_unknowns=True))
+
+
+def _outputs_made(peers: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often Pulumi makes an output for the files of a node with this number of peers."""
+    names = ["a", *(f"n{number}" for number in range(peers))]
+    nodes = {name: {"address": f"10.10.0.{number}"} for number, name in enumerate(names, 1)}
+    plan = plan_of({"cidr": "10.10.0.0/24", "nodes": nodes})
+    kept = {name: {"public_key": name, "endpoint": "192.0.2.1:51820"} for name in names}
+    made: list[object] = []
+    with own_loop() as loop, monkeypatch.context() as patch:
+        mocks.set_mocks(_NoEngine(), "wireguard-mesh", "test", preview=False)
+        text_of: Callable[[str], pulumi.Output[str]] = pulumi.Output.from_input
+        facts = RunFacts(
+            directory=Directory.of(pulumi.Output.from_input(kept)),
+            private=text_of("private"),
+            preshared=text_of("root").apply(lambda _: dict.fromkeys(names[1:], "preshared")),
+            management=text_of(WANTED),
+            server=text_of(SERVER),
+        )
+        loop.run_until_complete(facts.directory.future())
+        from_input: Callable[[Any], pulumi.Output[Any]] = pulumi.Output.from_input
+
+        def counted(value: Any) -> pulumi.Output[Any]:
+            made.append(value)
+            return from_input(value)
+
+        patch.setattr(pulumi.Output, "from_input", counted)
+        text: Any = loop.run_until_complete(node_files(plan.nodes["a"], ACCESS, facts).future())
+    assert text.count("PresharedKey = key:preshared\n") == peers
+    return len(made)
+
+
+def test_pulumi_makes_no_output_for_each_peer_of_each_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a hundred nodes that is twenty thousand of them, more than for all resources."""
+    assert _outputs_made(5, monkeypatch) == _outputs_made(2, monkeypatch)
 
 
 class _NoEngine(mocks.Mocks):
