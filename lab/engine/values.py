@@ -40,6 +40,9 @@ REFERENCE_SIGNATURE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
 OUTPUT_SIGNATURE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 UNKNOWN_SENTINEL: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
+_SCALARS: Final = frozenset((str, int, float, bool, type(None)))
+"""What most values are, and what is returned as it is: asked first, as every change visits every value."""
+
 
 @dataclass(frozen=True)
 class Secret:
@@ -71,6 +74,8 @@ def contains_unknown(value: Any) -> bool:
 
 
 def _contains(value: Any, kind: type) -> bool:
+    if type(value) in _SCALARS:
+        return False
     if isinstance(value, kind):
         return True
     if isinstance(value, Secret):
@@ -84,6 +89,8 @@ def _contains(value: Any, kind: type) -> bool:
 
 def plain(value: Any) -> Any:
     """Return a value without its secret marks."""
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, Secret):
         return plain(value.value)
     if isinstance(value, Mapping):
@@ -95,15 +102,15 @@ def plain(value: Any) -> Any:
 
 def same(one: Any, other: Any) -> bool:
     """Whether two values are the same; a secret mark counts, an asset counts by its content."""
+    if type(one) in _SCALARS:
+        return type(one) is type(other) and bool(one == other)
     if isinstance(one, Secret) and isinstance(other, Secret):
         return same(one.value, other.value)
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, Asset) and isinstance(other, Asset):
-        return one.sha256 == other.sha256
-    if isinstance(one, Archive) and isinstance(other, Archive):
+    if isinstance(one, Asset | Archive) and type(one) is type(other):
         return one.sha256 == other.sha256
     return type(one) is type(other) and bool(one == other)
 
@@ -181,6 +188,8 @@ def value_to_wire(value: Any) -> struct_pb2.Value:
 
 
 def _to_wire(value: Any, keep_secrets: bool) -> Any:  # noqa: FBT001 - passed down unchanged
+    if type(value) in _SCALARS:
+        return value
     if value is UNKNOWN:
         return UNKNOWN_SENTINEL
     if isinstance(value, Secret):
@@ -190,9 +199,7 @@ def _to_wire(value: Any, keep_secrets: bool) -> Any:  # noqa: FBT001 - passed do
         return {key: _to_wire(item, keep_secrets) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_to_wire(item, keep_secrets) for item in value]
-    if isinstance(value, Asset | Archive | ResourceReference):
-        return _special_json(value)
-    return value
+    return _special_json(value) if isinstance(value, Asset | Archive | ResourceReference) else value
 
 
 def _special_json(value: Asset | Archive | ResourceReference) -> dict[str, Any]:
@@ -214,6 +221,8 @@ def _special_json(value: Asset | Archive | ResourceReference) -> dict[str, Any]:
 
 def to_json(value: Any, seal: Callable[[Secret], Mapping[str, Any]]) -> Any:
     """Return a value as JSON can hold it; `seal` gives what a secret's object has beside its signature."""
+    if type(value) in _SCALARS:
+        return value
     if value is UNKNOWN:
         return UNKNOWN_SENTINEL
     if isinstance(value, Secret):
@@ -222,9 +231,7 @@ def to_json(value: Any, seal: Callable[[Secret], Mapping[str, Any]]) -> Any:
         return {key: to_json(item, seal) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item, seal) for item in value]
-    if isinstance(value, Asset | Archive | ResourceReference):
-        return _special_json(value)
-    return value
+    return _special_json(value) if isinstance(value, Asset | Archive | ResourceReference) else value
 
 
 def from_json(value: Any, unseal: Callable[[Mapping[str, Any]], Secret]) -> Any:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 from lab.engine.deploy.steps import Op, Step
@@ -28,6 +29,8 @@ class Events:
         self._planning = planning
         self._sequence = 0
         self._began = time.monotonic()
+        self._olds: dict[str, tuple[ResourceState | None, dict[str, Any] | None]] = {}
+        """What events say of the old records of steps that have begun, by URN."""
         self.changes: dict[str, int] = {}
         """Operation -> number of resources, as the summary counts."""
 
@@ -43,12 +46,13 @@ class Events:
     def begin(self, step: Step) -> None:
         """A step begins."""
         event = {"metadata": self._metadata(step), **self._mode()}
-        self._send(resourcePreEvent=event, records=_records(step.old, step.new))
+        self._send(resourcePreEvent=event, records=partial(_records, step.old, step.new))
 
     def done(self, step: Step, new: ResourceState | None = None) -> None:
         """A step, or the registration of outputs, has ended well."""
         event = {"metadata": self._metadata(step, new), **self._mode()}
-        self._send(resOutputsEvent=event, records=_records(step.old, new or step.new))
+        self._olds.pop(step.urn, None)
+        self._send(resOutputsEvent=event, records=partial(_records, step.old, new or step.new))
 
     def failed(self, step: Step) -> None:
         """A step has failed."""
@@ -96,12 +100,21 @@ class Events:
     def _mode(self) -> dict[str, bool]:
         return {"planning": True} if self._planning else {}
 
+    def _old(self, step: Step) -> tuple[ResourceState | None, dict[str, Any] | None]:
+        """Return a step's old record, and what events say of it: the same when it begins and ends."""
+        kept = self._olds.get(step.urn)
+        if kept is None or kept[0] is not step.old:
+            kept = self._olds[step.urn] = (step.old, _state(step.old))
+        return kept
+
     def _metadata(self, step: Step, new: ResourceState | None = None) -> dict[str, Any]:
         detailed = step.detailed
         metadata = step.metadata()
+        record, old = self._old(step)
+        now = new or step.new
         metadata |= {
-            "old": _state(step.old),
-            "new": _state(new or step.new),
+            "old": old,
+            "new": old if now is record else _state(now),
             "detailedDiff": None
             if detailed is None
             else {
@@ -138,7 +151,7 @@ def _elided(value: Any) -> Any:
 
 
 def _records(old: ResourceState | None, new: ResourceState | None) -> dict[str, Any]:
-    """The full records, for displays in this process; an event log does without."""
+    """The full records, for displays in this process that ask for them; an event log does without."""
     return {
         "old": None if old is None else dump_resource(old, _sealed),
         "new": None if new is None else dump_resource(new, _sealed),

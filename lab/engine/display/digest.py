@@ -81,7 +81,8 @@ class Digest:
 def _step(event: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """Return one step (pkg/backend/display/json.go, getPreviewMetadataStep)."""
     metadata = event[kind]["metadata"]
-    records = {"oldState": event["records"]["old"], "newState": event["records"]["new"]}
+    both = event["records"]()
+    records = {"oldState": both["old"], "newState": both["new"]}
     detailed = metadata.get("detailedDiff")
     return {
         "op": metadata["op"],
