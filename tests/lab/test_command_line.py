@@ -74,7 +74,7 @@ def test_other_commands_take_no_words_and_an_unknown_one_is_named() -> None:
 
 
 def test_it_starts_without_a_parser_that_imports_more_than_all_the_rest() -> None:
-    """The engine has such a parser, and is told by this process what to do: it takes its time once."""
+    """It starts for each command of the engine, and before it."""
     costly = ("typer", "pydantic", "rich", "asyncssh", "cryptography", "pulumi", "grpc")
     loaded = "import lab.__main__ as lab, sys; lab._parser(); "
     loaded += f"print([name for name in sys.modules if name.startswith({costly})])"

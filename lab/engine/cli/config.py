@@ -3,20 +3,16 @@
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Final
 
-import typer
 import yaml
 
 from lab.engine.cli.context import CommandError, Session, Stack
 from lab.engine.cli.outputs import as_json
+from lab.engine.cli.words import CWD, STACK, Command, Group, hidden, switch
 from lab.engine.project import full_key
 
-app = typer.Typer()
-
-Cwd = Annotated[Path | None, typer.Option("--cwd", "-C")]
-StackName = Annotated[str | None, typer.Option("--stack", "-s")]
-AsPath = Annotated[bool, typer.Option("--path", help="The key is a path into a structure.")]
+__all__ = ["GROUP"]
 
 
 def _stack(cwd: Path | None, name: str | None) -> Stack:
@@ -27,17 +23,8 @@ def _stack(cwd: Path | None, name: str | None) -> Stack:
     return stack
 
 
-@app.callback(invoke_without_command=True)
-def overview(
-    context: typer.Context, *, cwd: Cwd = None, stack_name: StackName = None,
-    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Show secrets decrypted.")] = False,
-    json: Annotated[bool, typer.Option("--json", "-j", help="Print JSON.")] = False,
-) -> None:  # fmt: skip
+def overview(*, cwd: Path | None, stack_name: str | None, show_secrets: bool, json: bool) -> None:
     """Without a command, print the configuration."""
-    if context.invoked_subcommand is not None:
-        if cwd or stack_name:
-            raise CommandError(f"write --stack and --cwd after `config {context.invoked_subcommand}`")
-        return
     stack = _stack(cwd, stack_name)
     found = stack.config()
     names = sorted(found.values)
@@ -63,14 +50,9 @@ def _told(value: str, secret: bool, shown: bool) -> dict[str, Any]:  # noqa: FBT
     return {"secret": secret} if secret and not shown else {"value": value, "secret": secret}
 
 
-@app.command("set")
 def set_value(
-    key: str, value: Annotated[str | None, typer.Argument()] = None, *, cwd: Cwd = None,
-    stack_name: StackName = None,
-    secret: Annotated[bool, typer.Option("--secret", help="Encrypt the value.")] = False,
-    plaintext: Annotated[bool, typer.Option("--plaintext", help="Do not encrypt the value.")] = False,
-    path: AsPath = False,
-    non_interactive: Annotated[bool, typer.Option("--non-interactive", hidden=True)] = False,
+    key: str, value: str | None = None, *, cwd: Path | None, stack_name: str | None, secret: bool,
+    plaintext: bool, path: bool, non_interactive: bool,
 ) -> None:  # fmt: skip
     """Set a value; without a value, read the value from stdin."""
     del plaintext, non_interactive
@@ -104,8 +86,7 @@ def _parts(stack: Stack, key: str) -> list[str | int]:
     return [full_key(stack.session.project, str(head)), *rest]
 
 
-@app.command()
-def get(key: str, *, cwd: Cwd = None, stack_name: StackName = None) -> None:
+def get(key: str, *, cwd: Path | None, stack_name: str | None) -> None:
     """Print a value, decrypted."""
     stack = _stack(cwd, stack_name)
     values = stack.config().values
@@ -115,8 +96,34 @@ def get(key: str, *, cwd: Cwd = None, stack_name: StackName = None) -> None:
     print(values[name])
 
 
-@app.command()
-def rm(key: str, *, cwd: Cwd = None, stack_name: StackName = None, path: AsPath = False) -> None:
+def rm(key: str, *, cwd: Path | None, stack_name: str | None, path: bool) -> None:
     """Remove a value."""
     stack = _stack(cwd, stack_name)
     stack.file.remove(_parts(stack, key) if path else [full_key(stack.session.project, key)])
+
+
+_PATH: Final = switch("--path", does="The key is a path into a structure.")
+
+GROUP: Final = Group(
+    does="Manage a stack's configuration.",
+    overview=Command(
+        run=overview,
+        options=(
+            CWD, STACK, switch("--show-secrets", does="Show secrets decrypted."),
+            switch("--json", "-j", does="Print JSON."),
+        ),
+    ),
+    commands={
+        "set": Command(
+            run=set_value,
+            takes=("KEY", "[VALUE]"),
+            options=(
+                CWD, STACK, switch("--secret", does="Encrypt the value."),
+                switch("--plaintext", does="Do not encrypt the value."), _PATH,
+                hidden(switch("--non-interactive")),
+            ),
+        ),
+        "get": Command(run=get, takes=("KEY",), options=(CWD, STACK)),
+        "rm": Command(run=rm, takes=("KEY",), options=(CWD, STACK, _PATH)),
+    },
+)  # fmt: skip

@@ -5,26 +5,19 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any, Final
 
 from lab.engine.cli.context import CommandError, Session, Stack
 from lab.engine.cli.outputs import as_json, outputs, print_table, text
 from lab.engine.cli.overview import print_overview
+from lab.engine.cli.words import CWD, STACK, YES, Command, Group, hidden, switch, value
 from lab.engine.state.format import refusal, stamp
 from lab.engine.state.model import StateError
 from lab.engine.values import Secret, to_json
 
-__all__ = ["STILL_THERE", "app", "forget"]
+__all__ = ["GROUP", "STILL_THERE", "forget"]
 
-app = typer.Typer()
-
-Cwd = Annotated[Path | None, typer.Option("--cwd", "-C")]
-StackName = Annotated[str | None, typer.Option("--stack", "-s")]
-Name = Annotated[str | None, typer.Argument()]
-ShowSecrets = Annotated[bool, typer.Option("--show-secrets", help="Show secrets decrypted.")]
-Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
+_KEPT_BY: Final = "passphrase"
 STILL_THERE = """\
 '{stack}' still has resources; removal rejected. Possible actions:
 - Make sure that '{stack}' is the stack that you want to destroy
@@ -32,7 +25,7 @@ STILL_THERE = """\
 - Run `pulumi stack rm --force` to override this error"""
 _UNDECRYPTED = (
     "could not deserialize deployment: failed to decrypt: incorrect passphrase, please set "
-    "PULUMI_CONFIG_PASSPHRASE to the correct passphrase or set PULUMI_CONFIG_PASSPHRASE_FILE to a file "
+    "PULUMI_CONFIG_KEPT_BY to the correct passphrase or set PULUMI_CONFIG_KEPT_BY_FILE to a file "
     "containing the passphrase"
 )
 
@@ -41,19 +34,11 @@ def _session(cwd: Path | None, name: str | None) -> Session:
     return Session(cwd=(cwd or Path()).resolve(), stack_option=name)
 
 
-@app.callback(invoke_without_command=True)
 def overview(
-    context: typer.Context, *, cwd: Cwd = None, stack_name: StackName = None,
-    show_urns: Annotated[bool, typer.Option("--show-urns", "-u", help="Show the URNs.")] = False,
-    show_ids: Annotated[bool, typer.Option("--show-ids", "-i", help="Show the ids.")] = False,
-    show_secrets: ShowSecrets = False,
-    show_name: Annotated[bool, typer.Option("--show-name", help="Print only the stack's name.")] = False,
+    *, cwd: Path | None, stack_name: str | None, show_urns: bool, show_ids: bool, show_secrets: bool,
+    show_name: bool,
 ) -> None:  # fmt: skip
     """Without a command, print the stack's resources as a tree, and its outputs."""
-    if context.invoked_subcommand is not None:
-        if cwd or stack_name:
-            raise CommandError(f"write --stack and --cwd after `stack {context.invoked_subcommand}`")
-        return
     stack = _session(cwd, stack_name).stack()
     if show_name:
         print(stack.name)
@@ -61,17 +46,15 @@ def overview(
         print_overview(stack, urns=show_urns, ids=show_ids, show_secrets=show_secrets)
 
 
-@app.command()
 def init(
-    name: Name = None, *, cwd: Cwd = None, stack_name: StackName = None,
-    secrets_provider: Annotated[str, typer.Option()] = "passphrase",
-    no_select: Annotated[bool, typer.Option("--no-select")] = False, non_interactive: Ignored = False,
+    name: str | None = None, *, cwd: Path | None, stack_name: str | None = None,
+    secrets_provider: str = _KEPT_BY, no_select: bool = False, non_interactive: bool = False,
 ) -> None:  # fmt: skip
     """Create a new, empty stack."""
     del non_interactive
     session = _session(cwd, name or stack_name)
     made = session.stack_name()
-    if secrets_provider not in {"passphrase", "default"}:
+    if secrets_provider not in {_KEPT_BY, "default"}:
         raise CommandError(f"--secrets-provider {secrets_provider!r}: this engine has passphrase only")
     if session.backend.exists(session.project.name, made):
         raise CommandError(f"stack '{made}' already exists")
@@ -83,12 +66,7 @@ def init(
     print(f"Created stack '{made}'")
 
 
-@app.command("ls")
-def list_stacks(
-    *, cwd: Cwd = None, stack_name: Annotated[str | None, typer.Option("--stack", "-s", hidden=True)] = None,
-    output: Annotated[str, typer.Option(help="default or json")] = "default",
-    json: Annotated[bool, typer.Option("--json", "-j", help="Print JSON.")] = False,
-) -> None:  # fmt: skip
+def list_stacks(*, cwd: Path | None, stack_name: str | None, output: str, json: bool) -> None:
     """List the project's stacks; `*` marks the default stack."""
     session = _session(cwd, stack_name)
     current = session.stack_option or os.environ.get("PULUMI_STACK") or session.selected()
@@ -117,11 +95,7 @@ def _summary(session: Session, name: str, current: str | None) -> dict[str, Any]
     return {**found, "lastUpdate": written} if written else found
 
 
-@app.command()
-def select(
-    name: Name = None, *, cwd: Cwd = None, stack_name: StackName = None,
-    create: Annotated[bool, typer.Option("--create", "-c", help="Create a missing stack.")] = False,
-) -> None:  # fmt: skip
+def select(name: str | None = None, *, cwd: Path | None, stack_name: str | None, create: bool) -> None:
     """Select the default stack."""
     session = _session(cwd, name or stack_name)
     chosen = session.stack_name()
@@ -132,14 +106,9 @@ def select(
     session.select(chosen)
 
 
-@app.command()
 def rm(
-    name: Name = None, *, cwd: Cwd = None, stack_name: StackName = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y")] = False,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Even with resources.")] = False,
-    preserve_config: Annotated[
-        bool, typer.Option("--preserve-config", help="Keep Pulumi.<stack>.yaml.")
-    ] = False,
+    name: str | None = None, *, cwd: Path | None, stack_name: str | None, yes: bool, force: bool,
+    preserve_config: bool,
 ) -> None:  # fmt: skip
     """Remove a stack and its configuration file; destroy its resources first."""
     if name and stack_name:
@@ -171,11 +140,8 @@ def _confirm_removal(stack: str) -> None:
         raise CommandError("confirmation declined")
 
 
-@app.command("export")
 def export_state(
-    *, cwd: Cwd = None, stack_name: StackName = None,
-    show_secrets: ShowSecrets = False,
-    file: Annotated[Path | None, typer.Option(help="Write to this file instead of stdout.")] = None,
+    *, cwd: Path | None, stack_name: str | None, show_secrets: bool, file: Path | None
 ) -> None:  # fmt: skip
     """Print the state in Pulumi's format."""
     stack = _session(cwd, stack_name).stack()
@@ -214,12 +180,7 @@ def _plaintext(secret: Secret) -> dict[str, Any]:
     return {"plaintext": json_module.dumps(to_json(secret.value, _plaintext))}
 
 
-@app.command("import")
-def import_state(
-    *, cwd: Cwd = None, stack_name: StackName = None,
-    file: Annotated[Path | None, typer.Option(help="Read this file instead of stdin.")] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Even from another stack.")] = False,
-) -> None:  # fmt: skip
+def import_state(*, cwd: Path | None, stack_name: str | None, file: Path | None, force: bool) -> None:
     """Replace the state by an exported state."""
     stack = _session(cwd, stack_name).stack()
     try:
@@ -243,12 +204,9 @@ def import_state(
     print("Import complete.")
 
 
-@app.command()
 def output(
-    name: Name = None, *, cwd: Cwd = None, stack_name: StackName = None,
-    json: Annotated[bool, typer.Option("--json", "-j")] = False,
-    show_secrets: ShowSecrets = False,
-    shell: Annotated[bool, typer.Option("--shell", help="Print shell assignments.")] = False,
+    name: str | None = None, *, cwd: Path | None, stack_name: str | None, json: bool, show_secrets: bool,
+    shell: bool,
 ) -> None:  # fmt: skip
     """Print the stack's outputs; secrets are hidden without --show-secrets."""
     if json and shell:
@@ -267,3 +225,76 @@ def output(
         print_table(found)
     else:
         print(text(wanted[name]))
+
+
+_SHOW_SECRETS: Final = switch("--show-secrets", does="Show secrets decrypted.")
+_JSON: Final = switch("--json", "-j", does="Print JSON.")
+_IGNORED: Final = hidden(switch("--non-interactive"))
+_NAME: Final = ("[NAME]",)
+
+GROUP: Final = Group(
+    does="Manage stacks and show their state.",
+    overview=Command(
+        run=overview,
+        options=(
+            CWD, STACK, switch("--show-urns", "-u", does="Show the URNs."),
+            switch("--show-ids", "-i", does="Show the ids."), _SHOW_SECRETS,
+            switch("--show-name", does="Print only the stack's name."),
+        ),
+    ),
+    commands={
+        "init": Command(
+            run=init,
+            takes=_NAME,
+            options=(
+                CWD, STACK, _IGNORED,
+                value(
+                    "--secrets-provider", shown="PROVIDER", does="What keeps the secrets: passphrase.",
+                    default=_KEPT_BY,
+                ),
+                switch("--no-select", does="Do not make it the default stack."),
+            ),
+        ),
+        "ls": Command(
+            run=list_stacks,
+            options=(
+                CWD, hidden(STACK), _JSON,
+                value("--output", shown="FORM", does="default or json", default="default"),
+            ),
+        ),
+        "select": Command(
+            run=select,
+            takes=_NAME,
+            options=(CWD, STACK, switch("--create", "-c", does="Create a missing stack.")),
+        ),
+        "rm": Command(
+            run=rm,
+            takes=_NAME,
+            options=(
+                CWD, STACK, YES, switch("--force", "-f", does="Even with resources."),
+                switch("--preserve-config", does="Keep Pulumi.<stack>.yaml."),
+            ),
+        ),
+        "export": Command(
+            run=export_state,
+            options=(
+                CWD, STACK, _SHOW_SECRETS,
+                value("--file", shown="FILE", does="Write to this file instead of stdout.", kind=Path),
+            ),
+        ),
+        "import": Command(
+            run=import_state,
+            options=(
+                CWD, STACK, value("--file", shown="FILE", does="Read this file instead of stdin.", kind=Path),
+                switch("--force", "-f", does="Even from another stack."),
+            ),
+        ),
+        "output": Command(
+            run=output,
+            takes=_NAME,
+            options=(
+                CWD, STACK, _JSON, _SHOW_SECRETS, switch("--shell", does="Print shell assignments."),
+            ),
+        ),
+    },
+)  # fmt: skip

@@ -1,23 +1,16 @@
 """`state ...`: a stack's state edited by hand."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
-
-import typer
+from typing import Final, TypeVar
 
 from lab.engine.cli.context import CommandError, Session
+from lab.engine.cli.words import CWD, STACK, YES, Command, Group, hidden, switch
 from lab.engine.state import edit
 from lab.engine.state.model import Snapshot
 
-app = typer.Typer(no_args_is_help=True)
-
-Cwd = Annotated[Path | None, typer.Option("--cwd", "-C")]
-StackName = Annotated[str | None, typer.Option("--stack", "-s")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-Urns = Annotated[list[str] | None, typer.Argument(metavar="[URN]...")]
-Ignored = Annotated[bool, typer.Option("--non-interactive", hidden=True)]
+__all__ = ["GROUP"]
 
 T = TypeVar("T")
 
@@ -54,7 +47,7 @@ def _edit(
     return result
 
 
-def _required(urns: list[str] | None) -> list[str]:
+def _required(urns: Sequence[str]) -> Sequence[str]:
     if not urns:
         raise CommandError("Must supply <resource URN>")
     return urns
@@ -64,17 +57,9 @@ def _warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-@app.command("rm", hidden=True)
-@app.command("remove", hidden=True)
-@app.command("delete")
 def delete(
-    urns: Urns = None, *, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False,
-    force: Annotated[bool, typer.Option("--force", help="Also protected resources.")] = False,
-    target_dependents: Annotated[
-        bool, typer.Option("--target-dependents", help="Also their dependents.")
-    ] = False,
-    every: Annotated[bool, typer.Option("--all", help="Every resource of the stack.")] = False,
-    non_interactive: Ignored = False,
+    *urns: str, cwd: Path | None, stack_name: str | None, yes: bool, force: bool, target_dependents: bool,
+    every: bool, non_interactive: bool,
 ) -> None:  # fmt: skip
     """Remove resources from the state; the real resources stay."""
     del non_interactive
@@ -93,22 +78,16 @@ def delete(
     print("Resource deleted" if count == 1 else f"{count} resources deleted")
 
 
-@app.command()
 def protect(
-    urns: Urns = None, *, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False,
-    every: Annotated[bool, typer.Option("--all", help="Every resource of the stack.")] = False,
-    non_interactive: Ignored = False,
+    *urns: str, cwd: Path | None, stack_name: str | None, yes: bool, every: bool, non_interactive: bool
 ) -> None:  # fmt: skip
     """Protect resources from deletion, until the program says otherwise."""
     del non_interactive
     _protect(cwd, stack_name, None if every else _required(urns), protected=True, yes=yes)
 
 
-@app.command()
 def unprotect(
-    urns: Urns = None, *, cwd: Cwd = None, stack_name: StackName = None, yes: Yes = False,
-    every: Annotated[bool, typer.Option("--all", help="Every resource of the stack.")] = False,
-    non_interactive: Ignored = False,
+    *urns: str, cwd: Path | None, stack_name: str | None, yes: bool, every: bool, non_interactive: bool
 ) -> None:  # fmt: skip
     """Remove the protection of resources."""
     del non_interactive
@@ -116,7 +95,7 @@ def unprotect(
 
 
 def _protect(
-    cwd: Path | None, name: str | None, urns: list[str] | None, *, protected: bool, yes: bool
+    cwd: Path | None, name: str | None, urns: Sequence[str] | None, *, protected: bool, yes: bool
 ) -> None:
     word = "protected" if protected else "unprotected"
     question = _CONFIRM_PROTECT if protected else _CONFIRM
@@ -132,11 +111,9 @@ def _protect(
     print(f"{count} resources {word}")
 
 
-@app.command()
 def rename(
-    urn: Annotated[str | None, typer.Argument()] = None,
-    name: Annotated[str | None, typer.Argument()] = None, *, cwd: Cwd = None, stack_name: StackName = None,
-    yes: Yes = False, non_interactive: Ignored = False,
+    urn: str | None = None, name: str | None = None, *, cwd: Path | None, stack_name: str | None, yes: bool,
+    non_interactive: bool,
 ) -> None:  # fmt: skip
     """Rename a resource in the state."""
     del non_interactive
@@ -144,3 +121,25 @@ def rename(
         raise CommandError("Must supply <resource URN> and <new name>")
     _edit(cwd, stack_name, lambda found: edit.rename(found, urn, name), yes=yes)
     print("Resource renamed")
+
+
+_EVERY: Final = switch("--all", does="Every resource of the stack.", into="every")
+_IGNORED: Final = hidden(switch("--non-interactive"))
+_URNS: Final = ("[URN]...",)
+_DELETE_OPTIONS: Final = (
+    CWD, STACK, YES, switch("--force", does="Also protected resources."),
+    switch("--target-dependents", does="Also their dependents."), _EVERY, _IGNORED,
+)  # fmt: skip
+_PROTECT_OPTIONS: Final = (CWD, STACK, YES, _EVERY, _IGNORED)
+
+GROUP: Final = Group(
+    does="Edit a stack's state.",
+    commands={
+        "delete": Command(run=delete, takes=_URNS, options=_DELETE_OPTIONS),
+        "remove": Command(run=delete, takes=_URNS, options=_DELETE_OPTIONS, hidden=True),
+        "rm": Command(run=delete, takes=_URNS, options=_DELETE_OPTIONS, hidden=True),
+        "protect": Command(run=protect, takes=_URNS, options=_PROTECT_OPTIONS),
+        "unprotect": Command(run=unprotect, takes=_URNS, options=_PROTECT_OPTIONS),
+        "rename": Command(run=rename, takes=("[URN]", "[NAME]"), options=(CWD, STACK, YES, _IGNORED)),
+    },
+)
