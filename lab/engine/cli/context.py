@@ -158,9 +158,7 @@ class Stack:
             raise CommandError(
                 f"the state's secrets are kept by {provider.get('type')!r}; this engine has a passphrase only"
             )
-        if salt is None or salt == self.file.salt:
-            return Checkpoint(self.crypter)
-        return Checkpoint(_open(read_passphrase(), salt))
+        return Checkpoint(self.crypter if salt is None else _open(read_passphrase(), salt))
 
     def load(self, deployment: Mapping[str, Any]) -> tuple[Snapshot, Checkpoint]:
         """Return what a deployment holds and what writes it again under the salt of the stack file.
@@ -176,6 +174,13 @@ class Stack:
         deployment = self.deployment()
         return self.state_checkpoint(deployment).load(deployment)
 
+    def outputs(self) -> Mapping[str, Any]:
+        """Return the stack's outputs with their secrets decrypted, and nothing else of the state."""
+        deployment = self.deployment()
+        records = [each for each in deployment.get("resources") or [] if not _is_no_stack(each)]
+        found = self.state_checkpoint(deployment).load({"resources": records}).resources
+        return found[0].outputs if found else {}
+
     def has_journal(self) -> bool:
         """Whether the state is more than its file has: a run that was killed left changes beside it."""
         return self.session.backend.has_journal(self.session.project.name, self.name)
@@ -189,6 +194,11 @@ class Stack:
         """Replace the state by a deployment as JSON text."""
         self.keep_salt()
         self.session.backend.write(self.session.project.name, self.name, deployment)
+
+
+def _is_no_stack(record: Any) -> bool:
+    """Whether this is the record of something else; what is no record at all is not told from the stack's."""
+    return isinstance(record, dict) and record.get("type", STACK_TYPE) != STACK_TYPE
 
 
 def _outputs(deployment: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -13,8 +13,7 @@ __all__ = ["as_json", "outputs", "print_table", "text"]
 def outputs(stack: Stack, *, show_secrets: bool) -> dict[str, Any]:
     """Return a stack's outputs. What is secret is decrypted when asked for, else `[secret]`."""
     if show_secrets:
-        found = [record.outputs for record in stack.snapshot().resources if record.type == STACK_TYPE]
-        return {name: _revealed(value) for name, value in found[0].items()} if found else {}
+        return {name: _revealed(value) for name, value in stack.outputs().items()}
     for record in stack.deployment().get("resources") or []:
         if record["type"] == STACK_TYPE:
             return {name: _masked(value) for name, value in (record.get("outputs") or {}).items()}

@@ -8,6 +8,7 @@ import pytest
 
 from lab.engine.state.backend import Backend
 from lab.engine.state.secrets import Crypter
+from lab.engine.values import SECRET_SIGNATURE, SIGNATURE
 from tests.lab.engine.harness import PASSPHRASE, Project, plain
 
 EXPORTED = Path(__file__).parent / "states" / "pulumi-export.json"  # by Pulumi 3.260 from SAME_PROGRAM
@@ -232,3 +233,32 @@ pulumi.export("nodes", nodes)
         {"token": "hush", "port": 51820}
     ]
     assert "hush" not in (project.folder / "Pulumi.dev.yaml").read_text() + state_file(project).read_text()
+
+
+def test_outputs_need_nothing_of_the_state_but_the_stacks_own_record(project: Project) -> None:
+    load(project)
+    path = state_file(project)
+    document = json.loads(path.read_text())
+    kept = document["checkpoint"]["latest"]["resources"]
+    others = [record for record in kept if record["type"] != "pulumi:pulumi:Stack"]
+    assert others
+    for record in others:
+        record["outputs"] = {"damaged": {SIGNATURE: SECRET_SIGNATURE, "ciphertext": "v1:AAAA:AAAA"}}
+    path.write_text(json.dumps(document))
+    assert project.run("stack export --show-secrets").code != 0
+    ran = project.run("stack output --show-secrets")
+    assert ran.code == 0, ran.out
+    assert "c2VjcmV0IGtleQ" in ran.out
+
+
+@pytest.mark.parametrize("resources", [{"a": 1}, ["a"], [{"outputs": {}}]])
+def test_outputs_of_what_is_no_state_are_refused(project: Project, resources: object) -> None:
+    load(project)
+    path = state_file(project)
+    document = json.loads(path.read_text())
+    document["checkpoint"]["latest"]["resources"] = resources
+    path.write_text(json.dumps(document))
+    ran = project.run("stack output --show-secrets")
+    assert ran.code == 1
+    assert ran.out.startswith("error: ")
+    assert "Traceback" not in ran.out
