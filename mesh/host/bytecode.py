@@ -7,6 +7,7 @@ the host, all modules are compiled at the start.
 from __future__ import annotations
 
 import functools
+import gc
 import marshal
 import sys
 from importlib.machinery import ModuleSpec
@@ -63,7 +64,11 @@ def _file(archive: str, name: str) -> str:
 
 
 def use_bytecode(loader: zipimporter) -> None:
-    """Have all modules of the archive that this loader belongs to imported from its bytecode."""
+    """Have all modules of the archive that this loader belongs to imported from its bytecode.
+
+    No garbage is looked for meanwhile: nothing that imports make becomes any, and a command ends soon.
+    """
+    gc.disable()
     try:
         modules = marshal.loads(loader.get_data(ENTRY))  # noqa: S302 - of the very file that runs
     except OSError:

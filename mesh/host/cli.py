@@ -5,6 +5,7 @@ Imports are most of what a start costs. So each command imports what it needs wh
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -18,8 +19,8 @@ from .tunnel import WG0, Tunnel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Optional
+    from collections.abc import Callable
+    from typing import NoReturn
 
 __all__ = ["main"]
 
@@ -38,10 +39,13 @@ usage: wgmesh.pyz COMMAND
 """
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run one command and return its exit code; the last line of its output is the answer."""
+def main() -> NoReturn:
+    """Run one command and end with its exit code; the last line of its output is the answer.
+
+    Nothing is left to be done then: Python's own way to end would take everything apart first.
+    """
     os.umask(0o077)
-    argv = sys.argv[1:] if arguments is None else list(arguments)
+    argv = sys.argv[1:]
     try:
         answer, detail = _run(Places(), WG0, argv)
     except AgentError as error:
@@ -54,7 +58,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     if answer.code:
         log(f"{' '.join(argv[:1])}: {answer.word} {detail}")
     _say(answer, detail)
-    return answer.code
+    os._exit(answer.code)
 
 
 def _place(error: Exception) -> str:
@@ -203,12 +207,14 @@ def _next_down(places: Places, tunnel: Tunnel) -> None:
 def _rotate(places: Places, tunnel: Tunnel) -> None:
     from .commands.rotate import rotate
 
+    gc.enable()  # this process and the guard stay
     rotate(places, tunnel)
 
 
 def _guard(places: Places, _tunnel: Tunnel) -> None:
     from .commands.guard import guard
 
+    gc.enable()
     guard(places)
 
 
@@ -264,6 +270,7 @@ def _say(answer: Answer, detail: str) -> None:
         text = f"{detail}\nUSAGE"
     try:
         if text:
-            print(text, flush=True)
+            print(text)
+        sys.stdout.flush()
     except OSError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - so that Python's exit flushes in peace
+        return

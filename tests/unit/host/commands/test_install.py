@@ -12,7 +12,10 @@ from mesh.program.agent import build_agent
 
 # Runs the archive as Python does, and tells how the command line's module was found.
 RUN = """
-import runpy, sys
+import os, runpy, sys
+def end(code):
+    raise SystemExit(code)
+os._exit = end
 sys.argv = [sys.argv[1], "nosuch"]
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")
