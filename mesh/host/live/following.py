@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ..difference import Difference
 from ..files.etc import file_differences, put_files, require_writable
-from ..system.run import attempt, run
-from ..system.systemd import active_state, active_states, disabled
+from ..system.systemd import active_state, active_states, disabled, start_soon
 from ..system.unitfiles import put_units, unit_differences
 from ..system.units import BOOT_UNIT, FIREWALL_UNIT, GUARD_UNIT, ROTATION_UNIT
 from .sshd import port_differences, settle_ports, wanted_ports
@@ -35,10 +34,9 @@ def reconcile(places: Places, tunnel: Tunnel, generation: Generation) -> None:
     put_files(places, generation, _ways_in(generation))
     put_units(places, tunnel, enabled_units(tunnel))
     units = [FIREWALL_UNIT, GUARD_UNIT, *([ROTATION_UNIT] if _is_rotating(places) else [])]
-    for unit, state in zip(units, active_states(units)):
-        if state != "active":
-            attempt(["systemctl", "reset-failed", unit])
-            run(["systemctl", "start", "--no-block", unit])
+    stopped = [unit for unit, state in zip(units, active_states(units)) if state != "active"]
+    if stopped:
+        start_soon(stopped)
 
 
 def following_differences(places: Places, tunnel: Tunnel, generation: Generation) -> list[Difference]:

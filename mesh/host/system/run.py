@@ -35,6 +35,7 @@ __all__ = [
     "run",
     "since_boot",
     "sync_folder",
+    "time_limit",
     "told",
     "tool_limit",
     "write_file",
@@ -67,6 +68,11 @@ def tool_limit(seconds: float) -> Iterator[None]:
         yield
     finally:
         _limit.reset(token)
+
+
+def time_limit(seconds: Optional[float] = None) -> float:
+    """Return the seconds that a tool has: those given, else 30 or what `tool_limit` says."""
+    return _limit.get() if seconds is None else seconds
 
 
 def run(
@@ -113,7 +119,7 @@ def _finish(
     """Wait for a tool; returns its exit code and what it printed on both ways."""
     import subprocess
 
-    limit = _limit.get() if timeout is None else timeout
+    limit = time_limit(timeout)
     try:
         out, err = process.communicate(stdin, timeout=limit)
     except subprocess.TimeoutExpired:

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from ..answers import AgentError
-from .run import log, run
+from .run import log
+from .systemd import take_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,18 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["fork_into_scope"]
 
-# org.freedesktop.systemd1(5), StartTransientUnit: name, mode, properties, auxiliary units.
-_CALL = (
-    *("busctl", "--quiet", "call", "org.freedesktop.systemd1", "/org/freedesktop/systemd1"),
-    *("org.freedesktop.systemd1.Manager", "StartTransientUnit", "ssa(sv)a(sa(sv))"),
-)
 # Nobody isolates it (`systemctl isolate`, and what it stops first, sysinit.target).
 _PROPERTIES = (
-    *("DefaultDependencies", "b", "false"),
-    *("IgnoreOnIsolate", "b", "true"),
-    *("CollectMode", "s", "inactive-or-failed"),
+    ("DefaultDependencies", ("b", False)),
+    ("IgnoreOnIsolate", ("b", True)),
+    ("CollectMode", ("s", "inactive-or-failed")),
 )
-_COUNT = 4
 # Seconds for systemd to take the process over; it needs milliseconds.
 _MOVED = 5.0
 _POLL = 0.005
@@ -61,7 +56,7 @@ def fork_into_scope(unit: str, work: Callable[[], None]) -> bool:
 
 def _move(unit: str, pid: int) -> None:
     """Have systemd take a process over, and see that it did. Raises `AgentError`, `OSError`."""
-    run([*_CALL, f"{unit}.scope", "fail", str(_COUNT), *_PROPERTIES, "PIDs", "au", "1", str(pid), "0"])
+    take_over(f"{unit}.scope", pid, _PROPERTIES)
     groups = Path(f"/proc/{pid}/cgroup")
     end = time.monotonic() + _MOVED
     while f"/{unit}.scope" not in groups.read_text():

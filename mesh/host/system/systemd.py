@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from .run import attempt, run, told
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Optional
+    from typing import Any, Optional
+
+    from .manager import Manager
 
 __all__ = [
     "active_state",
@@ -22,9 +25,12 @@ __all__ = [
     "kill",
     "knows",
     "require_systemd",
+    "reset_failed",
     "start_detached",
     "start_new",
+    "start_soon",
     "stop",
+    "take_over",
     "unit_file_state",
 ]
 
@@ -37,6 +43,9 @@ _ALONE = [
         *("StandardOutput=null", "StandardError=null"),
     )
 ]
+_NAME = "org.freedesktop.systemd1"
+_PROPERTIES = "org.freedesktop.DBus.Properties"
+_REPLACE = "replace"  # a job that is in the way, as `systemctl` does (systemctl(1), --job-mode)
 # Seconds for systemd to kill a unit.
 _KILL = 5.0
 
@@ -45,6 +54,13 @@ def require_systemd() -> None:
     """Refuse a host without systemd as its init. Raises `AgentError`."""
     if not Path("/run/systemd/system").is_dir():
         raise AgentError(Answer.REFUSED, "this host does not run systemd, which the agent needs")
+
+
+def _manager(*, timeout: Optional[float] = None) -> Manager:
+    """Return a connection to systemd; sockets are costly to import, and `keys` needs none."""
+    from .manager import Manager
+
+    return Manager(timeout=timeout)
 
 
 def agent_command(agent: Path, *arguments: str) -> list[str]:
@@ -63,34 +79,95 @@ def start_new(units: Sequence[str]) -> None:
     Raises `AgentError`. systemd looks for a unit that it does not know; should it not find one, it reads all
     units again.
     """
-    if attempt(["systemctl", "start", *units]) is None:
+    if not _start(units):
         run(["systemctl", "daemon-reload"])
         run(["systemctl", "start", *units])
     if active_states(units) != ["active"] * len(units):
         raise AgentError(Answer.FAILED, f"{', '.join(units)} did not start; nothing was changed")
 
 
+def _start(units: Sequence[str]) -> bool:
+    """Start units and wait for them; tells whether all of them did."""
+    try:
+        with _manager() as systemd:
+            jobs = [systemd.call("StartUnit", "ss", unit, _REPLACE)[0] for unit in units]
+            return {*systemd.finish(jobs)} == {"done"}
+    except AgentError:
+        return False
+
+
+def start_soon(units: Sequence[str]) -> None:
+    """Have units start that may have failed before; does not wait for them. Raises `AgentError`."""
+    with _manager() as systemd:
+        for unit in units:
+            _forget_failure(systemd, unit)
+            systemd.call("StartUnit", "ss", unit, _REPLACE)
+
+
+def reset_failed(unit: str) -> None:
+    """Have a unit start again that has failed, however often; one that does not exist is fine."""
+    with contextlib.suppress(AgentError), _manager() as systemd:
+        _forget_failure(systemd, unit)
+
+
+def _forget_failure(systemd: Manager, unit: str) -> None:
+    with contextlib.suppress(AgentError):
+        systemd.call("ResetFailedUnit", "s", unit)
+
+
+def take_over(unit: str, pid: int, properties: Sequence[tuple[str, tuple[str, Any]]]) -> None:
+    """Have a scope of this name made of a process. Raises `AgentError`."""
+    with _manager() as systemd:
+        own = [*properties, ("PIDs", ("au", [pid]))]
+        made = systemd.call("StartTransientUnit", "ssa(sv)a(sa(sv))", unit, "fail", own, [])
+        (result,) = systemd.finish(made)
+    if result != "done":
+        raise AgentError(Answer.FAILED, f"systemd: {unit}: {result}")
+
+
 def active_states(units: Sequence[str]) -> list[str]:
     """Return `active`, `activating`, `inactive`, `failed`... of each unit; `unknown` if nobody tells."""
-    states = told(["systemctl", "is-active", *units]).split()
-    return states if len(states) == len(units) else ["unknown"] * len(units)
+    try:
+        with _manager() as systemd:
+            (rows,) = systemd.call("ListUnitsByNames", "as", units)
+    except AgentError:
+        return ["unknown"] * len(units)
+    states = {row[0]: row[3] for row in rows}  # name, description, load state, active state...
+    return [states.get(unit, "unknown") for unit in units]
 
 
 def active_state(unit: str) -> str:
-    """Return `active`, `activating`, `inactive`, `failed`..."""
-    shown = attempt(["systemctl", "show", "--property=ActiveState", "--value", unit])
-    return (shown or "").strip() or "inactive"
+    """Return `active`, `activating`, `inactive`, `failed`...; `inactive` if nobody tells."""
+    (state,) = active_states([unit])
+    return "inactive" if state == "unknown" else state
 
 
 def unit_file_state(unit: str) -> str:
     """Return `enabled`, `disabled`, `masked`, `static`...; empty when there is no such unit."""
-    shown = attempt(["systemctl", "show", "--property=UnitFileState", "--value", unit])
-    return (shown or "").strip()
+    try:
+        with _manager() as systemd:
+            (path,) = systemd.call("LoadUnit", "s", unit)
+            asked = (f"{_NAME}.Unit", "UnitFileState")
+            (state,) = systemd.call("Get", "ss", *asked, path=path, interface=_PROPERTIES)
+    except AgentError:
+        return ""
+    return str(state)
 
 
 def stop(*units: str, timeout: Optional[float] = None) -> None:
-    """Stop units, waiting at most `timeout` seconds; those that do not exist are fine."""
-    attempt(["systemctl", "stop", *units], timeout=timeout)
+    """Stop units, waiting at most `timeout` seconds; those that do not exist are fine.
+
+    Names may hold `*`, which `systemctl` knows about.
+    """
+    if any("*" in unit for unit in units):
+        attempt(["systemctl", "stop", *units], timeout=timeout)
+        return
+    jobs: list[str] = []
+    with contextlib.suppress(AgentError), _manager(timeout=timeout) as systemd:
+        for unit in units:
+            with contextlib.suppress(AgentError):
+                jobs += systemd.call("StopUnit", "ss", unit, _REPLACE)
+        systemd.finish(jobs)
 
 
 def kill(*units: str) -> None:
@@ -100,10 +177,16 @@ def kill(*units: str) -> None:
 
 def disabled(units: Sequence[str]) -> list[str]:
     """Return those units that do not start at boot."""
-    states = told(["systemctl", "is-enabled", *units]).split()
-    if len(states) != len(units):  # one that does not exist has no state, and ends the answer
-        states = [told(["systemctl", "is-enabled", unit]).strip() for unit in units]
-    return [unit for unit, state in zip(units, states) if state != "enabled"]
+    with _manager() as systemd:
+        return [unit for unit in units if not _is_enabled(systemd, unit)]
+
+
+def _is_enabled(systemd: Manager, unit: str) -> bool:
+    """Tell whether a unit starts at boot; one that does not exist does not."""
+    try:
+        return systemd.call("GetUnitFileState", "s", unit) == ("enabled",)
+    except AgentError:
+        return False
 
 
 def enable(units: Sequence[str]) -> bool:

@@ -23,10 +23,10 @@ from ..records import replace
 from ..rotation.stored import bring, keep_plan, wanted_of
 from ..system.archive import ARCHIVE
 from ..system.faults import step
-from ..system.run import attempt, boot_id, io_error, log, random_hex, read_json, run, since_boot
+from ..system.run import boot_id, io_error, log, random_hex, read_json, run, since_boot
 from ..system.scope import fork_into_scope
 from ..system.session import session_end
-from ..system.systemd import active_state, agent_command, start_detached
+from ..system.systemd import active_state, agent_command, reset_failed, start_detached
 from ..system.unitfiles import lend_units
 from .armed import arm_way_back
 from .lock import TRIAL_WAIT, lock
@@ -148,7 +148,7 @@ def _change(places: Places, tunnel: Tunnel, generation: Generation) -> None:
         bring(places, tunnel, generation)
     else:
         # systemd starts link-up, which reads the trial: link and daemon live in the right unit.
-        attempt(["systemctl", "reset-failed", tunnel.unit])
+        reset_failed(tunnel.unit)
         run(["systemctl", "restart" if state == "active" else "start", tunnel.unit], timeout=60)
     step("interface")
     set_sysctls(places.sysctls, target_sysctls(places, generation, committed_originals(places)))
