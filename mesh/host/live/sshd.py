@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-import struct
 import time
-from pathlib import Path
 
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..files.document import FIREWALL
-from ..records import dataclass
 from ..system.run import attempt, find_tool, log, run, write_file
+from ..system.sockets import Listener, listeners
 from ..system.systemd import active_state
 from .sshd_service import SERVICES, holding_socket, restart_behind, tell, tell_listener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
     from typing import Optional
 
     from ..places import Places
 
 __all__ = [
-    "Listener",
     "missing_ports",
     "open_ports",
-    "parse_listeners",
     "port_differences",
     "port_settings",
     "reload_sshd",
@@ -37,8 +33,6 @@ __all__ = [
     "wanted_ports",
 ]
 
-_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-_LISTEN = "0A"  # TCP_LISTEN, include/net/tcp_states.h
 # The rule of our table that lets SSH in; its first port is the one that the stack file names.
 _RULE = re.compile(r"tcp dport (\d+|\{[\d, ]+\}) ip saddr @ssh_sources4 ")
 _GREETING = 5.0
@@ -65,40 +59,10 @@ table inet {table} {{
 """
 
 
-@dataclass(frozen=True)
-class Listener:
-    """A TCP socket that listens: its address, port and inode."""
-
-    address: str
-    port: int
-    inode: str
-
-
 def wanted_ports(firewall: str) -> list[int]:
     """Return the ports on which our table lets SSH in, the one that stays first. Pure."""
     found = _RULE.search(firewall)
     return [int(port) for port in re.findall(r"\d+", found[1])] if found else []
-
-
-def parse_listeners(table: str) -> list[Listener]:
-    """Read the listening sockets of `/proc/net/tcp` or `tcp6` (proc_net_tcp(5)). Pure."""
-    found = []
-    for line in table.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) > 9 and fields[3] == _LISTEN:
-            address, _, port = fields[1].rpartition(":")
-            found.append(Listener(_address(address), int(port, 16), fields[9]))
-    return found
-
-
-def _address(shown: str) -> str:
-    # words of 32 bits, each in the machine's own order
-    words = [int(shown[place : place + 8], 16) for place in range(0, len(shown), 8)]
-    return str(ipaddress.ip_address(struct.pack(f"={len(words)}I", *words)))
-
-
-def _listeners() -> list[Listener]:
-    return [each for table in _TABLES if table.exists() for each in parse_listeners(table.read_text())]
 
 
 def missing_ports(wanted: Sequence[int]) -> list[int]:
@@ -106,7 +70,7 @@ def missing_ports(wanted: Sequence[int]) -> list[int]:
 
     None where nothing listens on any of them: then sshd does not run, and ports are not what it lacks.
     """
-    open_now = {each.port for each in _listeners()}
+    open_now = {each.port for each in listeners()}
     missing = [port for port in wanted if port not in open_now]
     return missing if len(missing) < len(wanted) else []
 
@@ -149,9 +113,9 @@ def require_ports(places: Places, firewall: str) -> None:
 
 def _require_sshd(wanted: Sequence[int]) -> None:
     """Refuse to move to a port that another program has. Where nothing moves, nobody is asked."""
-    listeners = _listeners() if len(wanted) > 1 else []
+    found = listeners() if len(wanted) > 1 else []
     for port in wanted:
-        there = [each for each in listeners if each.port == port]
+        there = [each for each in found if each.port == port]
         if there and not any(_greeting(each) for each in there):
             raise AgentError(
                 Answer.REFUSED,
@@ -274,7 +238,7 @@ def reload_sshd() -> None:
 
 def _of_sshd() -> list[Listener]:
     ports = _configured()
-    return [each for each in _listeners() if each.port in ports]
+    return [each for each in listeners() if each.port in ports]
 
 
 def _hold(ports: Sequence[int]) -> None:
@@ -298,7 +262,7 @@ def _await_new(before: Sequence[Listener]) -> None:
     wanted = _configured()
     end = time.monotonic() + _RELOAD
     while time.monotonic() < end:
-        if wanted <= {each.port for each in _listeners() if each.inode not in old}:
+        if wanted <= {each.port for each in listeners() if each.inode not in old}:
             return
         time.sleep(0.01)
 
@@ -307,7 +271,7 @@ def _greets(port: int) -> bool:
     """Whether an SSH server says its name on this port, on any address it listens on."""
     end = time.monotonic() + _GREETING
     while time.monotonic() < end:
-        if any(_greeting(each) for each in _listeners() if each.port == port):
+        if any(_greeting(each) for each in listeners() if each.port == port):
             return True
         time.sleep(0.05)
     return False

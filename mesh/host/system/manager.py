@@ -195,8 +195,10 @@ class Manager:
         message = self._peek(start + size)
         self._held = self._held[start + size :]
         told = dict(fields)
+        if kind == _SIGNAL and told.get(_MEMBER) != "JobRemoved":  # most of what is told is long and no news
+            return kind, told, ()
         body, _place = unpack(message[start:], 0, f"({told.get(_SIGNATURE, '')})")
-        if kind == _SIGNAL and told.get(_MEMBER) == "JobRemoved":
+        if kind == _SIGNAL:
             self._jobs[body[1]] = body[3]
         return kind, told, body
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from pathlib import Path
 
 from ..live.firewall import expected_table
 from ..live.sources import declared_sources, edges, foreign_address
 from ..records import dataclass, replace
+from ..system.sockets import listeners
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ _MOST_THROUGH = 4
 _INTERNET = "198.51.100.254"
 # What the names of a family's sets end with (mesh/render/firewall.py).
 _SUFFIX = {4: "", 6: "6"}
-_LISTENING = "0A"  # linux/net/tcp_states.h
-_LOOPBACK6 = f"{0:024}01000000"
-_SOCKETS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 @dataclass(frozen=True)
@@ -243,18 +240,6 @@ def _first(element: Any) -> str:
 
 
 def _listeners() -> list[int]:
-    """Return TCP ports on which something listens that others can reach (proc_net_tcp(5))."""
-    found: set[int] = set()
-    for path in _SOCKETS:
-        if path.exists():
-            found.update(_listening(path.read_text().splitlines()[1:]))
+    """Return TCP ports on which something listens that others can reach."""
+    found = {each.port for each in listeners() if not ipaddress.ip_address(each.address).is_loopback}
     return sorted(found)[:_MOST_LISTENERS]
-
-
-def _listening(lines: Iterable[str]) -> Iterator[int]:
-    for line in lines:
-        _slot, local, _remote, state = line.split()[:4]
-        address, _, port = local.rpartition(":")
-        loopback = (address.endswith("7F") and len(address) == 8) or address == _LOOPBACK6
-        if state == _LISTENING and not loopback:
-            yield int(port, 16)
