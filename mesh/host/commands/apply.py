@@ -9,26 +9,16 @@ from ..answers import AgentError, Answer
 from ..files.document import Document, parse_document
 from ..files.generation import Generation, current_digest, load_generation, load_link, stage
 from ..files.wentback import forget_going_back
-from ..live.advertised import refuse_loss_of_routes
 from ..live.drift import running_differences, stored_differences
 from ..live.first_key import drop_first_contact_key
-from ..live.following import reconcile, require_changeable
-from ..live.ipv6 import require_ipv6
-from ..live.overlap import refuse_overlap
-from ..live.ports import require_free_port
-from ..live.sshd import require_ports
-from ..live.takeover import refuse_foreign_interface
-from ..live.validation import validate
-from ..rotation.refusals import refuse_rotation
+from ..live.following import reconcile
 from ..rotation.stored import wanted_of
 from ..system.faults import step
 from ..system.run import log, read_json, write_json
 from ..system.session import session_start, ssh_session
 from ..system.systemd import active_states, require_systemd
-from ..trial.doors import refuse_trust_in_the_outside
 from ..trial.lock import COMMAND_WAIT, lock
 from ..trial.machine import arm, confirm, start
-from ..trial.proof import obstacles, prove_not_locked_out
 from ..trial.record import Phase, Trial, clear_trial, load_trial
 from ..trial.rollback import last_outcome
 
@@ -87,13 +77,30 @@ def _begin(places: Places, tunnel: Tunnel, document: Document) -> Optional[tuple
     if reason is not None:
         raise AgentError(Answer.ROLLED_BACK, reason)
     committed = _in_force(places, tunnel, document)
-    if committed is not None:
-        repaired = stored_differences(places, tunnel, document, committed)
-        load_generation(places, committed.digest)
-        reconcile(places, tunnel, committed)
-        forget_going_back(places)
-        _remember(places, document, obstacles(tunnel, committed, ssh_session()))
-        return Answer.CONFIRMED if repaired else Answer.UNCHANGED, document.digest
+    if committed is None:
+        return _try(places, tunnel, document)
+    repaired = stored_differences(places, tunnel, document, committed)
+    load_generation(places, committed.digest)
+    reconcile(places, tunnel, committed)
+    forget_going_back(places)
+    from ..trial.proof import obstacles
+
+    _remember(places, document, obstacles(tunnel, committed, ssh_session()))
+    return Answer.CONFIRMED if repaired else Answer.UNCHANGED, document.digest
+
+
+def _try(places: Places, tunnel: Tunnel, document: Document) -> Optional[tuple[Answer, str]]:
+    """Check a document and start its trial; what others of an `apply` do not need is imported here."""
+    from ..live.advertised import refuse_loss_of_routes
+    from ..live.following import require_changeable
+    from ..live.ipv6 import require_ipv6
+    from ..live.overlap import refuse_overlap
+    from ..live.ports import require_free_port
+    from ..live.sshd import require_ports
+    from ..live.takeover import refuse_foreign_interface
+    from ..live.validation import validate
+    from ..rotation.refusals import refuse_rotation
+
     refuse_foreign_interface(places, tunnel)
     require_ipv6(places, tunnel, document.wg)
     refuse_overlap(places, tunnel, document.wg)
@@ -133,6 +140,9 @@ def _prove(places: Places, tunnel: Tunnel, generation: Generation) -> tuple[list
     so that it may wait for the trial: where nothing could be proved, or it came through the tunnel, it is
     answered before.
     """
+    from ..trial.doors import refuse_trust_in_the_outside
+    from ..trial.proof import obstacles, prove_not_locked_out
+
     session = ssh_session()
     refuse_trust_in_the_outside(generation, session)
     if not (read_json(places.options) or {}).get("proof", True):

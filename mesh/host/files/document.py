@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import ipaddress
 import re
@@ -46,8 +47,12 @@ class Document:
     wg: WgFile
 
 
+@functools.lru_cache(maxsize=2)
 def parse_document(raw: bytes) -> Document:
-    """Parse a document; raises `AgentError` (REFUSED) with the line and what would be right."""
+    """Parse a document; raises `AgentError` (REFUSED) with the line and what would be right.
+
+    That of a call and the committed one are read several times, of which once is enough.
+    """
     files = _split(_text(raw))
     wg = parse_wg_file(files[WG_CONF], where=WG_CONF)
     _check_hosts(files[HOSTS])

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from ..answers import AgentError
 from ..system.run import find_tool, run, write_file
-from .sshd import reload_sshd
-from .sshd_service import require_offer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +33,9 @@ def drop_first_contact_key(places: Places) -> None:
     moved = [path for path in (key, first) if path.exists()]
     if not moved or not _came_by_user_data(places) or not permanent.is_file() or not folder.is_dir():
         return
+    from .sshd import reload_sshd
+    from .sshd_service import require_offer
+
     kept = [path for path in (permanent, places.ssh / "ssh_host_rsa_key") if path.is_file()]
     text = "".join(f"HostKey {path}\n" for path in kept).encode()
     former = dropin.read_bytes() if dropin.is_file() else None

@@ -29,8 +29,8 @@ def reconcile(places: Places, tunnel: Tunnel, generation: Generation) -> None:
 
     Writes only what differs. Raises `AgentError` or `OSError`; may be run again at any time.
     """
-    settle_ports(places, wanted_ports(generation.firewall))
-    ssh_ports.cache_clear()
+    if settle_ports(places, wanted_ports(generation.firewall)):
+        ssh_ports.cache_clear()
     put_files(places, generation, _ways_in(generation))
     put_units(places, tunnel, enabled_units(tunnel))
     units = [FIREWALL_UNIT, GUARD_UNIT, *([ROTATION_UNIT] if _is_rotating(places) else [])]

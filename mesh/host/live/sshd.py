@@ -151,14 +151,14 @@ def port_settings(places: Places) -> Optional[str]:
         return None
 
 
-def open_ports(places: Places, wanted: Sequence[int]) -> None:
+def open_ports(places: Places, wanted: Sequence[int]) -> bool:
     """Have sshd listen on these ports too, and see that it greets there; no port is given up.
 
-    Raises `AgentError` (FAILED) when it does not, `OSError`.
+    Tells whether there was need. Raises `AgentError` (FAILED) when it does not, `OSError`.
     """
     missing = missing_ports(wanted)
     if not missing:
-        return
+        return False
     log(f"making sshd listen also on port {', '.join(str(port) for port in missing)}")
     _write(places, _text({*wanted, *_configured()}))
     for port in missing:
@@ -167,13 +167,19 @@ def open_ports(places: Places, wanted: Sequence[int]) -> None:
                 Answer.FAILED,
                 f"sshd does not answer on port {port}, although {places.ssh_port_conf} names this port",
             )
+    return True
 
 
-def settle_ports(places: Places, wanted: Sequence[int]) -> None:
-    """Make our drop-in, where there is one, say just these ports. Raises `AgentError`, `OSError`."""
-    open_ports(places, wanted)
-    if wanted and port_settings(places) not in {None, _text(wanted)}:
-        _write(places, _text(wanted))
+def settle_ports(places: Places, wanted: Sequence[int]) -> bool:
+    """Make our drop-in, where there is one, say just these ports; tells whether sshd has other settings now.
+
+    Raises `AgentError`, `OSError`.
+    """
+    opened = open_ports(places, wanted)
+    if not wanted or port_settings(places) in {None, _text(wanted)}:
+        return opened
+    _write(places, _text(wanted))
+    return True
 
 
 def port_differences(places: Places, wanted: Sequence[int]) -> list[Difference]:

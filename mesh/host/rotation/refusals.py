@@ -12,9 +12,7 @@ from ..live.ports import require_free_port
 from ..system.systemd import active_state
 from ..tunnel import NEXT
 from .plan import continued, plan_between
-from .redirect import why_not
 from .stored import pending_plan
-from .told import rotation_report, waits_in_words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +42,8 @@ def refuse_rotation(places: Places, file: WgFile) -> None:
         return
     if places.plan.exists():
         raise AgentError(Answer.BUSY, "the rotation of keys before this one is just ending: try again")
+    from .redirect import why_not
+
     reason = why_not()
     if reason is not None:
         raise AgentError(Answer.REFUSED, f"keys cannot be rotated on this host: {reason}")
@@ -65,6 +65,8 @@ def refuse_rotation(places: Places, file: WgFile) -> None:
 
 
 def _since(places: Places) -> str:
+    from .told import rotation_report, waits_in_words
+
     report = rotation_report(places)
     if report is None:
         return ""
