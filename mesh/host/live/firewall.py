@@ -11,6 +11,7 @@ from pathlib import Path
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..places import TABLE
+from ..system.ruleset import tables
 from ..system.run import attempt, find_tool, read_json, run, write_json
 
 TYPE_CHECKING = False
@@ -224,8 +225,10 @@ def load_table(text: str) -> None:
 
 def table_exists() -> bool:
     """Tell whether there is a table of ours; the cheapest question there is."""
-    listed = attempt(["nft", "list", "tables", "inet"]) or ""
-    return f"table inet {TABLE}" in listed.splitlines()
+    try:
+        return ("inet", TABLE) in tables()
+    except AgentError:
+        return False
 
 
 def load_missing_table(text: str) -> bool:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from ..answers import AgentError
 from ..places import TABLE
 from ..records import dataclass
+from ..system.ruleset import Chain, base_chains, tables
 from ..system.run import attempt, find_tool, run
 from ..tunnel import WG0
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any
 
 __all__ = ["Ruleset", "foreign_chains", "foreign_rulesets", "load", "may_drop", "owner"]
 
@@ -24,7 +23,6 @@ _XTABLES = {"ip": "iptables", "ip6": "ip6tables"}
 _XTABLES_NAMES = ("filter", "nat", "mangle", "raw", "security")
 # The older iptables, whose rules nftables does not show.
 _LEGACY = {"ip": Path("/proc/net/ip_tables_names"), "ip6": Path("/proc/net/ip6_tables_names")}
-_HOOKS = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
 # Chains and tables that give their owner away.
 _OWNERS = (
     ("ufw", f"ufw: `ufw allow in on {WG0.interface}`, `ufw allow PORT`"),
@@ -57,15 +55,13 @@ class Ruleset:
         return self.name.endswith("-legacy") or self.name.startswith(("table netdev ", "table bridge "))
 
 
-def foreign_chains() -> list[dict[str, Any]]:
-    """Return the base chains of all tables but ours, as nft's JSON has them."""
-    listed = json.loads(attempt(["nft", "-j", "list", "chains"]) or '{"nftables": []}')["nftables"]
-    chains = [entry["chain"] for entry in listed if "chain" in entry]
-    return [
-        chain
-        for chain in chains
-        if chain.get("hook") in _HOOKS and (chain["family"], chain["table"]) != ("inet", TABLE)
-    ]
+def foreign_chains() -> list[Chain]:
+    """Return the base chains of all tables but ours that see packets which come in or are passed on."""
+    try:
+        chains = base_chains()
+    except AgentError:
+        return []
+    return [chain for chain in chains if not chain.egress and (chain.family, chain.table) != ("inet", TABLE)]
 
 
 def may_drop() -> bool:
@@ -100,9 +96,10 @@ def foreign_rulesets() -> list[Ruleset]:
 
 
 def _tables() -> list[tuple[str, str]]:
-    listed = json.loads(attempt(["nft", "-j", "list", "tables"]) or '{"nftables": []}')["nftables"]
-    names = [(entry["table"]["family"], entry["table"]["name"]) for entry in listed if "table" in entry]
-    return [name for name in names if name != ("inet", TABLE)]
+    try:
+        return [name for name in tables() if name != ("inet", TABLE)]
+    except AgentError:
+        return []
 
 
 def _saved(tool: str) -> str:

@@ -12,14 +12,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Optional
 
-__all__ = ["HEADER", "Message", "aligned", "attributes", "changes", "messages", "parts", "text", "traces"]
+__all__ = [
+    "HEADER",
+    "NETFILTER",
+    "NFTABLES",
+    "Message",
+    "aligned",
+    "attributes",
+    "changes",
+    "message",
+    "messages",
+    "parts",
+    "text",
+    "traces",
+]
 
 # linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h
 HEADER = struct.Struct("=IHHII")
 """What each message begins with: its length in bytes, its type, flags, sequence number, port."""
-_NETLINK_NETFILTER = 12
+NETFILTER = 12
+"""The kind of socket."""
 _GROUP_TABLES, _GROUP_TRACE = 7, 9
-_SUBSYSTEM_NFTABLES = 10
+NFTABLES = 10
+"""Which part of netfilter a message is about: the upper half of its type."""
 _FAMILY = struct.Struct("=BBH")  # family, version, resource
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF
@@ -47,7 +62,7 @@ def traces() -> socket.socket:
 
 
 def _listen(group: int) -> socket.socket:
-    heard = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
+    heard = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETFILTER)
     heard.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     heard.bind((0, 1 << (group - 1)))
     heard.setblocking(False)
@@ -66,9 +81,14 @@ def messages(heard: socket.socket) -> Iterator[Message]:
 
 def _parsed(raw: bytes) -> Iterator[Message]:
     for kind, _flags, payload in parts(raw):
-        if kind >> 8 == _SUBSYSTEM_NFTABLES and len(payload) >= _FAMILY.size:
-            family, _version, _resource = _FAMILY.unpack_from(payload)
-            yield Message(kind & 0xFF, family, attributes(payload[_FAMILY.size :]))
+        if kind >> 8 == NFTABLES and len(payload) >= _FAMILY.size:
+            yield message(kind, payload)
+
+
+def message(kind: int, payload: bytes) -> Message:
+    """Return a message of nftables from its type and what follows the header. Pure."""
+    family, _version, _resource = _FAMILY.unpack_from(payload)
+    return Message(kind & 0xFF, family, attributes(payload[_FAMILY.size :]))
 
 
 def parts(raw: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -178,8 +178,8 @@ def _shown(sources: Sequence[str]) -> str:
 def _dropping_chains(name: str) -> str:
     """Return the chains of a table, `table FAMILY NAME`, that drop what no rule accepts."""
     chains = [
-        chain["name"]
+        chain.name
         for chain in foreign_chains()
-        if chain.get("policy") == "drop" and name == f"table {chain['family']} {chain['table']}"
+        if chain.drops and name == f"table {chain.family} {chain.table}"
     ]
     return ", ".join(chains)

@@ -1,0 +1,56 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RULES = """
+table ip filter { chain INPUT { type filter hook input priority 0; policy drop; } chain mine { accept; } }
+table ip6 filter { chain FORWARD { type filter hook forward priority 0; } }
+table inet wgmesh { chain in { type filter hook prerouting priority -5; policy accept; } }
+table arp a { chain c { type filter hook input priority 0; policy drop; } }
+table bridge b { chain c { type filter hook postrouting priority 0; } }
+table netdev n { chain come { type filter hook ingress device lo priority 0; policy drop; } }
+table inet empty { }
+"""
+EGRESS = "table netdev e { chain leave { type filter hook egress device lo priority 0; } }\n"
+ASK = """
+import sys; sys.path.insert(0, sys.argv[1])
+from mesh.host.system.ruleset import base_chains, tables
+print(tables(), [[c.family, c.table, c.name, c.egress, c.drops] for c in base_chains()], sep="\\n")
+"""
+ROOT = Path(__file__).parents[4]
+
+
+def _in_namespace(rules: str) -> tuple[Any, Any, list[dict[str, Any]]]:
+    """Return what the kernel tells of tables and chains once rules are loaded, and what nft lists."""
+    script = 'ip link set lo up; nft -f - && "$@" && nft -j list ruleset'
+    argv = ["unshare", "-n", "sh", "-e", "-c", script, "sh", sys.executable, "-c", ASK, str(ROOT)]
+    lines = rules.replace(" }", "\n}\n")  # as nft wants them
+    done = subprocess.run(argv, input=lines, capture_output=True, text=True, check=False)
+    if "unknown chain hook" in done.stderr:
+        pytest.skip("this nft has no hook egress")
+    assert done.returncode == 0, done.stderr
+    tables, chains, listed = done.stdout.splitlines()
+    return eval(tables), eval(chains), json.loads(listed)["nftables"]
+
+
+@pytest.mark.parametrize("rules", ["", RULES, RULES + EGRESS])
+def test_names_are_those_that_nft_lists(rules: str) -> None:
+    tables, chains, listed = _in_namespace(rules)
+    shown = [entry["table"] for entry in listed if "table" in entry]
+    assert sorted(tables) == sorted((each["family"], each["name"]) for each in shown)
+    hooked = [entry["chain"] for entry in listed if "hook" in entry.get("chain", {})]
+    assert sorted(chains) == sorted(
+        [each["family"], each["table"], each["name"], each["hook"] == "egress", each.get("policy") == "drop"]
+        for each in hooked
+    )
+    assert len(chains) == len(rules.replace("chain mine", "").split("chain ")) - 1
+
+
+def test_many_chains_come_in_many_pieces() -> None:
+    chains = "".join(f"chain c{n} {{ type filter hook input priority {n}; }}\n" for n in range(900))
+    _tables, found, _listed = _in_namespace(f"table inet large {{ {chains} }}")
+    assert {name for _family, _table, name, _egress, _drops in found} == {f"c{n}" for n in range(900)}
