@@ -108,9 +108,10 @@ case " $(of authorizedkeysfile) " in
     *" .ssh/authorized_keys "* | *" %h/.ssh/authorized_keys "* | *" /root/.ssh/authorized_keys "*) ;;
     *) refuse AuthorizedKeysFile "sshd does not read /root/.ssh/authorized_keys, the file with the keys of this stack; add .ssh/authorized_keys" ;;
 esac
+kind=$(cut -d" " -f1 "$key.pub")
 case ",$(of hostkeyalgorithms)," in
-    ,, | *,ssh-ed25519,*) ;;
-    *) refuse HostKeyAlgorithms "the permanent host key is an Ed25519 key, but ssh-ed25519 is missing there" ;;
+    ,, | *,"$kind",*) ;;
+    *) refuse HostKeyAlgorithms "the permanent host key is of the kind $kind, which is missing there" ;;
 esac
 if [ -z "$held" ]; then
     ports=$(of listenaddress | sed "s/ .*//; s/.*://")
@@ -188,7 +189,7 @@ echo "wgmesh $(cut -d" " -f1,2 "$key.pub")" >"$key.known"
 offered() {
     said=$(timeout 10 ssh -F none -p "$port" -o BatchMode=yes -o ConnectTimeout=5 -o HostKeyAlias=wgmesh \
         -o StrictHostKeyChecking=yes -o UserKnownHostsFile="$key.known" -o GlobalKnownHostsFile=/dev/null \
-        -o HostKeyAlgorithms=ssh-ed25519 -o KexAlgorithms=^curve25519-sha256 -o PreferredAuthentications=none \
+        -o HostKeyAlgorithms="$kind" -o KexAlgorithms=^curve25519-sha256 -o PreferredAuthentications=none \
         "root@$server" true 2>&1 </dev/null) && return 0
     case $said in *"Permission denied"*) ;; *) return 1 ;; esac
 }

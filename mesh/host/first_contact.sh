@@ -4,14 +4,19 @@
 # archive that follows the last line.
 if [ -d /var/lib/wgmesh ] && [ ! -e /etc/ssh/sshd_config.d/00-00-wgmesh-first-contact.conf ]; then exec "$@"; fi
 given=$(mktemp /run/wgmesh-given.XXXXXX) || exit
-trap "rm -f $given" EXIT
 # The first line is for a shell that a start file has put in the place of this one.
 sed "1{/^exit 97\$/d}" >"$given"
-(
-# bootstrap.sh
-) <"$given"
-done=$?
-[ "$done" = 0 ] || exit "$done"
-exec 3<"$given"
+met=$(grep -c "\"former_host_key\"" "$given")
+# It has keys: nobody finds it by name any more, whatever becomes of this process.
+exec 3<"$given" 4<"$given"
 rm -f "$given"
-exec "$@" <&3
+# A host that has a former host key was met: the command sees to the other one.
+if [ "$met" = 0 ]; then
+    (
+# bootstrap.sh
+    ) <&3 3<&- 4<&-
+    done=$?
+    [ "$done" = 0 ] || exit "$done"
+fi
+exec "$@" <&4 3<&- 4<&-
+exit 1

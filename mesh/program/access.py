@@ -16,13 +16,14 @@ from typing import Any, Final
 
 import pulumi
 
-from mesh.names import APPLY, BOOTSTRAP, COMMAND, DIRECTORY, INSTALL, KEYS, MANAGEMENT_KEY, STASH
+from mesh.names import APPLY, BOOTSTRAP, COMMAND, DIRECTORY, INSTALL, KEYS, MANAGEMENT_KEY, OWN_KEY, STASH
 from mesh.plan import MeshPlan, NodePlan
 from mesh.program.directory import private_addresses, public_addresses
 from mesh.program.first_contact import key_brought
 from mesh.program.keys import brought_host_key, short_ssh_key, ssh_public_line
 from mesh.program.previous import Previous
 from mesh.render import Doors, Endpoint, Moving, Unknown, read_doors
+from mesh.said import last_line
 
 __all__ = [
     "Access",
@@ -39,7 +40,7 @@ __all__ = [
 _Address = IPv4Address | IPv6Address
 
 # Later steps first: each is dialled with what the one before it was.
-_LATEST_FIRST: Final = (APPLY, KEYS, INSTALL, BOOTSTRAP)
+_LATEST_FIRST: Final = (APPLY, KEYS, OWN_KEY, INSTALL, BOOTSTRAP)
 _EVERYWHERE: Final = frozenset({"0.0.0.0/0", "::/0"})
 _NO_PORTS: Final[Mapping[str, int]] = MappingProxyType({})
 _KNOCK_SECONDS: Final = 5.0
@@ -54,7 +55,7 @@ class Committed:
     last committed (None before its first commit), `ssh_ports` where sshd may be found, the likeliest first.
     `private_keys` are management keys by their public line, as what connects has them: the one that its
     commands have in the state is the same text, so that they do not change by its form. `host_key` is the
-    public host key that it shows.
+    public host key that it shows, None where it may show its first one only.
     """
 
     server: str
@@ -103,12 +104,12 @@ def committed_doors(previous: Previous, name: str) -> Doors | None:
 
 def committed(previous: Previous, name: str) -> Committed | None:
     """Read what the state has of a node; None when no step on it ever succeeded."""
-    records = {step: previous.part(COMMAND, name, step) for step in _LATEST_FIRST}
+    records = _records(previous, name)
     last = next((record for record in records.values() if record.get("connection")), None)
     if last is None:
         return None
     connection = last["connection"]
-    doors = committed_doors(previous, name)
+    doors = committed_doors(previous, name) if records[APPLY] else None
     brought = None if last is not records[BOOTSTRAP] else key_brought(last.get("create"))
     used = None if brought else str(connection["privateKey"])
     stored = previous.record(STASH, MANAGEMENT_KEY).get("output")
@@ -125,8 +126,24 @@ def committed(previous: Previous, name: str) -> Committed | None:
     )
 
 
+def _records(previous: Previous, name: str) -> dict[str, Mapping[str, Any]]:
+    """Return what the state has of each step that was done on the server that a node has now.
+
+    Of a server that is made anew, the engine keeps the files of the former one in the state until the node
+    has committed others. Keys that were not stored, although SSH reported success, were not sent.
+    """
+    records = {step: previous.part(COMMAND, name, step) for step in _LATEST_FIRST}
+    answer = records[KEYS].get("stdout")
+    if isinstance(answer, str) and not last_line(answer).startswith("STORED"):
+        records[KEYS] = {}
+    on, applied_on = (list(records[step].get("triggers") or [])[:1] for step in (KEYS, APPLY))
+    if on and on != applied_on:
+        records[APPLY] = {}
+    return records
+
+
 def _host_key(records: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return the public host key that a node shows.
+    """Return the public host key that a node shows; None as long as that is the throw-away one.
 
     Steps of versions before this one had no host key among the other keys, unless it was a second one.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 import pulumi
 
-from mesh.names import BOOTSTRAP, COMMAND, FIRST_MESH, KEYS, MeshNames
+from mesh.names import BOOTSTRAP, COMMAND, FIRST_MESH, KEYS, OWN_KEY, MeshNames
 from mesh.plan import MeshPlan, NodePlan
 from mesh.plan.dangers import Before, Loss, dangers, refused
 from mesh.program.access import committed_doors
@@ -100,5 +100,5 @@ def _loss(name: str, node: NodePlan | None, previous: Previous, providers: Mappi
         if node is not None and there is None:
             return Loss(leaves=f"moves from {provider} to {node.provider}: {loss.everything}")
         return loss
-    is_made = any(previous.has_part(COMMAND, name, step) for step in (KEYS, BOOTSTRAP))
+    is_made = any(previous.has_part(COMMAND, name, step) for step in (KEYS, OWN_KEY, BOOTSTRAP))
     return Loss() if is_made else Loss(everything="it has no server yet")

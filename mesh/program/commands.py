@@ -143,6 +143,9 @@ class Target:
         connection: remote.ConnectionArgs | None = None,
     ) -> remote.Command:
         """Declare one command: payload on stdin, nothing logged, run again on a new server."""
+        options = self.options(
+            step, after=after, inputs=_COMMAND_INPUTS, ignore_changes=ignore_changes, protect=protect
+        )
         return remote.Command(
             f"{self.node}-{step}",
             connection=connection or self.connection(),
@@ -151,9 +154,7 @@ class Target:
             triggers=[self.machine.identity, *self.version],
             logging=remote.Logging.NONE,
             add_previous_output_in_env=False,
-            opts=self.options(
-                step, after=after, inputs=_COMMAND_INPUTS, ignore_changes=ignore_changes, protect=protect
-            ),
+            opts=self.unless_idle(step, options, work=["create", "stdin"]),
         )
 
     def leave(self, contact: Contact, *, after: list[pulumi.Resource]) -> None:
@@ -172,8 +173,13 @@ class Target:
             ),
         )
 
-    def keep_older(self, step: str, *, after: list[pulumi.Resource]) -> pulumi.Resource:
+    def keep_older(
+        self, step: str, *, after: list[pulumi.Resource], of_server: bool = False
+    ) -> pulumi.Resource:
         """Keep a step of a state as it is: nothing is done for it, and nothing depends on it.
+
+        One `of_server` is made empty where it was of another server: that one may come back, and the step
+        with it.
 
         It comes after what the state says that it needs, and before what needed it (`registered`), which a
         run with `--target` would else keep first.
@@ -185,7 +191,13 @@ class Target:
         return remote.Command(
             f"{self.node}-{step}",
             connection=remote.ConnectionArgs(host=""),
-            opts=self.options(step, after=after, inputs=_COMMAND_INPUTS, ignore_changes=_COMMAND_INPUTS),
+            triggers=[self.machine.identity] if of_server else None,
+            opts=self.options(
+                step,
+                after=after,
+                inputs=_COMMAND_INPUTS,
+                ignore_changes=[name for name in _COMMAND_INPUTS if not (of_server and name == "triggers")],
+            ),
         )
 
     @property
@@ -193,12 +205,18 @@ class Target:
         """The same target for the steps before `apply`: the canary does not hold up those of a new node."""
         return self if self.met else replace(self, gate=())
 
-    def unless_idle(self, step: str) -> list[str] | None:
-        """Return the inputs of a step that may differ from the state without a change.
+    def unless_idle(
+        self, step: str, options: pulumi.ResourceOptions, *, work: list[str]
+    ) -> pulumi.ResourceOptions:
+        """Return the options of a step: one that is idle keeps its connection, which is no change then.
 
-        A step that the engine is told to replace gets the present ones all the same.
+        If one of the inputs `work` changes all the same, the engine replaces the step instead of updating it:
+        a step that is replaced has its present inputs, the connection, too.
         """
-        return ["connection"] if step in self.idle else None
+        if step not in self.idle or self.keep:
+            return options
+        idle = pulumi.ResourceOptions(ignore_changes=["connection"], replace_on_changes=work)
+        return pulumi.ResourceOptions.merge(options, idle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,15 +237,17 @@ class Meeting:
         if target.contact is not None:
             after = [_first_contact(target, target.contact, host_private_key=host_private_key, after=after)]
         elif BOOTSTRAP in target.older:
-            older = (target.keep_older(BOOTSTRAP, after=after),)
+            older = (target.keep_older(BOOTSTRAP, after=after, of_server=True),)
         copy = remote.CopyToRemote(
             f"{target.node}-{AGENT_FILE}",
             connection=target.first_connection(),
             source=pulumi.FileAsset(agent_file.path),
             remote_path=_registered(older, INCOMING),
             triggers=[target.machine.identity],
-            opts=target.before_commit.options(
-                AGENT_FILE, after=after, inputs=_COPY_INPUTS, ignore_changes=target.unless_idle(AGENT_FILE)
+            opts=target.unless_idle(
+                AGENT_FILE,
+                target.before_commit.options(AGENT_FILE, after=after, inputs=_COPY_INPUTS),
+                work=["source", "remotePath"],
             ),
         )
         if INSTALL in target.older:
@@ -334,7 +354,6 @@ class Commands:
             create=_registered(older, keys_call(agent_file.sha256)),
             stdin=keys,
             after=after,
-            ignore_changes=target.unless_idle(KEYS),
         )
         applied = target.looked_at().command(
             APPLY,

@@ -23,7 +23,7 @@ from mesh.plan import NodePlan
 from mesh.program.access import Committed
 from mesh.program.keys import bundle_text, host_key_entry
 from mesh.program.previous import Previous
-from mesh.remote import agent_named
+from mesh.remote import keys_call
 
 __all__ = ["idle_steps", "older_steps"]
 
@@ -57,11 +57,14 @@ def idle_steps(
     """Return the steps with nothing to do that were done over another host key than the node has.
 
     `agent` is the digest of the agent of this run, and `same_numbers` whether this run gives nodes the keys
-    of the versions that the state has. With `own_key` the node makes its WireGuard key. The engine replaces
-    all steps on a server that is made anew in this run, whatever this says.
+    of the versions that the state has. With `own_key` the node makes its WireGuard key.
+
+    Nobody can know here of a key that `--replace` names, or of a run that was stopped while it replaced keys:
+    a step that does have work all the same is one that the engine replaces (`Target.unless_idle`). So it is
+    with all steps on a server that is made anew in this run.
     """
     stored = before.part(COMMAND, node.name, KEYS)
-    if committed is None or agent_named(str(stored.get("create"))) != agent:
+    if committed is None or stored.get("create") != keys_call(agent):
         return frozenset()
     records = {AGENT_FILE: before.part(COPY, node.name, AGENT_FILE), KEYS: stored}
     found = {

@@ -43,7 +43,6 @@ _ASK = {
     "HostKeyAlias": "wgmesh",
     "StrictHostKeyChecking": "yes",
     "GlobalKnownHostsFile": "/dev/null",
-    "HostKeyAlgorithms": "ssh-ed25519",
     "KexAlgorithms": "^curve25519-sha256",
     "PreferredAuthentications": "none",
 }
@@ -101,7 +100,7 @@ def tell_listener() -> None:
 
 
 def require_offer(public_key: str, folder: Path) -> None:
-    """Refuse an sshd that does not answer with this Ed25519 host key where this session came in.
+    """Refuse an sshd that does not answer with this public host key where this session came in.
 
     Nothing is asked without a session. `folder` is for a file that lies there meanwhile. Raises `AgentError`.
     """
@@ -114,7 +113,8 @@ def require_offer(public_key: str, folder: Path) -> None:
     with tempfile.NamedTemporaryFile("w", dir=folder) as known:
         known.write(f"{_ASK['HostKeyAlias']} {' '.join(public_key.split()[:2])}\n")
         known.flush()
-        options = {**_ASK, "UserKnownHostsFile": known.name}
+        kind = public_key.partition(" ")[0]
+        options = {**_ASK, "HostKeyAlgorithms": kind, "UserKnownHostsFile": known.name}
         words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
         asked = [*_ASK_LIMIT, "ssh", "-F", "none", "-p", str(port), *words, f"root@{address}", "true"]
         end = time.monotonic() + _OFFER_SECONDS

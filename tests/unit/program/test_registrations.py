@@ -188,9 +188,7 @@ def test_a_new_agent_is_one_line_of_a_preview_and_leaves_the_secret_part_alone(
 
 def _changed(before: Recording, after: Recording) -> set[tuple[str, str]]:
     """Each input of a resource that is another one than before, by the resource's name."""
-    return {
-        (name, key) for name, each in before.resources.items() for key in after[name].changed_since(each)
-    }
+    return {(name, key) for name, each in before.resources.items() for key in after[name].changed_since(each)}
 
 
 def test_every_command_has_a_time_limit_on_the_node(three: Recording) -> None:
@@ -210,7 +208,10 @@ def test_a_step_that_has_nothing_to_do_keeps_the_connection_of_first_contact(thr
     assert _changed(three, again) == set()
     for node in MESH["nodes"]:
         for step in ("agent-file", "keys"):
-            assert list(again[f"{node}-{step}"].request.ignoreChanges) == ["connection"]
+            request = again[f"{node}-{step}"].request
+            assert list(request.ignoreChanges) == ["connection"]
+            work = ["source", "remotePath"] if step == "agent-file" else ["create", "stdin"]
+            assert {*work} < {*request.replaceOnChanges}, "else it would be done over the former connection"
             was = three.state[three[f"{node}-{step}"].urn]["connection"]
             assert again.state[again[f"{node}-{step}"].urn]["connection"] == was
         assert list(again[f"{node}-apply"].request.ignoreChanges) == []
@@ -234,6 +235,42 @@ def test_a_step_with_work_gets_the_connection_of_today(
     assert _dialled(added)["keys"] == {"ssh-ed25519", 10}
     settled = run({**MESH, "nodes": nodes}, existing=added)
     assert list(settled["web-1-keys"].request.ignoreChanges) == [], "the state has the connection of today"
+
+
+def test_the_first_files_of_a_new_server_may_fail(three: Recording) -> None:
+    """The engine keeps those of the former server in the state; the new one has lost its first host key."""
+    before = Recording(resources={**three.resources}, state=copy.deepcopy(three.state))
+    before.state[three["web-1-apply"].urn]["triggers"][0] = "gone"
+    nodes = {**MESH["nodes"], "web-3": {"address": "10.10.0.3", "public": ["tcp/443"]}}
+    added = run({**MESH, "nodes": nodes}, existing=before)
+    connection = added["web-1-keys"].inputs["connection"]["value"]
+    assert connection["hostKey"].startswith("ssh-ed25519 ")
+
+
+def test_keys_that_a_start_file_kept_from_the_server_were_not_sent(three: Recording) -> None:
+    before = Recording(resources={**three.resources}, state=copy.deepcopy(three.state))
+    before.state[three["web-1-keys"].urn]["stdout"] = ""
+    del before.state[three["web-1-apply"].urn]
+    again = run(MESH, existing=before)
+    connection = again["web-1-keys"].inputs["connection"]["value"]
+    assert connection["hostKey"].startswith("ecdsa-sha2-nistp256 "), "the server has no other one"
+    before.state[three["web-1-keys"].urn]["stdout"] = "STORED 3 keys"
+    again = run(MESH, existing=before)
+    assert again["web-1-keys"].inputs["connection"]["value"]["hostKey"].startswith("ssh-ed25519 ")
+
+
+def test_a_node_that_has_told_its_key_alone_is_dialled_as_it_was_then() -> None:
+    """By its port and management key, and by the host key that it has until its keys were sent."""
+    mesh = {**MESH, "nodes": {**MESH["nodes"], "web-1": {**MESH["nodes"]["web-1"], "keySource": "node"}}}
+    before = run(mesh)
+    for step in COMMANDS:
+        del before.state[before[f"web-1-{step}"].urn]
+    after = run({**mesh, "ssh": {"port": 2222}}, existing=before, replaced=["management-key"])
+    asked = before["web-1-own-key"].inputs["connection"]["value"]
+    sent = after["web-1-keys"].inputs["connection"]["value"]
+    for name in ("port", "privateKey", "hostKey"):
+        assert sent[name] == asked[name], name
+    assert after["web-1-apply"].inputs["connection"]["value"]["hostKey"].startswith("ssh-ed25519 ")
 
 
 def test_a_new_server_is_met_again(three: Recording) -> None:
@@ -269,7 +306,7 @@ def test_first_contact_of_versions_before_goes_once_nothing_depends_on_it(three:
     kept = {name for name in after.resources if name.endswith("-bootstrap")}
     assert kept == {"web-2-bootstrap", "db-1-bootstrap"}
     for name in kept:
-        assert {"connection", "create", "stdin", "triggers"} <= {*after[name].request.ignoreChanges}
+        assert {"connection", "create", "stdin"} <= {*after[name].request.ignoreChanges}
         assert after[name].dependencies == {name.replace("-bootstrap", "-server")}
     for each in after.resources.values():
         assert not kept & each.dependencies, each.name

@@ -18,8 +18,13 @@ from mesh.remote import own_key_input, read_own_key
 from tests.unit.host.documents import KEYS
 
 
+def _input(generation: int, owner: str) -> bytes:
+    """What the command reads after the line that ends any other shell."""
+    return own_key_input(generation, owner, "HOST KEY").partition("\n")[2].encode()
+
+
 def _ask(places: Places, generation: int, owner: str = "prod/web-1/4711") -> str:
-    answer, detail = own_key(places, own_key_input(generation, owner, "HOST KEY").encode())
+    answer, detail = own_key(places, _input(generation, owner))
     assert answer is Answer.MADE
     assert int(detail.split()[0]) == generation
     return f"{answer.word} {detail}"
@@ -85,7 +90,7 @@ def test_a_key_whose_record_was_not_written_is_another_one_next_time(
     with monkeypatch.context() as patch:
         patch.setattr(ownkey, "write_json", full)
         with pytest.raises(OSError, match="No space"):
-            own_key(bare, own_key_input(1, "me", "HOST KEY").encode())
+            own_key(bare, _input(1, "me"))
     assert _private(bare, _ask(bare, 1))
 
 

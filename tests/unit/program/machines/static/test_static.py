@@ -103,3 +103,18 @@ def test_a_second_address_is_where_nodes_without_ipv4_find_the_server() -> None:
     }
     assert found == {"four": ["203.0.113.7:51820"], "six": ["[2001:db8::7]:51820"]}
     assert _connection(made["rack-apply"])["host"] == "203.0.113.7"
+
+
+def test_a_server_that_was_in_the_cloud_meanwhile_is_met_again() -> None:
+    """The mesh has left it: the state may not say that first contact is done."""
+    static = _run()
+    mesh = {"address": "10.10.0.2"}
+    nodes = {"a": {"address": "10.10.0.1"}, "rack": mesh}
+    cloud = run({"cidr": "10.10.0.0/24", "nodes": nodes}, existing=static)
+    kept = cloud["rack-bootstrap"]
+    assert "triggers" not in kept.request.ignoreChanges
+    assert kept.inputs["triggers"] != static["rack-bootstrap"].inputs["triggers"]
+    assert "create" not in kept.inputs
+    back = _run(cloud)
+    assert back["rack-bootstrap"].inputs["triggers"] == static["rack-bootstrap"].inputs["triggers"]
+    assert "create" in back["rack-bootstrap"].inputs
