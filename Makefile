@@ -58,7 +58,7 @@ check: setup-dev lint ## check style, format, imports and types; run the quick u
 	@$(PYTHON) -m pytest -p no:cacheprovider --hypothesis-profile=few -n 2 -m "not hosts and not long and not thorough" tests/unit
 
 test: setup-dev lint image bytecode ## run all tests except the long ones
-	@$(PYTEST) -n 5 --dist loadfile --no-loadscope-reorder -m "not long"
+	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder -m "not long"
 
 bytecode: setup-dev # tests write none, see tests/conftest.py; pytest's own takes longer to make than to collect all tests
 	@$(PYTHON) -m compileall -q bench lab mesh

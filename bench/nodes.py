@@ -100,8 +100,13 @@ class Nodes(Hosts):
         """Make a host without the agent, on which a trial will be short."""
         host = super().boot(name)
         settings = json.dumps({"deadline_seconds": DEADLINE})
-        # the last is what first contact leaves behind
-        host.inside(f"mkdir -p /etc/wgmesh /var/lib/wgmesh; echo '{settings}' >/etc/wgmesh/agent.json")
+        host.inside(f"mkdir -p /etc/wgmesh; echo '{settings}' >/etc/wgmesh/agent.json")
+        # As a host is that was met, and has lost its first host key.
+        host.inside(
+            "install -d -m 0700 /var/lib/wgmesh; cd /etc/ssh; rm ssh_host_ecdsa_key*;"
+            'for key in /etc/ssh/ssh_host_*_key; do echo "HostKey $key"; done >sshd_config.d/10-wgmesh.conf;'
+            "systemctl restart ssh"
+        )
         return Node(self, host.key, name, host.address)
 
     def document(

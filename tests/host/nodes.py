@@ -20,10 +20,6 @@ class Node(nodes.Node):
         self.copy(self.hosts.agent)
         return self.ssh(f"exec python3 {INCOMING} install", self.hosts.agent.sha256)
 
-    def forget_first_key(self) -> None:
-        """Take the throw-away host key away, as the first files do."""
-        self.inside("rm -f /etc/ssh/ssh_host_ecdsa_key*; systemctl restart ssh")
-
     def moment(self, said: str) -> float:
         """When the agent last said this in the journal, in seconds since boot."""
         lines = self.inside("journalctl -q -t wgmesh -o short-monotonic").splitlines()

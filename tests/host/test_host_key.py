@@ -28,7 +28,6 @@ def _permanent(node: Node) -> str:
 @pytest.fixture
 def node(web_1: Node) -> Iterator[Node]:
     web_1.wait_idle()
-    web_1.forget_first_key()
     web_1.inside("cp -a /etc/ssh /root/ssh-before")
     yield web_1
     # A restart ends once sshd listens. A reload ends before, and refuses whoever comes next for a moment.

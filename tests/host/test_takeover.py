@@ -62,8 +62,6 @@ def _changed(before: list[str], after: list[str]) -> list[str]:
 def guest(hosts: Hosts) -> Iterator[Node]:
     """A server with an owner, who reaches it with a key of his own."""
     node = hosts.boot("web-3")
-    # The host key of first contact goes with the first files, for good.
-    node.forget_first_key()
     assert node.install().word == "INSTALLED"
     assert node.agent("leave").word == "LEFT"
     yield node
