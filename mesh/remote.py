@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mesh.names import AGENT, INCOMING
+from mesh.names import AGENT, BOOTSTRAP, INCOMING, KEYS
+from mesh.said import last_line
 
 __all__ = [
     "BOOTSTRAP_SECONDS",
@@ -16,6 +17,7 @@ __all__ = [
     "OwnKey",
     "agent_call",
     "agent_named",
+    "has_run",
     "keys_call",
     "limited",
     "own_key_call",
@@ -31,6 +33,9 @@ BOOTSTRAP_SECONDS: Final = 2400
 """Seconds for first contact: its own waits, for cloud-init and for packages, add up to 1800."""
 
 _ENDS_A_SHELL: Final = "exit 97"
+# The first word of the last line that steps end with (docs/protocol.md). Of `apply` see program/confirmed.py,
+# of `own-key` `read_own_key`.
+_LAST_WORDS: Final = {BOOTSTRAP: "ready", KEYS: "STORED"}
 
 _OWNER_DIGITS: Final = 32
 
@@ -56,6 +61,12 @@ def agent_named(line: str) -> str | None:
     """Return the digest that a line of `keys_call` names; None for the lines of versions before it."""
     found = re.search(r" keys ([0-9a-f]{64})\b", line)
     return found[1] if found else None
+
+
+def has_run(step: str, answer: str) -> bool:
+    """Whether the answer of a step's command shows that it was run; True of a step that has no last word."""
+    expected = _LAST_WORDS.get(step)
+    return expected is None or last_line(answer).partition(" ")[0] == expected
 
 
 def own_key_call() -> str:

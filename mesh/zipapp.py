@@ -17,18 +17,13 @@ AGENT_NAME: Final = "wgmesh.pyz"
 
 _SOURCE: Final = Path(__file__).parent / "host"
 _MAIN: Final = """\
-import sys
-
-if sys.version_info < (3, 9):
-    raise SystemExit("bootstrap: needs Python 3.9 or newer")
-
 from wgmesh.bytecode import use_bytecode
 
 use_bytecode(__loader__)
 
 from wgmesh.cli import main
 
-raise SystemExit(main())
+main()
 """
 # The line of first_contact.sh in whose place bootstrap.sh comes.
 _BOOTSTRAP: Final = "# bootstrap.sh\n"

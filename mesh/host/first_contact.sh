@@ -15,8 +15,8 @@ if [ "$met" = 0 ]; then
     (
 # bootstrap.sh
     ) <&3 3<&- 4<&-
-    done=$?
-    [ "$done" = 0 ] || exit "$done"
+    code=$?
+    [ "$code" = 0 ] || exit "$code"
 fi
 exec "$@" <&4 3<&- 4<&-
 exit 1

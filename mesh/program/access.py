@@ -22,8 +22,8 @@ from mesh.program.directory import private_addresses, public_addresses
 from mesh.program.first_contact import key_brought
 from mesh.program.keys import brought_host_key, short_ssh_key, ssh_public_line
 from mesh.program.previous import Previous
+from mesh.remote import has_run
 from mesh.render import Doors, Endpoint, Moving, Unknown, read_doors
-from mesh.said import last_line
 
 __all__ = [
     "Access",
@@ -134,7 +134,7 @@ def _records(previous: Previous, name: str) -> dict[str, Mapping[str, Any]]:
     """
     records = {step: previous.part(COMMAND, name, step) for step in _LATEST_FIRST}
     answer = records[KEYS].get("stdout")
-    if isinstance(answer, str) and not last_line(answer).startswith("STORED"):
+    if isinstance(answer, str) and not has_run(KEYS, answer):
         records[KEYS] = {}
     on, applied_on = (list(records[step].get("triggers") or [])[:1] for step in (KEYS, APPLY))
     if on and on != applied_on:
@@ -158,7 +158,8 @@ def _host_key(records: Mapping[str, Mapping[str, Any]]) -> str | None:
     first = records[BOOTSTRAP].get("stdin")
     if not isinstance(first, str):
         return None
-    return ssh_public_line(brought_host_key(first) or "" if "{" in first else first)
+    met_with = brought_host_key(first) if "{" in first else first  # versions before sent the bare key
+    return None if met_with is None else ssh_public_line(met_with)
 
 
 def ssh_limits(access: Mapping[str, Access]) -> dict[str, str]:

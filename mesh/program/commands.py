@@ -61,6 +61,8 @@ class Target:
     port: pulumi.Input[int]
     keep: bool
     confirmed: pulumi.ResourceHook
+    first_host_key: pulumi.Input[str]
+    first_dials: pulumi.Input[int]
     gate: tuple[pulumi.Resource, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict, repr=False)
     former: tuple[str, ...] = ()
@@ -68,8 +70,6 @@ class Target:
     dials: pulumi.Input[int] = DIALS
     protect: bool = False
     contact: Contact | None = None
-    first_host_key: pulumi.Input[str] = ""
-    first_dials: pulumi.Input[int] = FIRST_DIALS
     idle: frozenset[str] = frozenset()
     met: bool = False
     version: tuple[int, ...] = ()
@@ -181,7 +181,7 @@ class Target:
         One `of_server` is made empty where it was of another server: that one may come back, and the step
         with it.
 
-        It comes after what the state says that it needs, and before what needed it (`registered`), which a
+        It comes after what the state says that it needs, and before what needed it (`_registered`), which a
         run with `--target` would else keep first.
 
         It goes one run after the steps that depended on it were done without it. With `--continue-on-error`

@@ -6,9 +6,10 @@ from typing import Final
 
 import pulumi
 
-from mesh.names import BOOTSTRAP, KEYS, RECONNECT_STATUS, RECONNECT_TRIES, node_and_step
+from mesh.names import RECONNECT_STATUS, RECONNECT_TRIES, node_and_step
 from mesh.program.machines.base import Machine
 from mesh.program.remedies import NO_LIMITS, NO_MACHINES, remedy
+from mesh.remote import has_run
 from mesh.said import last_line
 
 __all__ = [
@@ -72,11 +73,6 @@ def command_failed(
     return False
 
 
-# The first word of the last line that steps end with (docs/protocol.md); of `apply`, see confirmed.py, of
-# `own-key` keys.py.
-_LAST_WORDS: Final = {BOOTSTRAP: "ready", KEYS: "STORED"}
-
-
 def command_ran(args: pulumi.ResourceHookArgs) -> None:
     """Refuse a command that ended well and did not say so: it was never run.
 
@@ -85,10 +81,7 @@ def command_ran(args: pulumi.ResourceHookArgs) -> None:
     """
     said = (args.new_outputs or {}).get("stdout")
     node, step = node_and_step(args.name)
-    expected = _LAST_WORDS.get(step)
-    if expected is None or not isinstance(said, str):
-        return
-    if last_line(said).partition(" ")[0] != expected:
+    if isinstance(said, str) and not has_run(step, said):
         raise pulumi.RunError(
             f"{node}: the {step} command did not run, although SSH reports success: a start file of root's "
             f"shell (such as /root/.bashrc) ends the shell (`exit`) or starts another shell. Limit this to "

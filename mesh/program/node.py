@@ -320,13 +320,10 @@ class Node(pulumi.ComponentResource):
         def port(server: Any) -> int:
             return access.port if access.of(server) else access.first_port or self._plan.access.ssh_port
 
-        def host_key(pair: Any) -> Any:
-            had = access.of(pair[0])
-            return had.host_key if had and had.host_key else pair[1]
-
-        def first_host_key(pair: Any) -> Any:
-            had = access.of(pair[0])
-            return had.host_key if had and had.host_key else pair[1]
+        def shown_or_else(pair: Any) -> Any:
+            server, otherwise = pair
+            had = access.of(server)
+            return had.host_key if had and had.host_key else otherwise
 
         def first_dials(server: Any) -> int:
             return DIALS if access.of(server) else FIRST_DIALS
@@ -346,8 +343,8 @@ class Node(pulumi.ComponentResource):
         return WayIn(
             address=self.public_ip,
             port=identity.apply(port, run_with_unknowns=True),
-            host_key=both.apply(host_key, run_with_unknowns=True),
-            first_host_key=first.apply(first_host_key, run_with_unknowns=True),
+            host_key=both.apply(shown_or_else, run_with_unknowns=True),
+            first_host_key=first.apply(shown_or_else, run_with_unknowns=True),
             first_dials=identity.apply(first_dials, run_with_unknowns=True),
             private_key=pulumi.Output.secret(keys_of_ours.apply(private_key, run_with_unknowns=True)),
         )

@@ -4,7 +4,8 @@ import base64
 import json
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,16 @@ SOCKET = "etc/systemd/system"
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A new server, met as the program meets it: pinned to the key of the user data, then to its own."""
+    """A new server, met as the program meets it: pinned to the key of the user data, then to its own.
+
+    `permanent` names its own.
+    """
 
     hosts: Hosts
     key: str
     address: str
     port: int = 22
+    permanent: str = "permanent"
 
     def ssh(self, command: str, stdin: bytes = b"", *, pin: str = "offered", timeout: float = 400) -> Run:
         known = self.hosts.folder / f"known-{self.key}"
@@ -68,13 +73,11 @@ class Server:
         content = base64.b64encode(Path(self.hosts.agent.path).read_bytes())
         assert self.ssh(f"mkdir -p {Path(INCOMING).parent} && base64 -d >{INCOMING}", content).code == 0
 
-    def send_keys(self) -> Run:
+    def send_keys(self, **more: str) -> Run:
         """Have the copied agent store keys: first contact comes before."""
         bundle = json.loads(self.hosts.keys.bundle("web-1"))
-        host_key = (self.hosts.folder / "permanent").read_text()
-        return self.ssh(
-            keys_call(self.hosts.agent.sha256), secret_input({**bundle, "host_key": host_key}).encode()
-        )
+        bundle["host_key"] = (self.hosts.folder / self.permanent).read_text()
+        return self.ssh(keys_call(self.hosts.agent.sha256), secret_input({**bundle, **more}).encode())
 
     def meet(self) -> Run:
         """Do the first two steps of a new node."""
@@ -85,7 +88,7 @@ class Server:
         """Send the first files, as often as the agent asks for that."""
         document = self.hosts.document("web-1", ["web-1"], mesh_ssh={"port": self.port}).encode()
         for _dial in range(12):
-            done = self.ssh(agent_call("apply"), document, pin="permanent")
+            done = self.ssh(agent_call("apply"), document, pin=self.permanent)
             if done.code != RECONNECT_STATUS:
                 break
         return done
@@ -95,7 +98,7 @@ class Server:
         for _time in range(2):  # half done is done again
             done = self.meet()
             assert done.word == "STORED", done.out
-        again = self.ssh("echo it works", pin="permanent")
+        again = self.ssh("echo it works", pin=self.permanent)
         assert again.out == "it works", again.out
         assert self.ssh("true").code == 0, "what has to be done again comes over the key of the user data"
         done = self.apply()
@@ -115,8 +118,9 @@ Boot = Callable[..., Server]
 def boot(hosts: Hosts) -> Iterator[Boot]:
     """Return what boots a server from an image that has other files than the lab's."""
     made: list[str] = []
-    for name, kind in (("permanent", "ed25519"),):
-        subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(hosts.folder / name)], check=True)
+    for name, kind in (("permanent", "ed25519"), ("another", "ecdsa")):
+        words = ["-t", kind, *(["-b", "384"] if kind == "ecdsa" else [])]
+        subprocess.run(["ssh-keygen", "-q", *words, "-N", "", "-f", str(hosts.folder / name)], check=True)
     first = first_contact_key()
     (hosts.folder / "offered.pub").write_text(f"{ssh_public_line(first)}\n")
 
@@ -175,6 +179,26 @@ def socket_activation(port: int) -> dict[str, dict[str, str]]:
 
 def test_an_image_that_names_its_host_keys_and_their_algorithms(boot: Boot) -> None:
     boot(HARDENED).becomes_a_node()
+
+
+def test_a_host_key_of_another_kind_than_the_first_one(boot: Boot) -> None:
+    """A node's second host key is ECDSA, and its server may be made anew after that."""
+    replace(boot(), permanent="another").becomes_a_node()
+
+
+def test_a_host_key_that_is_replaced_before_the_first_files_is_served_beside_the_former_one(
+    boot: Boot,
+) -> None:
+    server = boot()
+    assert server.meet().word == "STORED"
+    server.copy()
+    rotated = replace(server, permanent="another")
+    former = " ".join((server.hosts.folder / "permanent.pub").read_text().split()[:2])
+    done = rotated.send_keys(former_host_key=former)
+    assert done.word == "STORED", done.out
+    assert server.ssh("true", pin="permanent").code == 0, "the first files come over this one"
+    assert server.apply().word == "CONFIRMED"
+    assert server.ssh("true", pin="another").code == 0
 
 
 IN_THE_WAY = {
@@ -419,7 +443,13 @@ def test_upgrades_that_hold_a_lock_of_apt_are_waited_for(bare: Server, lock: str
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
-        done = bare.meet()
+        with ThreadPoolExecutor() as beside:
+            meeting = beside.submit(bare.meet)
+            wait(lambda: bare.inside("pgrep apt-get", check=False) != "", 60)
+            assert bare.inside("ls /run | grep wgmesh-given", check=False) == "", (
+                "keys of a run that is killed"
+            )
+            done = meeting.result()
         assert holder.poll() is not None, "it did not wait"
     assert done.word == "STORED", done.out
     bare.inside("ls /usr/bin/wg /usr/sbin/nft /usr/bin/wireguard-go")

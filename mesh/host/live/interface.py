@@ -247,7 +247,7 @@ def create_link(tunnel: Tunnel) -> None:
 
 
 def _create_in_userspace(tunnel: Tunnel) -> None:
-    from ..system.tool import call
+    import subprocess
 
     program = find_tool("wireguard-go")
     if program is None:
@@ -257,8 +257,14 @@ def _create_in_userspace(tunnel: Tunnel) -> None:
         )
     # The daemon would keep a pipe open for ever: it gets none.
     try:
-        code = call(program, [program, tunnel.interface], seconds=20)
-    except TimeoutError:
+        code = subprocess.call(
+            [program, tunnel.interface],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=20,
+        )
+    except subprocess.TimeoutExpired:
         raise AgentError(Answer.FAILED, "wireguard-go did not start within 20 s") from None
     if code or not exists(tunnel):
         raise AgentError(Answer.FAILED, f"wireguard-go could not make {tunnel.interface} ({code})")

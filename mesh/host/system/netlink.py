@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import struct
 
@@ -9,7 +11,7 @@ from ..records import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Optional
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "NFTABLES",
     "Message",
     "aligned",
+    "ask",
     "attributes",
     "changes",
     "message",
@@ -35,11 +38,20 @@ NETFILTER = 12
 _GROUP_TABLES, _GROUP_TRACE = 7, 9
 NFTABLES = 10
 """Which part of netfilter a message is about: the upper half of its type."""
+_SOL_NETLINK, _GET_STRICT_CHK = 270, 12
+_REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
+_ERROR, _DONE = 2, 3
+_CODE = struct.Struct("=i")
+# Enough for any message: the kernel makes none of more than 32 kB for this much room.
+_MOST = 1 << 16
+# Seconds; the kernel answers at once.
+_TIMEOUT = 10.0
+# A listing that changed under way is asked for again.
+_TRIES = 5
 _FAMILY = struct.Struct("=BBH")  # family, version, resource
 _ATTRIBUTE = struct.Struct("=HH")
 _TYPE_MASK = 0x3FFF
 _BUFFER = 1 << 20
-_MOST = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -89,6 +101,51 @@ def message(kind: int, payload: bytes) -> Message:
     """Return a message of nftables from its type and what follows the header. Pure."""
     family, _version, _resource = _FAMILY.unpack_from(payload)
     return Message(kind & 0xFF, family, attributes(payload[_FAMILY.size :]))
+
+
+def _any(_payload: bytes) -> bool:
+    return True
+
+
+def ask(
+    socket_kind: int, kind: int, body: bytes, *, dump: bool = True, keep: Callable[[bytes], bool] = _any
+) -> list[tuple[int, bytes]]:
+    """Ask the kernel for a listing, or with `dump=False` for one thing; returns type and payload of answers.
+
+    Only of those worth keeping. A listing that changed under way is asked for again. Raises
+    `InterruptedError` where it changes all the time, and any other `OSError` that the kernel answers with.
+    """
+    for _try in range(_TRIES):
+        found, whole = _answers(socket_kind, kind, body, dump=dump, keep=keep)
+        if whole:
+            return found
+    raise InterruptedError
+
+
+def _answers(
+    socket_kind: int, kind: int, body: bytes, *, dump: bool, keep: Callable[[bytes], bool]
+) -> tuple[list[tuple[int, bytes]], bool]:
+    """Ask once; also returns whether nothing changed meanwhile. Raises `OSError`."""
+    found: list[tuple[int, bytes]] = []
+    whole = True
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket_kind) as kernel:
+        kernel.settimeout(_TIMEOUT)
+        with contextlib.suppress(OSError):  # before Linux 4.20 the kernel tells more than it was asked for
+            kernel.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
+        flags = _REQUEST | (_DUMP if dump else 0)
+        kernel.send(HEADER.pack(HEADER.size + len(body), kind, flags, 1, 0) + body)
+        while True:
+            for answer, told, payload in parts(kernel.recv(_MOST)):
+                whole = whole and not told & _DUMP_INTERRUPTED
+                if answer in (_ERROR, _DONE):
+                    code = -_CODE.unpack_from(payload)[0] if len(payload) >= _CODE.size else 0
+                    if code:
+                        raise OSError(code, os.strerror(code))
+                    return found, whole
+                if keep(payload):
+                    found.append((answer, payload))
+                if not dump:
+                    return found, whole
 
 
 def parts(raw: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import socket
 import struct
 
 from ..answers import AgentError, Answer
-from .netlink import HEADER, aligned, attributes, parts, text
+from .netlink import aligned, ask, attributes, text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,10 +26,6 @@ __all__ = ["Entry", "addresses", "default_routes", "link_kind", "routes"]
 
 # linux/netlink.h
 _NETLINK_ROUTE = 0
-_SOL_NETLINK, _GET_STRICT_CHK = 270, 12
-_REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
-_ERROR, _DONE = 2, 3
-_CODE = struct.Struct("=i")
 _NUMBER = struct.Struct("=I")
 # linux/rtnetlink.h, linux/if_link.h, linux/if_addr.h
 _GETLINK, _GETADDR, _GETROUTE = 18, 22, 26
@@ -50,12 +45,6 @@ _NEXT_HOP = struct.Struct("=HBBi")  # length, flags, hops, index
 _MAKERS = {0: "unspec", 2: "kernel", 3: "boot", 4: "static"}
 
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-# Enough for any message: the kernel makes none of more than 32 kB for this much room.
-_MOST = 1 << 16
-# Seconds; the kernel answers at once.
-_TIMEOUT = 10.0
-# A listing that changed under way is asked for again.
-_TRIES = 5
 
 
 def addresses(name: Optional[str] = None) -> list[Entry]:
@@ -199,38 +188,13 @@ def _ask(kind: int, body: bytes, *, dump: bool, keep: Callable[[bytes], bool] = 
 
     Nothing where an interface or a table is not there. Raises `AgentError`.
     """
-    for _try in range(_TRIES):
-        try:
-            found, whole = _answers(kind, body, dump=dump, keep=keep)
-        except OSError as error:
-            why = error.strerror or error
-            raise AgentError(Answer.FAILED, f"the kernel does not tell of its network: {why}") from None
-        if whole:
-            return found
-    raise AgentError(Answer.FAILED, "interfaces or routes change all the time: try again")
-
-
-def _answers(
-    kind: int, body: bytes, *, dump: bool, keep: Callable[[bytes], bool]
-) -> tuple[list[bytes], bool]:
-    """Ask once; also returns whether nothing changed meanwhile. Raises `OSError`."""
-    found: list[bytes] = []
-    whole = True
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE) as kernel:
-        kernel.settimeout(_TIMEOUT)
-        with contextlib.suppress(OSError):  # before Linux 4.20 the kernel tells more than it was asked for
-            kernel.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
-        flags = _REQUEST | (_DUMP if dump else 0)
-        kernel.send(HEADER.pack(HEADER.size + len(body), kind, flags, 1, 0) + body)
-        while True:
-            for answer, told, payload in parts(kernel.recv(_MOST)):
-                whole = whole and not told & _DUMP_INTERRUPTED
-                if answer in (_ERROR, _DONE):
-                    code = -_CODE.unpack_from(payload)[0] if len(payload) >= _CODE.size else 0
-                    if code not in (0, errno.ENODEV, errno.ENOENT):
-                        raise OSError(code, os.strerror(code))
-                    return found, whole
-                if keep(payload):
-                    found.append(payload)
-                if not dump:
-                    return found, whole
+    try:
+        found = ask(_NETLINK_ROUTE, kind, body, dump=dump, keep=keep)
+    except InterruptedError:
+        raise AgentError(Answer.FAILED, "interfaces or routes change all the time: try again") from None
+    except OSError as error:
+        if error.errno in (errno.ENODEV, errno.ENOENT):
+            return []
+        why = error.strerror or error
+        raise AgentError(Answer.FAILED, f"the kernel does not tell of its network: {why}") from None
+    return [payload for _type, payload in found]

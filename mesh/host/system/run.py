@@ -16,6 +16,7 @@ from .journal import send_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any, Optional
 
@@ -43,6 +44,8 @@ __all__ = [
 
 _TIMEOUT = 30.0
 _limit: ContextVar[float] = ContextVar("tool_limit", default=_TIMEOUT)
+# Seconds a tool that was killed has to go; one that the kernel holds back is left alone.
+_GONE = 1.0
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Enough of anything that could be a key: WireGuard's are 43 characters of base64 and a `=`. What begins as a
 # path does is none, but for one key in a thousand million.
@@ -85,7 +88,7 @@ def run(
     nothing that looks like a key; `timeout` is in seconds, by default 30 or what `tool_limit` says.
     `fds` are inherited by the tool.
     """
-    code, out, err = _finish(argv, stdin, timeout, fds)
+    code, out, err = _finish(_start(argv, fds), argv, stdin, timeout)
     if code:
         said = "" if Path(argv[0]).name in _TALKS_OF_KEYS else _first_line(err or out)
         raise AgentError(Answer.FAILED, f"{_shown(argv)} failed ({code}){said}")
@@ -98,7 +101,7 @@ def told(argv: Sequence[str], *, stdin: str = "") -> str:
     Its exit code, which speaks of one of them only, does not count. Raises `AgentError` as `run` does where
     it cannot be run or hangs.
     """
-    return _finish(argv, stdin, None)[1]
+    return _finish(_start(argv, ()), argv, stdin, None)[1]
 
 
 def outcome(argv: Sequence[str]) -> tuple[int, str]:
@@ -106,28 +109,56 @@ def outcome(argv: Sequence[str]) -> tuple[int, str]:
 
     Raises `AgentError` as `run` does where it cannot be run or hangs.
     """
-    code, out, err = _finish(argv, "", None)
+    code, out, err = _finish(_start(argv, ()), argv, "", None)
     return code, out + err
 
 
 def _finish(
-    argv: Sequence[str], stdin: str, timeout: Optional[float], fds: Iterable[int] = ()
+    process: subprocess.Popen[str], argv: Sequence[str], stdin: str, timeout: Optional[float]
 ) -> tuple[int, str, str]:
-    """Run a tool; returns its exit code and what it printed on both ways."""
-    from .tool import Tool
+    """Wait for a tool; returns its exit code and what it printed on both ways."""
+    import subprocess
 
-    path = argv[0] if "/" in argv[0] else find_tool(argv[0])
-    if path is None:
-        raise AgentError(Answer.FAILED, f"{argv[0]} is not installed")
     limit = time_limit(timeout)
     try:
-        return Tool(path, argv, environment=_environment(), stdin=stdin, fds=fds).finish(limit)
-    except TimeoutError:
+        out, err = process.communicate(stdin, timeout=limit)
+    except subprocess.TimeoutExpired:
+        _abandon(process)
         raise AgentError(Answer.FAILED, f"{_shown(argv)} did not end within {limit:.0f} s") from None
+    return process.returncode, out, err
+
+
+def _start(argv: Sequence[str], fds: Iterable[int]) -> subprocess.Popen[str]:
+    import subprocess
+
+    try:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=_environment(),
+            pass_fds=tuple(fds),
+        )
     except FileNotFoundError:
         raise AgentError(Answer.FAILED, f"{argv[0]} is not installed") from None
     except OSError as error:
         raise AgentError(Answer.FAILED, f"{argv[0]} cannot be run: {error.strerror}") from None
+
+
+def _abandon(process: subprocess.Popen[str]) -> None:
+    """Kill a tool that hangs, and do not wait for one that even this does not end."""
+    import subprocess
+
+    process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_GONE)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 def attempt(argv: Sequence[str], *, timeout: Optional[float] = None) -> Optional[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import socket
 import struct
 from pathlib import Path
 
 from ..records import dataclass
-from .netlink import HEADER, parts
+from .netlink import ask
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,14 +19,9 @@ __all__ = ["Listener", "listeners", "parse_listeners"]
 # linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h
 _NETLINK_SOCK_DIAG = 4
 _BY_FAMILY = 20
-_REQUEST, _DUMP, _ERROR, _DONE = 0x1, 0x300, 2, 3
 _QUESTION = struct.Struct("=BBxxI48x")  # family, protocol, states as bits; nothing of the socket's ends
 _ANSWER = struct.Struct("=4x2s2x16s44xI")  # port and address of this end, inode
-_CODE = struct.Struct("=i")
 _TCP_LISTEN = 10  # include/net/tcp_states.h
-# Seconds; the kernel answers at once.
-_TIMEOUT = 10.0
-_MOST = 1 << 16
 _FAMILIES = {socket.AF_INET: 4, socket.AF_INET6: 16}
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
@@ -55,21 +49,10 @@ def listeners() -> list[Listener]:
 def _asked(family: socket.AddressFamily) -> Iterator[Listener]:
     """Yield the listening sockets of a family. Raises `OSError`."""
     question = _QUESTION.pack(family, socket.IPPROTO_TCP, 1 << _TCP_LISTEN)
-    header = HEADER.pack(HEADER.size + len(question), _BY_FAMILY, _REQUEST | _DUMP, 1, 0)
-    way = socket.SOCK_RAW | socket.SOCK_CLOEXEC
-    with socket.socket(socket.AF_NETLINK, way, _NETLINK_SOCK_DIAG) as kernel:
-        kernel.settimeout(_TIMEOUT)
-        kernel.send(header + question)
-        while True:
-            for kind, _flags, payload in parts(kernel.recv(_MOST)):
-                if kind in (_ERROR, _DONE):
-                    code = -_CODE.unpack_from(payload)[0]
-                    if code:
-                        raise OSError(code, os.strerror(code))
-                    return
-                port, address, inode = _ANSWER.unpack_from(payload)
-                shown = socket.inet_ntop(family, address[: _FAMILIES[family]])
-                yield Listener(shown, int.from_bytes(port, "big"), str(inode))
+    for _type, payload in ask(_NETLINK_SOCK_DIAG, _BY_FAMILY, question):
+        port, address, inode = _ANSWER.unpack_from(payload)
+        shown = socket.inet_ntop(family, address[: _FAMILIES[family]])
+        yield Listener(shown, int.from_bytes(port, "big"), str(inode))
 
 
 def parse_listeners(table: str) -> list[Listener]:
