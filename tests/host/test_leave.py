@@ -55,7 +55,8 @@ def host(hosts: Hosts) -> Iterator[Node]:
     """A host that has its owner's own settings."""
     node = hosts.boot("web-3")
     node.inside(
-        "rm -r /etc/wgmesh; sysctl -q net.ipv4.tcp_syncookies=2 net.ipv4.conf.all.log_martians=0;"
+        "rm -r /etc/wgmesh /var/lib/wgmesh;"
+        "sysctl -q net.ipv4.tcp_syncookies=2 net.ipv4.conf.all.log_martians=0;"
         "mkdir -p /etc/wireguard; chmod 700 /etc/wireguard; umask 77; echo '# mine' >/etc/wireguard/wg0.conf;"
         "cp -a /root/.ssh/authorized_keys /root/keys-before"
     )

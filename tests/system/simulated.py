@@ -43,7 +43,9 @@ class Simulated:
 
 @contextmanager
 def simulated(folder: Path) -> Iterator[Simulated]:
-    """Start both, with their files in `folder`, until the end of the block."""
+    """Start both, with their files in `folder`, until the end of the block. Raises `PermissionError`."""
+    if os.geteuid() != 0:
+        raise PermissionError("a network of its own needs root: run `make test`, which uses sudo")
     words = [*_UNSHARE, sys.executable, "-m", "tests.system.simulated", str(folder)]
     with subprocess.Popen(
         words, cwd=REPOSITORY, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
