@@ -62,6 +62,7 @@ test: setup-dev lint image bytecode ## run all tests except the long ones
 
 bytecode: setup-dev # tests write none, see tests/conftest.py; pytest's own takes longer to make than to collect all tests
 	@$(PYTHON) -m compileall -q bench lab mesh
+	@$(PYTHON) -c "from mesh.render.document import compile_templates; compile_templates()"
 	@$(PYTHON) -m pytest -p no:cacheprovider -q --collect-only >/dev/null || true # the run tells what is wrong
 
 lint: setup-dev

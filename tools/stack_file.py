@@ -18,6 +18,7 @@ from mesh.settings import Client, Model, PolicyRule, PolicyTest, Rollout, Rotati
 from mesh.settings.machines import KNOWN, MachineKind, MachineModels
 from mesh.settings.networks import Network
 from mesh.settings.static import StaticDefaults, StaticMachine
+from mesh.stackfile.descriptions import descriptions
 from mesh.stackfile.schema import schema_text
 
 __all__ = ["PAGE", "SECTIONS", "TOLD_ELSEWHERE", "schemas", "with_keys"]
@@ -71,26 +72,27 @@ def _part(section: str) -> str:
 def _entries(section: str) -> Iterator[str]:
     prefix = "" if section == "the mesh" else f"{section.removesuffix(' (static)')}."
     shared: list[str] = []
+    texts = descriptions(SECTIONS[section])
     for name, field in SECTIONS[section].model_fields.items():
         key = field.alias or name
         if section.startswith("nodes.<name>") and name in _MODELS.defaults.model_fields:
             shared.append(f"`{prefix}{key}`")
         elif prefix or key not in TOLD_ELSEWHERE:
-            yield _entry(prefix + key, field)
+            yield _entry(prefix + key, field, texts.get(name, ""))
     if shared:
         told = "As under [`defaults`](#what-nodes-are-made-of-defaults), for this node alone."
         yield f"### {', '.join(shared)}\n\n{told}\n"
 
 
-def _entry(key: str, field: FieldInfo) -> str:
+def _entry(key: str, field: FieldInfo, told: str) -> str:
     facts = [f"Type: {field.title}."]
     default = _OF_THE_MESH.get(key) or _default(field.default)
     facts.append("Required." if field.is_required() else f"Default: {default}.")
     if field.examples:
         word = key.rpartition(".")[2]
         facts.append(f"Example: {', '.join(f'`{word}: {example}`' for example in field.examples)}.")
-    told = _LABELS.sub(r"**\1:**", field.description or "")
-    return f"### `{key}`\n\n{' '.join(facts)}\n\n{told}\n"
+    text = _LABELS.sub(r"**\1:**", told)
+    return f"### `{key}`\n\n{' '.join(facts)}\n\n{text}\n"
 
 
 def _default(value: Any) -> str:

@@ -165,7 +165,7 @@ if [ -n "$wanted" ]; then
     apt install --no-install-recommends -y $wanted || fail "could not install$wanted: ${said}apt-get install: $(tail -n 3 "$log")${family:+; this host has no IPv4: its mirrors must have IPv6}"
     rm -f "$log"
 fi
-python3 -c "import sys; sys.exit(sys.version_info < (3, 9))" || fail "needs Python 3.9 or newer"
+python3 -IS -c "import sys; sys.exit(sys.version_info < (3, 9))" || fail "needs Python 3.9 or newer"
 
 # Where systemd holds the port, a reload would have sshd take the one in its own settings; started again, it gets
 # that one. An sshd that no unit started is told by a signal. Sessions go on, this one too.

@@ -153,6 +153,11 @@ class Places:
         return self.volatile / "expected.json"
 
     @property
+    def listed(self) -> Path:
+        """What nft listed last of our table, and after which change of the ruleset."""
+        return self.volatile / "listed.json"
+
+    @property
     def pairs(self) -> Path:
         """What each peer is waited for during a rotation."""
         return self.volatile / "pairs.json"

@@ -1,10 +1,13 @@
 """The one text that carries all files of a node; docs/protocol.md describes the format."""
 
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 from mesh.plan import NodePlan
 from mesh.render.doors import NOTHING_MOVES, Moving
@@ -12,7 +15,7 @@ from mesh.render.facts import Endpoint, KeyNames, PeerFacts, Unknown
 from mesh.render.firewall import firewall_view
 from mesh.render.mtu import narrow_paths, widest_path
 
-__all__ = ["RenderError", "render_document"]
+__all__ = ["RenderError", "compile_templates", "render_document"]
 
 _FORMAT: Final = "wgmesh-files 1"
 _HEADER: Final = "==> "
@@ -24,8 +27,27 @@ _FILES: Final = (
     ("/root/.ssh/authorized_keys", "authorized_keys"),
 )
 
+# Where Python keeps the bytecode of this module; empty where nowhere.
+_FOLDER: Final = (__spec__.cached or "").rpartition("/")[0]
+
 _Addresses = tuple[IPv4Address | IPv6Address, ...]
 _Leads = Mapping[str, _Addresses]
+
+
+class _Compiled(FileSystemBytecodeCache):
+    """Compiled templates, kept where Python keeps its bytecode, and written where it would write any.
+
+    To compile them takes as long as to render some twenty nodes.
+    """
+
+    def get_cache_key(self, name: str, _filename: str | None = None) -> str:
+        return name
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        if not sys.dont_write_bytecode:
+            with suppress(OSError):  # a folder that others own
+                super().dump_bytecode(bucket)
+
 
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("mesh.render"),
@@ -34,7 +56,14 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
     keep_trailing_newline=True,
     autoescape=False,  # noqa: S701 - configuration files, not HTML
+    bytecode_cache=_Compiled(_FOLDER, "template-%s.cache") if _FOLDER else None,
 )
+
+
+def compile_templates() -> None:
+    """Compile the templates that are not kept compiled, so that no other process has to."""
+    for name in _TEMPLATES.list_templates():
+        _TEMPLATES.get_template(name)
 
 
 class RenderError(Exception):

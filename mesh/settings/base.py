@@ -11,4 +11,4 @@ class Model(BaseModel):
     Of a key, the docstring is the description, `title` the type in words, `examples` what one writes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")

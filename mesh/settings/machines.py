@@ -121,7 +121,7 @@ class MachineModels:
         field: Any = Annotated[
             str,
             BeforeValidator(partial(read_provider, kinds, self._default)),
-            Field(title=told.title, description=told.description),
+            Field(title=told.title),
         ]
         self._provider: Any = (field, self._default)
         self._kinds = kinds

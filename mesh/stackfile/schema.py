@@ -12,9 +12,10 @@ from pydantic import BaseModel, create_model
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from mesh.settings import EVERY_NODE, Defaults, Node, Settings
+from mesh.settings import EVERY_NODE, Defaults, Model, Node, Settings
 from mesh.settings.machines import MachineKind, models_of
 from mesh.settings.patterns import NODE_NAME, fragment_of
+from mesh.stackfile.descriptions import descriptions
 from mesh.stackfile.names import DEFAULT_PROJECT, MESH, mesh_key
 from mesh.stackfile.tree import read_yaml
 
@@ -77,7 +78,17 @@ def schema_text(kinds: Mapping[str, MachineKind], project: str = DEFAULT_PROJECT
 
 
 class _Generator(GenerateJsonSchema):
-    """Says what the functions take that read values; pydantic alone knows only what they return."""
+    """Says what the functions take that read values; pydantic alone knows only what they return.
+
+    Also says what the models' docstrings say of their keys.
+    """
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        made = super().model_schema(schema)
+        model: type[Model] = schema["cls"]
+        for name, text in descriptions(model).items():
+            made["properties"][model.model_fields[name].alias or name].setdefault("description", text)
+        return made
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
         found = fragment_of(schema["function"]["function"])

@@ -12,7 +12,7 @@ import pytest
 from lab.testing import wait
 from mesh.host.system.faults import STEPS
 from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
-from tests.host.trials import applying
+from tests.host.trials import applying, every_python
 
 pytestmark = pytest.mark.hosts
 
@@ -34,7 +34,7 @@ def node(hosts: Hosts, web_1: Node) -> Node:
     return web_1
 
 
-_PYTHON_DATE = "python3 -c 'import time; print(int(time.time()))' # "
+_PYTHON_DATE = "python3 -IS -c 'import time; print(int(time.time()))' # "
 _ports = count(10_000)
 
 
@@ -209,16 +209,12 @@ def test_a_disk_that_fails_at_the_commit_rolls_back(node: Node, new: str) -> Non
 @contextmanager
 def a_day_back(node: Node) -> Iterator[None]:
     """Set back the wall clock of every Python on the host: the host's own is this machine's, too."""
-    site = node.inside("readlink -f $(python3 -c 'import sitecustomize; print(sitecustomize.__file__)')")
     back = "time.{0} = lambda real=time.{0}: real() - {1}"
     lines = ["import time", back.format("time", 86_400), back.format("time_ns", 86_400 * 10**9)]
-    node.inside(f"cp -a {site} /run/site.py; echo '{'; '.join(lines)}' >>{site}")
-    try:
+    with every_python(node, *lines):
         assert _days_back(node) == 1
         yield
-    finally:
-        node.inside(f"mv /run/site.py {site}")
-        assert _days_back(node) == 0
+    assert _days_back(node) == 0
 
 
 def _days_back(node: Node) -> int:

@@ -332,6 +332,17 @@ def test_a_shell_that_a_start_file_starts_does_not_take_a_document_for_commands(
     assert web_1.apply(document).word == "UNCHANGED"
 
 
+def test_what_a_host_adds_to_its_python_is_not_for_the_agent(boot: Boot) -> None:
+    server = boot()
+    server.inside(
+        "mkdir /opt/mine; echo 'raise ImportError' | tee /opt/mine/json.py >/opt/mine/pathlib.py;"
+        "echo PYTHONPATH=/opt/mine >>/etc/environment;"
+        "echo 'raise SystemExit(3)' >/etc/python3.11/sitecustomize.py"
+    )
+    assert server.ssh("python3 -c pass").code != 0
+    server.becomes_a_node()
+
+
 @pytest.mark.long
 def test_settings_that_are_not_in_the_way(boot: Boot) -> None:
     plain = boot()  # of its own: in the end this server is a node

@@ -11,7 +11,7 @@ import pytest
 
 from lab.testing import wait
 from tests.host.nodes import AGENT, Hosts, Node
-from tests.host.trials import SHORT, THREE, WATCH, firewall, go_live, seconds_left, set_deadline
+from tests.host.trials import SHORT, THREE, WATCH, every_python, firewall, go_live, seconds_left, set_deadline
 
 pytestmark = pytest.mark.hosts
 
@@ -87,17 +87,6 @@ def test_a_tool_that_hangs_does_not_keep_the_others_from_their_work(node: Node, 
         wait(lambda: node.inside("sysctl -n net.ipv4.ip_forward") == "0", 90)
     node.wait_idle(SHORT + 130)
     assert node.live() == before
-
-
-@contextmanager
-def every_python(node: Node, *lines: str) -> Iterator[None]:
-    """Have every Python on the host run these lines first."""
-    site = node.inside("readlink -f $(python3 -c 'import sitecustomize; print(sitecustomize.__file__)')")
-    node.inside(f"cp -a {site} /run/site.py; cat >>{site} <<'EOF'\n" + "\n".join(lines) + "\nEOF")
-    try:
-        yield
-    finally:
-        node.inside(f"mv /run/site.py {site}")
 
 
 @pytest.mark.long

@@ -73,3 +73,14 @@ def applying(node: Node, document: str) -> Iterator["subprocess.Popen[str]"]:
         client.stdin.close()
         yield client
         client.kill()
+
+
+@contextmanager
+def every_python(node: Node, *lines: str) -> Iterator[None]:
+    """Have every Python on the host run these lines first, also one without what the host adds to it."""
+    first = node.inside("python3 -c 'import encodings; print(encodings.__file__)'")
+    node.inside(f"cp -a {first} /run/first.py; cat >>{first} <<'EOF'\n" + "\n".join(lines) + "\nEOF")
+    try:
+        yield
+    finally:
+        node.inside(f"mv /run/first.py {first}")

@@ -1,4 +1,4 @@
-"""A stack that an older version made: the next `up` brings the agent, and nothing else on nodes changes."""
+"""A stack that an older version made: the next `up` brings the agent and its new call, and nothing else."""
 
 import json
 import re
@@ -52,8 +52,15 @@ def preview(older: World) -> dict[str, Any]:
 def test_nothing_but_the_agent_changes(preview: dict[str, Any]) -> None:
     steps = {step["urn"].rsplit("::", 1)[1]: step["op"] for step in preview["steps"] if step["op"] != "same"}
     assert steps == {
-        f"{node}-{part}": "update" for node in ("web-1", "db-1") for part in ("agent-file", "keys")
+        f"{node}-{part}": "update" for node in ("web-1", "db-1") for part in ("agent-file", "keys", "apply")
     }
+
+
+def test_of_an_apply_only_its_line_changes(preview: dict[str, Any]) -> None:
+    """The files are those that the node has."""
+    for step in preview["steps"]:
+        if step["urn"].endswith("-apply") and step["op"] != "same":
+            assert list(step["detailedDiff"]) == ["create"]
 
 
 def test_only_the_line_of_the_keys_changes_by_the_agents_digest(preview: dict[str, Any]) -> None:

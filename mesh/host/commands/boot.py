@@ -115,7 +115,7 @@ def _follow(places: Places, tunnel: Tunnel) -> list[str]:
     troubles = [
         *_trouble(lambda: reconcile(places, tunnel, committed)),
         *_trouble(lambda: set_sysctls(places.sysctls, target_sysctls(places, committed, originals))),
-        *_trouble(lambda: _load_firewall(committed)),
+        *_trouble(lambda: _load_firewall(places, committed)),
     ]
     return troubles + [f"{each.item}: {each.live}" for each in went_back_difference(places)]
 
@@ -130,6 +130,6 @@ def _trouble(action: Callable[[], object]) -> list[str]:
     return []
 
 
-def _load_firewall(committed: Generation) -> None:
-    if live_table() != expected_table(committed.firewall):
+def _load_firewall(places: Places, committed: Generation) -> None:
+    if live_table(places) != expected_table(committed.firewall):
         load_table(committed.firewall)

@@ -87,7 +87,7 @@ def _refill(places: Places, file: str, wanted: str) -> bool:
 
     The rescue ruleset has fewer chains and stays: the file in force did not load at boot.
     """
-    emptied = emptied_chains(file)
+    emptied = emptied_chains(places, file)
     if not emptied or _is_rescue(places):
         return False
     log(f"the table inet {TABLE} has no rules in force in {', '.join(emptied)}: loading {wanted} again")
@@ -97,7 +97,7 @@ def _refill(places: Places, file: str, wanted: str) -> bool:
 
 def _is_rescue(places: Places) -> bool:
     try:
-        return live_table() == expected_table(places.rescue.read_text())
+        return live_table(places) == expected_table(places.rescue.read_text())
     except (AgentError, OSError, ValueError):  # absent or damaged
         return False
 

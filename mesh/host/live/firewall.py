@@ -11,7 +11,7 @@ from pathlib import Path
 from ..answers import AgentError, Answer
 from ..difference import Difference
 from ..places import TABLE
-from ..system.ruleset import tables
+from ..system.ruleset import change_number, tables
 from ..system.run import attempt, find_tool, read_json, run, write_json
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ __all__ = [
     "check_firewall",
     "delete_table",
     "emptied_chains",
+    "expected_of",
     "expected_table",
     "firewall_differences",
     "is_loaded",
@@ -109,6 +110,15 @@ def keep_expected(places: Places, text: str) -> None:
         write_json(places.expected, kept)
 
 
+def expected_of(places: Places, text: str) -> str:
+    """Return what `live_table` says once this file is loaded: as it is kept of this file, or found out."""
+    kept = read_json(places.expected) or {}
+    table = kept.get("table")
+    if isinstance(table, str) and (kept.get("nft"), kept.get("text")) == (_nft(), text):
+        return table
+    return expected_table(text)
+
+
 def _nft() -> str:
     """Return what tells one installed version of nft from another, which may list a table otherwise."""
     path = find_tool("nft")
@@ -123,32 +133,42 @@ def is_loaded(places: Places, text: str) -> bool:
 
     Goes by what is kept of this very file where that says so; else finds out anew.
     """
-    return _is_loaded(places, text, live_table())
+    return _is_loaded(places, text, live_table(places))
 
 
 def _is_loaded(places: Places, text: str, live: Optional[str]) -> bool:
-    if live is None:
-        return False
-    kept = read_json(places.expected) or {}
-    if kept == {"nft": _nft(), "text": text, "table": live}:
-        return True
-    return live == expected_table(text)
+    return live is not None and (live == expected_of(places, text) or live == expected_table(text))
 
 
-def live_table() -> Optional[str]:
-    """Return our table as it is, in a form that can be compared; None when there is none."""
+def live_table(places: Places) -> Optional[str]:
+    """Return our table as it is, in a form that can be compared; None when there is none.
+
+    `nft` is asked again once the kernel counts another change of the ruleset.
+    """
+    try:
+        known = {"after": change_number(), "nft": _nft()}
+    except AgentError:
+        known = None
+    kept = read_json(places.listed) or {}
+    if "table" in kept and known == {name: kept.get(name) for name in ("after", "nft")}:
+        table: Optional[str] = kept["table"]
+        return table
     listed = attempt(_LIST)
-    return None if listed is None else normalised(listed)
+    table = None if listed is None else normalised(listed)
+    if known is not None:  # a change meanwhile has another number, for which this does not count
+        with contextlib.suppress(OSError):
+            write_json(places.listed, {**known, "table": table})
+    return table
 
 
-def emptied_chains(text: str) -> list[str]:
+def emptied_chains(places: Places, text: str) -> list[str]:
     """Name the base chains that this file fills and that decide nothing in our live table.
 
     These are gone, hold no rule, or belong to a table that somebody made dormant. Other changes are no
     business of this function: a rule more or less is found by `firewall_differences`.
     """
-    live = live_table()
-    return sorted(_filled_chains(expected_table(text)) - _filled_chains(live or "[]"))
+    live = live_table(places)
+    return sorted(_filled_chains(expected_of(places, text)) - _filled_chains(live or "[]"))
 
 
 def _filled_chains(table: str) -> set[str]:
@@ -162,7 +182,7 @@ def _filled_chains(table: str) -> set[str]:
 
 def firewall_differences(places: Places, text: str) -> list[Difference]:
     """Say how our live table differs from this file, rule by rule."""
-    live = live_table()
+    live = live_table(places)
     if live is None:
         return [Difference(f"firewall table inet {TABLE}", "absent", "present")]
     if _is_loaded(places, text, live):

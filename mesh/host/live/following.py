@@ -12,6 +12,8 @@ from .sshd_service import ssh_ports
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..files.generation import Generation
     from ..places import Places
     from ..tunnel import Tunnel
@@ -24,14 +26,18 @@ def enabled_units(tunnel: Tunnel) -> tuple[str, ...]:
     return (FIREWALL_UNIT, BOOT_UNIT, GUARD_UNIT, ROTATION_UNIT, tunnel.unit)
 
 
-def reconcile(places: Places, tunnel: Tunnel, generation: Generation) -> None:
+def reconcile(
+    places: Places, tunnel: Tunnel, generation: Generation, known_ports: Sequence[int] = ()
+) -> None:
     """Bring ports, links, blocks, modes and units in line with a committed generation.
 
-    Writes only what differs. Raises `AgentError` or `OSError`; may be run again at any time.
+    Writes only what differs. `known_ports` are those on which SSH comes in, where that was just found out.
+    Raises `AgentError` or `OSError`; may be run again at any time.
     """
     if settle_ports(places, wanted_ports(generation.firewall)):
         ssh_ports.cache_clear()
-    put_files(places, generation, _ways_in(generation))
+        known_ports = ()
+    put_files(places, generation, _ways_in(generation, known_ports))
     put_units(places, tunnel, enabled_units(tunnel))
     units = [FIREWALL_UNIT, GUARD_UNIT, *([ROTATION_UNIT] if _is_rotating(places) else [])]
     stopped = [unit for unit, state in zip(units, active_states(units)) if state != "active"]
@@ -66,6 +72,6 @@ def require_changeable(places: Places, generation: Generation) -> None:
     require_writable(places, generation, _ways_in(generation))
 
 
-def _ways_in(generation: Generation) -> list[int]:
+def _ways_in(generation: Generation, known: Sequence[int] = ()) -> list[int]:
     """Return the ports on which SSH comes in now, and on which the generation lets it in."""
-    return sorted({*ssh_ports(), *wanted_ports(generation.firewall)})
+    return sorted({*(known or ssh_ports()), *wanted_ports(generation.firewall)})

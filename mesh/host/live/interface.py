@@ -147,8 +147,13 @@ def converge(tunnel: Tunnel, device: Device, link: Link, ours: frozenset[str] = 
     Routes of others over it stay; `ours` are as for `interface_differences`. Raises `AgentError` (FAILED)
     when a command fails or the state is not reached.
     """
+    return _converge(tunnel, read_device(tunnel), device, link, ours)
+
+
+def _converge(tunnel: Tunnel, before: Device, device: Device, link: Link, ours: frozenset[str]) -> int:
+    """Do as `converge` does, to a device that has been read."""
     sent = 0
-    for command in wg_commands(tunnel, read_device(tunnel), device):
+    for command in wg_commands(tunnel, before, device):
         _run_with_secrets(command)
         sent += 1
     known = ours | link.routes
@@ -179,8 +184,9 @@ def bring_to(places: Places, tunnel: Tunnel, wanted: Wanted, before: Before, our
     A peer that calls from elsewhere than its file says stays there, unless the file says something new.
     """
     keys = require_keys(places, wanted.keys)
-    device = with_roamed(with_keys(wanted.device, keys), read_device(tunnel), before)
-    return converge(tunnel, device, wanted.link, ours)
+    live = read_device(tunnel)
+    device = with_roamed(with_keys(wanted.device, keys), live, before)
+    return _converge(tunnel, live, device, wanted.link, ours)
 
 
 def _keep_secondaries(tunnel: Tunnel) -> None:

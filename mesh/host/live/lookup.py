@@ -7,7 +7,6 @@ about protocols, ports, devices) is seen in the kernel's own answer, which is pa
 from __future__ import annotations
 
 import ipaddress
-import json
 
 from ..records import dataclass
 
@@ -119,8 +118,8 @@ def _network(name: str, length: Optional[int]) -> Network:
     return ipaddress.ip_network(name if length is None else f"{name}/{length}", strict=False)
 
 
-def parse_rules(text: str) -> list[Rule]:
-    """Parse `ip -j -4 rule show`, or -6, in the order in which the kernel goes through them."""
+def parse_rules(entries: Iterable[Any]) -> list[Rule]:
+    """Parse what `ip -j -4 rule show` answers, or -6, in the order in which the kernel goes through them."""
     rules = [
         Rule(
             priority=entry["priority"],
@@ -130,7 +129,7 @@ def parse_rules(text: str) -> list[Rule]:
             suppressed=entry.get("suppress_prefixlen", -1),
             selectors={name: value for name, value in entry.items() if name not in _OUTCOME},
         )
-        for entry in json.loads(text or "[]")
+        for entry in entries
     ]
     return sorted(rules, key=lambda rule: rule.priority)
 

@@ -13,7 +13,6 @@ from ..files.wgconf import WgFile, is_address
 from ..records import dataclass, replace
 from ..system.iproute import ask
 from ..system.rtnetlink import addresses
-from ..system.run import attempt
 from .lookup import Packet, Route, Rule, decide, parse_rules, parse_table
 from .routes import routes_made
 
@@ -93,7 +92,6 @@ def read_host(places: Places, tunnel: Tunnel, networks: Iterable[Network]) -> Ho
     routes: list[Route] = []
     wanted = list(networks)
     for version in sorted({network.version for network in wanted}):
-        rules[version] = parse_rules(attempt(["ip", "-j", f"-{version}", "rule", "show"]) or "")
         # The routes within, around, and by way of each network: a host may have a million others.
         questions = [
             f"route show table all {which} {network}"
@@ -101,8 +99,9 @@ def read_host(places: Places, tunnel: Tunnel, networks: Iterable[Network]) -> Ho
             for which in ("root", "match", "via")
             if network.version == version
         ]
-        for answer in ask(version, questions):
-            routes += parse_table(answer, version)
+        found = [entry for answer in ask(version, ["rule show", *questions]) for entry in answer]
+        rules[version] = parse_rules(entry for entry in found if "priority" in entry)
+        routes += parse_table((entry for entry in found if "priority" not in entry), version)
     return Host(
         addresses=_addresses(tunnel, addresses()),
         rules=rules,

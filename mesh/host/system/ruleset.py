@@ -1,4 +1,4 @@
-"""Names of tables and chains of nftables, as the kernel tells of them, without a process of `nft`."""
+"""Names of tables and chains of nftables, and the number of its last change, without a process of `nft`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from ..answers import AgentError, Answer
 from ..records import dataclass
 from .netlink import NETFILTER, NFTABLES, Message, ask, attributes, message, text
 
-__all__ = ["Chain", "base_chains", "tables"]
+__all__ = ["Chain", "base_chains", "change_number", "tables"]
 
 # linux/netfilter/nf_tables.h
-_GET_TABLE, _GET_CHAIN = 1, 4
-_TABLE_NAME = 1
+_GET_TABLE, _GET_CHAIN, _GET_GENERATION = 1, 4, 16
+_TABLE_NAME, _GENERATION_NUMBER = 1, 1
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY = 1, 3, 4, 5
 _HOOK_NUMBER = 1
 _DROP = bytes(4)
@@ -43,6 +43,15 @@ def base_chains() -> list[Chain]:
     return [_chain(each) for each in _asked(_GET_CHAIN) if _CHAIN_HOOK in each.attributes]
 
 
+def change_number() -> int:
+    """Return the number of the last change of this network namespace's ruleset: of any table, by anybody.
+
+    What packets do (counters, elements that they add) is no change. Raises `AgentError`.
+    """
+    (told,) = _asked(_GET_GENERATION, dump=False)
+    return int.from_bytes(told.attributes.get(_GENERATION_NUMBER, b""), "big")
+
+
 def _chain(told: Message) -> Chain:
     family = _FAMILIES.get(told.family, str(told.family))
     hook = attributes(told.attributes[_CHAIN_HOOK]).get(_HOOK_NUMBER, bytes(4))
@@ -55,9 +64,9 @@ def _chain(told: Message) -> Chain:
     )
 
 
-def _asked(kind: int) -> list[Message]:
+def _asked(kind: int, *, dump: bool = True) -> list[Message]:
     try:
-        found = ask(NETFILTER, NFTABLES << 8 | kind, _ALL_FAMILIES)
+        found = ask(NETFILTER, NFTABLES << 8 | kind, _ALL_FAMILIES, dump=dump)
     except InterruptedError:
         raise AgentError(Answer.FAILED, "the firewall changes all the time: try again") from None
     except OSError as error:

@@ -64,8 +64,8 @@ def _manager(*, timeout: Optional[float] = None) -> Manager:
 
 
 def agent_command(agent: Path, *arguments: str) -> list[str]:
-    """Return the command line that runs the agent at this path."""
-    return [sys.executable or "/usr/bin/python3", str(agent), *arguments]
+    """Return the command line that runs the agent at this path, with Python's own library alone."""
+    return [sys.executable or "/usr/bin/python3", "-IS", str(agent), *arguments]
 
 
 def start_detached(unit: str, argv: Sequence[str]) -> None:

@@ -143,7 +143,7 @@ ExecStopPost=-/bin/sh -c '{agent} table-up || {nft} -f {current}/firewall.nft'
 def unit_files(places: Places, tunnel: Tunnel, *, python: str, nft: str) -> dict[str, str]:
     """Return the files by their path under systemd's folder; `python` and `nft` are absolute paths."""
     names = {
-        "agent": f"{python} {places.agent}",
+        "agent": f"{python} -IS {places.agent}",
         "boot_unit": BOOT_UNIT,
         "current": str(places.current),
         "firewall_unit": FIREWALL_UNIT,

@@ -18,6 +18,7 @@ from ..live.firewall import is_loaded, load_table
 from ..live.following import reconcile
 from ..live.interface import exists
 from ..live.sshd import open_ports, wanted_ports
+from ..live.sshd_service import ssh_ports
 from ..live.sysctl import originals_after, set_sysctls
 from ..records import replace
 from ..rotation.stored import bring, keep_plan, wanted_of
@@ -75,6 +76,7 @@ def arm(places: Places, tunnel: Tunnel, generation: Generation) -> Trial:
         deadline=since_boot() + seconds,
         live_at=0.0,
         repair=current_digest(places) == generation.digest,
+        ssh_ports=ssh_ports(),
     )
     try:
         snapshot = take_snapshot(
@@ -211,7 +213,7 @@ def finish(places: Places, tunnel: Tunnel, trial: Trial, generation: Generation)
     step("committed")
     log(f"trial {trial.txn} is confirmed, {trial.digest} is committed")
     try:
-        reconcile(places, tunnel, generation)
+        reconcile(places, tunnel, generation, trial.ssh_ports)
         forget_going_back(places)
         step("reconciled")
     except (AgentError, OSError) as error:

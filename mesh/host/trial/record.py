@@ -11,6 +11,7 @@ from .armed import disarm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, Optional
 
     from ..places import Places
@@ -36,7 +37,7 @@ class Trial:
     """A pending trial; times are seconds since boot.
 
     `repair` means that its digest was already the committed one, so that the removal of this record
-    commits instead of the symlink.
+    commits instead of the symlink. `ssh_ports` are those on which SSH came in before it.
     """
 
     txn: str
@@ -46,6 +47,7 @@ class Trial:
     deadline: float
     live_at: float
     repair: bool
+    ssh_ports: Sequence[int] = ()
 
     @property
     def timers(self) -> tuple[str, str]:
@@ -97,7 +99,8 @@ def is_overdue(places: Places) -> bool:
 
 def _read(value: dict[str, Any]) -> Trial:
     try:
-        trial = Trial(**{**value, "phase": Phase(value.get("phase"))})
+        ports = tuple(value.get("ssh_ports", ()))  # none where an agent of before wrote the record
+        trial = Trial(**{**value, "phase": Phase(value.get("phase")), "ssh_ports": ports})
         numbers = (trial.deadline, trial.live_at)
         if all(isinstance(number, (int, float)) for number in numbers) and isinstance(trial.txn, str):
             return trial

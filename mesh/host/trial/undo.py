@@ -83,7 +83,7 @@ def take_snapshot(places: Places, tunnel: Tunnel, sysctls: Mapping[str, str]) ->
     snapshot = Snapshot(
         interface=(_named(places, read_device(tunnel)), link) if link else None,
         firewall=restore_text(),
-        table=live_table(),
+        table=live_table(places),
         ssh_ports=port_settings(places),
         sysctls=read_sysctls(places.sysctls, {**sysctls, **side_effects(places.sysctls, sysctls)}),
     )
@@ -184,7 +184,7 @@ def _parts(places: Places, tunnel: Tunnel, troubles: list[str]) -> list[tuple[st
     if snapshot is None:
         troubles.append("the record of the former state is lost")
     else:
-        firewall.append(lambda: _restore_firewall(snapshot))
+        firewall.append(lambda: _restore_firewall(places, snapshot))
         interface += [
             lambda: _restore_interface(places, tunnel, snapshot),
             lambda: _remake_interface(places, tunnel, snapshot),
@@ -225,8 +225,8 @@ def _rescue(places: Places) -> None:
     load_table(places.rescue.read_text())
 
 
-def _restore_firewall(snapshot: Snapshot) -> None:
-    if live_table() != snapshot.table:
+def _restore_firewall(places: Places, snapshot: Snapshot) -> None:
+    if live_table(places) != snapshot.table:
         load_table(snapshot.firewall)
 
 

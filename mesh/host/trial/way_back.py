@@ -77,7 +77,7 @@ kill_stopped_daemon() {
 }
 
 by_agent() {
-    "$python" "$here/wgmesh.pyz" expire "$txn" </dev/null >/dev/null 2>&1 &
+    "$python" -IS "$here/wgmesh.pyz" expire "$txn" </dev/null >/dev/null 2>&1 &
     agent=$! rounds=0
     while [ $rounds -lt 300 ]; do
         { read -r _ _ state _ <"/proc/$agent/stat"; } 2>/dev/null || return 0

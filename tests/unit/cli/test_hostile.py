@@ -257,7 +257,7 @@ def test_start_files_that_print_do_not_spoil_a_report() -> None:
     async def bash(process: "asyncssh.SSHServerProcess[bytes]") -> None:
         """As root's shell does: print what .bashrc says, then run the line."""
         process.stdout.write(b'Welcome { "to": web-1 }\nCONFIRMED\n')
-        line = re.sub(r"python3 \S*wgmesh.pyz status", "cat", process.command or "")
+        line = re.sub(r"python3 -IS \S*wgmesh.pyz status", "cat", process.command or "")
         said = await asyncio.create_subprocess_exec(
             *("bash", "-c", line),
             stdin=asyncio.subprocess.PIPE,

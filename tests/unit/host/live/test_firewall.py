@@ -1,11 +1,14 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mesh.host.answers import AgentError, Answer
 from mesh.host.files.rescue import rescue_ruleset
 from mesh.host.live import firewall
 from mesh.host.live.firewall import line_differences, normalised, top_level_statements
+from mesh.host.places import Places
 from tests.unit.host.documents import FIREWALL
 
 OURS = ["table inet wgmesh", "delete table inet wgmesh", "table inet wgmesh {}"]
@@ -101,9 +104,66 @@ def _chains(**rules: int) -> dict[str, Any]:
     ids=["whole", "other rules", "a chain empty", "a chain gone", "all empty", "dormant"],
 )
 def test_a_table_that_decides_nothing_is_known_by_its_base_chains(
-    monkeypatch: pytest.MonkeyPatch, live: dict[str, Any], emptied: list[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, live: dict[str, Any], emptied: list[str]
 ) -> None:
     wanted = normalised(json.dumps(_chains(input=2, forward=1, helper=1)))
     monkeypatch.setattr(firewall, "expected_table", lambda _text: wanted)
-    monkeypatch.setattr(firewall, "live_table", lambda: normalised(json.dumps(live)))
-    assert firewall.emptied_chains("the file") == emptied
+    monkeypatch.setattr(firewall, "live_table", lambda _places: normalised(json.dumps(live)))
+    assert firewall.emptied_chains(Places(tmp_path), "the file") == emptied
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A kernel that counts changes, and `nft`, which lists a table with as many rules: how often, `times`."""
+    kernel: dict[str, Any] = {"changes": 5, "times": 0}
+
+    def listed(_argv: object) -> str | None:
+        kernel["times"] += 1
+        return None if kernel["changes"] == 0 else json.dumps(_chains(input=kernel["changes"]))
+
+    def change_number() -> int:
+        if kernel["changes"] == 99:
+            raise AgentError(Answer.FAILED, "the kernel does not tell")
+        return int(kernel["changes"])
+
+    monkeypatch.setattr(firewall, "attempt", listed)
+    monkeypatch.setattr(firewall, "change_number", change_number)
+    return kernel
+
+
+@pytest.mark.parametrize("changes", [5, 0])
+def test_the_live_table_is_listed_again_after_a_change_alone(
+    tmp_path: Path, asked: dict[str, Any], changes: int
+) -> None:
+    places = Places(tmp_path)
+    places.volatile.mkdir(parents=True)
+    asked["changes"] = changes
+    first = firewall.live_table(places)
+    assert (first is None) == (changes == 0)
+    assert firewall.live_table(places) == first
+    assert asked["times"] == 1
+    asked["changes"] += 1
+    assert firewall.live_table(places) == normalised(json.dumps(_chains(input=changes + 1)))
+    assert asked["times"] == 2
+
+
+@pytest.mark.parametrize(
+    "kept", ["", "{}", "[]", '{"after": 5}', '{"after": 5, "nft": "other", "table": ""}']
+)
+def test_what_is_kept_of_the_live_table_may_be_lost_or_of_another_nft(
+    tmp_path: Path, asked: dict[str, Any], kept: str
+) -> None:
+    places = Places(tmp_path)
+    places.volatile.mkdir(parents=True)
+    places.listed.write_text(kept)
+    assert firewall.live_table(places) == normalised(json.dumps(_chains(input=5)))
+    assert asked["times"] == 1
+
+
+def test_a_kernel_that_counts_no_changes_has_its_table_listed_each_time(
+    tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    asked["changes"] = 99
+    for times in (1, 2):
+        assert firewall.live_table(Places(tmp_path)) == normalised(json.dumps(_chains(input=99)))
+        assert asked["times"] == times

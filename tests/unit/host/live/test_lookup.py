@@ -54,7 +54,7 @@ def test_it_decides_as_the_kernel_does(tmp_path: Path) -> None:
     )
     answers = by_query(parse_answers(said.stdout))
     assert len(answers) > 20, said
-    rules = parse_rules((tmp_path / "rules").read_text())
+    rules = parse_rules(json.loads((tmp_path / "rules").read_text()))
     routes = parse_table(json.loads((tmp_path / "routes").read_text()), 4)
     for query in queries:
         destination, _, source = query.partition(" from ")
@@ -73,13 +73,11 @@ def test_it_decides_as_the_kernel_does(tmp_path: Path) -> None:
 
 def test_rules_and_routes_read_as_an_operator_writes_them() -> None:
     rules = parse_rules(
-        json.dumps(
-            [
-                {"priority": 5270, "src": "all", "table": "52"},
-                {"priority": 9, "not": None, "src": "all", "fwmark": "0xca6c", "table": "51820"},
-                {"priority": 7, "src": "10.0.0.0", "srclen": 8, "dst": "10.10.0.8", "action": "unreachable"},
-            ]
-        )
+        [
+            {"priority": 5270, "src": "all", "table": "52"},
+            {"priority": 9, "not": None, "src": "all", "fwmark": "0xca6c", "table": "51820"},
+            {"priority": 7, "src": "10.0.0.0", "srclen": 8, "dst": "10.10.0.8", "action": "unreachable"},
+        ]
     )
     assert [str(rule) for rule in rules] == [
         "7: from 10.0.0.0/8 to 10.10.0.8 unreachable",
@@ -98,6 +96,6 @@ def test_rules_and_routes_read_as_an_operator_writes_them() -> None:
 
 
 def test_nothing_said_is_nothing_read() -> None:
-    assert parse_rules("") == []
+    assert parse_rules([]) == []
     assert parse_table([], 4) == []
     assert by_query(parse_answers("")) == {}

@@ -20,7 +20,7 @@ RULES = """[{"priority": 0, "src": "all", "table": "local"},
 def host(
     *addresses: tuple[str, str], rules: str = RULES, routes: str = "[]", resolvers: tuple[str, ...] = ()
 ) -> Host:
-    return Host(addresses, {4: parse_rules(rules)}, parse_table(json.loads(routes), 4), resolvers)
+    return Host(addresses, {4: parse_rules(json.loads(rules))}, parse_table(json.loads(routes), 4), resolvers)
 
 
 def found(of: Host) -> list[str]:

@@ -54,3 +54,31 @@ def test_many_chains_come_in_many_pieces() -> None:
     chains = "".join(f"chain c{n} {{ type filter hook input priority {n}; }}\n" for n in range(900))
     _tables, found, _listed = _in_namespace(f"table inet large {{ {chains} }}")
     assert {name for _family, _table, name, _egress, _drops in found} == {f"c{n}" for n in range(900)}
+
+
+COUNT = """
+import os, subprocess, sys; sys.path.insert(0, sys.argv[1])
+from mesh.host.system.ruleset import change_number
+def change(text): subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True)
+numbers = [change_number()]
+for text in sys.argv[2:]:
+    change(text)
+    numbers.append(change_number())
+with subprocess.Popen(["nft", "-j", "list", "ruleset"], stdout=subprocess.DEVNULL): pass
+numbers.append(change_number())
+print(numbers)
+"""
+
+
+def test_every_change_of_any_table_is_counted_and_looking_is_none() -> None:
+    changes = [
+        "table ip mine {\nset s { type inet_service; }\n}",
+        "add element ip mine s { 22 }",
+        "table inet wgmesh {\nchain c { accept; }\n}",
+        "flush chain inet wgmesh c",
+        "delete table ip mine",
+    ]
+    argv = ["unshare", "-n", sys.executable, "-c", COUNT, str(ROOT), *changes]
+    *numbers, after = eval(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+    assert len(set(numbers)) == len(changes) + 1
+    assert after == numbers[-1]
