@@ -16,6 +16,9 @@ ssh-keygen -y -f "$key" >"$key.pub" </dev/null || fail "the host key on stdin is
 
 [ "$(id -u)" = 0 ] || fail "needs root, is $(id -un): connect as root"
 [ -d /run/systemd/system ] || fail "this host does not run systemd, which wireguard-mesh needs"
+# One at a time: an up that was interrupted is run again while what it began may still go on here.
+exec 6</etc/ssh
+flock 6
 
 # cloud-init writes result.json at its end. To ask cloud-init starts Python again and again, which would take most of
 # the time of a bootstrap.
@@ -136,7 +139,7 @@ up() { cut -d. -f1 /proc/uptime; }
 apt() {
     end=$(($(up) + 300))
     # shellcheck disable=SC2086 # words
-    until timeout 600 apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 $family "$@" >"$log" 2>&1 </dev/null; do
+    until timeout 600 apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 $family "$@" >"$log" 2>&1 </dev/null 5>&- 6>&-; do
         grep -qE "Could not get lock|Unable to (acquire|lock)" "$log" || return 1
         [ "$(up)" -lt "$end" ] || return 1
         sleep 3

@@ -6,7 +6,9 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,9 +117,9 @@ Boot = Callable[..., Server]
 
 
 @pytest.fixture(scope="module")
-def boot(hosts: Hosts) -> Iterator[Boot]:
+def make(hosts: Hosts) -> Boot:
     """Return what boots a server from an image that has other files than the lab's."""
-    made: list[str] = []
+    numbers = count()
     for name, kind in (("permanent", "ed25519"), ("another", "ecdsa")):
         words = ["-t", kind, *(["-b", "384"] if kind == "ecdsa" else [])]
         subprocess.run(["ssh-keygen", "-q", *words, "-N", "", "-f", str(hosts.folder / name)], check=True)
@@ -132,8 +134,8 @@ def boot(hosts: Hosts) -> Iterator[Boot]:
         port: int = 22,
         ssh_port: int = 22,
     ) -> Server:
-        key = f"fc{len(made)}"
-        address = str(hosts.lab.pool.network_address + 100 + len(made))
+        number = next(numbers)
+        key, address = f"fc{number}", str(hosts.lab.pool.network_address + 100 + number)
         hosts.lab.create(
             HostSpec(
                 key=key, hostname=key, address=address, instance_id=f"i-{key}", image=image,
@@ -141,7 +143,6 @@ def boot(hosts: Hosts) -> Iterator[Boot]:
                 public_keys=[(hosts.folder / "mgmt.pub").read_text()],
             )
         )  # fmt: skip
-        made.append(key)
         disk = Machine(hosts.folder / ".lab/cloud/hosts", key).disk
         for name, text in (files or {}).items():
             (disk / name).parent.mkdir(parents=True, exist_ok=True)
@@ -155,14 +156,28 @@ def boot(hosts: Hosts) -> Iterator[Boot]:
         wait(lambda: server.ssh("true").code == 0, 60)
         return server
 
-    yield make
-    for key in made:
-        hosts.lab.destroy(key)
+    return make
+
+
+@pytest.fixture
+def boot(make: Boot, hosts: Hosts) -> Iterator[Boot]:
+    """Return what boots a server for this test."""
+    made: list[Server] = []
+
+    def boot(*files: Mapping[str, str], **more: Any) -> Server:
+        made.append(make(*files, **more))
+        return made[-1]
+
+    yield boot
+    for server in made:
+        hosts.lab.destroy(server.key)
 
 
 @pytest.fixture(scope="module")
-def plain(boot: Boot) -> Server:
-    return boot()
+def plain(make: Boot, hosts: Hosts) -> Iterator[Server]:
+    server = make()
+    yield server
+    hosts.lab.destroy(server.key)
 
 
 def socket_activation(port: int) -> dict[str, dict[str, str]]:
@@ -332,6 +347,19 @@ def test_a_shell_that_a_start_file_starts_does_not_take_a_document_for_commands(
     assert web_1.apply(document).word == "UNCHANGED"
 
 
+def test_whoever_comes_again_while_a_first_contact_goes_on_waits_for_it(boot: Boot) -> None:
+    server = boot()
+    slow = "/usr/local/sbin/ssh-keygen"
+    lines = ("#!/bin/sh", "sleep 3", 'exec /usr/bin/ssh-keygen "$@"')
+    server.inside("".join(f"echo '{line}' >>{slow};" for line in lines) + f"chmod +x {slow}")
+    server.copy()
+    with ThreadPoolExecutor() as both:
+        answers = [*both.map(lambda _time: server.send_keys(), range(2))]
+    assert [done.word for done in answers] == ["STORED", "STORED"], [done.out for done in answers]
+    assert server.inside(f"ls {INCOMING}", check=False) == ""
+    server.becomes_a_node()
+
+
 def test_what_a_host_adds_to_its_python_is_not_for_the_agent(boot: Boot) -> None:
     server = boot()
     server.inside(
@@ -478,10 +506,11 @@ def test_a_package_that_is_not_to_be_had_is_told_in_apts_words(bare: Server) -> 
 
 
 @pytest.fixture(scope="module")
-def bare(hosts: Hosts, boot: Boot) -> Server:
+def bare(hosts: Hosts, make: Boot) -> Iterator[Server]:
     """A server without any of the packages that a node needs, and where they can be had."""
     root = build_image(IMAGE, "debian-12", print)
     wanted = ["nftables", "wireguard-go", "wireguard-tools"]
-    server = boot()
+    server = make()
     offer(hosts.lab, server.key, build_repository(PACKAGES, root, "debian-12", wanted, print))
-    return server
+    yield server
+    hosts.lab.destroy(server.key)
