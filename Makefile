@@ -57,8 +57,8 @@ clean: ## remove lab, virtual environment and caches from this folder
 check: setup-dev lint ## check style, format, imports and types; run the quick unit tests with few examples
 	@$(PYTHON) -m pytest -p no:cacheprovider --hypothesis-profile=few -n 2 -m "not hosts and not long and not thorough" tests/unit
 
-test: setup-dev lint image bytecode ## run all tests except the long ones
-	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder -m "not long"
+test: setup-dev lint image bytecode ## run all tests except the long ones, in the same order each time (test-long: in any)
+	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --randomly-seed=12 -m "not long"
 
 bytecode: setup-dev # tests write none, see tests/conftest.py; pytest's own takes longer to make than to collect all tests
 	@$(PYTHON) -m compileall -q bench lab mesh

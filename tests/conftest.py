@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -25,6 +26,10 @@ settings.load_profile("short")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with hosts first: they take minutes and often wait, and short ones fill the end evenly."""
+    """Put files with hosts first: they take minutes and often wait, and short ones fill the end evenly.
+
+    Whole systems come before all others: once a worker has run tests of tests/host, it keeps their hosts.
+    """
     with_hosts = {item.path for item in items if item.get_closest_marker("hosts")}
-    items.sort(key=lambda item: item.path not in with_hosts)
+    systems = Path(__file__).parent / "system"
+    items.sort(key=lambda item: (item.path not in with_hosts, not item.path.is_relative_to(systems)))
