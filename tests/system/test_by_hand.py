@@ -151,7 +151,7 @@ class Impostor:
     def end(self) -> None:
         self._mesh.delete_server("impostor")
         printed = self._mesh.ok("up", "--yes", "--skip-preview", "--refresh")
-        assert "hcloud:index/server:Server db-1-server created" in printed
+        assert "Server db-1-server created" in printed
         assert "web-2-apply upd" not in printed, "the others have nothing to do: address and key are the same"
         assert self._mesh.outputs()["nodes"] == self._before
 
