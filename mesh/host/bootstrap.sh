@@ -6,6 +6,9 @@ umask 077
 exec 2>&1
 export LC_ALL=C
 fail() { printf "bootstrap: %s\n" "$*"; exit 1; }
+# One at a time: an up that was interrupted is run again while what it began may still go on here.
+exec 6</root
+flock -n 6 || { echo "waiting for another first contact with this server, which still goes on"; flock 6; }
 
 key=$(mktemp /run/wgmesh-host-key.XXXXXX)
 trap "rm -f $key $key.pub $key.known $key.old" EXIT
@@ -16,9 +19,6 @@ ssh-keygen -y -f "$key" >"$key.pub" </dev/null || fail "the host key on stdin is
 
 [ "$(id -u)" = 0 ] || fail "needs root, is $(id -un): connect as root"
 [ -d /run/systemd/system ] || fail "this host does not run systemd, which wireguard-mesh needs"
-# One at a time: an up that was interrupted is run again while what it began may still go on here.
-exec 6</etc/ssh
-flock 6
 
 # cloud-init writes result.json at its end. To ask cloud-init starts Python again and again, which would take most of
 # the time of a bootstrap.
@@ -126,7 +126,7 @@ case $(of subsystem) in
     *"sftp internal-sftp"*) ;;
     *sftp\ *)
         printed=$(env -i HOME=/root USER=root LOGNAME=root PATH="$PATH" SSH_CLIENT="$client 0 $port" \
-            timeout 20 "${SHELL:-/bin/sh}" -c : 2>/dev/null </dev/null | head -c 80 | tr "\n" "|")
+            timeout 20 "${SHELL:-/bin/sh}" -c : 2>/dev/null </dev/null 6>&- | head -c 80 | tr "\n" "|")
         [ -z "$printed" ] ||
             fail "the start files of root (such as /root/.bashrc) print \"$printed\" in shells without a user, and this breaks copies over SSH: print only in interactive shells (\`case \$- in *i*) ;; *) return ;; esac\` before), then run up again; nothing was changed"
         ;;
@@ -139,7 +139,7 @@ up() { cut -d. -f1 /proc/uptime; }
 apt() {
     end=$(($(up) + 300))
     # shellcheck disable=SC2086 # words
-    until timeout 600 apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 $family "$@" >"$log" 2>&1 </dev/null 5>&- 6>&-; do
+    until timeout 600 apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3 $family "$@" >"$log" 2>&1 </dev/null 6>&-; do
         grep -qE "Could not get lock|Unable to (acquire|lock)" "$log" || return 1
         [ "$(up)" -lt "$end" ] || return 1
         sleep 3

@@ -7,7 +7,7 @@ if [ -d /var/lib/wgmesh ] && [ ! -e /etc/ssh/sshd_config.d/00-00-wgmesh-first-co
 first_contact() {
     # One at a time: whoever loses the connection, or is interrupted, comes again while this may take minutes.
     exec 5<"${0%/*}"
-    flock 5
+    flock -n 5 || { echo "waiting for another first contact with this server, which still goes on" >&2; flock 5; }
     given=$(mktemp /run/wgmesh-given.XXXXXX) || exit
     # The first line is for a shell that a start file has put in the place of this one.
     sed "1{/^exit 97\$/d}" >"$given"
@@ -19,7 +19,7 @@ first_contact() {
     if [ "$met" = 0 ]; then
         (
 # bootstrap.sh
-        ) <&3 3<&- 4<&-
+        ) <&3 3<&- 4<&- 5<&- # a daemon that a start file of root leaves behind must not keep the lock
         code=$?
         [ "$code" = 0 ] || exit "$code"
     fi

@@ -3,8 +3,11 @@
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from types import MappingProxyType
 from typing import Any, Final
+from zlib import crc32
 
 from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined
 from jinja2.bccache import Bucket
@@ -43,20 +46,31 @@ class _Compiled(FileSystemBytecodeCache):
     def get_cache_key(self, name: str, _filename: str | None = None) -> str:
         return name
 
+    def load_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):  # no folder at all
+            super().load_bytecode(bucket)
+
     def dump_bytecode(self, bucket: Bucket) -> None:
         if not sys.dont_write_bytecode:
             with suppress(OSError):  # a folder that others own
                 super().dump_bytecode(bucket)
 
 
-_TEMPLATES: Final = Environment(
+_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "undefined": StrictUndefined,
+        "trim_blocks": True,
+        "lstrip_blocks": True,
+        "keep_trailing_newline": True,
+        "autoescape": False,
+    }
+)
+# What is compiled depends on these beside the template, whose checksum Jinja compares.
+_COMPILER: Final = f"{sys.implementation.cache_tag}-{version('jinja2')}-{crc32(repr(_OPTIONS).encode()):08x}"
+_TEMPLATES: Final = Environment(  # noqa: S701 - configuration files, not HTML
     loader=PackageLoader("mesh.render"),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,  # noqa: S701 - configuration files, not HTML
-    bytecode_cache=_Compiled(_FOLDER, "template-%s.cache") if _FOLDER else None,
+    bytecode_cache=_Compiled(_FOLDER, f"template-{_COMPILER}-%s.cache") if _FOLDER else None,
+    **_OPTIONS,
 )
 
 

@@ -28,11 +28,11 @@ def descriptions(model: type[Model]) -> Mapping[str, str]:
 def _own(model: type[Model]) -> Iterator[tuple[str, str]]:
     """Yield the fields of one class that have a docstring, with it."""
     try:
-        source = inspect.getsource(model)
-    except (OSError, TypeError):  # put together from other models, which have their source
+        (parsed,) = ast.parse(inspect.cleandoc(f"\n{inspect.getsource(model)}")).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return  # put together from other models, which have their source; or a text stands left of its class
+    if not isinstance(parsed, ast.ClassDef):
         return
-    (parsed,) = ast.parse(inspect.cleandoc(f"\n{source}")).body
-    assert isinstance(parsed, ast.ClassDef)
     for field, after in pairwise(parsed.body):
         match field, after:
             case (

@@ -86,8 +86,12 @@ class _Generator(GenerateJsonSchema):
     def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
         made = super().model_schema(schema)
         model: type[Model] = schema["cls"]
+        properties = made.get("properties", {})
         for name, text in descriptions(model).items():
-            made["properties"][model.model_fields[name].alias or name].setdefault("description", text)
+            field = model.model_fields.get(name)
+            key = (field.alias or name) if field else None
+            if key in properties:  # others are no keys of the stack file, such as a ClassVar
+                properties[key].setdefault("description", text)
         return made
 
     def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:

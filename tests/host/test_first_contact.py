@@ -347,6 +347,18 @@ def test_a_shell_that_a_start_file_starts_does_not_take_a_document_for_commands(
     assert web_1.apply(document).word == "UNCHANGED"
 
 
+def test_a_daemon_of_a_start_file_keeps_nobody_waiting(plain: Server) -> None:
+    daemon = "setsid sleep 600 </dev/null >/dev/null 2>&1 & echo Agent pid $!"
+    plain.inside(f"cp /root/.bashrc /root/bashrc; echo '{daemon}' >>/root/.bashrc")
+    try:
+        assert plain.meet().code != 0
+        assert plain.inside("pgrep -x sleep")
+        plain.inside("cp /root/bashrc /root/.bashrc")
+        assert plain.meet().word == "STORED"
+    finally:
+        plain.inside("mv /root/bashrc /root/.bashrc; pkill -x sleep", check=False)
+
+
 def test_whoever_comes_again_while_a_first_contact_goes_on_waits_for_it(boot: Boot) -> None:
     server = boot()
     slow = "/usr/local/sbin/ssh-keygen"
@@ -355,7 +367,8 @@ def test_whoever_comes_again_while_a_first_contact_goes_on_waits_for_it(boot: Bo
     server.copy()
     with ThreadPoolExecutor() as both:
         answers = [*both.map(lambda _time: server.send_keys(), range(2))]
-    assert [done.word for done in answers] == ["STORED", "STORED"], [done.out for done in answers]
+    assert all(done.out.splitlines()[-1].startswith("STORED ") for done in answers), answers
+    assert sum("waiting for another first contact" in done.out for done in answers) == 1
     assert server.inside(f"ls {INCOMING}", check=False) == ""
     server.becomes_a_node()
 

@@ -41,6 +41,8 @@ __all__ = [
     "top_level_statements",
 ]
 
+# The network namespace: its number.
+_SPACE = Path("/proc/self/ns/net")
 _SCRATCH = ["unshare", "--net", "--"]
 _OPENING = [f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{}}"]
 _LIST = ["nft", "-j", "list", "table", "inet", TABLE]
@@ -143,22 +145,32 @@ def _is_loaded(places: Places, text: str, live: Optional[str]) -> bool:
 def live_table(places: Places) -> Optional[str]:
     """Return our table as it is, in a form that can be compared; None when there is none.
 
-    `nft` is asked again once the kernel counts another change of the ruleset.
+    `nft` is asked again only after the ruleset has changed.
     """
-    try:
-        known = {"after": change_number(), "nft": _nft()}
-    except AgentError:
-        known = None
+    ruleset = _ruleset()
     kept = read_json(places.listed) or {}
-    if "table" in kept and known == {name: kept.get(name) for name in ("after", "nft")}:
+    if ruleset is not None and kept.get("of") == ruleset and "table" in kept:
         table: Optional[str] = kept["table"]
         return table
     listed = attempt(_LIST)
     table = None if listed is None else normalised(listed)
-    if known is not None:  # a change meanwhile has another number, for which this does not count
+    # Not where `nft` failed. If the ruleset changes meanwhile, its number differs and this is not used.
+    if ruleset is not None and ruleset["there"] == (table is not None):
         with contextlib.suppress(OSError):
-            write_json(places.listed, {**known, "table": table})
+            write_json(places.listed, {"of": ruleset, "table": table})
     return table
+
+
+def _ruleset() -> Optional[dict[str, Any]]:
+    """Return what tells one state of the ruleset from another; None where the kernel does not tell.
+
+    A table that belongs to a process goes with this process, which counts as no change.
+    """
+    try:
+        number, there = change_number(), ("inet", TABLE) in tables()
+        return {"after": number, "there": there, "space": _SPACE.stat().st_ino, "nft": _nft()}
+    except (AgentError, OSError):
+        return None
 
 
 def emptied_chains(places: Places, text: str) -> list[str]:

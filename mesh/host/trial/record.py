@@ -99,7 +99,8 @@ def is_overdue(places: Places) -> bool:
 
 def _read(value: dict[str, Any]) -> Trial:
     try:
-        ports = tuple(value.get("ssh_ports", ()))  # none where an agent of before wrote the record
+        # none where an agent of before wrote the record
+        ports = tuple(int(port) for port in value.get("ssh_ports", ()))
         trial = Trial(**{**value, "phase": Phase(value.get("phase")), "ssh_ports": ports})
         numbers = (trial.deadline, trial.live_at)
         if all(isinstance(number, (int, float)) for number in numbers) and isinstance(trial.txn, str):

@@ -9,7 +9,7 @@ from ..files.effective import base_key, on_interfaces, with_later_interfaces
 from ..files.generation import Generation, as_generation, current_digest, read_document
 from ..files.keystore import names_of, require_keys
 from ..live.device import Device, Link, Peer, key_fields, with_keys, with_names
-from ..live.firewall import delete_table, live_table, load_table, restore_text
+from ..live.firewall import delete_table, live_table, load_table, restore_text, table_exists
 from ..live.interface import converge, create_link, delete_link, read_device, read_link
 from ..live.routes import routes_made
 from ..live.sshd import port_settings, restore_port_settings
@@ -226,7 +226,7 @@ def _rescue(places: Places) -> None:
 
 
 def _restore_firewall(places: Places, snapshot: Snapshot) -> None:
-    if live_table(places) != snapshot.table:
+    if live_table(places) != snapshot.table or table_exists() != (snapshot.table is not None):
         load_table(snapshot.firewall)
 
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,30 @@ import json, sys, yaml
 from tests.unit.meshes import documents_of, plan_of
 json.dump([documents_of(plan_of(yaml.safe_load(open(path)))) for path in sys.argv[1:]], sys.stdout)
 """
+
+
+_COMPILED = """
+import sys
+from pathlib import Path
+from mesh.render import document
+place = Path(sys.argv[1])
+document.compile_templates()
+print(*sorted(str(path.relative_to(place)) for path in place.rglob("*.cache")), sep="\\n")
+"""
+
+
+def test_templates_are_compiled_once_for_each_python_and_jinja(tmp_path: Path) -> None:
+    def kept(code: str, *options: str) -> list[str]:
+        words = [sys.executable, *options, "-c", code, str(tmp_path)]
+        environment = {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
+        run = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        return run.stdout.split()
+
+    assert kept(_COMPILED, "-B") == []
+    found = kept(_COMPILED)
+    assert len(found) == len([*Path("mesh/render/templates").iterdir()])
+    assert kept(_COMPILED) == found
+    assert all(f"-{sys.implementation.cache_tag}-{version('jinja2')}-" in path for path in found)
 
 
 def test_the_same_mesh_gives_the_same_bytes_in_every_run() -> None:

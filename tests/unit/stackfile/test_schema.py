@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -227,6 +227,30 @@ def test_the_keys_of_each_provider_are_known_and_no_others() -> None:
     assert not taken(provider="hetzner", shelf=2)
     assert not taken(provider="elsewhere")
     assert set(PROVIDERS) <= set(kinds)
+
+
+def test_what_a_providers_model_has_beside_keys_is_no_key() -> None:
+    from pydantic import Field, PrivateAttr  # noqa: PLC0415 - as above
+
+    from mesh.settings import Model  # noqa: PLC0415
+
+    class Rack(Model):
+        KINDS: ClassVar[tuple[str, ...]] = ("tall",)
+        """What racks there are."""
+
+        rack: int = Field(1, alias="rackNumber")
+        """Which rack."""
+
+        shelf: int = Field(1, validation_alias="rackShelf")
+        """Which shelf in it."""
+
+        _seen: int = PrivateAttr(0)
+        """How often."""
+
+    schema = stack_schema({**KINDS, "basement": MachineKind(model=Rack)})
+    keys = schema["$defs"]["node"]["properties"]
+    assert keys["rackNumber"]["description"].startswith("Which rack.")
+    assert not {"KINDS", "_seen", "rack"} & {*keys}
 
 
 def test_the_command_prints_the_schema_of_a_project() -> None:

@@ -6,12 +6,15 @@ exec 2>&1
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 fail() { printf "bootstrap: %s\n" "$*"; exit 1; }
 [ "$(id -u)" = 0 ] || fail "needs root, is $(id -un)"
+# One at a time: an up that was interrupted is run again while what it began may still go on here.
+exec 6</root
+flock -n 6 || { echo "waiting for another first contact with this server, which still goes on"; flock 6; }
 state=/var/lib/wgmesh before=/var/lib/wgmesh/before ssh=/etc/ssh
 shown=$(cut -d" " -f1,2 $ssh/ssh_host_ed25519_key.pub 2>/dev/null || true)
 if [ "$shown" != "$host_key" ]; then
     again="then run up again. Nothing was changed"
     [ ! -e $state/current ] ||
-        fail "this server is a node of another mesh of wireguard-mesh ($state). Take it out of that mesh first (or, if that stack is gone, run \`python3 /usr/local/lib/wgmesh/wgmesh.pyz leave\` on the server), $again"
+        fail "this server is a node of another mesh of wireguard-mesh ($state). Take it out of that mesh first (or, if that stack is gone, run \`python3 -IS /usr/local/lib/wgmesh/wgmesh.pyz leave\` on the server), $again"
     if [ -e /sys/class/net/wg0 ]; then
         fail "the server has an interface wg0 already, which is not of this mesh: $(ip -o -4 addr show dev wg0 | sed "s/.*inet \([^ ]*\).*/\1/" | tr "\n" " "). Moving an existing tunnel into the mesh is not supported yet: take wg0 down, or give it another name, $again"
     fi

@@ -12,7 +12,7 @@ if [ -d $state/before ] && [ ! -e $saved ]; then
 fi
 said=
 if [ -e $agent ]; then
-    said=$(timeout -s KILL 120 python3 $agent leave </dev/null) || fail "the agent says: $said"
+    said=$(timeout -s KILL 120 python3 -IS $agent leave </dev/null) || fail "the agent says: $said"
 fi
 rm -rf $state /run/wgmesh /usr/local/lib/wgmesh
 if [ ! -d $saved ]; then

@@ -95,7 +95,7 @@ def _silent(name: str, previous: Previous, connection: Mapping[str, Any]) -> str
         f"{name} leaves the mesh, but SSH does not answer on its server ({where}). Nothing was changed. The "
         f"server still has {_LEFT}. If the server comes back, start it and run up again. If it is dead, "
         f"`pulumi state delete '{urn}'`, and run up again: then nothing runs on the server. On the server "
-        f"itself, `python3 {AGENT} leave` takes the mesh off."
+        f"itself, `python3 -IS {AGENT} leave` takes the mesh off."
     )
 
 

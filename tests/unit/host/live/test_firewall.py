@@ -115,11 +115,12 @@ def test_a_table_that_decides_nothing_is_known_by_its_base_chains(
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """A kernel that counts changes, and `nft`, which lists a table with as many rules: how often, `times`."""
-    kernel: dict[str, Any] = {"changes": 5, "times": 0}
+    kernel: dict[str, Any] = {"changes": 5, "times": 0, "works": True}
 
     def listed(_argv: object) -> str | None:
         kernel["times"] += 1
-        return None if kernel["changes"] == 0 else json.dumps(_chains(input=kernel["changes"]))
+        there = kernel["changes"] and kernel["works"]
+        return json.dumps(_chains(input=kernel["changes"])) if there else None
 
     def change_number() -> int:
         if kernel["changes"] == 99:
@@ -128,6 +129,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(firewall, "attempt", listed)
     monkeypatch.setattr(firewall, "change_number", change_number)
+    monkeypatch.setattr(firewall, "tables", lambda: [("inet", "wgmesh")] if kernel["changes"] else [])
     return kernel
 
 
@@ -148,7 +150,7 @@ def test_the_live_table_is_listed_again_after_a_change_alone(
 
 
 @pytest.mark.parametrize(
-    "kept", ["", "{}", "[]", '{"after": 5}', '{"after": 5, "nft": "other", "table": ""}']
+    "kept", ["", "{}", "[]", '{"of": {}}', '{"of": {"after": 5, "nft": "other"}, "table": ""}']
 )
 def test_what_is_kept_of_the_live_table_may_be_lost_or_of_another_nft(
     tmp_path: Path, asked: dict[str, Any], kept: str
@@ -167,3 +169,23 @@ def test_a_kernel_that_counts_no_changes_has_its_table_listed_each_time(
     for times in (1, 2):
         assert firewall.live_table(Places(tmp_path)) == normalised(json.dumps(_chains(input=99)))
         assert asked["times"] == times
+
+
+def test_a_table_that_nft_failed_to_list_is_listed_again(tmp_path: Path, asked: dict[str, Any]) -> None:
+    places = Places(tmp_path)
+    places.volatile.mkdir(parents=True)
+    asked["works"] = False
+    assert firewall.live_table(places) is None
+    asked["works"] = True
+    assert firewall.live_table(places) == normalised(json.dumps(_chains(input=5)))
+
+
+def test_a_table_that_goes_with_its_process_is_noticed_though_that_is_no_change(
+    tmp_path: Path, asked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = Places(tmp_path)
+    places.volatile.mkdir(parents=True)
+    assert firewall.live_table(places) is not None
+    monkeypatch.setattr(firewall, "tables", list)
+    asked["works"] = False
+    assert firewall.live_table(places) is None
