@@ -1,29 +1,20 @@
 """First contact with servers whose sshd is not as on a fresh Debian, as the program makes it."""
 
-import base64
-import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lab.hosts import HostSpec
 from lab.hosts.image import build_image
-from lab.hosts.machine import Machine
 from lab.hosts.repository import build_repository, offer
 from lab.testing import wait
-from mesh.names import RECONNECT_STATUS
-from mesh.program.keys import first_contact_key, ssh_public_line
-from mesh.program.machines.cloud_init import user_data
-from mesh.remote import agent_call, keys_call, secret_input
 from tests.host.conftest import IMAGE
-from tests.host.nodes import INCOMING, Hosts, Node, Run
+from tests.host.new_servers import Boot, Server, Servers
+from tests.host.nodes import INCOMING, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -36,149 +27,22 @@ HARDENED = {
 SOCKET = "etc/systemd/system"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Server:
-    """A new server, met as the program meets it: pinned to the key of the user data, then to its own.
-
-    `permanent` names its own.
-    """
-
-    hosts: Hosts
-    key: str
-    address: str
-    port: int = 22
-    permanent: str = "permanent"
-
-    def ssh(self, command: str, stdin: bytes = b"", *, pin: str = "offered", timeout: float = 400) -> Run:
-        known = self.hosts.folder / f"known-{self.key}"
-        public = (self.hosts.folder / f"{pin}.pub").read_text()
-        name = self.address if self.port == 22 else f"[{self.address}]:{self.port}"
-        known.write_text(f"{name} {public}")
-        done = subprocess.run(
-            [
-                *("ssh", "-F", "none", "-i", str(self.hosts.folder / "mgmt"), "-p", str(self.port)),
-                *("-o", "BatchMode=yes", "-o", f"UserKnownHostsFile={known}", "-o", "ConnectTimeout=5"),
-                *("-o", "StrictHostKeyChecking=yes", "-o", "GlobalKnownHostsFile=none"),
-                *("-o", f"HostKeyAlgorithms={public.split()[0]}", f"root@{self.address}", command),
-            ],
-            input=stdin, capture_output=True, timeout=timeout, check=False,
-        )  # fmt: skip
-        return Run(done.returncode, (done.stdout + done.stderr).decode(errors="replace").strip())
-
-    def inside(self, script: str, *, check: bool = True) -> str:
-        argv = self.hosts.lab.enter(self.key, ["sh", "-c", script])
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
-        assert not check or done.returncode == 0, (script, done.stdout, done.stderr)
-        return done.stdout.strip()
-
-    def copy(self) -> None:
-        """Copy the agent's file."""
-        content = base64.b64encode(Path(self.hosts.agent.path).read_bytes())
-        assert self.ssh(f"mkdir -p {Path(INCOMING).parent} && base64 -d >{INCOMING}", content).code == 0
-
-    def send_keys(self, **more: str) -> Run:
-        """Have the copied agent store keys: first contact comes before."""
-        bundle = json.loads(self.hosts.keys.bundle("web-1"))
-        bundle["host_key"] = (self.hosts.folder / self.permanent).read_text()
-        return self.ssh(keys_call(self.hosts.agent.sha256), secret_input({**bundle, **more}).encode())
-
-    def meet(self) -> Run:
-        """Do the first two steps of a new node."""
-        self.copy()
-        return self.send_keys()
-
-    def apply(self) -> Run:
-        """Send the first files, as often as the agent asks for that."""
-        document = self.hosts.document("web-1", ["web-1"], mesh_ssh={"port": self.port}).encode()
-        for _dial in range(12):
-            done = self.ssh(agent_call("apply"), document, pin=self.permanent)
-            if done.code != RECONNECT_STATUS:
-                break
-        return done
-
-    def becomes_a_node(self) -> None:
-        """Go through first contact twice, and take the throw-away key away."""
-        for _time in range(2):  # half done is done again
-            done = self.meet()
-            assert done.word == "STORED", done.out
-        again = self.ssh("echo it works", pin=self.permanent)
-        assert again.out == "it works", again.out
-        assert self.ssh("true").code == 0, "what has to be done again comes over the key of the user data"
-        done = self.apply()
-        assert done.word == "CONFIRMED", done.out
-        assert self.ssh("true").code == 255, "the key of the user data is still offered"
-
-    def rescue_ports(self) -> str:
-        return self.inside(
-            "sed -n 's/.*tcp dport { \\(.*\\) } accept/\\1/p' /usr/local/lib/wgmesh/rescue.nft"
-        )
-
-
-Boot = Callable[..., Server]
-
-
 @pytest.fixture(scope="module")
-def make(hosts: Hosts) -> Boot:
-    """Return what boots a server from an image that has other files than the lab's."""
-    numbers = count()
-    for name, kind in (("permanent", "ed25519"), ("another", "ecdsa")):
-        words = ["-t", kind, *(["-b", "384"] if kind == "ecdsa" else [])]
-        subprocess.run(["ssh-keygen", "-q", *words, "-N", "", "-f", str(hosts.folder / name)], check=True)
-    first = first_contact_key()
-    (hosts.folder / "offered.pub").write_text(f"{ssh_public_line(first)}\n")
-
-    def make(
-        files: Mapping[str, str] | None = None,
-        *,
-        links: Mapping[str, str] | None = None,
-        image: str = "debian-12",
-        port: int = 22,
-        ssh_port: int = 22,
-    ) -> Server:
-        number = next(numbers)
-        key, address = f"fc{number}", str(hosts.lab.pool.network_address + 100 + number)
-        hosts.lab.create(
-            HostSpec(
-                key=key, hostname=key, address=address, instance_id=f"i-{key}", image=image,
-                user_data=user_data(key, first, ssh_public_line(first), ssh_port=ssh_port),
-                public_keys=[(hosts.folder / "mgmt.pub").read_text()],
-            )
-        )  # fmt: skip
-        disk = Machine(hosts.folder / ".lab/cloud/hosts", key).disk
-        for name, text in (files or {}).items():
-            (disk / name).parent.mkdir(parents=True, exist_ok=True)
-            (disk / name).write_text(text)
-        for name, target in (links or {}).items():
-            (disk / name).parent.mkdir(parents=True, exist_ok=True)
-            (disk / name).symlink_to(target)
-        hosts.lab.start(key)
-        server = Server(hosts=hosts, key=key, address=address, port=port)
-        server.inside("cloud-init status --wait >/dev/null", check=False)
-        wait(lambda: server.ssh("true").code == 0, 60)
-        return server
-
-    return make
+def servers(hosts: Hosts) -> Servers:
+    return Servers(hosts)
 
 
 @pytest.fixture
-def boot(make: Boot, hosts: Hosts) -> Iterator[Boot]:
+def boot(servers: Servers) -> Iterator[Boot]:
     """Return what boots a server for this test."""
-    made: list[Server] = []
-
-    def boot(*files: Mapping[str, str], **more: Any) -> Server:
-        made.append(make(*files, **more))
-        return made[-1]
-
-    yield boot
-    for server in made:
-        hosts.lab.destroy(server.key)
+    with servers.lent() as boot:
+        yield boot
 
 
 @pytest.fixture(scope="module")
-def plain(make: Boot, hosts: Hosts) -> Iterator[Server]:
-    server = make()
-    yield server
-    hosts.lab.destroy(server.key)
+def plain(servers: Servers) -> Iterator[Server]:
+    with servers.lent() as boot:
+        yield boot()
 
 
 def socket_activation(port: int) -> dict[str, dict[str, str]]:
@@ -520,11 +384,11 @@ def test_a_package_that_is_not_to_be_had_is_told_in_apts_words(bare: Server) -> 
 
 
 @pytest.fixture(scope="module")
-def bare(hosts: Hosts, make: Boot) -> Iterator[Server]:
+def bare(hosts: Hosts, servers: Servers) -> Iterator[Server]:
     """A server without any of the packages that a node needs, and where they can be had."""
     root = build_image(IMAGE, "debian-12", print)
     wanted = ["nftables", "wireguard-go", "wireguard-tools"]
-    server = make()
-    offer(hosts.lab, server.key, build_repository(PACKAGES, root, "debian-12", wanted, print))
-    yield server
-    hosts.lab.destroy(server.key)
+    with servers.lent() as boot:
+        server = boot()
+        offer(hosts.lab, server.key, build_repository(PACKAGES, root, "debian-12", wanted, print))
+        yield server

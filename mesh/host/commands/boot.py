@@ -6,7 +6,7 @@ from ..answers import AgentError, Answer
 from ..files.generation import Generation, committed_originals, current_digest, load_generation
 from ..files.rendered import collect_leftovers
 from ..files.wentback import committed_generation, originals_of_damaged, went_back_difference
-from ..live.firewall import expected_table, live_table, load_table
+from ..live.firewall import is_loaded, load_table
 from ..live.following import reconcile
 from ..live.interface import create_link, delete_link, read_link
 from ..live.ipv6 import as_far_as_possible
@@ -131,5 +131,5 @@ def _trouble(action: Callable[[], object]) -> list[str]:
 
 
 def _load_firewall(places: Places, committed: Generation) -> None:
-    if live_table(places) != expected_table(committed.firewall):
+    if not is_loaded(places, committed.firewall):
         load_table(committed.firewall)

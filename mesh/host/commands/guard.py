@@ -16,8 +16,7 @@ from ..live.firewall import (
     check_firewall,
     delete_table,
     emptied_chains,
-    expected_table,
-    live_table,
+    is_loaded,
     load_missing_table,
     load_table,
     table_exists,
@@ -97,7 +96,7 @@ def _refill(places: Places, file: str, wanted: str) -> bool:
 
 def _is_rescue(places: Places) -> bool:
     try:
-        return live_table(places) == expected_table(places.rescue.read_text())
+        return is_loaded(places, places.rescue.read_text())
     except (AgentError, OSError, ValueError):  # absent or damaged
         return False
 
