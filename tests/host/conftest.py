@@ -23,6 +23,13 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     hosts.end()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_guest_stays(hosts: Hosts) -> Iterator[None]:
+    """Take web-3 away after each module: a peer that answers is none the next module asked for."""
+    yield
+    hosts.take_away("web-3")
+
+
 def _ready(hosts: Hosts, name: str) -> Node:
     node = hosts.boot(name)
     node.copy(hosts.agent)
