@@ -57,13 +57,16 @@ clean: ## remove lab, virtual environment and caches from this folder
 check: setup-dev lint ## check style, format, imports and types; run the quick unit tests with few examples
 	@$(PYTHON) -m pytest -p no:cacheprovider --hypothesis-profile=few -n 2 -m "not hosts and not long and not thorough" tests/unit
 
-test: setup-dev lint image bytecode ## run all tests except the long ones, in the same order each time (test-long: in any)
-	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --randomly-seed=12 -m "not long"
+test: setup-dev ## run all tests except the long ones, in the same order each time (test-long: in any)
+	@$(MAKE) --no-print-directory -j 2 lint image bytecode
+	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --randomly-dont-reorganize -m "not long"
 
-bytecode: setup-dev # tests write none, see tests/conftest.py; pytest's own takes longer to make than to collect all tests
+bytecode: setup-dev .venv/collected # tests write none, see tests/conftest.py
 	@$(PYTHON) -m compileall -q bench lab mesh
 	@$(PYTHON) -c "from mesh.render.document import compile_templates; compile_templates()"
-	@$(PYTHON) -m pytest -p no:cacheprovider -q --collect-only >/dev/null || true # the run tells what is wrong
+
+.venv/collected: $(shell find tests -name '*.py') # pytest's own bytecode takes longer to make than to collect all tests
+	@$(PYTHON) -m pytest -p no:cacheprovider -q --collect-only >/dev/null && touch $@ || true # the run tells what is wrong
 
 lint: setup-dev
 	@$(PYTHON) -m ruff check .

@@ -39,7 +39,9 @@ def _urn(project: Project, name: str) -> str:
     return next(str(each["urn"]) for each in resources if each["urn"].endswith(f"::{name}"))
 
 
-@pytest.mark.parametrize("name", ["preshared-root", "web-1-keys", "web-1-agent-file"])
+@pytest.mark.parametrize(
+    "name", ["preshared-root", "web-1-agent-file", pytest.param("web-1-keys", marks=pytest.mark.long)]
+)
 def test_what_is_replaced_by_hand_is_sent_over_the_host_key_of_today(made: Project, name: str) -> None:
     """No plan knows of `--replace`: steps with keys count as having nothing to do, or are named."""
     printed = made.engine("up", "--yes", "--skip-preview", "--replace", _urn(made, name))

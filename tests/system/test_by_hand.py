@@ -163,17 +163,15 @@ def impostor(mesh: World, cloud: Client) -> Iterator[Impostor]:
     there.end()
 
 
-@pytest.mark.parametrize("step", ["apply", "keys"])
-def test_another_machine_at_a_nodes_address_is_sent_nothing(
-    mesh: World, impostor: Impostor, step: str
-) -> None:
+def test_another_machine_at_a_nodes_address_is_sent_nothing(mesh: World, impostor: Impostor) -> None:
     resources = mesh.json("stack", "export")["deployment"]["resources"]
-    (urn,) = [each["urn"] for each in resources if each["urn"].endswith(f"::db-1-{step}")]
-    run = mesh.lab("run", "up", "--yes", "--skip-preview", "--replace", urn)
-    assert run.code == 1
-    assert "db-1: the host key is not the one that this stack installed" in run.out
-    assert "Nothing was sent." in run.out
-    assert re.search(r"`pulumi up --replace '\S+::db-1-server'`", run.out), run.out
+    for step in ("apply", "keys"):
+        (urn,) = [each["urn"] for each in resources if each["urn"].endswith(f"::db-1-{step}")]
+        run = mesh.lab("run", "up", "--yes", "--skip-preview", "--replace", urn)
+        assert run.code == 1
+        assert "db-1: the host key is not the one that this stack installed" in run.out, step
+        assert "Nothing was sent." in run.out
+        assert re.search(r"`pulumi up --replace '\S+::db-1-server'`", run.out), run.out
     heard = impostor.run("journalctl -q -o cat -t sshd")
-    assert "Host key" in heard or "Connection" in heard, "it was dialled"
+    assert len(re.findall("Host key|Connection", heard)) >= 2, "it was dialled by both"
     assert "Accepted" not in heard

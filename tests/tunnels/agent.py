@@ -1,5 +1,6 @@
 """What the agent does with the interface, in the nodes of `world`; and the programs that this needs."""
 
+import functools
 import json
 import os
 import re
@@ -45,27 +46,17 @@ NEEDS_TUNNELS: Final = pytest.mark.skipif(
 NEEDS_PING: Final = pytest.mark.skipif(
     os.geteuid() != 0 or not PROGRAM or not PING, reason="needs root, wireguard-go and ping (`make image`)"
 )
-# What the agent refuses, does with the whole interface, and looks at afterwards.
-_CONVERGE: Final = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-from mesh.host.files.wgconf import parse_wg_file
-from mesh.host.live.device import wanted_device, wanted_link, with_keys
-from mesh.host.live.interface import converge, interface_differences
-from mesh.host.live.ipv6 import require_ipv6
-from mesh.host.live.overlap import refuse_overlap
-from mesh.host.live.ways import way_differences
-from mesh.host.places import Places
-from mesh.host.tunnel import WG0
-given = json.load(sys.stdin)
-file = parse_wg_file(given["file"], where="wg0.conf")
-require_ipv6(Places(), WG0, file)
-refuse_overlap(Places(), WG0, file)
-device = with_keys(wanted_device(file), given["keys"])
-converge(WG0, device, wanted_link(file))
-found = interface_differences(WG0, device, wanted_link(file)) + way_differences(WG0, file)
-assert found == [], [str(each) for each in found]
-"""
+_CONVERGING: Final = Path(__file__).with_name("converging.py")
+
+
+@functools.cache
+def _converging() -> "subprocess.Popen[str]":
+    """Start the program that brings interfaces to their files; it ends with this process."""
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", sys.executable, str(_CONVERGING)],
+        env={**os.environ, "PYTHONPATH": str(_ROOT)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def bring(place: World, raw: Mapping[str, Any]) -> None:
@@ -87,8 +78,12 @@ def bring_planned(place: World, *only: str) -> None:
 
 def converge(node: Node, file: str) -> None:
     """Have the interface of a node as a file says, with the keys that the node got last."""
-    said = json.dumps({"file": file, "keys": node.keys})
-    node.run(sys.executable, "-c", _CONVERGE, str(_ROOT), stdin=said)
+    program = _converging()
+    assert program.stdin is not None
+    assert program.stdout is not None
+    print(json.dumps([node.pid, file, dict(node.keys)]), file=program.stdin, flush=True)
+    said = json.loads(program.stdout.readline())
+    assert said == "", said
 
 
 def unbroken(ping: "subprocess.Popen[str]", *, at_least: int = 20) -> bool:

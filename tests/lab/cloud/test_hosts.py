@@ -17,7 +17,7 @@ from lab.hosts.processes import end
 from lab.testing import wait
 from tests.lab.cloud.test_restart import kill
 from tests.lab.cloud.world import LabCloud
-from tests.lab.hosts.world import CLOUD_INIT, IMAGES, World, reaches
+from tests.lab.hosts.world import CLOUD_INIT, IMAGES, World, booted_well, reaches
 
 pytestmark = pytest.mark.hosts
 
@@ -39,7 +39,7 @@ class RealCloud(LabCloud):
         return done.stdout.strip()
 
     def booted(self, server: Any) -> None:
-        wait(lambda: self.run(server, CLOUD_INIT).stdout.strip() == "status: done", 90)
+        wait(lambda: booted_well(self.run(server, CLOUD_INIT).stdout), 90)
 
     def pings(self, server: Any, address: str) -> bool:
         return self.run(server, f"ping -c 1 -W 2 {address}").returncode == 0
