@@ -60,7 +60,7 @@ class Server:
 
     def await_boot(self) -> None:
         """Wait until all that starts with the host has started."""
-        wait(lambda: self.run(CLOUD_INIT).stdout.strip() in {"status: done", "status: error"}, 300)
+        wait(lambda: self.run(CLOUD_INIT).returncode == 0, 300)
         wait(lambda: self.run("systemctl is-system-running").stdout.strip() in {"running", "degraded"}, 300)
 
     def node(self, address: str, *, kind: str = "ed25519", **more: Any) -> dict[str, Any]:
