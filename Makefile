@@ -59,7 +59,7 @@ check: setup-dev lint ## check style, format, imports and types; run the quick u
 
 test: setup-dev ## run all tests except the long ones, in the same order each time (test-long: in any)
 	@$(MAKE) --no-print-directory -j 2 lint image bytecode
-	@$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder --randomly-dont-reorganize -m "not long"
+	@$(PYTEST) -n 5 --dist loadfile --no-loadscope-reorder --randomly-dont-reorganize -m "not long"
 
 bytecode: setup-dev .venv/collected # tests write none, see tests/conftest.py
 	@$(PYTHON) -m compileall -q bench lab mesh

@@ -28,8 +28,13 @@ settings.load_profile("short")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with hosts first: they take minutes and often wait, and short ones fill the end evenly.
 
-    Whole systems come before all others: once a worker has run tests of tests/host, it keeps their hosts.
+    Those of tests/host come last among them: once a worker has run tests there, it keeps their hosts.
     """
     with_hosts = {item.path for item in items if item.get_closest_marker("hosts")}
-    systems = Path(__file__).parent / "system"
-    items.sort(key=lambda item: (item.path not in with_hosts, not item.path.is_relative_to(systems)))
+    folders = Path(__file__).parent
+    order = {folders / "system": 0, folders / "lab": 1, folders / "host": 2}
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        return item.path not in with_hosts, min(order.get(folder, 3) for folder in item.path.parents)
+
+    items.sort(key=place)
