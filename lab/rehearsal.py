@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.engine.state.backend import Backend
+from lab.engine.state.secrets import KEPT_KEYS
 from lab.rehearsed import RehearsalError, Rehearsed, from_anywhere, refuse_another_cloud
 from lab.stacks import asks_for_help, named_stack, needs_no_stack, plain_name
 from lab.unprotect import lift, protected
@@ -252,7 +253,11 @@ class Rehearsal:
             mine["PULUMI_HOME"] = str(self.state / "pulumi-home")
         if not os.environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
             mine["PULUMI_CONFIG_PASSPHRASE"] = os.environ.get("PULUMI_CONFIG_PASSPHRASE") or _PASSPHRASE
-        return {**os.environ, **mine}
+        found = {**os.environ, **mine}
+        found.pop(KEPT_KEYS, None)
+        if mine.get("PULUMI_CONFIG_PASSPHRASE") == _PASSPHRASE:
+            found[KEPT_KEYS] = str(self.state / "derived-keys")
+        return found
 
     def _select(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         """Create the stack in the backend when it is not there yet."""

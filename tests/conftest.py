@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from lab.engine.state.secrets import KEPT_KEYS
+
 # Programs of tests change within a second, which Python's bytecode does not notice.
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
@@ -22,6 +24,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("short")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _derived_keys_are_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No passphrase of a test is a secret: each run of the lab's engine would derive the key again."""
+    os.environ[KEPT_KEYS] = str(tmp_path_factory.getbasetemp() / "derived-keys")
 
 
 @pytest.hookimpl(trylast=True)

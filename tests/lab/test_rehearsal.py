@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine.state.backend import Backend
+from lab.engine.state.secrets import KEPT_KEYS
 from lab.rehearsal import Rehearsal
 from lab.testing import REPOSITORY
 
@@ -50,6 +51,20 @@ def test_an_engine_that_is_not_there_changes_nothing(project: Path, words: list[
     assert _files(project) == before
     went_on = _lab(project, "run", "stack")
     assert "belongs to" not in went_on.stderr, went_on.stderr
+
+
+def test_the_key_of_a_passphrase_of_ones_own_is_kept_nowhere(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE", raising=False)
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
+    made = Rehearsal(project=project, stack="lab", engine="lab")
+    assert made.environment()[KEPT_KEYS] == str(project / ".lab" / "derived-keys")
+    monkeypatch.setenv(KEPT_KEYS, "as of a lab around this one")
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "mine")
+    assert KEPT_KEYS not in made.environment()
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE_FILE", str(project / "passphrase"))
+    assert KEPT_KEYS not in made.environment()
 
 
 def test_a_lab_that_another_engine_has_made_nothing_in_is_taken_over(project: Path) -> None:

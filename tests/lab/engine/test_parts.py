@@ -18,6 +18,7 @@ from lab.engine.deploy.request import Options
 from lab.engine.deploy.steps import Op
 from lab.engine.deploy.targets import Targets
 from lab.engine.project import Config, Project, ProjectError
+from lab.engine.state import secrets
 from lab.engine.state.model import Change, ResourceState, Snapshot, StateError
 from lab.engine.state.secrets import Crypter
 from tests.lab.engine.harness import PASSPHRASE, STACK_FILE
@@ -47,6 +48,27 @@ def test_a_secret_is_opened_with_the_passphrase_it_was_sealed_with(crypter: Cryp
 def test_what_is_no_secret_of_this_stack_is_refused(crypter: Crypter, sealed: str) -> None:
     with pytest.raises(StateError, match="cannot be decrypted"):
         crypter.decrypt(sealed)
+
+
+def test_a_kept_key_opens_what_it_sealed_and_only_root_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = tmp_path / "keys"
+    monkeypatch.setenv(secrets.KEPT_KEYS, str(keys))
+    made = Crypter.create("known")
+    sealed = made.encrypt("x")
+    (kept,) = keys.iterdir()
+    assert [each.stat().st_mode & 0o777 for each in (keys, kept)] == [0o700, 0o600]
+    secrets._derive.cache_clear()
+    monkeypatch.setattr(secrets, "_ITERATIONS", 1)  # who derives again gets another key
+    assert Crypter.open("known", made.salt).decrypt(sealed) == "x"
+    with pytest.raises(StateError, match="incorrect passphrase"):
+        Crypter.open("another", made.salt)
+    monkeypatch.delenv(secrets.KEPT_KEYS)
+    secrets._derive.cache_clear()
+    with pytest.raises(StateError, match="incorrect passphrase"):
+        Crypter.open("known", made.salt)
+    secrets._derive.cache_clear()
 
 
 @pytest.mark.parametrize("salt", ["", "v0:AAAA:x", "v1:nonsense"])
