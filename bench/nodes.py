@@ -61,7 +61,7 @@ class Node(Host):
 
     def agent(self, command: str, stdin: str | bytes = "") -> Run:
         """Have the agent do something, over a connection of its own."""
-        return self.ssh(f"exec python3 {AGENT} {command}", stdin)
+        return self.ssh(f"exec python3 -IS {AGENT} {command}", stdin)
 
     def copy(self, agent: AgentFile) -> None:
         """Put an agent's file where the program does. Raises `AssertionError`."""
@@ -84,7 +84,7 @@ class Node(Host):
 
     def status(self) -> dict[str, Any]:
         """Return what the agent says of the node."""
-        value: dict[str, Any] = json.loads(self.inside(f"python3 {AGENT} status"))
+        value: dict[str, Any] = json.loads(self.inside(f"python3 -IS {AGENT} status"))
         return value
 
 

@@ -18,7 +18,7 @@ class Node(nodes.Node):
     def install(self) -> Run:
         """Install the agent alone."""
         self.copy(self.hosts.agent)
-        return self.ssh(f"exec python3 {INCOMING} install", self.hosts.agent.sha256)
+        return self.ssh(f"exec python3 -IS {INCOMING} install", self.hosts.agent.sha256)
 
     def moment(self, said: str) -> float:
         """When the agent last said this in the journal, in seconds since boot."""

@@ -67,7 +67,7 @@ def test_installing_again_changes_nothing(mesh: Node) -> None:
 
 def test_another_file_than_the_announced_one_is_refused(mesh: Node, hosts: Hosts) -> None:
     mesh.copy(hosts.agent)
-    run = mesh.ssh(f"exec python3 {INCOMING} install", "0" * 64)
+    run = mesh.ssh(f"exec python3 -IS {INCOMING} install", "0" * 64)
     assert (run.word, run.code) == ("REFUSED", 65)
 
 
@@ -110,7 +110,7 @@ def test_a_document_cut_at_any_byte_is_refused_and_changes_nothing(
     cuts = range(0, len(document.encode()), stride)
     loop = (
         f"cat >/run/doc; for n in $(seq 0 {stride} {cuts[-1]}); do"
-        f" head -c $n /run/doc | python3 {AGENT} apply; echo $?; done; rm /run/doc"
+        f" head -c $n /run/doc | python3 -IS {AGENT} apply; echo $?; done; rm /run/doc"
     )
     run = mesh.ssh(loop, document, timeout=1800)
     assert run.out.splitlines()[1::2] == ["65"] * len(cuts)
@@ -186,7 +186,9 @@ def test_restarting_the_unit_by_hand_brings_the_same_interface(mesh: Node) -> No
 
 def test_one_connection_cannot_confirm_its_own_trial(mesh: Node, hosts: Hosts) -> None:
     document = hosts.document("web-1", THREE)
-    twice = f"cat >/run/doc; for i in 1 2 3; do python3 {AGENT} apply </run/doc; sleep 1; done; rm /run/doc"
+    twice = (
+        f"cat >/run/doc; for i in 1 2 3; do python3 -IS {AGENT} apply </run/doc; sleep 1; done; rm /run/doc"
+    )
     run = mesh.ssh(twice, document)
     assert [line.split()[0] for line in run.out.splitlines()] == ["RECONNECT"] * 3
     assert mesh.apply(document).word == "CONFIRMED"

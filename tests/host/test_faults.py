@@ -259,7 +259,7 @@ def test_whatever_happens_at_whatever_step(
     node.inside(f"echo '{step} {'5' if action == 'reboot' else action}' >/etc/wgmesh/failpoint")
     for _dial in range(3):
         with subprocess.Popen(
-            node.ssh_argv(f"exec timeout 6 python3 {AGENT} apply"), stdin=subprocess.PIPE
+            node.ssh_argv(f"exec timeout 6 python3 -IS {AGENT} apply"), stdin=subprocess.PIPE
         ) as client:
             assert client.stdin is not None
             client.stdin.write(new.encode())

@@ -69,7 +69,7 @@ def guest(host: Node) -> Iterator[Node]:
     """The host while it is in no mesh."""
     yield host
     host.inside(
-        f"test ! -e {AGENT} || python3 {AGENT} leave; cp -a /root/keys-before /root/.ssh/authorized_keys"
+        f"test ! -e {AGENT} || python3 -IS {AGENT} leave; cp -a /root/keys-before /root/.ssh/authorized_keys"
     )
 
 

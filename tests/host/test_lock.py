@@ -57,7 +57,7 @@ def test_a_command_that_hangs_is_ended_on_the_node(node: Node, new: str) -> None
     """As `up` calls it, with a limit that suits a test."""
     set_deadline(node, 60)
     node.inside("echo 'staged 1000' >/etc/wgmesh/failpoint")
-    run = node.ssh(f"exec timeout -s KILL 5 python3 {AGENT} apply", new)
+    run = node.ssh(f"exec timeout -s KILL 5 python3 -IS {AGENT} apply", new)
     node.inside("rm /etc/wgmesh/failpoint")
     assert run.code in (137, 255), run
     assert node.apply(new).word == "CONFIRMED"

@@ -101,7 +101,7 @@ def test_a_client_killed_at_any_step_leaves_the_old_or_the_new_state(
     assert node.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
     node.inside(f"echo '{step} 3' >/etc/wgmesh/failpoint")
     for _dial in range(3):
-        argv = node.ssh_argv(f"exec python3 {AGENT} apply")
+        argv = node.ssh_argv(f"exec python3 -IS {AGENT} apply")
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as client:
             assert client.stdin is not None
             client.stdin.write(document.encode())

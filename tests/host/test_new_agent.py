@@ -99,7 +99,7 @@ def test_keys_for_another_agent_are_refused_and_nothing_changes(
 def test_bad_keys_are_refused_before_a_new_agent_is_installed(node: Node, newer: AgentFile) -> None:
     node.copy(newer)
     before = _files(node)
-    run = node.ssh(f"exec python3 {INCOMING} keys {newer.sha256}", '{"format": 1, "keys": ["x"]}')
+    run = node.ssh(f"exec python3 -IS {INCOMING} keys {newer.sha256}", '{"format": 1, "keys": ["x"]}')
     assert run.word == "REFUSED"
     assert _files(node) == before
 
@@ -113,4 +113,6 @@ def test_a_trial_keeps_its_agent(node: Node, hosts: Hosts, newer: AgentFile) -> 
     assert _agent(node) == hosts.agent.sha256
     assert node.apply(document).word == "CONFIRMED"
     assert node.send_keys(newer).word == "STORED"
-    assert node.ssh(f"exec python3 {AGENT} keys {newer.sha256}", hosts.keys.bundle("web-1")).word == "STORED"
+    assert (
+        node.ssh(f"exec python3 -IS {AGENT} keys {newer.sha256}", hosts.keys.bundle("web-1")).word == "STORED"
+    )

@@ -111,7 +111,7 @@ def test_a_disk_that_hangs_at_the_commit_does_not_keep_the_rollback_away(node: N
     with (
         every_python(node, *hang),
         subprocess.Popen(
-            node.ssh_argv(f"exec python3 {AGENT} apply"), stdin=subprocess.PIPE, text=True
+            node.ssh_argv(f"exec python3 -IS {AGENT} apply"), stdin=subprocess.PIPE, text=True
         ) as client,
     ):
         assert client.stdin

@@ -23,7 +23,7 @@ def _document(hosts: Hosts, port: int, *former: int) -> str:
 def _apply(node: Node, port: int, document: str) -> Run:
     run = Run(0, "")
     for _dial in range(12):
-        command = f"exec python3 {AGENT} apply"
+        command = f"exec python3 -IS {AGENT} apply"
         run = node.ssh(command, document, options=("-p", str(port)))
         if run.code not in (75, 255):
             break

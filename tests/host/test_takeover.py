@@ -309,5 +309,5 @@ def test_another_kind_of_interface_under_our_name_is_told(guest: Node, hosts: Ho
     assert {"item": "link wg0", "live": "of kind bridge", "wanted": "a WireGuard interface"} in found
     run = guest.apply(hosts.document("web-3", PAIR))
     assert "wg0 is of kind bridge on this host" in run.out
-    assert guest.inside(f"python3 {AGENT} leave").startswith("LEFT")
+    assert guest.inside(f"python3 -IS {AGENT} leave").startswith("LEFT")
     assert guest.inside("ip -d link show wg0").count("bridge") > 0

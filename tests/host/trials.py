@@ -63,7 +63,7 @@ def seconds_left(node: Node) -> float:
 def applying(node: Node, document: str) -> Iterator["subprocess.Popen[str]"]:
     """`apply` over a connection of its own, which is cut off at the end if it has not ended itself."""
     with subprocess.Popen(
-        node.ssh_argv(f"exec python3 {AGENT} apply"),
+        node.ssh_argv(f"exec python3 -IS {AGENT} apply"),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -89,7 +89,7 @@ def _live(world: World) -> dict[str, str]:
 
 
 def _rotation(world: World, name: str) -> Any:
-    return json.loads(world.on(name, "python3 /usr/local/lib/wgmesh/wgmesh.pyz status"))["rotation"]
+    return json.loads(world.on(name, "python3 -IS /usr/local/lib/wgmesh/wgmesh.pyz status"))["rotation"]
 
 
 def _is_over(world: World, name: str) -> bool:
