@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.engine.state.backend import Backend
-from lab.engine.state.secrets import KEPT_KEYS
+from lab.engine.state.kept_keys import KEPT_KEYS
 from lab.rehearsed import RehearsalError, Rehearsed, from_anywhere, refuse_another_cloud
 from lab.stacks import asks_for_help, named_stack, needs_no_stack, plain_name
 from lab.unprotect import lift, protected

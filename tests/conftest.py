@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from lab.engine.state.secrets import KEPT_KEYS
+from lab.engine.state.kept_keys import KEPT_KEYS
 
 # Programs of tests change within a second, which Python's bytecode does not notice.
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"

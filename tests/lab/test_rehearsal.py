@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab.engine.state.backend import Backend
-from lab.engine.state.secrets import KEPT_KEYS
+from lab.engine.state.kept_keys import KEPT_KEYS
 from lab.rehearsal import Rehearsal
 from lab.testing import REPOSITORY
 

@@ -6,7 +6,6 @@ salt `v1:<base64 of 8 bytes>:<ciphertext of "pulumi">`, ciphertext `v1:<base64 n
 
 import base64
 import binascii
-import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -18,12 +17,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
+from lab.engine.state.kept_keys import place_of
 from lab.engine.state.model import StateError
 
-__all__ = ["KEPT_KEYS", "Crypter"]
-
-KEPT_KEYS: Final = "LAB_ENGINE_KEPT_KEYS"
-"""Environment variable with a folder where derived keys are kept: set for passphrases that are no secrets."""
+__all__ = ["Crypter"]
 
 _ITERATIONS: Final = 1_000_000
 _SALT_BYTES: Final = 8
@@ -35,8 +32,7 @@ _PROOF: Final = "pulumi"
 @lru_cache(maxsize=4)
 def _derive(passphrase: str, salt: bytes) -> bytes:
     """Return the key, from where such keys are kept if it is there: a fifth of a run derives it."""
-    folder = os.environ.get(KEPT_KEYS)
-    kept = Path(folder) / hashlib.sha256(salt + passphrase.encode()).hexdigest() if folder else None
+    kept = place_of(passphrase, salt)
     if kept and kept.exists():
         return kept.read_bytes()
     key = PBKDF2HMAC(hashes.SHA256(), _KEY_BYTES, salt, _ITERATIONS).derive(passphrase.encode())

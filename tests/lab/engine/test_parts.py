@@ -19,6 +19,7 @@ from lab.engine.deploy.steps import Op
 from lab.engine.deploy.targets import Targets
 from lab.engine.project import Config, Project, ProjectError
 from lab.engine.state import secrets
+from lab.engine.state.kept_keys import KEPT_KEYS
 from lab.engine.state.model import Change, ResourceState, Snapshot, StateError
 from lab.engine.state.secrets import Crypter
 from tests.lab.engine.harness import PASSPHRASE, STACK_FILE
@@ -54,7 +55,7 @@ def test_a_kept_key_opens_what_it_sealed_and_only_root_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = tmp_path / "keys"
-    monkeypatch.setenv(secrets.KEPT_KEYS, str(keys))
+    monkeypatch.setenv(KEPT_KEYS, str(keys))
     made = Crypter.create("known")
     sealed = made.encrypt("x")
     (kept,) = keys.iterdir()
@@ -64,7 +65,7 @@ def test_a_kept_key_opens_what_it_sealed_and_only_root_reads_it(
     assert Crypter.open("known", made.salt).decrypt(sealed) == "x"
     with pytest.raises(StateError, match="incorrect passphrase"):
         Crypter.open("another", made.salt)
-    monkeypatch.delenv(secrets.KEPT_KEYS)
+    monkeypatch.delenv(KEPT_KEYS)
     secrets._derive.cache_clear()
     with pytest.raises(StateError, match="incorrect passphrase"):
         Crypter.open("known", made.salt)
