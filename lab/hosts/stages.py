@@ -25,6 +25,10 @@ _SECONDS = 600
 
 def begin() -> int:
     """Run the first stage; what runs the others stays behind. Returns the stage's exit code."""
+    import yaml  # noqa: PLC0415
+
+    # the same in C, before cloud-init takes it: to read YAML is half of what the stages do
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # type: ignore[misc]
     from cloudinit.cmd.main import main  # type: ignore[import-not-found]  # noqa: PLC0415
 
     PLACE.parent.mkdir(exist_ok=True)
