@@ -65,7 +65,7 @@ bytecode: setup-dev .venv/collected # tests write none, see tests/conftest.py
 	@$(PYTHON) -m compileall -q bench lab mesh
 	@$(PYTHON) -c "from mesh.render.document import compile_templates; compile_templates()"
 
-.venv/collected: $(shell find tests -name '*.py') # pytest's own bytecode takes longer to make than to collect all tests
+.venv/collected: requirements/dev.txt $(shell find tests -type f -name '*.py') | setup-dev # pytest's own bytecode takes longer to make than to collect all tests
 	@$(PYTHON) -m pytest -p no:cacheprovider -q --collect-only >/dev/null && touch $@ || true # the run tells what is wrong
 
 lint: setup-dev

@@ -4,8 +4,6 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from lab.engine.state.kept_keys import KEPT_KEYS
-
 # Programs of tests change within a second, which Python's bytecode does not notice.
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
@@ -26,21 +24,15 @@ settings.register_profile(
 settings.load_profile("short")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _derived_keys_are_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No passphrase of a test is a secret: each run of the lab's engine would derive the key again."""
-    os.environ[KEPT_KEYS] = str(tmp_path_factory.getbasetemp() / "derived-keys")
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with hosts first: they take minutes and often wait, and short ones fill the end evenly.
 
-    Those of tests/host come last among them: once a worker has run tests there, it keeps their hosts.
+    Those of tests/host come late: once a worker has run tests there, it keeps their hosts.
     """
     with_hosts = {item.path for item in items if item.get_closest_marker("hosts")}
     folders = Path(__file__).parent
-    order = {folders / "system": 0, folders / "lab": 1, folders / "host": 2}
+    order = {folders / "system": 0, folders / "lab": 1, folders / "bench": 1, folders / "host": 2}
 
     def place(item: pytest.Item) -> tuple[bool, int]:
         return item.path not in with_hosts, min(order.get(folder, 3) for folder in item.path.parents)

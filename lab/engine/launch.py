@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from lab.engine.project import Project, ProjectError
+from lab.engine.state.kept_keys import KEPT_KEYS
 
 __all__ = ["launch_ahead", "launched"]
 
@@ -37,6 +38,7 @@ def _launch(project: Project) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     # what opens the state is the engine's business, not the program's
     environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
+    environment.pop(KEPT_KEYS, None)
     return subprocess.Popen(
         [_python(project), "-u", str(_LAUNCHER), str(os.getpid())],
         cwd=project.folder, env=environment, start_new_session=True,

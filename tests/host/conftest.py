@@ -25,7 +25,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_guest_stays(hosts: Hosts) -> Iterator[None]:
-    """Take web-3 away after each module: a peer that answers is none the next module asked for."""
+    """Take web-3 away after each module: the next one expects no answer from there."""
     yield
     hosts.take_away("web-3")
 

@@ -3,7 +3,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from lab.engine.state.kept_keys import KEPT_KEYS
 from tests.system.world import World
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _derived_keys_are_kept(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No passphrase of a test is a secret, and to derive the key takes longer than many a run."""
+    os.environ[KEPT_KEYS] = str(tmp_path_factory.getbasetemp() / "derived-keys")
 
 
 @pytest.fixture(scope="module")

@@ -165,6 +165,7 @@ def impostor(mesh: World, cloud: Client) -> Iterator[Impostor]:
 
 def test_another_machine_at_a_nodes_address_is_sent_nothing(mesh: World, impostor: Impostor) -> None:
     resources = mesh.json("stack", "export")["deployment"]["resources"]
+    dialled = 0
     for step in ("apply", "keys"):
         (urn,) = [each["urn"] for each in resources if each["urn"].endswith(f"::db-1-{step}")]
         run = mesh.lab("run", "up", "--yes", "--skip-preview", "--replace", urn)
@@ -172,6 +173,7 @@ def test_another_machine_at_a_nodes_address_is_sent_nothing(mesh: World, imposto
         assert "db-1: the host key is not the one that this stack installed" in run.out, step
         assert "Nothing was sent." in run.out
         assert re.search(r"`pulumi up --replace '\S+::db-1-server'`", run.out), run.out
-    heard = impostor.run("journalctl -q -o cat -t sshd")
-    assert len(re.findall("Host key|Connection", heard)) >= 2, "it was dialled by both"
-    assert "Accepted" not in heard
+        heard = impostor.run("journalctl -q -o cat -t sshd")
+        assert "Accepted" not in heard
+        before, dialled = dialled, len(re.findall("Host key|Connection", heard))
+        assert dialled > before, f"{step} has not dialled"

@@ -193,7 +193,7 @@ def test_a_change_is_dialled_twice_and_no_secret_is_in_plain_anywhere_it_should_
     before = _dials(mesh)
     watch = "while :; do cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '; sleep 0.01; done"
     watcher = mesh.background(
-        "web-1", f'timeout 60 setpriv --reuid=65534 --clear-groups sh -c "{watch}" | sort -u'
+        "web-1", f'timeout 300 setpriv --reuid=65534 --clear-groups sh -c "{watch}" | sort -u'
     )
     mesh.edit_mesh(lambda m: m["nodes"]["web-1"].update(public=["tcp/8080"]))
     places = {

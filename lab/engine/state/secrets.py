@@ -6,6 +6,7 @@ salt `v1:<base64 of 8 bytes>:<ciphertext of "pulumi">`, ciphertext `v1:<base64 n
 
 import base64
 import binascii
+import contextlib
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -31,17 +32,34 @@ _PROOF: Final = "pulumi"
 
 @lru_cache(maxsize=4)
 def _derive(passphrase: str, salt: bytes) -> bytes:
-    """Return the key, from where such keys are kept if it is there: a fifth of a run derives it."""
+    """Return the key, if possible from where such keys are kept: to derive it is a fifth of a short run."""
     kept = place_of(passphrase, salt)
-    if kept and kept.exists():
-        return kept.read_bytes()
-    key = PBKDF2HMAC(hashes.SHA256(), _KEY_BYTES, salt, _ITERATIONS).derive(passphrase.encode())
-    if kept:
-        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=kept.parent, delete=False) as whole:
-            whole.write(key)
-        Path(whole.name).rename(kept)
+    key = _read(kept) if kept else None
+    if key is None:
+        key = PBKDF2HMAC(hashes.SHA256(), _KEY_BYTES, salt, _ITERATIONS).derive(passphrase.encode())
+        if kept:
+            _keep(kept, key)
     return key
+
+
+def _read(kept: Path) -> bytes | None:
+    """Return a key that was kept whole."""
+    with contextlib.suppress(OSError):
+        key = kept.read_bytes()
+        if len(key) == _KEY_BYTES:
+            return key
+    return None
+
+
+def _keep(kept: Path, key: bytes) -> None:
+    """Keep a key; where that fails, the next run derives it again."""
+    with contextlib.suppress(OSError):
+        kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=kept.parent) as whole:
+            whole.write(key)
+            whole.flush()
+            kept.unlink(missing_ok=True)
+            kept.hardlink_to(whole.name)
 
 
 class Crypter:

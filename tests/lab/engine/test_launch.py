@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from lab.engine.state.kept_keys import KEPT_KEYS
 from lab.testing import REPOSITORY, wait
 from tests.lab.engine.harness import Project
 
@@ -21,6 +22,16 @@ assert protocol.engine_pb2 is engine_pb2
 
 def test_the_engine_does_without_the_sdk_and_has_its_very_protocol() -> None:
     subprocess.run([sys.executable, "-c", WITHOUT_SDK], cwd=REPOSITORY, check=True)
+
+
+def test_the_program_gets_nothing_that_opens_the_state(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.write("import os; print('these:', *os.environ)")
+    ran = project.run("up --yes --skip-preview", **{KEPT_KEYS: str(tmp_path / "keys")})
+    assert ran.code == 0, ran.out
+    assert "these: " in ran.out
+    assert "PASSPHRASE" not in ran.out
+    assert KEPT_KEYS not in ran.out
 
 
 def _processes_in(folder: Path) -> Iterator[int]:

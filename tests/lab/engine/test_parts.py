@@ -51,7 +51,7 @@ def test_what_is_no_secret_of_this_stack_is_refused(crypter: Crypter, sealed: st
         crypter.decrypt(sealed)
 
 
-def test_a_kept_key_opens_what_it_sealed_and_only_root_reads_it(
+def test_a_kept_key_opens_what_it_sealed_and_only_its_owner_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = tmp_path / "keys"
@@ -65,11 +65,22 @@ def test_a_kept_key_opens_what_it_sealed_and_only_root_reads_it(
     assert Crypter.open("known", made.salt).decrypt(sealed) == "x"
     with pytest.raises(StateError, match="incorrect passphrase"):
         Crypter.open("another", made.salt)
-    monkeypatch.delenv(KEPT_KEYS)
     secrets._derive.cache_clear()
-    with pytest.raises(StateError, match="incorrect passphrase"):
-        Crypter.open("known", made.salt)
+
+
+def test_a_key_that_was_cut_short_or_cannot_be_kept_is_derived(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEPT_KEYS, str(tmp_path))
+    made = Crypter.create("known")
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(b"cut short")
     secrets._derive.cache_clear()
+    Crypter.open("known", made.salt)
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [32]
+    monkeypatch.setenv(KEPT_KEYS, str(kept))  # no folder
+    secrets._derive.cache_clear()
+    Crypter.open("known", made.salt)
 
 
 @pytest.mark.parametrize("salt", ["", "v0:AAAA:x", "v1:nonsense"])

@@ -11,11 +11,11 @@ from mesh.program import agent
 
 @pytest.fixture(autouse=True)
 def _without_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No server of these tests ever answers; and nobody reads from which lines a resource comes.
+    """Wait a second for servers that never answer, and do not ask from which lines a resource comes.
 
-    The SDK takes a fifth of a run to find these lines.
+    The SDK takes a fifth of a run to find these lines, and nobody reads them here.
     """
-    monkeypatch.setattr(nodes, "_CONNECT_SECONDS", 0.1)
+    monkeypatch.setattr(nodes, "_CONNECT_SECONDS", 1.0)
     monkeypatch.setattr(resource, "_get_stack_trace", source_pb2.StackTrace, raising=False)
 
 
