@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import pulumi
@@ -7,6 +8,10 @@ from pulumi.runtime.proto import source_pb2
 
 from mesh.calls import nodes
 from mesh.program import agent
+
+# As where Pulumi starts a program: a run that fails leaves futures that nobody awaits, and a later test
+# would be told of them.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 
 @pytest.fixture(autouse=True)
