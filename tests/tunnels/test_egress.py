@@ -250,6 +250,7 @@ def test_containers_of_the_node_get_out_as_well(place: World) -> None:
 
 def test_nothing_is_lost_while_files_change(place: World) -> None:
     six = place.nodes["six"]
+    until(lambda: _pings(six, INTERNET))
     ping = six.start(PING, "-n", "-i", "0.01", INTERNET)
     for groups in (["a"], ["b"]):
         bring(place, _mesh(groups=groups, public=["tcp/80"]))
