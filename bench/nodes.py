@@ -18,9 +18,11 @@ from mesh.remote import keys_call
 from mesh.render import NOTHING_MOVES, Endpoint, KeyNames, Moving, PeerFacts, render_document
 from mesh.settings import parse_settings
 
-__all__ = ["AGENT", "DEADLINE", "INCOMING", "Keys", "Node", "Nodes"]
+__all__ = ["AGENT", "CALL", "DEADLINE", "INCOMING", "Keys", "Node", "Nodes"]
 
 AGENT: Final = "/usr/local/lib/wgmesh/wgmesh.pyz"
+CALL: Final = f"python3 -IS {AGENT}"
+"""Calls the agent as the program does (`mesh/remote.py`); a command of the agent follows."""
 INCOMING: Final = "/usr/local/lib/wgmesh/incoming.pyz"
 DEADLINE: Final = 10
 """Seconds until a trial is rolled back on these nodes."""
@@ -61,7 +63,7 @@ class Node(Host):
 
     def agent(self, command: str, stdin: str | bytes = "") -> Run:
         """Have the agent do something, over a connection of its own."""
-        return self.ssh(f"exec python3 -IS {AGENT} {command}", stdin)
+        return self.ssh(f"exec {CALL} {command}", stdin)
 
     def copy(self, agent: AgentFile) -> None:
         """Put an agent's file where the program does. Raises `AssertionError`."""
@@ -84,7 +86,7 @@ class Node(Host):
 
     def status(self) -> dict[str, Any]:
         """Return what the agent says of the node."""
-        value: dict[str, Any] = json.loads(self.inside(f"python3 -IS {AGENT} status"))
+        value: dict[str, Any] = json.loads(self.inside(f"{CALL} status"))
         return value
 
 

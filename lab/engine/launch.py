@@ -37,8 +37,8 @@ def launched(project: Project) -> "subprocess.Popen[bytes]":
 def _launch(project: Project) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     # what opens the state is the engine's business, not the program's
-    environment.pop("PULUMI_CONFIG_PASSPHRASE", None)
-    environment.pop(KEPT_KEYS, None)
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", KEPT_KEYS):
+        environment.pop(name, None)
     return subprocess.Popen(
         [_python(project), "-u", str(_LAUNCHER), str(os.getpid())],
         cwd=project.folder, env=environment, start_new_session=True,

@@ -148,16 +148,17 @@ class Hosts:
         """Return the public address of a host."""
         return str(self.lab.pool.network_address + 10 + list(self.addresses).index(name))
 
-    def take_away(self, name: str) -> str:
-        """Have no host of this name, and return the key of the next one."""
-        key = f"n{list(self.addresses).index(name)}"
-        if key in {machine.key for machine in self.lab.machines() if machine.exists}:
-            self.lab.destroy(key)
-        return key
+    def _key(self, name: str) -> str:
+        return f"n{list(self.addresses).index(name)}"
+
+    def take_away(self, name: str) -> None:
+        """Have no host of this name."""
+        self.lab.destroy(self._key(name))
 
     def boot(self, name: str) -> Host:
         """Make a host, a new one where there was one of this name, and wait for its sshd."""
-        key = self.take_away(name)
+        self.take_away(name)
+        key = self._key(name)
         private, public = ((self.folder / file).read_text() for file in ("first", "first.pub"))
         config = {
             "hostname": name,

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench import nodes
-from bench.nodes import AGENT, DEADLINE, INCOMING, Keys
+from bench.nodes import AGENT, CALL, DEADLINE, INCOMING, Keys
 from lab.testing import Run, wait
 
-__all__ = ["ADDRESSES", "AGENT", "DEADLINE", "INCOMING", "Hosts", "Keys", "Node", "Run"]
+__all__ = ["ADDRESSES", "AGENT", "CALL", "DEADLINE", "INCOMING", "Hosts", "Keys", "Node", "Run"]
 
 ADDRESSES = {"web-1": "10.10.0.1", "web-2": "10.10.0.2", "web-3": "10.10.0.3"}
 

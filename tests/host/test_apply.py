@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from lab.testing import wait
-from tests.host.nodes import AGENT, DEADLINE, INCOMING, Hosts, Node
+from tests.host.nodes import CALL, DEADLINE, INCOMING, Hosts, Node
 from tests.host.trials import set_deadline
 
 pytestmark = pytest.mark.hosts
@@ -110,7 +110,7 @@ def test_a_document_cut_at_any_byte_is_refused_and_changes_nothing(
     cuts = range(0, len(document.encode()), stride)
     loop = (
         f"cat >/run/doc; for n in $(seq 0 {stride} {cuts[-1]}); do"
-        f" head -c $n /run/doc | python3 -IS {AGENT} apply; echo $?; done; rm /run/doc"
+        f" head -c $n /run/doc | {CALL} apply; echo $?; done; rm /run/doc"
     )
     run = mesh.ssh(loop, document, timeout=1800)
     assert run.out.splitlines()[1::2] == ["65"] * len(cuts)
@@ -186,9 +186,7 @@ def test_restarting_the_unit_by_hand_brings_the_same_interface(mesh: Node) -> No
 
 def test_one_connection_cannot_confirm_its_own_trial(mesh: Node, hosts: Hosts) -> None:
     document = hosts.document("web-1", THREE)
-    twice = (
-        f"cat >/run/doc; for i in 1 2 3; do python3 -IS {AGENT} apply </run/doc; sleep 1; done; rm /run/doc"
-    )
+    twice = f"cat >/run/doc; for i in 1 2 3; do {CALL} apply </run/doc; sleep 1; done; rm /run/doc"
     run = mesh.ssh(twice, document)
     assert [line.split()[0] for line in run.out.splitlines()] == ["RECONNECT"] * 3
     assert mesh.apply(document).word == "CONFIRMED"

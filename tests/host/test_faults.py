@@ -11,7 +11,7 @@ import pytest
 
 from lab.testing import wait
 from mesh.host.system.faults import STEPS
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
+from tests.host.nodes import CALL, DEADLINE, Hosts, Node
 from tests.host.trials import applying, every_python
 
 pytestmark = pytest.mark.hosts
@@ -258,9 +258,7 @@ def test_whatever_happens_at_whatever_step(
     old_state, new_state = states(node, hosts, new)
     node.inside(f"echo '{step} {'5' if action == 'reboot' else action}' >/etc/wgmesh/failpoint")
     for _dial in range(3):
-        with subprocess.Popen(
-            node.ssh_argv(f"exec timeout 6 python3 -IS {AGENT} apply"), stdin=subprocess.PIPE
-        ) as client:
+        with subprocess.Popen(node.ssh_argv(f"exec timeout 6 {CALL} apply"), stdin=subprocess.PIPE) as client:
             assert client.stdin is not None
             client.stdin.write(new.encode())
             client.stdin.close()

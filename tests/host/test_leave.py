@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.host.nodes import AGENT, Hosts, Node
+from tests.host.nodes import AGENT, CALL, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -68,9 +68,7 @@ def host(hosts: Hosts) -> Iterator[Node]:
 def guest(host: Node) -> Iterator[Node]:
     """The host while it is in no mesh."""
     yield host
-    host.inside(
-        f"test ! -e {AGENT} || python3 -IS {AGENT} leave; cp -a /root/keys-before /root/.ssh/authorized_keys"
-    )
+    host.inside(f"test ! -e {AGENT} || {CALL} leave; cp -a /root/keys-before /root/.ssh/authorized_keys")
 
 
 def _join(node: Node, hosts: Hosts) -> None:

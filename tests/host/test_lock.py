@@ -5,7 +5,7 @@ import re
 import pytest
 
 from lab.testing import wait
-from tests.host.nodes import AGENT, Hosts, Node
+from tests.host.nodes import CALL, Hosts, Node
 from tests.host.trials import NEXT, PAIR, another_port, applying, set_deadline
 
 pytestmark = pytest.mark.hosts
@@ -57,7 +57,7 @@ def test_a_command_that_hangs_is_ended_on_the_node(node: Node, new: str) -> None
     """As `up` calls it, with a limit that suits a test."""
     set_deadline(node, 60)
     node.inside("echo 'staged 1000' >/etc/wgmesh/failpoint")
-    run = node.ssh(f"exec timeout -s KILL 5 python3 -IS {AGENT} apply", new)
+    run = node.ssh(f"exec timeout -s KILL 5 {CALL} apply", new)
     node.inside("rm /etc/wgmesh/failpoint")
     assert run.code in (137, 255), run
     assert node.apply(new).word == "CONFIRMED"

@@ -3,7 +3,7 @@
 import pytest
 
 from lab.testing import wait
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
+from tests.host.nodes import CALL, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -89,7 +89,7 @@ def test_the_proof_takes_tables_of_others_into_account(node: Node, hosts: Hosts)
     node.inside(f"systemd-run -q sh -c '{ban}'")
     run = node.ssh(
         "touch /run/session-began; until nft list table inet f2b-table >/dev/null 2>&1; do sleep 0.1; done; "
-        f"python3 -IS {AGENT} apply; touch /run/session-ended",
+        f"{CALL} apply; touch /run/session-ended",
         document,
     )
     assert run.word == "REFUSED", run.out
@@ -117,7 +117,7 @@ def test_a_session_to_an_address_the_host_does_not_have_is_told_in_the_journal(
     """As behind address translation: the proof cannot be run, and the rollback alone guards the change."""
     document = hosts.document("web-1", ("web-1", "web-2"), public=["tcp/8099"])
     session = "SSH_CONNECTION='198.51.100.1 50000 203.0.113.9 22'"
-    run = node.ssh(f"{session} exec python3 -IS {AGENT} apply", document)
+    run = node.ssh(f"{session} exec {CALL} apply", document)
     assert run.word == "RECONNECT", run.out
     said = node.inside("journalctl -q -t wgmesh -o cat")
     assert (

@@ -11,7 +11,7 @@ import pytest
 
 from lab.testing import wait
 from mesh.host.system.faults import STEPS
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node, Run
+from tests.host.nodes import CALL, DEADLINE, Hosts, Node, Run
 
 pytestmark = pytest.mark.hosts
 
@@ -101,7 +101,7 @@ def test_a_client_killed_at_any_step_leaves_the_old_or_the_new_state(
     assert node.apply(hosts.document("web-1", PAIR)).word == "CONFIRMED"
     node.inside(f"echo '{step} 3' >/etc/wgmesh/failpoint")
     for _dial in range(3):
-        argv = node.ssh_argv(f"exec python3 -IS {AGENT} apply")
+        argv = node.ssh_argv(f"exec {CALL} apply")
         with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as client:
             assert client.stdin is not None
             client.stdin.write(document.encode())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mesh.program.agent import AgentFile
-from tests.host.nodes import AGENT, INCOMING, Hosts, Node
+from tests.host.nodes import CALL, INCOMING, Hosts, Node
 from tests.host.trials import PAIR, THREE, another_port
 
 pytestmark = pytest.mark.hosts
@@ -113,6 +113,4 @@ def test_a_trial_keeps_its_agent(node: Node, hosts: Hosts, newer: AgentFile) -> 
     assert _agent(node) == hosts.agent.sha256
     assert node.apply(document).word == "CONFIRMED"
     assert node.send_keys(newer).word == "STORED"
-    assert (
-        node.ssh(f"exec python3 -IS {AGENT} keys {newer.sha256}", hosts.keys.bundle("web-1")).word == "STORED"
-    )
+    assert node.ssh(f"exec {CALL} keys {newer.sha256}", hosts.keys.bundle("web-1")).word == "STORED"

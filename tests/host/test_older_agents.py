@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.host.nodes import AGENT, Hosts, Node
+from tests.host.nodes import CALL, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -78,7 +78,7 @@ def test_a_host_leaves(hosts: Hosts) -> None:
         assert guest.agent("keys", hosts.keys.bundle("web-3")).word == "STORED"
         assert guest.apply(hosts.document("web-3", ("web-1", "web-3"))).word == "CONFIRMED"
         guest.inside(f"python3 -c '{OLDER}'")
-        assert guest.ssh(f"exec python3 -IS {AGENT} leave").word == "LEFT"
+        assert guest.ssh(f"exec {CALL} leave").word == "LEFT"
         left = guest.inside("ls -A /etc/wireguard; ls -d /var/lib/wgmesh; ip link show wg0", check=False)
         assert left == ""
     finally:

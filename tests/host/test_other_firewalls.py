@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.testing import wait
-from tests.host.nodes import Hosts, Node, Run
+from tests.host.nodes import CALL, Hosts, Node, Run
 
 pytestmark = pytest.mark.hosts
 
@@ -122,7 +122,7 @@ def test_a_ban_of_this_very_session_is_refused_by_name(node: Node, hosts: Hosts)
         "systemd-run -q sh -c 'sleep 0.7; nft -f /run/f2b.nft; sleep 4; nft delete table inet f2b-table'"
     )
     document = hosts.document("web-1", PAIR, public=["tcp/8103"])
-    run = node.ssh("sleep 1; exec python3 -IS /usr/local/lib/wgmesh/wgmesh.pyz apply", document)
+    run = node.ssh(f"sleep 1; exec {CALL} apply", document)
     assert run.word == "REFUSED", run.out
     assert "(this session) would be cut off" in run.out
     assert "table inet f2b-table, chain c" in run.out

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.testing import wait
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
+from tests.host.nodes import CALL, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -196,9 +196,7 @@ def test_after_leaving_nobody_brings_the_table_back(hosts: Hosts, web_2: Node) -
     assert web_2.agent("keys", hosts.keys.bundle("web-2")).word == "STORED"
     document = hosts.document("web-2", PAIR)
     assert web_2.agent("apply", document).word == "RECONNECT"
-    wait(
-        lambda: web_2.inside(f"python3 -IS {AGENT} status | grep -c idle", check=False) == "1", DEADLINE + 30
-    )
+    wait(lambda: web_2.inside(f"{CALL} status | grep -c idle", check=False) == "1", DEADLINE + 30)
     assert not has_table(web_2), "a first change that was rolled back leaves no table"
     web_2.inside("rm -f /run/wgmesh/outcome.json")
     assert web_2.apply(document).word == "CONFIRMED"

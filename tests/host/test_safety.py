@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from lab.testing import wait
-from tests.host.nodes import AGENT, Hosts, Node
+from tests.host.nodes import AGENT, CALL, Hosts, Node
 from tests.host.trials import SHORT, THREE, WATCH, every_python, firewall, go_live, seconds_left, set_deadline
 
 pytestmark = pytest.mark.hosts
@@ -110,9 +110,7 @@ def test_a_disk_that_hangs_at_the_commit_does_not_keep_the_rollback_away(node: N
     )
     with (
         every_python(node, *hang),
-        subprocess.Popen(
-            node.ssh_argv(f"exec python3 -IS {AGENT} apply"), stdin=subprocess.PIPE, text=True
-        ) as client,
+        subprocess.Popen(node.ssh_argv(f"exec {CALL} apply"), stdin=subprocess.PIPE, text=True) as client,
     ):
         assert client.stdin
         client.stdin.write(new)

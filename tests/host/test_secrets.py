@@ -7,7 +7,7 @@ import re
 import pytest
 
 from mesh.plan import fingerprint
-from tests.host.nodes import AGENT, Hosts, Node
+from tests.host.nodes import CALL, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -187,7 +187,7 @@ def test_ten_failures_show_no_key(mesh: Node, hosts: Hosts) -> None:
     said.append(mesh.inside("journalctl -q --no-pager -o json; ps axwwe -o args; ls -R /tmp /root"))
     said.append(mesh.inside("cat /root/.*history /run/wgmesh/outcome.json 2>/dev/null", check=False))
     said.append(mesh.inside("cat /var/lib/cloud/instance/user-data.txt"))
-    said.append(mesh.inside(f"python3 -IS {AGENT} status"))
+    said.append(mesh.inside(f"{CALL} status"))
     whole = "\n".join(said)
     for form in _forms(hosts):
         assert form not in whole

@@ -7,7 +7,7 @@ import pytest
 
 from mesh.host.live.sshd import wanted_ports
 from mesh.render import Moving
-from tests.host.nodes import AGENT, Hosts, Node, Run
+from tests.host.nodes import CALL, Hosts, Node, Run
 from tests.knocking import knocking
 
 pytestmark = pytest.mark.hosts
@@ -23,7 +23,7 @@ def _document(hosts: Hosts, port: int, *former: int) -> str:
 def _apply(node: Node, port: int, document: str) -> Run:
     run = Run(0, "")
     for _dial in range(12):
-        command = f"exec python3 -IS {AGENT} apply"
+        command = f"exec {CALL} apply"
         run = node.ssh(command, document, options=("-p", str(port)))
         if run.code not in (75, 255):
             break

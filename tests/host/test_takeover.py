@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.testing import wait
-from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
+from tests.host.nodes import CALL, DEADLINE, Hosts, Node
 
 pytestmark = pytest.mark.hosts
 
@@ -309,5 +309,5 @@ def test_another_kind_of_interface_under_our_name_is_told(guest: Node, hosts: Ho
     assert {"item": "link wg0", "live": "of kind bridge", "wanted": "a WireGuard interface"} in found
     run = guest.apply(hosts.document("web-3", PAIR))
     assert "wg0 is of kind bridge on this host" in run.out
-    assert guest.inside(f"python3 -IS {AGENT} leave").startswith("LEFT")
+    assert guest.inside(f"{CALL} leave").startswith("LEFT")
     assert guest.inside("ip -d link show wg0").count("bridge") > 0

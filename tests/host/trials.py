@@ -8,7 +8,7 @@ from itertools import count
 from typing import Final
 
 from lab.testing import wait
-from tests.host.nodes import AGENT, Hosts, Node
+from tests.host.nodes import CALL, Hosts, Node
 
 PAIR: Final = ("web-1", "web-2")
 THREE: Final = ("web-1", "web-2", "web-3")
@@ -63,7 +63,7 @@ def seconds_left(node: Node) -> float:
 def applying(node: Node, document: str) -> Iterator["subprocess.Popen[str]"]:
     """`apply` over a connection of its own, which is cut off at the end if it has not ended itself."""
     with subprocess.Popen(
-        node.ssh_argv(f"exec python3 -IS {AGENT} apply"),
+        node.ssh_argv(f"exec {CALL} apply"),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,

@@ -42,7 +42,11 @@ def _mesh(world: World, *words: str) -> Run:
 
 def _json(world: World, *words: str) -> tuple[int, Any]:
     run = _mesh(world, *words, "--json")
-    return run.code, json.loads(run.out[: run.out.rindex("}") + 1])
+    return run.code, _document(run)
+
+
+def _document(run: Run) -> Any:
+    return json.loads(run.out[: run.out.rindex("}") + 1])
 
 
 def test_right_after_up_nothing_differs(mesh: World) -> None:
@@ -62,7 +66,7 @@ def test_changes_by_hand_are_shown_and_repaired_without_a_secret(mesh: World) ->
         assert shown in run.out
     as_json = _mesh(mesh, "check", "--json")
     assert as_json.code == 1
-    found = json.loads(as_json.out[: as_json.out.rindex("}") + 1])
+    found = _document(as_json)
     assert {node: found["nodes"][node]["good"] for node in NODES} == {node: node == "web-1" for node in NODES}
     assert {"item": "MTU", "live": "1300", "wanted": "1420"} in found["nodes"]["web-2"]["differences"]
     assert not mesh.lab("run", "preview", "--expect-no-changes").code, "the engine itself does not look"

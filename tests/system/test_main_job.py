@@ -226,21 +226,20 @@ def test_a_change_is_dialled_twice_and_no_secret_is_in_plain_anywhere_it_should_
 
 
 def test_down_leaves_nothing(world: World) -> None:
-    mesh = world
-    if not mesh.hosts.machines():
-        mesh.bring()
-    id_ = Router(mesh.folder / ".lab" / "cloud").id
+    if not world.hosts.machines():
+        world.bring()
+    id_ = Router(world.folder / ".lab" / "cloud").id
     assert [path.name for path in Path("/sys/class/net").iterdir() if id_ in path.name]
-    run = mesh.lab("down")
+    run = world.lab("down")
     assert run.code == 0, run.out
     mounts = Path("/proc/mounts").read_text()
-    assert str(mesh.folder) not in mounts
+    assert str(world.folder) not in mounts
     assert [path.name for path in Path("/sys/class/net").iterdir() if id_ in path.name] == []
     processes = [
         p.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         for p in Path("/proc").glob("[0-9]*/cmdline")
         if p.exists()
     ]
-    assert [p for p in processes if str(mesh.folder) in p and "pytest" not in p] == []
-    export = json.loads(mesh.ok("stack", "export"))
+    assert [p for p in processes if str(world.folder) in p and "pytest" not in p] == []
+    export = json.loads(world.ok("stack", "export"))
     assert not [r for r in export["deployment"].get("resources") or [] if r["type"] != "pulumi:pulumi:Stack"]

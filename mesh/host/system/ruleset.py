@@ -48,8 +48,10 @@ def change_number() -> int:
 
     What packets do (counters, elements that they add) is no change. Raises `AgentError`.
     """
-    (told,) = _asked(_GET_GENERATION, dump=False)
-    return int.from_bytes(told.attributes.get(_GENERATION_NUMBER, b""), "big")
+    for told in _asked(_GET_GENERATION, dump=False):
+        if _GENERATION_NUMBER in told.attributes:
+            return int.from_bytes(told.attributes[_GENERATION_NUMBER], "big")
+    raise AgentError(Answer.FAILED, "the kernel does not tell of its firewall: it does not count changes")
 
 
 def _chain(told: Message) -> Chain:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.engine.state.kept_keys import KEPT_KEYS
 from lab.testing import REPOSITORY, wait
-from tests.lab.engine.harness import Project
+from tests.lab.engine.harness import PASSPHRASE, Project
 
 WITHOUT_SDK = """
 import sys
@@ -27,7 +27,10 @@ def test_the_engine_does_without_the_sdk_and_has_its_very_protocol() -> None:
 def test_the_program_gets_nothing_that_opens_the_state(tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.write("import os; print('these:', *os.environ)")
-    ran = project.run("up --yes --skip-preview", **{KEPT_KEYS: str(tmp_path / "keys")})
+    file = tmp_path / "passphrase"
+    file.write_text(PASSPHRASE)
+    opening = {KEPT_KEYS: str(tmp_path / "keys"), "PULUMI_CONFIG_PASSPHRASE_FILE": str(file)}
+    ran = project.run("up --yes --skip-preview", **opening)
     assert ran.code == 0, ran.out
     assert "these: " in ran.out
     assert "PASSPHRASE" not in ran.out

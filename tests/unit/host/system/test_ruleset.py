@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from mesh.host.answers import AgentError
+from mesh.host.system import ruleset
+
 RULES = """
 table ip filter { chain INPUT { type filter hook input priority 0; policy drop; } chain mine { accept; } }
 table ip6 filter { chain FORWARD { type filter hook forward priority 0; } }
@@ -82,3 +85,12 @@ def test_every_change_of_any_table_is_counted_and_looking_is_none() -> None:
     *numbers, after = eval(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
     assert len(set(numbers)) == len(changes) + 1
     assert after == numbers[-1]
+
+
+@pytest.mark.parametrize("answers", [[], [(0, bytes(4))]], ids=["no answer", "an answer without a number"])
+def test_a_kernel_that_counts_nothing_never_looks_unchanged(
+    monkeypatch: pytest.MonkeyPatch, answers: list[tuple[int, bytes]]
+) -> None:
+    monkeypatch.setattr(ruleset, "ask", lambda *_words, **_options: answers)
+    with pytest.raises(AgentError, match="does not count changes"):
+        ruleset.change_number()
