@@ -34,22 +34,24 @@ async def copy_to_remote(inputs: Values) -> None:
 
 
 async def _copy(sftp: asyncssh.SFTPClient, source: Asset | Archive, target: str) -> None:
-    into_folder = await sftp.isdir(target)
+    found = await _kind(sftp, target)
+    into_folder = found == asyncssh.FILEXFER_TYPE_DIRECTORY
     if source.text is not None:
         if into_folder:
             reason = "when using a text asset, remotePath must be a file path"
             raise ProviderError(f"remote path {target} is a directory; {reason}")
-        await _write(sftp, source.text.encode(), target)
+        await _write(sftp, source.text.encode(), target, missing=found is None)
         return
     folder, files = await asyncio.to_thread(_files, source.path or "")
-    if folder and await sftp.exists(target) and not into_folder:
+    if folder and found is not None and not into_folder:
         raise ProviderError(f"remote path {target} exists but is not a directory")
     for name, path in files:
         into = _inside(target, name) if folder or into_folder else target
         if path is None:
-            await sftp.makedirs(into, exist_ok=True)
+            await _make_folder(sftp, PurePosixPath(into))
         else:
-            await _write(sftp, await asyncio.to_thread(path.read_bytes), into)
+            content = await asyncio.to_thread(path.read_bytes)
+            await _write(sftp, content, into, missing=found is None and not folder)
 
 
 def _files(source: str) -> tuple[bool, list[tuple[str, Path | None]]]:
@@ -65,16 +67,34 @@ def _files(source: str) -> tuple[bool, list[tuple[str, Path | None]]]:
     return True, [(str(one.relative_to(base)), None if one.is_dir() else one) for one in found]
 
 
-async def _write(sftp: asyncssh.SFTPClient, content: bytes, target: str) -> None:
-    """Write a file, in a folder that is made if it is missing: to look for that first takes time."""
-    file: Any
+async def _kind(sftp: asyncssh.SFTPClient, path: str) -> int | None:
+    """Return the type of what is there (FILEXFER_TYPE_...), None where nothing is."""
     try:
-        file = await sftp.open(target, "wb")
+        return (await sftp.stat(path)).type
     except asyncssh.SFTPNoSuchFile:
-        await sftp.makedirs(str(PurePosixPath(target).parent), exist_ok=True)
-        file = await sftp.open(target, "wb")
+        return None
+
+
+async def _write(sftp: asyncssh.SFTPClient, content: bytes, target: str, *, missing: bool) -> None:
+    """Write a file. With `missing` there is none, and perhaps no folder for it."""
+    if missing:
+        await _make_folder(sftp, PurePosixPath(target).parent)
+    file: Any = await sftp.open(target, "wb")
     async with file:
         await file.write(content)
+
+
+async def _make_folder(sftp: asyncssh.SFTPClient, path: PurePosixPath) -> None:
+    """Make a folder unless it is there, its parents first. It looks from below: most of them are there."""
+    if await sftp.isdir(path):
+        return
+    if path != path.parent:
+        await _make_folder(sftp, path.parent)
+    try:
+        await sftp.mkdir(path)
+    except asyncssh.SFTPError:
+        if not await sftp.isdir(path):  # made by another copy meanwhile
+            raise
 
 
 def _inside(folder: str, name: str) -> str:
