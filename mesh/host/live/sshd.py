@@ -233,18 +233,14 @@ def reload_sshd() -> None:
     if unit is None:
         tell_listener()
         return
-    before = _of_sshd()
+    ports = _configured()
+    before = [each for each in listeners() if each.port in ports]
     _hold(sorted({each.port for each in before}))
     try:
         tell(unit)
-        _await_new(before)
+        _await_new(before, ports)
     finally:
         attempt(["nft", "delete", "table", "inet", _HOLD_TABLE])
-
-
-def _of_sshd() -> list[Listener]:
-    ports = _configured()
-    return [each for each in listeners() if each.port in ports]
 
 
 def _hold(ports: Sequence[int]) -> None:
@@ -262,10 +258,9 @@ def _loaded(ruleset: str) -> bool:
     return True
 
 
-def _await_new(before: Sequence[Listener]) -> None:
+def _await_new(before: Sequence[Listener], wanted: set[int]) -> None:
     """Wait until every port that sshd should have is there again, on another socket than before."""
     old = {each.inode for each in before}
-    wanted = _configured()
     end = time.monotonic() + _RELOAD
     while time.monotonic() < end:
         if wanted <= {each.port for each in listeners() if each.inode not in old}:

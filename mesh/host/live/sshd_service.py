@@ -32,7 +32,7 @@ _SOCKETS = ("ssh.socket", "sshd.socket")
 _USUAL_PORT = 22
 # An sshd that reads its settings anew listens again within a second; a busy host takes its time.
 _OFFER_SECONDS = 15.0
-_PAUSE = 0.2
+_PAUSE = 0.05
 # Ask without a key of a user: a client that knows this host key only is turned down by sshd, and by no other
 # server. ssh-keyscan would do the same with three times the work: it cannot choose the key exchange.
 # An sshd that hangs half way would hold up a client for longer than `ConnectTimeout`.
