@@ -1,11 +1,14 @@
 """Packs `mesh/host` into the one file that runs on every node: same source, same bytes.
 
-The file begins with the shell script of first contact, for a host that may have no Python yet.
+The file begins with the shell script of first contact, for a host that may have no Python yet. The modules
+travel packed, as every node gets them from the operator's machine, often over a slow line.
 
 Imports nothing but the standard library: the wheel is built with this module, before anything is installed.
 """
 
+import bz2
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -16,6 +19,10 @@ AGENT_NAME: Final = "wgmesh.pyz"
 """The name of the file, in a wheel and in a checkout."""
 
 _SOURCE: Final = Path(__file__).parent / "host"
+# Where mesh/host/bytecode.py finds all modules, packed.
+_SOURCES: Final = "sources"
+# What Python itself imports: it leads to the rest.
+_PLAIN: Final = ("__main__.py", "wgmesh/__init__.py", "wgmesh/bytecode.py")
 _MAIN: Final = """\
 from wgmesh.bytecode import use_bytecode
 
@@ -32,19 +39,23 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
 def pack_agent() -> bytes:
-    """Return the agent as a zipapp: the same bytes on every machine and Python version."""
-    files = {"__main__.py": _MAIN.encode()}
-    for path in _SOURCE.rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".sh":
-            files[f"wgmesh/{path.relative_to(_SOURCE).as_posix()}"] = path.read_bytes()
+    """Return the agent as a zipapp: the same bytes on every machine and Python version.
+
+    Packed by bzip2, whose bytes are the same everywhere, as they are not with the several zlib there are.
+    """
+    texts = {"__main__.py": _MAIN}
+    for path in _SOURCE.rglob("*.py"):
+        texts[f"wgmesh/{path.relative_to(_SOURCE).as_posix()}"] = path.read_text(encoding="utf-8")
+    files = {name: texts[name].encode() for name in _PLAIN}
+    files[_SOURCES] = bz2.compress(json.dumps(texts, sort_keys=True).encode())
     buffer = io.BytesIO()
     buffer.write(_script().encode())
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name in sorted(files):
+        for name, content in files.items():
             info = zipfile.ZipInfo(name, _EPOCH)
             info.create_system = 3  # Unix, whatever machine builds it
             info.external_attr = 0o100644 << 16
-            archive.writestr(info, files[name])
+            archive.writestr(info, content)
     return buffer.getvalue()
 
 

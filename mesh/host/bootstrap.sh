@@ -149,7 +149,15 @@ apt() {
 family=
 if command -v ip >/dev/null && [ -z "$(ip -4 route show default)" ]; then family="-o Acquire::ForceIPv6=true"; fi
 wanted=
-command -v python3 >/dev/null || wanted="$wanted python3"
+# Python may be there without its library: python3-minimal alone.
+python() { python3 -IS -c "import sys; sys.version_info >= (3, 9) or sys.exit(3); import bz2, json" 2>/dev/null; }
+rc=0
+python || rc=$?
+case $rc in
+    0) ;;
+    3) fail "needs Python 3.9 or newer" ;;
+    *) wanted="$wanted python3" ;;
+esac
 command -v nft >/dev/null || wanted="$wanted nftables"
 command -v wg >/dev/null && command -v wg-quick >/dev/null || wanted="$wanted wireguard-tools"
 command -v ip >/dev/null || wanted="$wanted iproute2"
@@ -167,8 +175,8 @@ if [ -n "$wanted" ]; then
     # shellcheck disable=SC2086 # words
     apt install --no-install-recommends -y $wanted || fail "could not install$wanted: ${said}apt-get install: $(tail -n 3 "$log")${family:+; this host has no IPv4: its mirrors must have IPv6}"
     rm -f "$log"
+    python || fail "needs Python 3.9 or newer, with the standard library (package python3)"
 fi
-python3 -IS -c "import sys; sys.exit(sys.version_info < (3, 9))" || fail "needs Python 3.9 or newer"
 
 # Where systemd holds the port, a reload would have sshd take the one in its own settings; started again, it gets
 # that one. An sshd that no unit started is told by a signal. Sessions go on, this one too.
@@ -201,7 +209,7 @@ answers() {
     end=$(($(up) + $1))
     until offered; do
         [ "$(up)" -lt "$end" ] || return 1
-        sleep 0.2
+        sleep 0.05
     done
 }
 dropin=/etc/ssh/sshd_config.d/10-wgmesh.conf made=

@@ -30,6 +30,8 @@ __all__ = ["ENTRY", "compiled", "use_bytecode"]
 ENTRY = f"bytecode-{MAGIC_NUMBER.hex()}"
 """The piece's name within the file, another one for each version of Python's bytecode."""
 
+# All modules, packed: bzip2 of a JSON object of their paths and texts.
+_SOURCES = "sources"
 # Without docstrings and asserts: nobody reads those of an agent that runs.
 _OPTIMIZE = 2
 
@@ -79,15 +81,14 @@ def use_bytecode(loader: zipimporter) -> None:
 @functools.lru_cache(maxsize=1)
 def compiled(archive: str) -> Modules:
     """Compile all modules of a zipapp; returns them by name: whether it is a package, and its code."""
-    import zipfile
+    import bz2
+    import json
+    from zipimport import zipimporter
 
     modules = {}
-    with zipfile.ZipFile(archive) as file:
-        for path in file.namelist():
-            name, _, ending = path.rpartition(".")
-            if ending == "py":
-                code = compile(file.read(path), path, "exec", dont_inherit=True, optimize=_OPTIMIZE)
-                is_package = name.endswith("/__init__")
-                module = name[: -len("/__init__")] if is_package else name
-                modules[module.replace("/", ".")] = (is_package, marshal.dumps(code))
+    texts: dict[str, str] = json.loads(bz2.decompress(zipimporter(archive).get_data(_SOURCES)))
+    for path, text in texts.items():
+        code = compile(text, path, "exec", dont_inherit=True, optimize=_OPTIMIZE)
+        name, package, _ = path[: -len(".py")].partition("/__init__")
+        modules[name.replace("/", ".")] = (bool(package), marshal.dumps(code))
     return modules

@@ -372,6 +372,27 @@ def test_upgrades_that_hold_a_lock_of_apt_are_waited_for(bare: Server, lock: str
     bare.inside("ls /usr/bin/wg /usr/sbin/nft /usr/bin/wireguard-go")
 
 
+@pytest.mark.long
+def test_a_python_without_its_library_gets_it(hosts: Hosts, boot: Boot) -> None:
+    """As on an image that has `python3-minimal` alone."""
+    root = build_image(IMAGE, "debian-12", print)
+    library = ["libpython3-stdlib", "libpython3.11-stdlib", "python3", "python3.11"]
+    server = boot()
+    offer(hosts.lab, server.key, build_repository(PACKAGES, root, "debian-12", library, print))
+    server.inside(f"apt-get -qq purge {' '.join(library)} 2>&1; python3 -IS -c 'import sys'")
+    server.becomes_a_node()
+    server.inside("python3 -IS -c 'import bz2'")
+
+
+@pytest.mark.long
+def test_a_python_whose_library_is_not_to_be_had_is_told(boot: Boot) -> None:
+    server = boot()
+    server.inside("rm /usr/lib/python3.11/bz2.py /etc/apt/sources.list.d/* /etc/apt/sources.list -f")
+    done = server.meet()
+    assert done.code == 1
+    assert "needs Python 3.9 or newer, with the standard library" in done.out
+
+
 def test_a_package_that_is_not_to_be_had_is_told_in_apts_words(bare: Server) -> None:
     bare.inside("dpkg --purge wireguard-tools >/dev/null 2>&1; mv /srv/packages /srv/gone")
     try:

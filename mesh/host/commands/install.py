@@ -112,7 +112,7 @@ def with_bytecode(archive: Path) -> bytes:
     """Return the zipapp with this Python's bytecode added: compiling takes most of a start.
 
     The modules that find the bytecode have theirs beside them. Another Python, after an upgrade of the host,
-    finds the modules themselves there.
+    finds the modules themselves, packed as they came.
     """
     import io
     import marshal

@@ -10,10 +10,11 @@ from mesh.program.agent import build_agent
 
 HOST = Path(__file__).parents[3] / "mesh" / "host"
 IMPORT_ALL = """
-import importlib, pkgutil, sys
+import importlib, sys, zipimport
 sys.path[:] = [sys.argv[1], *(path for path in sys.path if "site-packages" not in path)]
-import wgmesh
-names = [found.name for found in pkgutil.walk_packages(wgmesh.__path__, "wgmesh.")]
+from wgmesh.bytecode import compiled, use_bytecode
+use_bytecode(zipimport.zipimporter(sys.argv[1]))
+names = [name for name in compiled(sys.argv[1]) if name.startswith("wgmesh.")]
 for name in names:
     importlib.import_module(name)
 print(len(names))

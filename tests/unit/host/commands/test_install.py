@@ -21,7 +21,7 @@ try:
     runpy.run_path(sys.argv[0], run_name="__main__")
 except SystemExit as end:
     cli = sys.modules["wgmesh.cli"]
-    print(end.code, cli.__file__, cli.__doc__ is None, "zipfile" in sys.modules)
+    print(end.code, cli.__file__, cli.__doc__ is None, "bz2" in sys.modules)
 """
 
 
