@@ -6,6 +6,10 @@ import os
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 if __name__ == "__main__":
+    from lab.ending import end
     from lab.engine.cli.main import main  # gRPC reads the variable when it is imported
 
-    main()
+    try:
+        main()
+    except SystemExit as over:
+        end(int(over.code or 0))
