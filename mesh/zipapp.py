@@ -7,6 +7,7 @@ Imports nothing but the standard library: the wheel is built with this module, b
 """
 
 import bz2
+import hashlib
 import io
 import json
 import zipfile
@@ -23,6 +24,8 @@ _SOURCE: Final = Path(__file__).parent / "host"
 _SOURCES: Final = "sources"
 # What Python itself imports: it leads to the rest.
 _PLAIN: Final = ("__main__.py", "wgmesh/__init__.py", "wgmesh/bytecode.py")
+# The archive's comment, with which the file ends.
+_SEAL_BYTES: Final = 64
 _MAIN: Final = """\
 from wgmesh.bytecode import use_bytecode
 
@@ -38,25 +41,38 @@ _BOOTSTRAP: Final = "# bootstrap.sh\n"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
-def pack_agent() -> bytes:
+def pack_agent(before: bytes = b"") -> bytes:
     """Return the agent as a zipapp: the same bytes on every machine and Python version.
 
     Packed by bzip2, whose bytes are the same everywhere, as they are not with the several zlib there are.
+    That takes a tenth of a second: `before`, packed earlier, is returned if it is of the same sources.
     """
+    script = _script().encode()
     texts = {"__main__.py": _MAIN}
     for path in _SOURCE.rglob("*.py"):
         texts[f"wgmesh/{path.relative_to(_SOURCE).as_posix()}"] = path.read_text(encoding="utf-8")
+    sources = json.dumps(texts, sort_keys=True).encode()
+    if before[-_SEAL_BYTES:] == _seal(script, sources, before[:-_SEAL_BYTES]):
+        return before
     files = {name: texts[name].encode() for name in _PLAIN}
-    files[_SOURCES] = bz2.compress(json.dumps(texts, sort_keys=True).encode())
+    files[_SOURCES] = bz2.compress(sources)
     buffer = io.BytesIO()
-    buffer.write(_script().encode())
+    buffer.write(script)
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        archive.comment = bytes(_SEAL_BYTES)
         for name, content in files.items():
             info = zipfile.ZipInfo(name, _EPOCH)
             info.create_system = 3  # Unix, whatever machine builds it
             info.external_attr = 0o100644 << 16
             archive.writestr(info, content)
-    return buffer.getvalue()
+    packed = buffer.getvalue()[:-_SEAL_BYTES]
+    return packed + _seal(script, sources, packed)
+
+
+def _seal(script: bytes, sources: bytes, packed: bytes) -> bytes:
+    """Return what a packed file ends with: a digest of what went in, and of what came out."""
+    parts = (hashlib.sha256(part).hexdigest() for part in (script, sources, packed))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest().encode()
 
 
 def _script() -> str:

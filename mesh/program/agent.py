@@ -52,9 +52,10 @@ def agent_file() -> AgentFile:
 
 def build_agent(folder: Path) -> AgentFile:
     """Pack the agent into `folder`, unless the same bytes are there already. Raises `OSError`."""
-    content = pack_agent()
     target = folder / AGENT_NAME
-    if not target.exists() or target.read_bytes() != content:
+    before = target.read_bytes() if target.exists() else b""
+    content = pack_agent(before)
+    if content != before:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = target.with_suffix(f".{os.getpid()}.new")
         fresh.write_bytes(content)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
+from mesh import zipapp
 from mesh.program import agent
 from mesh.program.agent import agent_file, build_agent
 from mesh.zipapp import pack_agent
@@ -32,6 +33,23 @@ def test_a_damaged_file_is_replaced(tmp_path: Path) -> None:
     assert build_agent(tmp_path) == first
     assert zipfile.is_zipfile(first.path)
     assert [path.name for path in tmp_path.iterdir()] == ["wgmesh.pyz"]
+
+
+@pytest.mark.parametrize("place", [0, 60_000, -1])
+def test_what_was_packed_before_counts_if_it_is_whole_and_of_these_sources(place: int) -> None:
+    packed = pack_agent()
+    assert pack_agent(packed) is packed
+    damaged = bytearray(packed)
+    damaged[place] ^= 1
+    assert pack_agent(bytes(damaged)) == packed
+
+
+def test_what_was_packed_of_other_sources_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = pack_agent()
+    monkeypatch.setattr(zipapp, "_MAIN", "raise SystemExit(3)\n")
+    other = pack_agent(packed)
+    assert other not in {packed, b""}
+    assert pack_agent(other) is other
 
 
 def test_it_runs_with_nothing_but_python(tmp_path: Path) -> None:
