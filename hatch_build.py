@@ -14,7 +14,7 @@ class AgentInTheWheel(BuildHookInterface[Any]):
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add the packed agent to the wheel; an editable install packs in each run, as a checkout does."""
+        """Add the packed agent to a wheel; an editable install packs it when it runs, as a checkout does."""
         if version == "editable":
             return
         sys.path.insert(0, self.root)

@@ -149,15 +149,18 @@ apt() {
 family=
 if command -v ip >/dev/null && [ -z "$(ip -4 route show default)" ]; then family="-o Acquire::ForceIPv6=true"; fi
 wanted=
-# Python may be there without its library: python3-minimal alone.
-python() { python3 -IS -c "import sys; sys.version_info >= (3, 9) or sys.exit(3); import bz2, json" 2>/dev/null; }
-rc=0
-python || rc=$?
-case $rc in
-    0) ;;
-    3) fail "needs Python 3.9 or newer" ;;
-    *) wanted="$wanted python3" ;;
-esac
+# Python may be there without its library: python3-minimal alone, or one that somebody has built.
+python() {
+    rc=0
+    lacks=$(python3 -IS -c "import sys; sys.version_info >= (3, 9) or sys.exit(3); import bz2, json" 2>&1) || rc=$?
+    case $rc in
+        0 | 127) lacks= ;;
+        3) fail "needs Python 3.9 or newer, and $(command -v python3) is older" ;;
+        *) lacks="$(command -v python3): $(printf %s "$lacks" | tail -n 1)" ;;
+    esac
+    return $rc
+}
+python || wanted="$wanted python3"
 command -v nft >/dev/null || wanted="$wanted nftables"
 command -v wg >/dev/null && command -v wg-quick >/dev/null || wanted="$wanted wireguard-tools"
 command -v ip >/dev/null || wanted="$wanted iproute2"
@@ -167,7 +170,8 @@ elif ! command -v wireguard-go >/dev/null; then
     wanted="$wanted wireguard-go"
 fi
 if [ -n "$wanted" ]; then
-    command -v apt-get >/dev/null || fail "missing:$wanted, and this host has no apt-get to install packages"
+    command -v apt-get >/dev/null ||
+        fail "missing:$wanted, and this host has no apt-get to install packages${lacks:+ ($lacks)}"
     export DEBIAN_FRONTEND=noninteractive
     said=
     # a source of somebody else that does not answer need not be in the way
@@ -175,7 +179,7 @@ if [ -n "$wanted" ]; then
     # shellcheck disable=SC2086 # words
     apt install --no-install-recommends -y $wanted || fail "could not install$wanted: ${said}apt-get install: $(tail -n 3 "$log")${family:+; this host has no IPv4: its mirrors must have IPv6}"
     rm -f "$log"
-    python || fail "needs Python 3.9 or newer, with the standard library (package python3)"
+    python || fail "needs Python 3.9 or newer with its standard library (package python3): $lacks"
 fi
 
 # Where systemd holds the port, a reload would have sshd take the one in its own settings; started again, it gets

@@ -81,10 +81,14 @@ def use_bytecode(loader: zipimporter) -> None:
 @functools.lru_cache(maxsize=1)
 def compiled(archive: str) -> Modules:
     """Compile all modules of a zipapp; returns them by name: whether it is a package, and its code."""
-    import bz2
-    import json
-    from zipimport import zipimporter
-
+    try:
+        import bz2
+        import json
+        from zipimport import zipimporter
+    except ImportError as error:
+        raise SystemExit(
+            f"{sys.executable}: {error}: the agent needs Python's standard library (the package python3)"
+        ) from None
     modules = {}
     texts: dict[str, str] = json.loads(bz2.decompress(zipimporter(archive).get_data(_SOURCES)))
     for path, text in texts.items():

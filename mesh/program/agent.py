@@ -1,8 +1,8 @@
 """The agent as a file that can be copied to every node.
 
-An installed package brings the file along, built into the wheel. A checkout packs the file from its sources
-in each run, so that a change of `mesh/host` is never forgotten. The state keeps the hash of the file's
-bytes, and the hash alone decides: the same bytes at another path change nothing.
+An installed package brings the file along, built into the wheel. A checkout compares the file with its
+sources in each run, and packs other ones again: a change of `mesh/host` is never forgotten. The state keeps
+the hash of the file's bytes, and the hash alone decides: the same bytes at another path change nothing.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ def agent_file() -> AgentFile:
 
 
 def build_agent(folder: Path) -> AgentFile:
-    """Pack the agent into `folder`, unless the same bytes are there already. Raises `OSError`."""
+    """Pack the agent into `folder`, unless it is there already, packed of these sources. Raises `OSError`."""
     target = folder / AGENT_NAME
     before = target.read_bytes() if target.exists() else b""
     content = pack_agent(before)

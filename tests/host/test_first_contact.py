@@ -390,7 +390,8 @@ def test_a_python_whose_library_is_not_to_be_had_is_told(boot: Boot) -> None:
     server.inside("rm /usr/lib/python3.11/bz2.py /etc/apt/sources.list.d/* /etc/apt/sources.list -f")
     done = server.meet()
     assert done.code == 1
-    assert "needs Python 3.9 or newer, with the standard library" in done.out
+    assert "needs Python 3.9 or newer with its standard library (package python3)" in done.out
+    assert "/usr/bin/python3: ModuleNotFoundError: No module named 'bz2'" in done.out
 
 
 def test_a_package_that_is_not_to_be_had_is_told_in_apts_words(bare: Server) -> None:

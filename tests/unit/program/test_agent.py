@@ -1,5 +1,6 @@
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -50,6 +51,35 @@ def test_what_was_packed_of_other_sources_does_not_count(monkeypatch: pytest.Mon
     other = pack_agent(packed)
     assert other not in {packed, b""}
     assert pack_agent(other) is other
+
+
+def test_what_another_packer_packed_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "zipapp.py"
+    other.write_text(f"{Path(zipapp.__file__).read_text()}\n# of another version\n")
+    monkeypatch.setattr(zipapp, "__file__", str(other))
+    packed = pack_agent()
+    monkeypatch.undo()
+    assert pack_agent(packed) == pack_agent() != packed
+
+
+def test_an_editors_lock_is_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = tmp_path / "host"
+    shutil.copytree(Path(zipapp.__file__).with_name("host"), sources)
+    monkeypatch.setattr(zipapp, "_SOURCE", sources)
+    packed = pack_agent()
+    (sources / ".#cli.py").symlink_to("somebody@nowhere.1")
+    assert pack_agent() == packed
+
+
+def test_a_python_without_its_library_is_told(tmp_path: Path) -> None:
+    agent = build_agent(tmp_path)
+    code = (
+        f"import sys, runpy; sys.modules['bz2'] = None; runpy.run_path({agent.path!r}, run_name='__main__')"
+    )
+    ended = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"{sys.executable}: import of bz2 halted")
+    assert "the agent needs Python's standard library (the package python3)\n" in ended.stderr
 
 
 def test_it_runs_with_nothing_but_python(tmp_path: Path) -> None:

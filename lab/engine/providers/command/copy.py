@@ -86,8 +86,11 @@ async def _write(sftp: asyncssh.SFTPClient, content: bytes, target: str, *, miss
 
 async def _make_folder(sftp: asyncssh.SFTPClient, path: PurePosixPath) -> None:
     """Make a folder unless it is there, its parents first. It looks from below: most of them are there."""
-    if await sftp.isdir(path):
+    found = await _kind(sftp, str(path))
+    if found == asyncssh.FILEXFER_TYPE_DIRECTORY:
         return
+    if found is not None:
+        raise asyncssh.SFTPFailure(f"mkdir {path}: not a directory")
     if path != path.parent:
         await _make_folder(sftp, path.parent)
     try:

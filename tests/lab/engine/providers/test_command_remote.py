@@ -353,6 +353,8 @@ def test_copies_that_cannot_be(files: tuple[Path, Path]) -> None:
     assert "when using a text asset, remotePath must be a file path" in text
     text = copied(remote, "/taken", Archive(sha256="1", path=str(source)))
     assert text == "remote path /taken exists but is not a directory"
+    text = copied(remote, "/taken/below/it", Asset(sha256="1", path=str(source / "a")))
+    assert text == "failed to copy to /taken/below/it: mkdir /taken: not a directory"
     text = copied(remote, "/new", Asset(sha256="1", path=str(source / "none")))
     assert text is not None
     assert "failed to copy to /new" in text
