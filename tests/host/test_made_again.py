@@ -7,6 +7,7 @@ import pytest
 
 from lab.testing import wait
 from tests.host.nodes import AGENT, DEADLINE, Hosts, Node
+from tests.host.trials import THREE
 
 pytestmark = pytest.mark.hosts
 
@@ -49,6 +50,15 @@ def node(hosts: Hosts, web_1: Node) -> Iterator[Node]:
 
 def _journal(node: Node) -> str:
     return node.inside("journalctl -q -b -t wgmesh -o cat")
+
+
+def test_a_commit_finds_nothing_that_has_to_be_made_again(node: Node, hosts: Hosts) -> None:
+    told = _journal(node)
+    rendered = node.inside("sha256sum /var/lib/wgmesh/wg0.conf")
+    node.bring(hosts.document("web-1", THREE))
+    assert node.inside("sha256sum /var/lib/wgmesh/wg0.conf") != rendered
+    assert "is committed" in _journal(node).removeprefix(told)
+    assert "made again" not in _journal(node).removeprefix(told)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

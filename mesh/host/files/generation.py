@@ -138,11 +138,12 @@ def read_generation(places: Places, digest: str) -> Generation:
     return as_generation(places, document)
 
 
-def load_generation(places: Places, digest: str) -> Generation:
+def load_generation(places: Places, digest: str, *, just_committed: bool = False) -> Generation:
     """Read a generation and mend its files, with the committed one what is rendered; the journal tells.
 
-    Where they cannot be mended now (a full disk), the generation counts all the same. Raises as
-    `read_generation` does.
+    What is rendered of one that was `just_committed` is not damaged: it is of the generation before. Where
+    files cannot be mended now (a full disk), the generation counts all the same. Raises as `read_generation`
+    does.
     """
     document = read_document(places, digest)
     keys = _require_keys(places, document)
@@ -150,8 +151,8 @@ def load_generation(places: Places, digest: str) -> Generation:
     try:
         restore_keys(places, keys)
         # First: what an agent before this one linked to in the generation loses its keys with the next line.
-        mended = put_rendered(places, document.files, keys) if digest == current_digest(places) else {}
-        mended = {**mended, **mend(folder, generation_files(document))}
+        rendered = put_rendered(places, document.files, keys) if digest == current_digest(places) else {}
+        mended = {**({} if just_committed else rendered), **mend(folder, generation_files(document))}
     except OSError as error:
         log(f"{folder}: cannot make its files again now ({error.strerror}): continuing from its document")
     else:

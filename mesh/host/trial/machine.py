@@ -188,7 +188,7 @@ def confirm(places: Places, tunnel: Tunnel, trial: Trial) -> None:
         raise AgentError(Answer.ROLLED_BACK, reason) from None
     if trial.repair:
         places.trial.unlink()
-    finish(places, tunnel, trial, load_generation(places, generation.digest))
+    finish(places, tunnel, trial, load_generation(places, generation.digest, just_committed=True))
 
 
 def is_committed(places: Places, trial: Trial) -> bool:
