@@ -2,6 +2,7 @@
 
 # Each command about nodes asks the engine first, and imports its modules in the same time.
 
+import io
 import sys
 from functools import cache
 from pathlib import Path
@@ -290,10 +291,17 @@ def _console() -> "Console":
     return Console() if sys.stdout.isatty() else Console(width=180)
 
 
+def _print_in_order() -> None:
+    """Have an error come after what was printed before, also where both go to one pipe or file."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+
+
 def main() -> None:
     """Run the command line; an error is one line on stderr, exit code 1."""
     try:
         end_in_order()
+        _print_in_order()
         refuse_two_stacks(sys.argv[1:])
         app()
     except KeyboardInterrupt:

@@ -6,6 +6,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 # Programs of tests change within a second, which Python's bytecode does not notice.
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+# As people have it: what a command prints to a pipe may wait.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 # How long an example takes depends on what else the machine does: there is no deadline.
 settings.register_profile("few", deadline=None, max_examples=10)
