@@ -25,7 +25,7 @@ STILL_THERE = """\
 - Run `pulumi stack rm --force` to override this error"""
 _UNDECRYPTED = (
     "could not deserialize deployment: failed to decrypt: incorrect passphrase, please set "
-    "PULUMI_CONFIG_KEPT_BY to the correct passphrase or set PULUMI_CONFIG_KEPT_BY_FILE to a file "
+    "PULUMI_CONFIG_PASSPHRASE to the correct passphrase or set PULUMI_CONFIG_PASSPHRASE_FILE to a file "
     "containing the passphrase"
 )
 

@@ -68,6 +68,14 @@ def test_a_stack_is_shown_as_a_tree_with_its_outputs(project: Project) -> None:
     assert f"Current stack resources{rest}" == TREE
 
 
+def test_a_wrong_passphrase_is_told_in_pulumis_words(project: Project) -> None:
+    recorded = Path(__file__).parent / "recorded" / "66-wrong-passphrase" / "expected.json"
+    told = json.loads(recorded.read_text())["steps"][3]["command"]["error"]
+    ran = project.run("stack export --show-secrets", PULUMI_CONFIG_PASSPHRASE="battery-staple")
+    assert ran.code != 0
+    assert ran.out == f"{told}\n"
+
+
 def test_urns_and_ids_stand_below_their_resources(project: Project) -> None:
     assert URNS in project.run("stack --show-urns").out
     ids = [record["id"] for record in project.export()["resources"] if record.get("id")]
