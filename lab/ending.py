@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
 __all__ = ["end"]
@@ -34,11 +35,11 @@ def end(code: int) -> NoReturn:
 
 
 def _left_open() -> bool:
-    folder = "/proc/self/fd"
-    for number in os.listdir(folder):  # noqa: PTH208 - pathlib is not loaded yet in each program
+    for each in Path("/proc/self/fd").iterdir():
         with contextlib.suppress(OSError):  # the folder itself, open while it was listed
-            path = os.readlink(f"{folder}/{number}")  # noqa: PTH115
-            if int(number) >= _STREAMS and path.startswith("/") and not path.startswith(("/dev/", "/proc/")):
+            opened = str(each.readlink())
+            a_file = opened.startswith("/") and not opened.startswith(("/dev/", "/proc/"))
+            if a_file and int(each.name) >= _STREAMS:
                 return True
     return False
 

@@ -127,7 +127,8 @@ class Rehearsal:
         if kept:
             print(
                 f"{self.stack} has protected resources, which `pulumi destroy` does not delete. This is a "
-                f"rehearsal: these {len(kept)} are deleted, too"
+                f"rehearsal: these {len(kept)} are deleted, too",
+                flush=True,  # before what the engine prints
             )
             lift(kept, self._rehearsed.cloud())
             words.append("--ignore-protect")

@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -134,5 +135,5 @@ def _users_part(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    ending = runpy.run_path(os.path.join(os.path.dirname(__file__), os.pardir, "ending.py"))  # noqa: PTH118, PTH120
+    ending = runpy.run_path(str(Path(__file__).parents[1] / "ending.py"))
     ending["end"](main())

@@ -102,6 +102,8 @@ IN_THE_WAY = {
 }
 
 
+STATE = "cat /etc/ssh/ssh_host_*; ls -R /run/wgmesh* /usr/local/lib 2>&1; ls /etc/ssh/sshd_config.d"
+"""Prints what first contact would change."""
 _COMMON = {"PermitRootLogin", "AllowUsers", "keys elsewhere", "port"}
 
 
@@ -111,26 +113,57 @@ _COMMON = {"PermitRootLogin", "AllowUsers", "keys elsewhere", "port"}
 )
 def test_what_a_reload_would_lock_out_is_named_before_anything_changes(plain: Server, case: str) -> None:
     line, named = IN_THE_WAY[case]
-    state = "cat /etc/ssh/ssh_host_*; ls -R /run/wgmesh* /usr/local/lib 2>&1; ls /etc/ssh/sshd_config.d"
     plain.copy()
     if line is None:
         plain.inside("cp /etc/ssh/sshd_config /root/kept; sed -i /Subsystem/d /etc/ssh/sshd_config")
     else:
         plain.inside(f"printf '{line}\\n' >/etc/ssh/sshd_config.d/00-00-00.conf")
     try:
-        before = plain.inside(state, check=False)
+        before = plain.inside(STATE, check=False)
         done = plain.send_keys()
         assert done.code == 1, done.out
         said = done.out.splitlines()[-1]
         assert said.startswith("bootstrap: "), done.out
         assert named in said
         assert "up again" in said
-        assert plain.inside(state, check=False) == before
+        assert plain.inside(STATE, check=False) == before
     finally:
         plain.inside(
             "rm -f /etc/ssh/sshd_config.d/00-00-00.conf; "
             "[ ! -e /root/kept ] || mv /root/kept /etc/ssh/sshd_config"
         )
+
+
+PYTHONS = {
+    "an old one": (
+        "cd /usr/local/bin; echo 'exit 3' >python3; chmod +x python3",
+        "needs Python 3.9 or newer, and /usr/local/bin/python3 is older",
+        "rm /usr/local/bin/python3",
+    ),
+    "one without its library, and no apt": (
+        "mv /usr/lib/python3.11/bz2.py /usr/bin/apt-get /root",
+        (
+            "missing: python3, and this host has no apt-get to install packages "
+            "(/usr/bin/python3: ModuleNotFoundError: No module named 'bz2')"
+        ),
+        "mv /root/bz2.py /usr/lib/python3.11; mv /root/apt-get /usr/bin",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PYTHONS)
+def test_a_python_that_will_not_do_is_named_before_anything_changes(plain: Server, case: str) -> None:
+    spoil, told, mend = PYTHONS[case]
+    plain.copy()
+    plain.inside(spoil)
+    try:
+        before = plain.inside(STATE, check=False)
+        done = plain.send_keys()
+        assert done.code == 1, done.out
+        assert done.out.splitlines()[-1] == f"bootstrap: {told}"
+        assert plain.inside(STATE, check=False) == before
+    finally:
+        plain.inside(mend)
 
 
 NOT_IN_THE_WAY = (

@@ -37,26 +37,6 @@ def test_the_program_gets_nothing_that_opens_the_state(tmp_path: Path) -> None:
     assert KEPT_KEYS not in ran.out
 
 
-LEFT_FOR_THE_END = """
-import atexit, threading, time
-from concurrent.futures import ThreadPoolExecutor
-ThreadPoolExecutor().submit(int)  # nobody shuts it down
-def late():
-    time.sleep(1)
-    print("the thread is done")
-threading.Thread(target=late).start()
-atexit.register(lambda: print("the end", end=""))
-"""
-
-
-def test_a_program_ends_once_all_that_it_left_for_its_end_is_done(tmp_path: Path) -> None:
-    project = Project(tmp_path)
-    project.write(LEFT_FOR_THE_END)
-    ran = project.run("up --yes --skip-preview")
-    assert ran.code == 0, ran.out
-    assert ran.out.index("the thread is done") < ran.out.index("the end")
-
-
 def _processes_in(folder: Path) -> Iterator[int]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
