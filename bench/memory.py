@@ -10,6 +10,8 @@ from typing import Final
 __all__ = ["Peak", "engine_and_program", "in_groups", "peak", "pss"]
 
 _PERIOD_SECONDS: Final = 0.25
+# A word of its command line: `python -m lab run up` is the engine itself.
+_ENGINES: Final = frozenset((b"lab", b"lab.engine"))
 
 
 class Peak:
@@ -58,7 +60,7 @@ def engine_and_program() -> set[int]:
         except OSError:
             continue
     below = {pid for pid in parents if os.getpid() in _ancestors(pid, parents)}
-    engines = {pid for pid in below if b"lab.engine" in _words(pid)}
+    engines = {pid for pid in below if _ENGINES & {*_words(pid)}}
     return engines | {pid for pid in below if engines & _ancestors(pid, parents)}
 
 

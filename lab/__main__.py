@@ -55,7 +55,7 @@ def _run(arguments: list[str]) -> int:
         named, words = named_stack(given.words)
         if named is not None:
             rehearsal = rehearsal.about(named, given=given.stack is not None)
-        return rehearsal.run(words)
+        return rehearsal.run(words, in_place=True)
     if given.words:
         parser.error(f"`{given.command}` takes nothing more, but was given {' '.join(given.words)}")
     if given.command == "down":
@@ -78,4 +78,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from lab.ending import end
+
+    try:
+        main()
+    except SystemExit as over:
+        end(int(over.code or 0))

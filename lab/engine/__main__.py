@@ -1,15 +1,12 @@
 """`python -m lab.engine`: the engine's command line, with Pulumi's own words."""
 
-import os
-
-# gRPC tells of each connection that ends, on stderr, where only engine and program should speak.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+import sys
 
 if __name__ == "__main__":
     from lab.ending import end
-    from lab.engine.cli.main import main  # gRPC reads the variable when it is imported
+    from lab.engine.cli.main import main
 
     try:
-        main()
-    except SystemExit as over:
+        end(main(sys.argv[1:]))
+    except SystemExit as over:  # of words that it does not know, or of help
         end(int(over.code or 0))

@@ -7,14 +7,20 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from lab.engine.project import Project, ProjectError
 from lab.engine.state.kept_keys import KEPT_KEYS
 
-__all__ = ["launch_ahead", "launched"]
+__all__ = ["QUIET_GRPC", "launch_ahead", "launch_ahead_in", "launched"]
 
+QUIET_GRPC: Final = ("GRPC_VERBOSITY", "NONE")
+"""gRPC, which reads this variable when it is imported, tells of each connection that ends, on stderr.
+
+Only engine and program should speak there.
+"""
 _LAUNCHER: Final = Path(__file__).with_name("launcher.py")
 _waiting: dict[Path, "subprocess.Popen[bytes]"] = {}
 """Processes that nobody has taken yet, by their project's folder."""
@@ -25,17 +31,24 @@ def launch_ahead(project: Project) -> None:
 
     Where that fails, so does `launched`, which says why.
     """
+    if project.folder not in _waiting:
+        launch_ahead_in(project.folder, os.environ)
+
+
+def launch_ahead_in(folder: Path, environment: Mapping[str, str]) -> None:
+    """Start one for a run in this folder and environment, before this process has become the engine."""
     with contextlib.suppress(ProjectError, OSError):
-        _waiting[project.folder] = _launch(project)
+        project = Project.find(folder)
+        _waiting[project.folder] = _launch(project, environment)
 
 
 def launched(project: Project) -> "subprocess.Popen[bytes]":
     """Return a process that waits to be told what to run. Raises `ProjectError`, `OSError`."""
-    return _waiting.pop(project.folder, None) or _launch(project)
+    return _waiting.pop(project.folder, None) or _launch(project, os.environ)
 
 
-def _launch(project: Project) -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+def _launch(project: Project, given: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    environment = {**dict((QUIET_GRPC,)), **given, "PYTHONUNBUFFERED": "1"}
     # what opens the state is the engine's business, not the program's
     for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", KEPT_KEYS):
         environment.pop(name, None)

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
 from lab.engine.layout import removed, replaced
-from lab.engine.state.secrets import Crypter
+
+if TYPE_CHECKING:
+    from lab.engine.state.secrets import Crypter
 
 __all__ = ["Config", "Project", "ProjectError", "StackFile"]
 
@@ -156,7 +158,7 @@ class Config:
     secret_keys: frozenset[str]
 
     @staticmethod
-    def read(project: Project, stack_file: StackFile, crypter: Crypter) -> "Config":
+    def read(project: Project, stack_file: StackFile, crypter: "Crypter") -> "Config":
         """Decrypt the configuration, fill in the project's defaults, check types. Raises `ProjectError`."""
         values: dict[str, str] = {}
         secret: set[str] = set()
@@ -194,7 +196,7 @@ def full_key(project: Project, key: str) -> str:
     return key if ":" in key else f"{project.name}:{key}"
 
 
-def _open(raw: Any, crypter: Crypter) -> tuple[Any, bool]:
+def _open(raw: Any, crypter: "Crypter") -> tuple[Any, bool]:
     """Decrypt every `secure:` in a value; tells whether there was one."""
     if isinstance(raw, dict):
         if set(raw) == {"secure"} and isinstance(raw["secure"], str):

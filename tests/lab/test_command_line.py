@@ -17,7 +17,8 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Rehearsal, list[str]]]:
     """What an engine is told, of which stack; none runs."""
     calls: list[tuple[Rehearsal, list[str]]] = []
 
-    def run(rehearsal: Rehearsal, words: list[str]) -> int:
+    def run(rehearsal: Rehearsal, words: list[str], *, in_place: bool) -> int:
+        assert in_place
         calls.append((rehearsal, [*words]))
         return 0
 

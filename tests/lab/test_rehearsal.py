@@ -28,9 +28,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _lab(project: Path, *words: str, engine: str = "lab") -> "subprocess.CompletedProcess[str]":
+def _lab(
+    project: Path, *words: str, engine: str = "lab", by: tuple[str, str] = ("-m", "lab")
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "lab", "--project", str(project), "--engine", engine, *words],
+        [sys.executable, *by, "--project", str(project), "--engine", engine, *words],
         cwd=REPOSITORY, env={**os.environ, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY)},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
@@ -109,3 +111,29 @@ def test_what_a_killed_run_left_in_its_journal_counts(project: Path) -> None:
     backend.journal("p", "lab", {}).append(json.dumps([["add", 0, made]]))
     assert rehearsal._has_resources("lab"), "`make down` has something to destroy"
     assert rehearsal._has_made_something("lab"), "another engine is refused"
+
+
+STARTED = """
+import subprocess, sys
+from lab import __main__ as lab
+started = subprocess.Popen
+def start(command, **given):
+    what = next((word for word in command if word.endswith("launcher.py")), command[0]).rpartition("/")[2]
+    print("starts", what, "as engine" if "lab.engine.cli.main" in sys.modules else "before")
+    return started(command, **given)
+subprocess.Popen = start
+lab.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "starts"),
+    [("stack", []), ("preview", ["starts launcher.py before"]), ("preview --help", [])],
+)
+def test_a_command_line_is_the_engine_itself_and_starts_the_program_before_that(
+    project: Path, words: str, starts: list[str]
+) -> None:
+    _lab(project, "run", "config", "set", "key0", "value")  # makes the stack
+    done = _lab(project, "run", *words.split(), by=("-c", STARTED))
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if line.startswith("starts")] == starts

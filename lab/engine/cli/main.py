@@ -3,13 +3,14 @@
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from lab.engine.cli import config, stack, state
 from lab.engine.cli.context import CommandError, Session
 from lab.engine.cli.words import CWD, STACK, YES, Command, Group, hidden, repeated, run, switch, value
-from lab.engine.launch import launch_ahead
+from lab.engine.launch import QUIET_GRPC, launch_ahead
 from lab.engine.project import ProjectError
 from lab.engine.state.model import StateError
 from lab.interrupts import end_in_order
@@ -154,30 +155,25 @@ _COMMANDS: Final = Group(
 )
 
 
-def main() -> None:
-    """Run the command line; an error is `error: ...` on stderr, never a traceback."""
+def main(words: Sequence[str]) -> int:
+    """Run the command line; an error is `error: ...` on stderr, never a traceback. Returns the exit code."""
+    os.environ.setdefault(*QUIET_GRPC)
     code = 0
     try:
         end_in_order()
-        named_stack(sys.argv[1:])
-        run(_COMMANDS, sys.argv[1:])
+        named_stack(words)
+        run(_COMMANDS, words)
     except KeyboardInterrupt:
         code = 130  # as a shell has it
-    except StackNameError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
     except CommandError as error:
         if str(error):
             print(f"error: {error}", file=sys.stderr)
         code = error.code
-    except (ProjectError, StateError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 1
     except BrokenPipeError:
         with contextlib.suppress(OSError):
             sys.stdout.close()
         code = 1
-    except OSError as error:
+    except (StackNameError, ProjectError, StateError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         code = 1
-    raise SystemExit(code)
+    return code

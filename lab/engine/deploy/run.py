@@ -14,6 +14,7 @@ from lab.engine.deploy.monitor import serve
 from lab.engine.deploy.operation import Operation
 from lab.engine.deploy.program import EXIT_SAID, Program
 from lab.engine.deploy.request import DeployError, UpdateRequest, UpdateResult
+from lab.engine.providers import load_ahead
 from lab.engine.state.model import ResourceState
 from lab.stacks import ORGANIZATION
 
@@ -155,6 +156,7 @@ async def _run_program(operation: Operation, interrupted: "_Interrupted") -> boo
     program = Program(request, served.address, say)
     try:
         await program.start()
+        load_ahead((record.type for record in request.snapshot.resources), works=not request.preview)
         interrupted.program = program
         ending = asyncio.create_task(program.wait())
         await _first(

@@ -1,31 +1,52 @@
-"""The resource providers the engine has. Each is imported when a program first uses it."""
+"""The resource providers the engine has. Each is imported when a program first uses it, or ahead of that."""
 
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Iterable, Sequence
 from importlib import import_module
+from types import MappingProxyType
 from typing import Final
 
 from lab.engine.provider import Provider
 
-__all__ = ["PROVIDERS"]
+__all__ = ["PROVIDERS", "load_ahead"]
 
 
 class _Lazy:
-    """Makes a provider; imports its module first."""
+    """Makes a provider; imports its module first.
 
-    def __init__(self, module: str, name: str) -> None:
-        self._module = module
+    `works` are the modules that it imports by itself once it has something to do.
+    """
+
+    def __init__(self, module: str, name: str, *, works: Sequence[str] = ()) -> None:
+        self.module: Final = module
+        self.works: Final = works
         self._name = name
 
-    def _load(self) -> type[Provider]:
-        found: type[Provider] = getattr(import_module(self._module), self._name)
-        return found
-
     def __call__(self) -> Provider:
-        return self._load()()
+        made: type[Provider] = getattr(import_module(self.module), self._name)
+        return made()
 
 
-PROVIDERS: Final[Mapping[str, Callable[[], Provider]]] = {
-    "command": _Lazy("lab.engine.providers.command.provider", "CommandProvider"),
-    "hcloud": _Lazy("lab.engine.providers.hcloud.provider", "HcloudProvider"),
-}
+PROVIDERS: Final = MappingProxyType(
+    {
+        "command": _Lazy(
+            "lab.engine.providers.command.provider", "CommandProvider",
+            works=("lab.engine.providers.command.remote", "lab.engine.providers.command.copy"),
+        ),
+        "hcloud": _Lazy("lab.engine.providers.hcloud.provider", "HcloudProvider"),
+    }
+)  # fmt: skip
 """Package name -> what makes its provider."""
+
+
+def load_ahead(types: Iterable[str], *, works: bool) -> None:
+    """Import, while a program starts, what it is going to use: the providers of the resources in its state.
+
+    `types` are of these. With `works` (a run that is no preview), also all that a package needs which the
+    state lacks so far: where there is something already, the rest of it is about to be made.
+    """
+    packages = {type_.partition(":")[0] for type_ in types} & PROVIDERS.keys()
+    names = [PROVIDERS[package].module for package in packages]
+    if packages and works:
+        names += [name for package in PROVIDERS.keys() - packages for name in PROVIDERS[package].works]
+    threading.Thread(target=lambda: [import_module(name) for name in names]).start()

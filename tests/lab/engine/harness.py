@@ -81,20 +81,19 @@ class Project:
             arguments += ["--event-log", str(events)]
         out = io.StringIO()
         with (
-            self._inside({**self.environment, **environment}, arguments),
+            self._inside({**self.environment, **environment}),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(out),
         ):
-            code = _exit_code()
+            code = _exit_code(arguments)
         lines = events.read_text().splitlines() if logged and events.exists() else []
         return Ran(code=code, out=out.getvalue(), events=[json.loads(line) for line in lines])
 
     @contextlib.contextmanager
-    def _inside(self, environment: Mapping[str, str], arguments: Sequence[str]) -> Iterator[None]:
+    def _inside(self, environment: Mapping[str, str]) -> Iterator[None]:
         before = Path.cwd()
         with (
             mock.patch.dict(os.environ, environment),
-            mock.patch.object(sys, "argv", ["engine", *arguments]),
             mock.patch.object(Journal, "finish", _finish_as_journalled),
         ):
             os.chdir(self.folder)
@@ -142,12 +141,11 @@ def _contents(deployment: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in deployment.items() if value and name != "manifest"}
 
 
-def _exit_code() -> int:
+def _exit_code(words: Sequence[str]) -> int:
     try:
-        main()
+        return main(words)
     except SystemExit as exit_:
         return int(exit_.code or 0)
-    return 0
 
 
 def plain(value: Any) -> Any:

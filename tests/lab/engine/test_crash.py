@@ -51,7 +51,7 @@ if how != "ended":
     append_whole = and_die(journal_file.JournalFile.append)
     journal_file.JournalFile.append = append
 from lab.engine.cli.main import main
-main()
+sys.exit(main(sys.argv[1:]))
 """
 
 

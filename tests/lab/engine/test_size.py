@@ -16,7 +16,7 @@ import sys
 from lab.engine.cli.main import main
 from tests.memory import peak_kb
 try:
-    main()
+    sys.exit(main(sys.argv[1:]))
 finally:
     print("peak", peak_kb(), file=sys.stderr)
 """
