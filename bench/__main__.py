@@ -40,6 +40,8 @@ class _Sizes:
     compared: tuple[int, ...]
     growing: int
     delayed: int
+    turns: int
+    """Blocks of traffic of each way."""
     pings: int
     """Round trips in each block of traffic."""
     reached: int
@@ -54,12 +56,13 @@ _FULL: Final = _Sizes(
     delayed=3,
     many=30,
     grown=(10, 25, 50, 100),
-    pings=1500,
+    turns=60,
+    pings=500,
     reached=10,
     rotated=5,
 )
 _QUICK: Final = _Sizes(
-    compared=(3,), growing=3, delayed=2, many=4, grown=(2, 5), pings=200, reached=3, rotated=2
+    compared=(3,), growing=3, delayed=2, many=4, grown=(2, 5), turns=3, pings=200, reached=3, rotated=2
 )
 
 
@@ -87,7 +90,7 @@ def _sections(sizes: _Sizes, repeats: int, long_repeats: int) -> dict[str, Calla
             (OURS, PLAYBOOK), sizes=(sizes.delayed,), growing=sizes.delayed, repeats=repeats,
             around=delayed(ROUND_TRIP_SECONDS), say=say,
         ),
-        "tunnel": lambda: traffic(repeats=repeats, rounds=3, seconds=0.6, pings=sizes.pings, say=say),
+        "tunnel": lambda: traffic(turns=sizes.turns, seconds=0.4, pings=sizes.pings, say=say),
         "reach": lambda: {
             "size": sizes.reached,
             "measured": reach(size=sizes.reached, repeats=repeats, say=say),

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.environment import environment, version
 from bench.rivals import RIVALS
 from bench.rotation import WITHOUT
-from bench.tables import Runs, Table, cell, comparisons, median
+from bench.tables import Runs, Table, cell, certain, comparisons, median, middle
 from bench.tunnel import PEERS, RULES
 from lab.hosts.errors import succeeds
 
@@ -158,28 +158,30 @@ def _grown(sizes: Mapping[str, Runs]) -> Table:
     return [titles, *rows]
 
 
-def _tunnel(runs: Runs) -> dict[str, Any]:
+def _tunnel(turns: Runs) -> dict[str, Any]:
     titles = ("through", "TCP", "packets of 64 bytes", "round trip, p50", "round trip, p99")
     rows = [
         (
-            *(_WAYS[way], cell(runs, f"{way} mbit", "Mbit/s", 0), cell(runs, f"{way} packets", "per s", 0)),
-            *(cell(runs, f"{way} {name}", "us", 0) for name in ("p50", "p99")),
+            *(_WAYS[way], middle(turns, f"{way} mbit", "Mbit/s"), middle(turns, f"{way} packets", "per s")),
+            *(middle(turns, f"{way} {name}", "us") for name in ("p50", "p99")),
         )
         for way in _WAYS
     ]
-    return {"peers": PEERS, "rules": RULES, "table": [titles, *rows], "costs": _costs(runs)}
+    return {
+        "peers": PEERS, "rules": RULES, "turns": len(turns), "table": [titles, *rows], "costs": _costs(turns),
+    }  # fmt: skip
 
 
-def _costs(runs: Runs) -> Table:
+def _costs(turns: Runs) -> Table:
     """Return what our table costs, and the same figure between two measurements without any table."""
     tunnel, noise, link = (
-        [_cost(run, *pair) for run in runs]
+        [_cost(turn, *pair) for turn in turns]
         for pair in (("table", "bare"), ("again", "bare"), ("link-table", "link"))
     )
     return [
         ("what", "cost of our table in the tunnel", "goal", "without table, twice", "on the link itself"),
         *(
-            (what, cell(tunnel, name, unit), goal, cell(noise, name, unit), cell(link, name, unit))
+            (what, certain(tunnel, name, unit), goal, certain(noise, name, unit), certain(link, name, unit))
             for what, name, unit, goal in (
                 ("TCP throughput", "mbit", "%", "at most 2 %"),
                 ("packets per second", "packets", "%", "-"),
@@ -190,10 +192,10 @@ def _costs(runs: Runs) -> Table:
     ]
 
 
-def _cost(run: Mapping[str, float], way: str, than: str) -> dict[str, float]:
+def _cost(turn: Mapping[str, float], way: str, than: str) -> dict[str, float]:
     """Return by how much one way is worse than another: rates in %, times in microseconds."""
-    rates = {name: 100 * (1 - run[f"{way} {name}"] / run[f"{than} {name}"]) for name in ("mbit", "packets")}
-    return {**rates, **{name: run[f"{way} {name}"] - run[f"{than} {name}"] for name in ("p50", "p99")}}
+    rates = {name: 100 * (1 - turn[f"{way} {name}"] / turn[f"{than} {name}"]) for name in ("mbit", "packets")}
+    return {**rates, **{name: turn[f"{way} {name}"] - turn[f"{than} {name}"] for name in ("p50", "p99")}}
 
 
 def _reach(found: Mapping[str, Any]) -> Table:

@@ -1,12 +1,13 @@
 """The tables of the comparisons."""
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from bench.rivals import OURS, PLAYBOOK, RIVALS, Rival
 
-__all__ = ["Runs", "Table", "cell", "comparisons", "median"]
+__all__ = ["Runs", "Table", "cell", "certain", "comparisons", "median", "middle"]
 
 Runs = Sequence[Mapping[str, float]]
 Table = list[tuple[str, ...]]
@@ -23,6 +24,8 @@ _COUNTS: Final = {
     "operator": ("CPU seconds of the tool", 1),
 }
 _NOTHING: Final = "-"
+_BEYOND: Final = 0.025
+"""The chance that the true median lies on one side of a confidence interval of 95 %."""
 
 
 def median(runs: Runs, name: str) -> float:
@@ -36,6 +39,32 @@ def cell(runs: Runs, name: str, unit: str = "", digits: int = 1) -> str:
     low, high = min(shown, key=float), max(shown, key=float)
     spread = f" ({low} to {high})" if low != high else ""
     return f"{shown[0]} {unit}".strip() + spread
+
+
+def middle(runs: Runs, name: str, unit: str) -> str:
+    """Return the median of a figure that was measured often, and what the middle half of all lies between."""
+    low, mid, high = statistics.quantiles((run[name] for run in runs), n=4, method="inclusive")
+    return f"{mid:.0f} {unit} ({low:.0f} to {high:.0f})"
+
+
+def certain(runs: Runs, name: str, unit: str) -> str:
+    """Return the median of a figure that was measured often, and its confidence interval of 95 %.
+
+    The interval holds for values of any distribution: each value lies below the true median with a chance of
+    one half, so the number of values below is binomial (Conover, Practical Nonparametric Statistics, 3.2).
+    With fewer than six values, all of them lie in the interval.
+    """
+    values = sorted(run[name] for run in runs)
+    cut = _values_outside(len(values))
+    return f"{statistics.median(values):.1f} {unit} ({values[cut]:.1f} to {values[-1 - cut]:.1f})"
+
+
+def _values_outside(count: int) -> int:
+    """Return how many values on each side do not belong to the interval."""
+    below, outside = 0.0, -1
+    while (below := below + math.comb(count, outside + 1) / 2**count) <= _BEYOND:
+        outside += 1
+    return max(outside, 0)
 
 
 class _Compared:

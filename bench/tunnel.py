@@ -43,26 +43,30 @@ _SECONDS: Final = 120
 _FEWEST_ANSWERS: Final = 0.9
 """Of the packets of a block: with fewer, latency says nothing."""
 _OVERLAY: Final = "10.10.0.2"  # of n002
+_TOLD: Final = 10  # turns from one line of progress to the next
 
 
-def traffic(*, repeats: int, rounds: int, seconds: float, pings: int, say: Say) -> list[dict[str, float]]:
-    """Measure throughput, packet rate and latency; a repeat has `rounds` of all ways, in turn.
+def traffic(*, turns: int, seconds: float, pings: int, say: Say) -> list[dict[str, float]]:
+    """Measure throughput, packet rate and latency, in many short turns; a turn has one block of each way.
 
-    A run has for each way (`table`, `bare`, `again`, and without the tunnel `link` and `link-table`)
+    Short, as a machine is as fast in one block as in the next one, but not a minute later.
+
+    A turn has for each way (`table`, `bare`, `again`, and without the tunnel `link` and `link-table`)
     `WAY mbit` (TCP, Mbit/s), `WAY packets` (per second), `WAY p50`, `WAY p99` (round trip, microseconds).
     """
-    found = []
+    found: list[dict[str, float]] = []
     with Fleet.of("tunnel") as fleet, _two_hosts(fleet) as link:
-        for number in range(1, repeats + 1):
-            blocks: dict[str, list[dict[str, Any]]] = {}
-            for turn in range(rounds):
-                for way in (*_WAYS[turn % len(_WAYS) :], *_WAYS[: turn % len(_WAYS)]):
-                    _on_both(fleet, _WITH if way in _WITH_TABLE else _WITHOUT)
-                    address = link if way in _BESIDE else _OVERLAY
-                    blocks.setdefault(way, []).append(_block(fleet, address, seconds, pings))
-            found.append({f"{way} {name}": value for way in blocks for name, value in _sum(blocks[way])})
-            shown = ", ".join(f"{name} {value:.0f}" for name, value in found[-1].items())
-            say(f"tunnel, run {number}: {shown}")
+        for turn in range(turns):
+            measured = {}
+            for way in (*_WAYS[turn % len(_WAYS) :], *_WAYS[: turn % len(_WAYS)]):
+                _on_both(fleet, _WITH if way in _WITH_TABLE else _WITHOUT)
+                address = link if way in _BESIDE else _OVERLAY
+                measured[way] = _block(fleet, address, seconds, pings)
+            found.append({f"{way} {name}": value for way in _WAYS for name, value in measured[way].items()})
+            if (turn + 1) % _TOLD == 0 or turn + 1 == turns:
+                middle = {name: statistics.median(each[name] for each in found) for name in found[0]}
+                shown = ", ".join(f"{name} {value:.0f}" for name, value in middle.items())
+                say(f"tunnel, {turn + 1} turns: {shown}")
     return found
 
 
@@ -140,7 +144,8 @@ def _on_both(fleet: Fleet, script: str) -> None:
             raise BenchError(f"{node}: `{script}` failed")
 
 
-def _block(fleet: Fleet, address: str, seconds: float, pings: int) -> dict[str, Any]:
+def _block(fleet: Fleet, address: str, seconds: float, pings: int) -> dict[str, float]:
+    """Return the rates, and percentiles of the round trips."""
     sender = fleet.spawn("n001", f"exec python3 {_SCRIPT} measure {address} {seconds} {pings} 2>&1")
     try:
         printed, _ = sender.communicate(timeout=_SECONDS)
@@ -149,16 +154,9 @@ def _block(fleet: Fleet, address: str, seconds: float, pings: int) -> dict[str, 
         raise
     if sender.returncode != 0:
         raise BenchError(f"the sender of the traffic to {address} failed:\n{printed[-500:]}")
-    found: dict[str, Any] = json.loads(printed)
-    if len(found["round_trips"]) < _FEWEST_ANSWERS * pings:
-        raise BenchError(f"{len(found['round_trips'])} of {pings} packets to {address} came back")
-    return found
-
-
-def _sum(blocks: Sequence[dict[str, Any]]) -> Iterator[tuple[str, float]]:
-    """Yield the means of rates, and percentiles of all round trips together."""
-    for name in ("mbit", "packets"):
-        yield name, statistics.mean(block[name] for block in blocks)
-    cuts = statistics.quantiles((time for block in blocks for time in block["round_trips"]), n=100)
-    yield "p50", cuts[49]
-    yield "p99", cuts[98]
+    measured: dict[str, Any] = json.loads(printed)
+    times = measured.pop("round_trips")
+    if len(times) < _FEWEST_ANSWERS * pings:
+        raise BenchError(f"{len(times)} of {pings} packets to {address} came back")
+    cuts = statistics.quantiles(times, n=100)
+    return {**measured, "p50": cuts[49], "p99": cuts[98]}

@@ -8,7 +8,9 @@ import pytest
 from bench import report
 from bench.progress import Failures
 from bench.rotation import WITHOUT
+from bench.tables import certain
 
+FIGURES = ("mbit", "packets", "p50", "p99")
 RUN = {
     f"{step}{figure}": 2.0
     for step in ("first", "unchanged", "added")
@@ -55,6 +57,26 @@ def test_a_rotation_is_compared_with_the_same_change_without_one(tmp_path: Path)
     assert "the 20 ordered pairs" in text
     assert "| one identity | 7 of 3 000 | 7 | 60 ms (50 to 90) | 12 s | 67 |\n" in text
     assert f"| {WITHOUT} | 1 200 of 3 000 | 0 | 4000 ms | 12 s | 1 |\n" in text
+
+
+def test_the_cost_of_the_table_is_a_median_with_its_confidence_interval(tmp_path: Path) -> None:
+    """Of 20 values, the sixth and the fifteenth bound the median (Conover, table A3)."""
+    bare = {f"{way} {name}": 100.0 for way in ("bare", "again", "link") for name in FIGURES}
+    turns = [
+        {**bare, **{f"{way} {name}": 100.0 + each for way in ("table", "link-table") for name in FIGURES}}
+        for each in range(20)
+    ]
+    text = _page(tmp_path, tunnel=turns, only=["tunnel"])
+    assert "The measurements take 20 turns." in text
+    assert "| a tunnel with our table | 110 Mbit/s (105 to 114) | 110 per s (105 to 114) |" in text
+    assert "| TCP throughput | -9.5 % (-14.0 to -5.0) | at most 2 % | 0.0 % (0.0 to 0.0) |" in text
+    assert "| round trip, p99 | 9.5 us (5.0 to 14.0) | at most 5 us | 0.0 us (0.0 to 0.0) |" in text
+
+
+@pytest.mark.parametrize(("count", "outside"), [(1, 0), (5, 0), (6, 0), (9, 1), (20, 5), (60, 21), (100, 39)])
+def test_a_confidence_interval_leaves_out_as_many_values_as_tables_say(count: int, outside: int) -> None:
+    values = [{"it": float(number)} for number in range(count)]
+    assert certain(values, "it", "us").endswith(f"({outside}.0 to {count - 1 - outside}.0)")
 
 
 def test_a_measurement_that_fails_does_not_end_the_others() -> None:
