@@ -74,13 +74,11 @@ class Space:
     def works(self, *words: str) -> bool:
         return subprocess.run(self.argv(*words), capture_output=True, check=False).returncode == 0
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, errors: int | IO[str] = subprocess.DEVNULL) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             self.argv("setpriv", "--pdeathsig", "KILL", *words),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # where wireguard-go advises to take the kernel's
-            text=True,
-        )
+            stdout=subprocess.PIPE, stderr=errors, text=True,
+        )  # fmt: skip
         self._started.append(process)
         return process
 

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, ip_address
@@ -92,8 +93,14 @@ class Node(Space):
 
     def tunnel(self, program: str) -> None:
         """Make the interface."""
-        self.start(program, "-f", "wg0")
-        until(lambda: self.works("wg", "show", "wg0"))
+        with tempfile.TemporaryFile("w+") as errors:
+            process = self.start(program, "-f", "wg0", errors=errors)
+            try:
+                until(lambda: process.poll() is not None or self.works("wg", "show", "wg0"))
+                assert process.poll() is None
+            except AssertionError:
+                errors.seek(0)
+                raise AssertionError(f"{program}: exit code {process.poll()}: {errors.read()}") from None
         self.run("ip", "addr", "add", str(self.plan.overlay.first), "dev", "wg0")
         self.run("ip", "link", "set", "wg0", "mtu", str(self.plan.overlay.mtu), "up")
 
