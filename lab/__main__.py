@@ -64,23 +64,24 @@ def _run(arguments: list[str]) -> int:
     return 0
 
 
-def main() -> None:
-    """Run the command line; a rehearsal that cannot go on is one line on stderr, exit code 1."""
+def main() -> int:
+    """Run the command line; a rehearsal that cannot go on is one line on stderr. Returns the exit code."""
     try:
         end_in_order()
         named_stack(sys.argv[1:])  # refuses two, of which the parser would take the last
-        raise SystemExit(_run(sys.argv[1:]))
+        return _run(sys.argv[1:])
     except KeyboardInterrupt:
-        raise SystemExit(130) from None  # as a shell has it
+        return 130  # as a shell has it
     except (RehearsalError, StackNameError, StateError) as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
+        return 1
 
 
 if __name__ == "__main__":
     from lab.ending import end
 
     try:
-        main()
-    except SystemExit as over:
-        end(int(over.code or 0))
+        code = main()
+    except SystemExit as over:  # of words that it does not know, or of help
+        code = int(over.code or 0)
+    end(code)

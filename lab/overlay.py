@@ -146,7 +146,7 @@ def write_project(
     former = yaml.safe_load(path.read_text()) if path.exists() else None
     salt = former.get(_SALT) if isinstance(former, dict) else None
     _write(path, {**({_SALT: salt} if salt else {}), "config": dict(overlay.config)})
-    main = os.path.relpath(source / str(project.get("main") or "."), folder)
+    main = os.path.relpath((source / str(project.get("main") or ".")).resolve(), folder.resolve())
     _write(folder / "Pulumi.yaml", _runs_from(project, source) | {"main": main, "stackConfigDir": "stacks"})
 
 

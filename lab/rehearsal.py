@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.engine.launch import launch_ahead_in
-from lab.engine.state.backend import Backend
+from lab.engine.state.backend import STARTED, Backend
 from lab.engine.state.kept_keys import KEPT_KEYS
+from lab.processes import is_alive
 from lab.rehearsed import RehearsalError, Rehearsed, from_anywhere, refuse_another_cloud
 from lab.stacks import asks_for_help, named_stack, needs_no_stack, plain_name
 from lab.unprotect import lift, protected
@@ -144,8 +145,8 @@ class Rehearsal:
         """Run the engine with Pulumi's `words`, which name no stack, on this one; returns its exit code.
 
         `stack import` is how the other engine takes the state over; anything else it is refused. With
-        `in_place` this process becomes the lab's engine, if that is the one: its folder and environment are
-        the engine's from then on.
+        `in_place` and the lab's engine, no other process is started: this one takes the engine's folder and
+        environment, and keeps them.
         """
         command = self._command()
         if needs_no_stack(words) or asks_for_help(words):
@@ -291,7 +292,7 @@ class Rehearsal:
         """
         folder = self.state / self.engine / ".pulumi" / "locks" / "organization"
         locks = [json.loads(path.read_text()) for path in folder.glob(f"*/{self.stack}/*.json")]
-        if locks and not any(_is_an_engine(lock.get("pid", 0)) for lock in locks):
+        if locks and not any(_goes_on(lock) for lock in locks):
             print("an earlier run was killed: releasing its lock", file=sys.stderr)
             subprocess.run(
                 [*command, "cancel", "--yes", "--stack", self.stack, "--cwd", str(project)],
@@ -370,13 +371,16 @@ def _become_engine(words: Sequence[str], folder: Path, environment: Mapping[str,
     return main(words)
 
 
-def _is_an_engine(pid: int) -> bool:
-    """Whether the process still runs and is an engine, not a later one with the number of a dead one."""
+def _goes_on(lock: Mapping[str, Any]) -> bool:
+    """Whether the run that holds a lock goes on, and not a later process with the number of a dead one."""
+    pid = lock.get("pid", 0)
+    if STARTED in lock:
+        return is_alive(pid, lock[STARTED])
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return any(word in {b"lab", b"lab.engine"} or word.endswith(b"pulumi") for word in words)
+    return words[0].endswith(b"pulumi")
 
 
 def _pulumi() -> str:

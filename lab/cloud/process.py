@@ -29,7 +29,7 @@ from lab.cloud.servers import reconcile
 from lab.cloud.state import Cloud
 from lab.cloud.store import Store
 from lab.hosts import Lab
-from lab.hosts.processes import end, is_alive, start_time
+from lab.processes import end, is_alive, start_time
 
 __all__ = ["Process", "forget"]
 

@@ -7,6 +7,7 @@ if __name__ == "__main__":
     from lab.engine.cli.main import main
 
     try:
-        end(main(sys.argv[1:]))
+        code = main(sys.argv[1:])
     except SystemExit as over:  # of words that it does not know, or of help
-        end(int(over.code or 0))
+        code = int(over.code or 0)
+    end(code)

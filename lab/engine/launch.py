@@ -16,8 +16,8 @@ from lab.engine.state.kept_keys import KEPT_KEYS
 
 __all__ = ["QUIET_GRPC", "launch_ahead", "launch_ahead_in", "launched"]
 
-QUIET_GRPC: Final = ("GRPC_VERBOSITY", "NONE")
-"""gRPC, which reads this variable when it is imported, tells of each connection that ends, on stderr.
+QUIET_GRPC: Final = {"GRPC_VERBOSITY": "NONE"}
+"""Variables that gRPC reads when it is imported. Else it tells of each connection that ends, on stderr.
 
 Only engine and program should speak there.
 """
@@ -38,7 +38,7 @@ def launch_ahead(project: Project) -> None:
 def launch_ahead_in(folder: Path, environment: Mapping[str, str]) -> None:
     """Start one for a run in this folder and environment, before this process has become the engine."""
     with contextlib.suppress(ProjectError, OSError):
-        project = Project.find(folder)
+        project = Project.find(folder.resolve())
         _waiting[project.folder] = _launch(project, environment)
 
 
@@ -48,7 +48,7 @@ def launched(project: Project) -> "subprocess.Popen[bytes]":
 
 
 def _launch(project: Project, given: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    environment = {**dict((QUIET_GRPC,)), **given, "PYTHONUNBUFFERED": "1"}
+    environment = {**QUIET_GRPC, **given, "PYTHONUNBUFFERED": "1"}
     # what opens the state is the engine's business, not the program's
     for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", KEPT_KEYS):
         environment.pop(name, None)

@@ -21,8 +21,8 @@ from lab.hosts.image import image_path
 from lab.hosts.machine import HostSpec, Machine
 from lab.hosts.nat import Nat
 from lab.hosts.private import Interface, PrivateNetwork, PrivateNetworks, stale
-from lab.hosts.processes import end, is_alive, start_time
 from lab.hosts.router import Router, Rule
+from lab.processes import end, is_alive, start_time
 
 __all__ = ["Lab"]
 

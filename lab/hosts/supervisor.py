@@ -19,8 +19,8 @@ from typing import Final
 from lab.hosts import cgroups
 from lab.hosts.machine import Machine
 from lab.hosts.private import PrivateNetworks
-from lab.hosts.processes import children, start_time
 from lab.hosts.router import Router
+from lab.processes import children, start_time
 
 __all__ = ["supervise"]
 

@@ -178,7 +178,7 @@ class World:
 
 
 def interrupt(world: World, words: Sequence[str], moment: str, number: int) -> None:
-    """Run the engine, and signal it and its wrapper when it prints this. Raises `AssertionError`."""
+    """Run the engine in a session of its own, and signal it when it prints this. Raises `AssertionError`."""
     run = subprocess.Popen(
         [sys.executable, "-m", "lab", "run", *words],
         cwd=world.folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

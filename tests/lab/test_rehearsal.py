@@ -5,13 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lab.engine.state.backend import Backend
+from lab.engine.state.backend import STARTED, Backend
 from lab.engine.state.kept_keys import KEPT_KEYS
+from lab.processes import start_time
 from lab.rehearsal import Rehearsal
-from lab.testing import REPOSITORY
+from lab.testing import REPOSITORY, wait
+from tests.processes import processes_in
 
 
 @pytest.fixture
@@ -113,7 +116,7 @@ def test_what_a_killed_run_left_in_its_journal_counts(project: Path) -> None:
     assert rehearsal._has_made_something("lab"), "another engine is refused"
 
 
-STARTED = """
+PROCESSES = """
 import subprocess, sys
 from lab import __main__ as lab
 started = subprocess.Popen
@@ -122,7 +125,7 @@ def start(command, **given):
     print("starts", what, "as engine" if "lab.engine.cli.main" in sys.modules else "before")
     return started(command, **given)
 subprocess.Popen = start
-lab.main()
+sys.exit(lab.main())
 """
 
 
@@ -134,6 +137,65 @@ def test_a_command_line_is_the_engine_itself_and_starts_the_program_before_that(
     project: Path, words: str, starts: list[str]
 ) -> None:
     _lab(project, "run", "config", "set", "key0", "value")  # makes the stack
-    done = _lab(project, "run", *words.split(), by=("-c", STARTED))
+    done = _lab(project, "run", *words.split(), by=("-c", PROCESSES))
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stdout.splitlines() if line.startswith("starts")] == starts
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("up", "--yes or --skip-preview must be passed"),
+        ("up --nonsense", "unrecognized arguments: --nonsense"),
+    ],
+)
+def test_a_run_that_is_refused_leaves_no_process(project: Path, words: str, says: str) -> None:
+    done = _lab(project, "run", *words.split())
+    assert done.returncode != 0
+    assert says in done.stderr
+    wait(lambda: not list(processes_in(project)), 20)
+
+
+def _lock(project: Path, lock: dict[str, Any]) -> Path:
+    folder = project / ".lab" / "lab" / ".pulumi" / "locks" / "organization" / "p" / "lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "other.json"
+    path.write_text(json.dumps({"username": "u", "hostname": "h", "timestamp": "now", **lock}))
+    return path
+
+
+def test_the_lock_of_a_run_that_goes_on_is_respected(project: Path) -> None:
+    lock = _lock(project, {"pid": os.getpid(), STARTED: start_time(os.getpid())})
+    done = _lab(project, "run", "up", "--yes", "--skip-preview")
+    assert done.returncode != 0
+    assert "currently locked" in done.stderr
+    assert lock.exists()
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [
+        pytest.param({"pid": os.getpid(), STARTED: 1}, id="another process has the number"),
+        pytest.param({"pid": os.getpid()}, id="a process that is no engine has the number"),
+        pytest.param({"pid": 2**30, STARTED: 1}, id="no process has the number"),
+        pytest.param({"pid": "self", STARTED: 1}, id="this very process has the number"),
+    ],
+)
+def test_the_lock_of_a_killed_run_is_released(project: Path, lock: dict[str, Any]) -> None:
+    path = _lock(project, lock)
+    own = f"import os; path = {str(path)!r}; text = open(path).read()\n"
+    own += "open(path, 'w').write(text.replace('\"self\"', str(os.getpid())))\n"
+    run = f"{own}import sys; from lab import __main__ as lab; sys.exit(lab.main())"
+    done = _lab(project, "run", "up", "--yes", "--skip-preview", by=("-c", run))
+    assert done.returncode == 0, done.stderr
+    assert "an earlier run was killed: releasing its lock" in done.stderr
+    assert not path.exists()
+
+
+def test_a_lock_names_its_process_as_long_as_that_holds_it(tmp_path: Path) -> None:
+    backend = Backend(f"file://{tmp_path}")
+    with backend.locked("p", "lab"):
+        (path,) = tmp_path.rglob("locks/**/*.json")
+        held = json.loads(path.read_text())
+    assert (held["pid"], held[STARTED]) == (os.getpid(), start_time(os.getpid()))
+    assert not path.exists()

@@ -12,6 +12,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     ["lab", "--project", "/nowhere", "start"],
+    ["lab", "run", "version"],
     ["lab.hosts", "list", "--state", "/nowhere"],
     ["lab.cloud", "status", "--state", "/nowhere"],
     ["lab.engine", "preview"],

@@ -157,7 +157,7 @@ _COMMANDS: Final = Group(
 
 def main(words: Sequence[str]) -> int:
     """Run the command line; an error is `error: ...` on stderr, never a traceback. Returns the exit code."""
-    os.environ.setdefault(*QUIET_GRPC)
+    os.environ.update(QUIET_GRPC | dict(os.environ))
     code = 0
     try:
         end_in_order()

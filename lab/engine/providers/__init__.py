@@ -1,5 +1,6 @@
 """The resource providers the engine has. Each is imported when a program first uses it, or ahead of that."""
 
+import contextlib
 import threading
 from collections.abc import Iterable, Sequence
 from importlib import import_module
@@ -40,13 +41,22 @@ PROVIDERS: Final = MappingProxyType(
 
 
 def load_ahead(types: Iterable[str], *, works: bool) -> None:
-    """Import, while a program starts, what it is going to use: the providers of the resources in its state.
+    """Import in a thread what a run is going to use, while its program starts.
 
-    `types` are of these. With `works` (a run that is no preview), also all that a package needs which the
-    state lacks so far: where there is something already, the rest of it is about to be made.
+    `types` are the types of the resources in the state: their providers are imported. `works` says that
+    this run is no preview. Then also import what a package that the state does not have yet would need for
+    its work: SSH, for the first commands on new servers.
     """
     packages = {type_.partition(":")[0] for type_ in types} & PROVIDERS.keys()
     names = [PROVIDERS[package].module for package in packages]
     if packages and works:
         names += [name for package in PROVIDERS.keys() - packages for name in PROVIDERS[package].works]
-    threading.Thread(target=lambda: [import_module(name) for name in names]).start()
+    if names:
+        threading.Thread(target=_import, args=(names,), name="load-ahead").start()
+
+
+def _import(names: Iterable[str]) -> None:
+    """Import modules; where that fails, the run does it again once it needs them, and tells why."""
+    with contextlib.suppress(Exception):
+        for name in names:
+            import_module(name)

@@ -20,9 +20,12 @@ from typing import Any, Final
 from lab.engine.state.format import refusal, stamp_of_text
 from lab.engine.state.journal_file import JournalFile, with_journal
 from lab.engine.state.model import StateError
+from lab.processes import start_time
 
-__all__ = ["Backend", "LockedError"]
+__all__ = ["STARTED", "Backend", "LockedError"]
 
+STARTED: Final = "started"
+"""In a lock of this engine, beside what Pulumi's have: `lab.processes.start_time` of its process."""
 _SCHEME: Final = "file://"
 _META: Final = "version: 1\n"
 
@@ -156,6 +159,7 @@ class Backend:
             "username": getpass.getuser(),
             "hostname": platform.node(),
             "timestamp": dt.datetime.now(dt.UTC).isoformat(),
+            STARTED: start_time(os.getpid()),
         }
         mine.write_text(json.dumps(details))
         try:

@@ -13,7 +13,7 @@ from hcloud.servers import BoundServer, Server
 
 from lab.hosts import HostSpec, Lab
 from lab.hosts.image import build_image
-from lab.hosts.processes import end
+from lab.processes import end
 from lab.testing import wait
 from tests.lab.cloud.test_restart import kill
 from tests.lab.cloud.world import LabCloud

@@ -17,7 +17,7 @@ from lab.cloud.errors import CloudError
 from lab.cloud.faults import Faults
 from lab.cloud.state import Cloud
 from lab.cloud.store import Store
-from lab.hosts.processes import end, start_time
+from lab.processes import end, start_time
 from tests.lab.cloud.world import LabCloud, public_key
 
 

@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from lab.engine.state.kept_keys import KEPT_KEYS
 from lab.testing import REPOSITORY, wait
 from tests.lab.engine.harness import PASSPHRASE, Project
+from tests.processes import processes_in
 
 WITHOUT_SDK = """
 import sys
@@ -37,15 +37,6 @@ def test_the_program_gets_nothing_that_opens_the_state(tmp_path: Path) -> None:
     assert KEPT_KEYS not in ran.out
 
 
-def _processes_in(folder: Path) -> Iterator[int]:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if (process / "cwd").resolve(strict=True) == folder.resolve():
-                yield int(process.name)
-        except OSError:  # gone, or somebody else's
-            continue
-
-
 def test_a_run_that_is_refused_leaves_no_process(tmp_path: Path) -> None:
     project = Project(tmp_path)
     done = subprocess.run(
@@ -55,4 +46,4 @@ def test_a_run_that_is_refused_leaves_no_process(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode != 0
     assert "--yes or --skip-preview must be passed" in done.stdout + done.stderr
-    wait(lambda: not list(_processes_in(project.folder)), 20)
+    wait(lambda: not list(processes_in(project.folder)), 20)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.hosts import HostError, cgroups
-from lab.hosts.processes import start_time
+from lab.processes import start_time
 from lab.testing import wait
 from tests.lab.hosts.world import IMAGES, Host, World, output, reaches
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.hosts import HostSpec, Lab
-from lab.hosts.processes import start_time
+from lab.processes import start_time
 from lab.testing import wait
 
 IMAGES = Path(os.environ.get("WGMESH_IMAGES", Path(__file__).parents[3] / ".lab" / "image"))
