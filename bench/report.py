@@ -26,9 +26,11 @@ _COMPARISONS: Final = ("compare", "delayed")
 _PACKAGES: Final = ("ansible-core", "mitogen", "pyinfra")
 _WAYS: Final = {
     "link": "the link itself, no tunnel, no table",
+    "link-tracked": "the link itself, no tunnel, connections tracked",
     "link-table": "the link itself, no tunnel, our table",
     "bare": "a tunnel without any table",
     "again": "the same once more",
+    "tracked": "a tunnel, connections tracked",
     "table": "a tunnel with our table",
 }
 _REASON_CHARACTERS: Final = 300
@@ -173,15 +175,20 @@ def _tunnel(turns: Runs) -> dict[str, Any]:
 
 
 def _costs(turns: Runs) -> Table:
-    """Return what our table costs, and the same figure between two measurements without any table."""
-    tunnel, noise, link = (
-        [_cost(turn, *pair) for turn in turns]
-        for pair in (("table", "bare"), ("again", "bare"), ("link-table", "link"))
-    )
+    """Return what our table costs, what tracking alone costs, and the same between two times without any."""
+    columns = {
+        "cost of our table in the tunnel": ("table", "bare"),
+        "goal": (),
+        "of tracking alone": ("tracked", "bare"),
+        "without table, twice": ("again", "bare"),
+        "our table on the link itself": ("link-table", "link"),
+        "tracking on the link itself": ("link-tracked", "link"),
+    }
+    costs = {title: [_cost(turn, *pair) for turn in turns] for title, pair in columns.items() if pair}
     return [
-        ("what", "cost of our table in the tunnel", "goal", "without table, twice", "on the link itself"),
+        ("what", *columns),
         *(
-            (what, certain(tunnel, name, unit), goal, certain(noise, name, unit), certain(link, name, unit))
+            (what, *(certain(costs[title], name, unit) if title in costs else goal for title in columns))
             for what, name, unit, goal in (
                 ("TCP throughput", "mbit", "%", "at most 2 %"),
                 ("packets per second", "packets", "%", "-"),

@@ -27,18 +27,28 @@ PEERS: Final = 100
 RULES: Final = 50
 """Rules of the policy; the last one lets the measured traffic pass."""
 
-_WAYS: Final = ("table", "bare", "again", "link-table", "link")
-"""Through the tunnel with our table, without, and without once more: the last two differ by noise.
-
-Then beside the tunnel, with our table and without.
+_WAYS: Final = ("table", "tracked", "bare", "again", "link-table", "link-tracked", "link")
+"""Through the tunnel with our table, with a table that tracks connections alone, without any, and without any
+once more: the last two differ by noise. Then beside the tunnel: with ours, with the other, without.
 """
 _SCRIPT: Final = "/run/traffic.py"
 _TABLE: Final = "/run/table.nft"
 _FILE: Final = "==> /etc/wgmesh/firewall.nft <==\n"
+_TRACKING: Final = "/run/tracking.nft"
 _WITHOUT: Final = "nft delete table inet wgmesh 2>/dev/null || true"
-_WITH: Final = f"nft -f {_TABLE}"
-_WITH_TABLE: Final = ("table", "link-table")
-_BESIDE: Final = ("link", "link-table")
+_WITH: Final = {"table": f"nft -f {_TABLE}", "tracked": f"nft -f {_TRACKING}"}
+_BESIDE: Final = "link"
+# The least that a stateful firewall costs: the kernel tracks all connections once a rule asks for a state.
+_ONLY_TRACKING: Final = """\
+table inet wgmesh
+delete table inet wgmesh
+table inet wgmesh {
+    chain input {
+        type filter hook input priority filter; policy accept;
+        ct state vmap { established : accept, related : accept, invalid : drop }
+    }
+}
+"""
 _SECONDS: Final = 120
 _FEWEST_ANSWERS: Final = 0.9
 """Of the packets of a block: with fewer, latency says nothing."""
@@ -51,16 +61,18 @@ def traffic(*, turns: int, seconds: float, pings: int, say: Say) -> list[dict[st
 
     Short, as a machine is as fast in one block as in the next one, but not a minute later.
 
-    A turn has for each way (`table`, `bare`, `again`, and without the tunnel `link` and `link-table`)
-    `WAY mbit` (TCP, Mbit/s), `WAY packets` (per second), `WAY p50`, `WAY p99` (round trip, microseconds).
+    A turn has for each way (`table`, `tracked`, `bare`, `again`, and beside the tunnel `link-table`,
+    `link-tracked`, `link`) `WAY mbit` (TCP, Mbit/s), `WAY packets` (per second), `WAY p50`, `WAY p99` (round
+    trip, microseconds).
     """
     found: list[dict[str, float]] = []
     with Fleet.of("tunnel") as fleet, _two_hosts(fleet) as link:
         for turn in range(turns):
             measured = {}
             for way in (*_WAYS[turn % len(_WAYS) :], *_WAYS[: turn % len(_WAYS)]):
-                _on_both(fleet, _WITH if way in _WITH_TABLE else _WITHOUT)
-                address = link if way in _BESIDE else _OVERLAY
+                beside, _, table = way.rpartition("-")
+                _on_both(fleet, _WITH.get(table, _WITHOUT))
+                address = link if _BESIDE in {beside, table} else _OVERLAY
                 measured[way] = _block(fleet, address, seconds, pings)
             found.append({f"{way} {name}": value for way in _WAYS for name, value in measured[way].items()})
             if (turn + 1) % _TOLD == 0 or turn + 1 == turns:
@@ -85,9 +97,8 @@ def _two_hosts(fleet: Fleet) -> Iterator[str]:
     endpoints = [nodes[name]["public_ip"] for name in ("n001", "n002")]
     script = (Path(__file__).parent / "traffic.py").read_text()
     for node, table in zip(("n001", "n002"), _tables(endpoints), strict=True):
-        fleet.on(
-            node, f"printf %s {shlex.quote(script)} >{_SCRIPT}; printf %s {shlex.quote(table)} >{_TABLE}"
-        )
+        for path, text in ((_SCRIPT, script), (_TABLE, table), (_TRACKING, _ONLY_TRACKING)):
+            fleet.on(node, f"printf %s {shlex.quote(text)} >{path}")
     server = fleet.spawn("n002", f"exec python3 {_SCRIPT} serve")
     try:
         assert server.stdout is not None

@@ -33,7 +33,7 @@ def test_the_small_size_measures_everything_and_leaves_no_host(tmp_path: Path) -
     assert all(
         turn[f"{way} {name}"] > 0
         for turn in found["tunnel"]
-        for way in ("table", "bare", "link")
+        for way in ("table", "tracked", "bare", "link")
         for name in ("mbit", "packets")
     )
     (reached,) = found["reach"]["measured"]
