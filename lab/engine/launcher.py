@@ -4,13 +4,17 @@ What to run comes as one line of JSON on standard input: the SDK is imported by 
 Nothing but the SDK is imported here: the program may run in another virtual environment.
 """
 
+# ruff: noqa: E402 - Ctrl-C comes first: until the program runs, it ends this process at once, with no traceback
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import asyncio
 import ctypes
 import json
 import logging
 import os
 import runpy
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -47,6 +51,7 @@ def main() -> int:
         os.dup2(nothing.fileno(), sys.stdin.fileno())
     request = json.loads(line)
     os.environ.update(request["environment"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     return _run(request)
 
 

@@ -306,7 +306,8 @@ class _Course:
         left = sum(
             pair.route != "new" or bool(pair.waits) for r in rotations.values() for pair in r.pairs.values()
         )
-        return f"{done} of {len(self._put)} nodes are done, {left} ways between nodes to go"
+        ways = "1 way" if left == 1 else f"{left} ways"
+        return f"{done} of {len(self._put)} nodes are done, {ways} between nodes to go"
 
     async def carry(self, tell: Callable[[str, Mapping[str, str]], Awaitable[bool]]) -> None:
         """Tell nodes of peers that are done for good: once, unless a node did not take that."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import catches_interrupts
+
 REPOSITORY = Path(__file__).parents[2]
 COMMANDS = (
     ["lab", "--project", "/nowhere", "start"],
@@ -18,13 +20,6 @@ COMMANDS = (
     ["lab.engine", "preview"],
     ["mesh", "check"],
 )
-_INTERRUPT = 1 << (signal.SIGINT - 1)
-
-
-def _caught(pid: int) -> bool:
-    """Whether a process handles SIGINT itself (proc(5))."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return bool(int(status.split("SigCgt:")[1].split()[0], 16) & _INTERRUPT)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: str(words[0]))
@@ -38,9 +33,9 @@ def test_a_command_that_is_interrupted_while_it_is_loaded_says_nothing(
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     ) as process:  # fmt: skip
         end = time.monotonic() + 30
-        while not _caught(process.pid):  # Python itself begins
+        while not catches_interrupts(process.pid):  # Python itself begins
             assert time.monotonic() < end
-        while _caught(process.pid) and process.poll() is None:  # and hands it back
+        while catches_interrupts(process.pid) and process.poll() is None:  # and hands it back
             assert time.monotonic() < end
         time.sleep(delay)
         process.send_signal(signal.SIGINT)

@@ -1,14 +1,20 @@
 """The program's process, which is started before the rest of the engine."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pytest
+
+from lab.engine import project as projects
+from lab.engine.launch import launched
 from lab.engine.state.kept_keys import KEPT_KEYS
 from lab.testing import REPOSITORY, wait
 from tests.lab.engine.harness import PASSPHRASE, Project
-from tests.processes import processes_in
+from tests.processes import catches_interrupts, processes_in
 
 WITHOUT_SDK = """
 import sys
@@ -47,3 +53,18 @@ def test_a_run_that_is_refused_leaves_no_process(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "--yes or --skip-preview must be passed" in done.stdout + done.stderr
     wait(lambda: not list(processes_in(project.folder)), 20)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3])
+def test_a_process_that_is_interrupted_while_it_imports_the_sdk_says_nothing(
+    tmp_path: Path, seconds: float
+) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: p\nruntime: python\n")
+    process = launched(projects.Project.find(tmp_path))
+    wait(lambda: catches_interrupts(process.pid), pause=0)  # Python itself begins
+    wait(lambda: not catches_interrupts(process.pid), pause=0)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGINT
+    assert out + err == b""

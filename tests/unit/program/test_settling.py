@@ -57,7 +57,7 @@ def test_it_waits_until_no_node_replaces_a_key_and_tells_progress_once(told: lis
     assert agents["db-1"].asked == 6
     assert told == [
         "keys: 0 of 2 nodes are done, 2 ways between nodes to go",
-        "keys: 1 of 2 nodes are done, 1 ways between nodes to go",
+        "keys: 1 of 2 nodes are done, 1 way between nodes to go",
     ]
 
 
