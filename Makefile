@@ -93,7 +93,7 @@ api-document: setup ## download Hetzner's API document for more tests of the lab
 stack-file: setup ## write the keys of docs/stack-file.md and the JSON schemas, from mesh/settings
 	@$(PYTHON) -m tools.stack_file
 
-bench: setup-dev ## compare with other tools and write docs/benchmarks.md; about 50 minutes (BENCH="--repeats 3": 30)
+bench: setup-dev ## compare with other tools and write docs/benchmarks.md; about 50 minutes (BENCH="--repeats 3": 35)
 	@$(SUDO) $(PYTHON) -m bench $(BENCH)
 
 lock: setup-dev ## pin the packages of requirements/*.in again, with hashes

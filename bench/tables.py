@@ -1,5 +1,6 @@
 """The tables of the comparisons."""
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,10 +62,8 @@ def certain(runs: Runs, name: str, unit: str) -> str:
 
 def _values_outside(count: int) -> int:
     """Return how many values on each side do not belong to the interval."""
-    below, outside = 0.0, -1
-    while (below := below + math.comb(count, outside + 1) / 2**count) <= _BEYOND:
-        outside += 1
-    return max(outside, 0)
+    ways = itertools.accumulate(math.comb(count, below) for below in range(count))
+    return max(sum(math.ldexp(each, -count) <= _BEYOND for each in ways) - 1, 0)
 
 
 class _Compared:

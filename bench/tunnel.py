@@ -27,17 +27,25 @@ PEERS: Final = 100
 RULES: Final = 50
 """Rules of the policy; the last one lets the measured traffic pass."""
 
-_WAYS: Final = ("table", "tracked", "bare", "again", "link-table", "link-tracked", "link")
-"""Through the tunnel with our table, with a table that tracks connections alone, without any, and without any
-once more: the last two differ by noise. Then beside the tunnel: with ours, with the other, without.
-"""
 _SCRIPT: Final = "/run/traffic.py"
 _TABLE: Final = "/run/table.nft"
 _FILE: Final = "==> /etc/wgmesh/firewall.nft <==\n"
 _TRACKING: Final = "/run/tracking.nft"
 _WITHOUT: Final = "nft delete table inet wgmesh 2>/dev/null || true"
-_WITH: Final = {"table": f"nft -f {_TABLE}", "tracked": f"nft -f {_TRACKING}"}
-_BESIDE: Final = "link"
+_OURS: Final = f"nft -f {_TABLE}"
+_TRACKED: Final = f"nft -f {_TRACKING}"
+_TUNNEL: Final = "tunnel"
+_LINK: Final = "link"
+_WAYS: Final = {
+    "table": (_TUNNEL, _OURS),
+    "tracked": (_TUNNEL, _TRACKED),
+    "bare": (_TUNNEL, _WITHOUT),
+    "again": (_TUNNEL, _WITHOUT),
+    "link-table": (_LINK, _OURS),
+    "link-tracked": (_LINK, _TRACKED),
+    "link": (_LINK, _WITHOUT),
+}
+"""Where traffic goes, and the command that loads its table, or none. `bare` and `again` are the same."""
 # The least that a stateful firewall costs: the kernel tracks all connections once a rule asks for a state.
 _ONLY_TRACKING: Final = """\
 table inet wgmesh
@@ -69,11 +77,11 @@ def traffic(*, turns: int, seconds: float, pings: int, say: Say) -> list[dict[st
     with Fleet.of("tunnel") as fleet, _two_hosts(fleet) as link:
         for turn in range(turns):
             measured = {}
-            for way in (*_WAYS[turn % len(_WAYS) :], *_WAYS[: turn % len(_WAYS)]):
-                beside, _, table = way.rpartition("-")
-                _on_both(fleet, _WITH.get(table, _WITHOUT))
-                address = link if _BESIDE in {beside, table} else _OVERLAY
-                measured[way] = _block(fleet, address, seconds, pings)
+            ways, first = [*_WAYS], turn % len(_WAYS)
+            for way in (*ways[first:], *ways[:first]):
+                where, load = _WAYS[way]
+                _on_both(fleet, load)
+                measured[way] = _block(fleet, link if where == _LINK else _OVERLAY, seconds, pings)
             found.append({f"{way} {name}": value for way in _WAYS for name, value in measured[way].items()})
             if (turn + 1) % _TOLD == 0 or turn + 1 == turns:
                 middle = {name: statistics.median(each[name] for each in found) for name in found[0]}

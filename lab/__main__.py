@@ -78,10 +78,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    from lab.ending import end
+    from lab.ending import end_with
 
-    try:
-        code = main()
-    except SystemExit as over:  # of words that it does not know, or of help
-        code = int(over.code or 0)
-    end(code)
+    end_with(main)

@@ -8,13 +8,23 @@ import contextlib
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn, TextIO
 
-__all__ = ["end"]
+__all__ = ["end", "end_with"]
 
 _STREAMS: Final = 3  # standard input, output and error
 _UNWRITTEN: Final = 120  # Python's exit code where standard output cannot be written at the end
+
+
+def end_with(main: Callable[[], int]) -> NoReturn:
+    """Run a command line, and end this process with its exit code, or that of a parser's `SystemExit`."""
+    try:
+        code = main()
+    except SystemExit as over:
+        code = int(over.code or 0)
+    end(code)
 
 
 def end(code: int) -> NoReturn:

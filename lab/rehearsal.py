@@ -5,7 +5,6 @@ real cloud is rehearsed in a copy with another endpoint and token (`overlay.py`)
 it would there, and asks nobody but the lab.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from lab.engine.launch import launch_ahead_in
+from lab.engine.launch import launch_ahead
 from lab.engine.state.backend import STARTED, Backend
 from lab.engine.state.kept_keys import KEPT_KEYS
 from lab.processes import is_alive
@@ -169,16 +168,24 @@ class Rehearsal:
         if folder != self.project:
             _refuse_writing(words, self._rehearsed.file)
             words, about = from_anywhere(words, self.project), [*about, "--cwd", str(folder)]
-        if in_place and self.engine == "lab" and words[0] in _MAKING:
-            launch_ahead_in(folder, environment)
-        code = self._engine([*words, *about], environment, in_place=in_place)
+        program = folder if words[0] in _MAKING else None
+        code = self._engine([*words, *about], environment, in_place=in_place, program=program)
         if importing and code == 0:
             self._take_over_state()
         return code
 
-    def _engine(self, words: Sequence[str], environment: Mapping[str, str], *, in_place: bool) -> int:
-        """Run the engine in the project's folder; returns its exit code."""
+    def _engine(
+        self,
+        words: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        in_place: bool,
+        program: Path | None = None,
+    ) -> int:
+        """Run the engine in the project's folder, on the `program` in that folder; returns its exit code."""
         if in_place and self.engine == "lab":
+            if program is not None:
+                launch_ahead(program, environment)
             return _become_engine(words, self.project, environment)
         return _run_to_its_end([*self._command(), *words], self.project, environment)
 
@@ -290,8 +297,8 @@ class Rehearsal:
 
         Safe here, as the lab's state is used from this machine only.
         """
-        folder = self.state / self.engine / ".pulumi" / "locks" / "organization"
-        locks = [json.loads(path.read_text()) for path in folder.glob(f"*/{self.stack}/*.json")]
+        backend = Backend(f"file://{self.state / self.engine}")
+        locks = backend.locks(self._project_name(), self.stack)
         if locks and not any(_goes_on(lock) for lock in locks):
             print("an earlier run was killed: releasing its lock", file=sys.stderr)
             subprocess.run(

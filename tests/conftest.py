@@ -25,29 +25,18 @@ settings.register_profile(
 )
 settings.load_profile("short")
 
-# Of the files without hosts, the part among which those of tests/host come. The rest fills the end evenly.
-_BEFORE_THE_END = 0.8
-
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with hosts first: they take minutes, and short ones fill the end evenly.
+    """Put files with hosts first: they take minutes and often wait, and short ones fill the end evenly.
 
-    Those of tests/host often wait: they come among files without hosts, so that both cores have work. Once a
-    worker has run tests there, it keeps their hosts, so they do not come before the other files with hosts.
+    Those of tests/host come late: once a worker has run tests there, it keeps their hosts.
     """
-    tests = Path(__file__).parent
     with_hosts = {item.path for item in items if item.get_closest_marker("hosts")}
-    waiting: dict[Path, int] = {}
-    short: dict[Path, int] = {}
-    order: dict[Path, float] = {}
-    for path in dict.fromkeys(item.path for item in items):
-        if path not in with_hosts:
-            short[path] = len(short)
-        elif tests / "host" in path.parents:
-            waiting[path] = len(waiting)
-        else:
-            order[path] = -1 if tests / "system" in path.parents else 0
-    order |= {path: 1 + number / len(short) for path, number in short.items()}
-    order |= {path: 1 + _BEFORE_THE_END * number / len(waiting) for path, number in waiting.items()}
-    items.sort(key=lambda item: order[item.path])
+    folders = Path(__file__).parent
+    order = {folders / "system": 0, folders / "lab": 1, folders / "bench": 1, folders / "host": 2}
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        return item.path not in with_hosts, min(order.get(folder, 3) for folder in item.path.parents)
+
+    items.sort(key=place)

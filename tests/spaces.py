@@ -77,7 +77,8 @@ class Space:
     def start(self, *words: str, errors: int | IO[str] = subprocess.DEVNULL) -> "subprocess.Popen[str]":
         process = subprocess.Popen(
             self.argv("setpriv", "--pdeathsig", "KILL", *words),
-            stdout=subprocess.PIPE, stderr=errors, text=True,
+            stdout=subprocess.PIPE, text=True,
+            stderr=errors,  # where wireguard-go advises to take the kernel's
         )  # fmt: skip
         self._started.append(process)
         return process

@@ -3,11 +3,7 @@
 import sys
 
 if __name__ == "__main__":
-    from lab.ending import end
+    from lab.ending import end_with
     from lab.engine.cli.main import main
 
-    try:
-        code = main(sys.argv[1:])
-    except SystemExit as over:  # of words that it does not know, or of help
-        code = int(over.code or 0)
-    end(code)
+    end_with(lambda: main(sys.argv[1:]))

@@ -14,7 +14,7 @@ from typing import Final
 from lab.engine.project import Project, ProjectError
 from lab.engine.state.kept_keys import KEPT_KEYS
 
-__all__ = ["QUIET_GRPC", "launch_ahead", "launch_ahead_in", "launched"]
+__all__ = ["QUIET_GRPC", "launch_ahead", "launched"]
 
 QUIET_GRPC: Final = {"GRPC_VERBOSITY": "NONE"}
 """Variables that gRPC reads when it is imported. Else it tells of each connection that ends, on stderr.
@@ -26,20 +26,16 @@ _waiting: dict[Path, "subprocess.Popen[bytes]"] = {}
 """Processes that nobody has taken yet, by their project's folder."""
 
 
-def launch_ahead(project: Project) -> None:
-    """Start a process for a run that is about to come; it ends with this one. Called in the main thread.
+def launch_ahead(folder: Path, environment: Mapping[str, str]) -> None:
+    """Start a process for a run of the program in this folder that is about to come; it ends with this one.
 
-    Where that fails, so does `launched`, which says why.
+    A second call for the same program does nothing. Called in the main thread. Where that fails, so does
+    `launched`, which says why.
     """
-    if project.folder not in _waiting:
-        launch_ahead_in(project.folder, os.environ)
-
-
-def launch_ahead_in(folder: Path, environment: Mapping[str, str]) -> None:
-    """Start one for a run in this folder and environment, before this process has become the engine."""
     with contextlib.suppress(ProjectError, OSError):
         project = Project.find(folder.resolve())
-        _waiting[project.folder] = _launch(project, environment)
+        if project.folder not in _waiting:
+            _waiting[project.folder] = _launch(project, environment)
 
 
 def launched(project: Project) -> "subprocess.Popen[bytes]":

@@ -172,6 +172,25 @@ def test_the_lock_of_a_run_that_goes_on_is_respected(project: Path) -> None:
     assert lock.exists()
 
 
+def test_so_is_the_lock_of_pulumis_own_engine_which_does_not_tell_when_it_began(project: Path) -> None:
+    with subprocess.Popen(["/opt/bin/pulumi", "60"], executable="/bin/sleep") as other:
+        lock = _lock(project, {"pid": other.pid})
+        done = _lab(project, "run", "up", "--yes", "--skip-preview")
+        other.kill()
+    assert "currently locked" in done.stderr
+    assert lock.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_lock_that_was_cut_off_is_released(project: Path, text: str) -> None:
+    lock = _lock(project, {})
+    lock.write_text(text)
+    done = _lab(project, "run", "up", "--yes", "--skip-preview")
+    assert done.returncode == 0, done.stderr
+    assert "an earlier run was killed: releasing its lock" in done.stderr
+    assert not lock.exists()
+
+
 @pytest.mark.parametrize(
     "lock",
     [

@@ -26,7 +26,7 @@ def _operate(kind: str, *, cwd: Path | None, stack_name: str | None, **given: An
     stack_ = Session(cwd=(cwd or Path()).resolve(), stack_option=stack_name).stack()
     stack_.open_ahead()
     if kind == "update" or given.get("run_program"):
-        launch_ahead(stack_.session.project)
+        launch_ahead(stack_.session.project.folder, os.environ)
     from lab.engine.cli.operations import Flags, operate  # noqa: PLC0415 - other commands start without it
     from lab.engine.deploy import Options  # noqa: PLC0415
 
@@ -157,7 +157,8 @@ _COMMANDS: Final = Group(
 
 def main(words: Sequence[str]) -> int:
     """Run the command line; an error is `error: ...` on stderr, never a traceback. Returns the exit code."""
-    os.environ.update(QUIET_GRPC | dict(os.environ))
+    for name, quiet in QUIET_GRPC.items():
+        os.environ.setdefault(name, quiet)
     code = 0
     try:
         end_in_order()

@@ -13,7 +13,7 @@ import os
 import platform
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -161,7 +161,9 @@ class Backend:
             "timestamp": dt.datetime.now(dt.UTC).isoformat(),
             STARTED: start_time(os.getpid()),
         }
-        mine.write_text(json.dumps(details))
+        fresh = self._root / mine.name  # not beside the locks, where Pulumi would take it for one
+        fresh.write_text(json.dumps(details))
+        fresh.rename(mine)
         try:
             others = [path for path in sorted(folder.glob("*.json")) if path != mine]
             if others:
@@ -176,15 +178,16 @@ class Backend:
             "process(es) to end or delete the lock file with `pulumi cancel`."
         )
         lines = [head]
-        for path in locks:
-            try:
-                lock = json.loads(path.read_text())
+        for lock in map(_lock, locks):
+            with suppress(KeyError):
                 lines.append(
                     f"  {lock['username']}@{lock['hostname']} (pid {lock['pid']}) at {lock['timestamp']}"
                 )
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
         return "\n".join(lines)
+
+    def locks(self, project: str, stack: str) -> list[Mapping[str, Any]]:
+        """Return what the locks of a stack say; of one that is damaged, as by a full disk, nothing."""
+        return [_lock(path) for path in sorted(self._locks(project, stack).glob("*.json"))]
 
     def cancel(self, project: str, stack: str) -> int:
         """Delete the locks of a stack; returns how many there were."""
@@ -192,3 +195,11 @@ class Backend:
         for path in locks:
             path.unlink(missing_ok=True)
         return len(locks)
+
+
+def _lock(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
